@@ -1,0 +1,1 @@
+"""Flow: from Kafka record batches to counted words. Start at `agents.topology`."""

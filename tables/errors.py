@@ -1,0 +1,64 @@
+"""Every error of Wordcount: one root, and leaves that say who is at fault and what helps.
+
+A message names the thing (setting, topic, partition, file) and its `remedy` says what to do. The mapping to HTTP status codes
+is made once, in `app.web.problems`; the mapping to exit codes once, in `app.cli`.
+"""
+
+from __future__ import annotations
+
+
+class WordcountError(Exception):
+    """Root of all errors that Wordcount raises on purpose.
+
+    Args:
+        message: what is wrong, naming the thing.
+        remedy: what the operator can do about it; empty where nothing but a retry helps.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class ConfigurationError(WordcountError):
+    """A setting, flag or environment is wrong: the operator's to mend; a retry does not help."""
+
+
+class BadRequestError(WordcountError):
+    """A query asks for something that cannot be answered: the caller's to mend."""
+
+
+class NotReadyError(WordcountError):
+    """The answer is not available yet: retry later."""
+
+
+class BrokerUnavailableError(WordcountError):
+    """No broker answers at the configured address: retry, or mend the address."""
+
+
+class StateLockedError(WordcountError):
+    """Another process uses the state folder."""
+
+
+class StoreCorruptedError(WordcountError):
+    """A partition store cannot be read; it is thrown away and rebuilt from the changelog."""
+
+
+class StoreFullError(WordcountError):
+    """The disk under the state folder is full: the process stops, nothing is lost."""
+
+
+class PartitionsLostError(WordcountError):
+    """This process no longer owns the partition: drop what is pending, write nothing more for it."""
+
+
+class FlushUnknownError(WordcountError):
+    """Whether a flush reached the broker is not known (time-out): examine the changelog again."""
+
+
+class InexactError(WordcountError):
+    """The log or the changelog no longer allows an exact count: the partition stops until an operator decides."""
