@@ -1,0 +1,62 @@
+"""Types of settings that say more than `str` or `int`, and how a setting is called outside."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_settings import NoDecode
+
+PREFIX = "WORDCOUNT_"
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+class Expected(str):
+    """Annotation of a field: what a good value is, where type and bounds do not say it."""
+
+    __slots__ = ()
+
+
+def _kafka_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in {".", ".."}:
+        raise ValueError
+    return value
+
+
+def _host_ports(value: str) -> str:
+    servers = [server.strip() for server in value.split(",")]
+    for server in servers:
+        match = re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", server)
+        if match is None or not 1 <= int(match[1]) <= 65_535:
+            raise ValueError
+    return ",".join(servers)
+
+
+def _json_pointer(value: str) -> str:
+    if not re.fullmatch(r"(/([^/~]|~[01])*)*", value):
+        raise ValueError
+    return value
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError
+    return value
+
+
+KafkaName = Annotated[str, AfterValidator(_kafka_name), Expected("1 to 249 letters, digits, '.', '_' or '-'")]
+HostPorts = Annotated[
+    str, AfterValidator(_host_ports), Expected("host:port, several separated by commas, without kafka://")
+]
+JsonPointer = Annotated[
+    str, AfterValidator(_json_pointer), Expected("an RFC 6901 pointer such as /message/text, or nothing")
+]
+ReplicationFactor = Annotated[
+    int, AfterValidator(_not_zero), Expected("-1 (the broker's default) or a whole number from 1 to 32767")
+]
+WordList = Annotated[tuple[str, ...], NoDecode, Expected("words separated by commas")]

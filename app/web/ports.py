@@ -1,0 +1,127 @@
+"""What the web layer asks of the rest of the process: counts (`Queries`) and readiness (`Health`).
+
+Word order is the byte order of UTF-8 everywhere. Every answer is durable: it holds flushed rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from agents.observer import PartitionState
+from tables.windows import Totals
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """A value, and how fresh and complete it is.
+
+    Attributes:
+        value: the answer over the partitions in `as_of`.
+        as_of: partition -> next offset to count: every record below it is in the value, none from it on.
+        complete: whether every partition of the input topic is in `as_of`.
+        missing_partitions: the partitions that are not, ascending; empty where `complete`, and where it
+            is not known how many there are.
+    """
+
+    value: T_co
+    as_of: Mapping[int, int]
+    complete: bool
+    missing_partitions: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordPage:
+    """A page of words with their counts, ascending; `has_more` where words follow the last one."""
+
+    words: Sequence[tuple[str, int]]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """Where a partition stands.
+
+    Attributes:
+        state: see `agents.observer.PartitionState`.
+        position: next offset to count, durable; None where not known yet.
+        highwater: offset after the last record of the input partition; None where not known yet.
+    """
+
+    state: PartitionState
+    position: int | None = None
+    highwater: int | None = None
+
+    @property
+    def lag_records(self) -> int | None:
+        """Offsets between position and highwater, >= 0; None where either is unknown."""
+        if self.position is None or self.highwater is None:
+            return None
+        return max(0, self.highwater - self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Totals over all answering partitions, and the status of each partition that is known."""
+
+    totals: Totals = field(default_factory=Totals)
+    partitions: Mapping[int, PartitionStatus] = field(default_factory=dict)
+
+
+class Queries(Protocol):
+    """Reads of the counts. Each raises `NotReadyError` where no partition can answer yet."""
+
+    async def get(self, word: str) -> Answer[int | None]:
+        """Count of `word`; None where it does not occur in the answering partitions."""
+        ...
+
+    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
+        """At most `limit` (>= 1) words that start with `prefix`.
+
+        Args:
+            prefix: compared as it is, without normalising; empty = every word.
+            after: only words that sort after this one; None = from the first.
+            limit: most words in the answer.
+        """
+        ...
+
+    async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
+        """The `k` (>= 1) most frequent words: count descending, then word ascending."""
+        ...
+
+    async def stats(self) -> Answer[Stats]:
+        """Totals and partitions, of everything that answers."""
+        ...
+
+    def partitions(self) -> Mapping[int, PartitionStatus]:
+        """The partitions of this process alone, without waiting: what metrics and readiness look at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of readiness; `detail` says in a few words what was found, without secrets."""
+
+    ok: bool
+    detail: str
+
+
+class Health(Protocol):
+    """Readiness of this process."""
+
+    def checks(self) -> Mapping[str, Check]:
+        """The checks `broker`, `assignment`, `restored`, `draining`; ready where all are ok. Raises nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """What runs: versions of Wordcount, Python and Faust, and the commit where the build knows it."""
+
+    version: str
+    python: str
+    faust: str
+    commit: str | None = None
