@@ -1,9 +1,9 @@
 """Every setting of Wordcount, typed and bounded, and the only reader of the environment.
 
 Sources, the first that has a value wins: arguments of `load_settings` (command line flags), variables
-`WORDCOUNT_<NAME>`, a file `.env` in the working directory, files in the folder `WORDCOUNT_SECRETS_DIR` that are
-named as the variables are (a mounted Kubernetes Secret, or Docker's `/run/secrets`), the default. Names are
-matched without regard to case. An empty value is "not given" where the default is none; elsewhere it is a value.
+`WORDCOUNT_<NAME>`, a file `.env` in the working directory, files in the folder `WORDCOUNT_SECRETS_DIR` that
+are named as the variables are (a mounted Kubernetes Secret, or Docker's `/run/secrets`), the default. Names
+are matched without regard to case. An empty value is "not given" where the default is none, and else a value.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Settings(BaseSettings):
         ge=1_000,
         le=1_800_000,
         description="After this long without a heartbeat the group gives a worker's partitions to others. "
-        "Brokers refuse values outside `group.min.session.timeout.ms` (6 s by default) and `group.max.session.timeout.ms`.",
+        "Brokers refuse values below `group.min.session.timeout.ms` (6 s by default) or above "
+        "`group.max.session.timeout.ms`.",
     )
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed",
@@ -121,8 +122,8 @@ class Settings(BaseSettings):
     )
     profile: Literal["java-s", "whitespace", "unicode"] = Field(
         "unicode",
-        description="Tokeniser. `java-s`: as Java splits at `\\s`; `whitespace`: split at runs of ASCII white space; "
-        "`unicode`: the words of Unicode annex 29 after NFKC and case folding.",
+        description="Tokeniser. `java-s`: as Java splits at `\\s`; `whitespace`: split at runs of ASCII "
+        "white space; `unicode`: the words of Unicode annex 29 after NFKC and case folding.",
     )
     stop_words: WordList = Field((), description="Words that are not counted.")
     min_word_length: int = Field(1, ge=1, le=16_384, description="Characters; shorter words are not counted.")
@@ -167,7 +168,7 @@ class Settings(BaseSettings):
     )
     window_bytes: int = Field(
         4_194_304,
-        ge=65_536,
+        ge=1_024,
         le=268_435_456,
         description="Pending bytes per partition that start a flush early.",
     )
@@ -209,8 +210,12 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object, info: ValidationInfo) -> object:
-        optional = info.field_name is not None and cls.model_fields[info.field_name].default is None
-        return None if optional and value == "" else value
+        if value != "" or info.field_name is None:
+            return value
+        field = cls.model_fields[info.field_name]
+        if field.annotation is Path:  # which would become the working directory
+            raise ValueError
+        return None if field.default is None else value
 
     @field_validator("stop_words", mode="before")
     @classmethod
@@ -300,7 +305,7 @@ def expectation(field: FieldInfo) -> str:
         low = next(mark.ge for mark in field.metadata if isinstance(mark, bounds.Ge))
         high = next(mark.le for mark in field.metadata if isinstance(mark, bounds.Le))
         return f"a whole number from {low} to {high}"
-    return "a path" if kind is Path else "a text that is not empty"
+    return "a path that is not empty" if kind is Path else "a text that is not empty"
 
 
 def is_secret(field: FieldInfo) -> bool:

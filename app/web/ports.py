@@ -113,7 +113,7 @@ class Health(Protocol):
     """Readiness of this process."""
 
     def checks(self) -> Mapping[str, Check]:
-        """The checks `broker`, `assignment`, `restored`, `draining`; ready where all are ok. Raises nothing."""
+        """The checks `broker`, `assignment`, `restored`, `draining`; ready where all are ok; never raises."""
         ...
 
 

@@ -1,0 +1,100 @@
+"""What a request asks for: words in paths and parameters in queries, decoded strictly and bounded.
+
+Servers decode invalid UTF-8 to U+FFFD, which would answer for another word; hence raw bytes are read here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+
+from app.web.problems import OutOfRangeError
+from tables.errors import BadRequestError
+
+_CURSOR_MARK = b"w"  # keeps the cursor of the empty word from being empty
+
+
+def path_word(request: Request, before: str, after: str = "") -> str:
+    """The word between `before` and `after` in the path; it may hold any character but NUL, also "/".
+
+    Raises:
+        BadRequestError: the path is not the percent-encoding of UTF-8, or holds NUL.
+    """
+    path = _decoded(request.scope["raw_path"], "the path")
+    return path.removeprefix(before).removesuffix(after)
+
+
+def query_parameters(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters by name.
+
+    Raises:
+        BadRequestError: a parameter that is not `known`, is given twice, or is not percent-encoded UTF-8.
+    """
+    found: dict[str, str] = {}
+    for part in request.scope["query_string"].split(b"&"):
+        if not part:
+            continue
+        name, _, value = (_decoded(side.replace(b"+", b" "), "the query") for side in part.partition(b"="))
+        if name not in known:
+            remedy = f"known here: {', '.join(known)}" if known else "there are none here"
+            raise BadRequestError(f'unknown query parameter "{name[:100]}"', remedy)
+        if name in found:
+            raise BadRequestError(f'query parameter "{name}" is given twice')
+        found[name] = value
+    return found
+
+
+def whole_number(parameters: dict[str, str], name: str, default: int, most: int) -> int:
+    """Parameter `name` as a number from 1 to `most`, or `default` where it is not given.
+
+    Raises:
+        OutOfRangeError: it is anything else.
+    """
+    text = parameters.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise OutOfRangeError(f'"{name}" is "{text[:100]}"', f"give a whole number from 1 to {most}")
+    return int(text)
+
+
+def cursor_after(word: str) -> str:
+    """Opaque text that stands for "after this word"."""
+    return base64.urlsafe_b64encode(_CURSOR_MARK + word.encode()).rstrip(b"=").decode()
+
+
+def word_of_cursor(cursor: str, prefix: str) -> str:
+    """The word that `cursor_after` was given.
+
+    Raises:
+        BadRequestError: it does not come from a page of words with this `prefix`.
+    """
+    wrong = BadRequestError(
+        f'"cursor" is "{cursor[:100]}"', 'give the "next_cursor" of a page of the same prefix'
+    )
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        word = content.removeprefix(_CURSOR_MARK).decode()
+    except (binascii.Error, ValueError):
+        raise wrong from None
+    if cursor_after(word) != cursor or not word.startswith(prefix):
+        raise wrong
+    return word
+
+
+def _decoded(encoded: bytes, where: str) -> str:
+    if re.search(rb"%(?![0-9A-Fa-f]{2})", encoded):
+        raise BadRequestError(f"{where} has a % without two hexadecimal digits", "encode % as %25")
+    try:
+        text = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        raise BadRequestError(
+            f"{where} is not UTF-8", "percent-encode the UTF-8 bytes of each character"
+        ) from None
+    if "\0" in text:
+        raise BadRequestError(f"{where} holds a NUL character", "no word holds one: remove it")
+    return text

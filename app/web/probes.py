@@ -1,0 +1,31 @@
+"""`/livez` and `/readyz`: whether the process turns, and whether it should be asked."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.web.ports import Health
+from app.web.problems import RETRY_AFTER_S
+from app.web.responses import json_response
+
+
+def routes(health: Health) -> list[Route]:
+    """The routes of the probes."""
+
+    async def get_livez(_: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def get_readyz(_: Request) -> Response:
+        checks = health.checks()
+        ready = all(check.ok for check in checks.values())
+        content = {
+            "status": "ready" if ready else "not_ready",
+            "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
+        }
+        if ready:
+            return json_response(content)
+        return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_S)})
+
+    return [Route("/livez", get_livez), Route("/readyz", get_readyz)]

@@ -1,0 +1,98 @@
+"""Every error over HTTP is an RFC 9457 problem; errors are mapped to status codes here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.web.responses import json_response
+from tables import errors
+
+RETRY_AFTER_S = 1
+MEDIA_TYPE = "application/problem+json"
+
+
+class OutOfRangeError(errors.BadRequestError):
+    """A query parameter is well formed but its value cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A kind of problem.
+
+    Attributes:
+        status: HTTP status code.
+        name: last part of the problem's type URI; clients may rely on it.
+        title: the same for every occurrence.
+        retry: whether the same request may succeed a moment later.
+    """
+
+    status: int
+    name: str
+    title: str
+    retry: bool = False
+
+
+UNKNOWN_WORD = Problem(404, "unknown-word", "The word does not occur")
+UNEXPECTED = Problem(500, "unexpected", "Unexpected error")
+
+PROBLEMS: dict[type[errors.WordcountError], Problem] = {
+    errors.WordcountError: Problem(500, "failed", "The request failed"),
+    errors.ConfigurationError: Problem(500, "configuration", "The service is not configured correctly"),
+    errors.BadRequestError: Problem(400, "bad-request", "The request cannot be understood"),
+    OutOfRangeError: Problem(422, "out-of-range", "A parameter's value cannot be used"),
+    errors.NotReadyError: Problem(503, "not-ready", "No answer yet", retry=True),
+    errors.BrokerUnavailableError: Problem(503, "broker-unavailable", "No broker answers", retry=True),
+    errors.StateLockedError: Problem(503, "state-locked", "The state is in use by another process"),
+    errors.StoreCorruptedError: Problem(503, "store-corrupted", "State is being rebuilt", retry=True),
+    errors.StoreFullError: Problem(503, "store-full", "The disk is full"),
+    errors.PartitionsLostError: Problem(503, "partitions-lost", "Partitions have moved", retry=True),
+    errors.FlushUnknownError: Problem(503, "flush-unknown", "A flush is being examined", retry=True),
+    errors.InexactError: Problem(503, "inexact", "Counts are no longer exact; an operator has to decide"),
+}
+
+
+def problem_response(
+    problem: Problem,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
+) -> Response:
+    """A response that describes one occurrence of `problem`; `members` are its extension members."""
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if problem.retry else {}
+    content = {
+        "type": f"urn:problem-type:wordcount:{problem.name}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        **(members or {}),
+    }
+    return json_response(content, problem.status, {**retry, **(headers or {})}, MEDIA_TYPE)
+
+
+async def wordcount_error(_: Request, error: Exception) -> Response:
+    """An error that Wordcount raised on purpose, by the closest class in `PROBLEMS`."""
+    if not isinstance(error, errors.WordcountError):
+        raise error
+    problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+    return problem_response(problem, str(error))
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """An error that the router raised: no such path, or not with this method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+    detail = f"{request.method} {request.url.path}: {status.description.lower() or status.phrase}"
+    return problem_response(problem, detail, error.headers)
+
+
+async def unexpected_error(_: Request, __: Exception) -> Response:
+    """An error that nobody expected: said without its text, which only the log keeps."""
+    return problem_response(UNEXPECTED, "the log of the service says more")

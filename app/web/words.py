@@ -1,0 +1,67 @@
+"""`/v1/words`: the count of one word, and pages of words; `/count/{word}/` as in stock Faust's example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
+from app.web.ports import Answer, Queries
+from app.web.problems import UNKNOWN_WORD, problem_response
+from app.web.responses import counted_words, freshness, json_response
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Route]:
+    """The routes of words.
+
+    Args:
+        queries: what to ask.
+        normalise: makes of a word what the tokeniser's profile makes of it, so that "The" finds "the".
+    """
+
+    async def get_word(request: Request) -> Response:
+        query_parameters(request)
+        word = normalise(path_word(request, "/v1/words/"))
+        answer = await queries.get(word)
+        if answer.value is None:
+            return _unknown(word, answer)
+        return json_response({"word": word, "count": answer.value, **freshness(answer)})
+
+    async def get_stock_count(request: Request) -> Response:
+        query_parameters(request)
+        asked = path_word(request, "/count/", "/")
+        answer = await queries.get(normalise(asked))
+        if answer.value is None:
+            return _unknown(asked, answer)
+        return json_response({asked: answer.value})
+
+    async def list_words(request: Request) -> Response:
+        parameters = query_parameters(request, "prefix", "limit", "cursor")
+        prefix = parameters.get("prefix", "")
+        limit = whole_number(parameters, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        cursor = parameters.get("cursor")
+        after = None if cursor is None else word_of_cursor(cursor, prefix)
+        answer = await queries.list(prefix, after, limit)
+        page = answer.value
+        next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
+        return json_response(
+            {"words": counted_words(page.words), "next_cursor": next_cursor, **freshness(answer)}
+        )
+
+    return [
+        Route("/v1/words", list_words),
+        Route("/v1/words/{word:path}", get_word),
+        Route("/count/{word:path}/", get_stock_count),
+    ]
+
+
+def _unknown(word: str, answer: Answer[int | None]) -> Response:
+    where = "in any partition" if answer.complete else "in the partitions that answer"
+    detail = f"the word does not occur {where}, up to the offsets in as_of"
+    return problem_response(UNKNOWN_WORD, detail, members={"word": word, **freshness(answer)})
