@@ -1,0 +1,54 @@
+# Image of the Wordcount worker. Two stages from one base: what builds stays behind.
+#
+# The base is pinned by tag. To pin its bytes too, ask the registry for the digest and pass both:
+#   docker buildx imagetools inspect python:3.13-slim-bookworm --format '{{.Manifest.Digest}}'
+#   docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:<digest> -t wordcount .
+# The same argument serves a mirror of the base image.
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS builder
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# Dependencies first: this layer changes only with the lock files. The environments have no pip of their own, and only
+# wheels are taken, so neither stage needs a compiler.
+COPY requirements/runtime.txt requirements/build.txt requirements/
+RUN python -m venv --without-pip /opt/wordcount \
+    && python -m venv --without-pip /opt/build \
+    && python -m pip --python /opt/wordcount install --no-cache-dir --require-hashes --only-binary :all: -r requirements/runtime.txt \
+    && python -m pip --python /opt/build install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt
+# The build backend comes from its own lock (no isolation: pip would fetch an unlocked one) and stays in this stage.
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+COPY agents agents
+COPY tables tables
+RUN python -m pip --python /opt/build wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+    && python -m pip --python /opt/wordcount install --no-cache-dir --no-deps --no-index dist/*.whl
+
+FROM ${PYTHON_IMAGE} AS runtime
+# The number, not the name, is what a cluster checks for "not root" and what owns the files of a volume.
+RUN groupadd --gid 10001 wordcount \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv/wordcount --shell /usr/sbin/nologin wordcount \
+    && install -d -o 10001 -g 10001 /srv/wordcount /var/lib/wordcount
+COPY --from=builder /opt/wordcount /opt/wordcount
+# State is the only thing written besides /tmp, so the root file system can be mounted read-only. Bytecode was compiled
+# at install; trying to write more would fail there.
+ENV PATH=/opt/wordcount/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    WORDCOUNT_STATE_DIR=/var/lib/wordcount \
+    WORDCOUNT_HTTP_HOST=0.0.0.0 \
+    WORDCOUNT_HTTP_PORT=8080 \
+    WORDCOUNT_LOG_FORMAT=json
+VOLUME ["/var/lib/wordcount"]
+WORKDIR /srv/wordcount
+USER 10001:10001
+EXPOSE 8080
+# The process is PID 1 and gets the signal itself: it stops intake, flushes, commits and leaves the group.
+STOPSIGNAL SIGTERM
+# Alive, not ready: a worker that restores its state is healthy. No proxy: a proxy variable must not redirect loopback.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['WORDCOUNT_HTTP_PORT'] + '/livez', timeout=3)"]
+ENTRYPOINT ["wordcount"]
+CMD ["worker"]

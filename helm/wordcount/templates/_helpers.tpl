@@ -1,0 +1,154 @@
+{{/* Every name is quoted where it is used: a release or secret called 123 or true would change its type.
+
+Name of all objects. 52 characters, so that what is added ("-headless", a revision hash) still fits in 63. */}}
+{{- define "wordcount.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select pods. They are immutable in a StatefulSet: nothing that changes with a version belongs here. */}}
+{{- define "wordcount.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{- define "wordcount.labels" -}}
+{{ include "wordcount.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "wordcount.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "wordcount.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "wordcount.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Environment of the worker. Numbers of a values file arrive as floating point: without int64 a large one would be
+written as 4.194304e+06.
+*/}}
+{{- define "wordcount.env" -}}
+- name: WORDCOUNT_STATE_DIR
+  value: /var/lib/wordcount
+- name: WORDCOUNT_HTTP_HOST
+  value: "0.0.0.0"
+- name: WORDCOUNT_HTTP_PORT
+  value: "8080"
+{{- range $name, $value := .Values.settings }}
+- name: WORDCOUNT_{{ upper $name }}
+  value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}
+{{- end }}
+{{- if .Values.staticMembership.enabled }}
+- name: WORDCOUNT_GROUP_INSTANCE_ID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end }}
+{{- with .Values.sasl }}
+{{- if .existingSecret }}
+- name: WORDCOUNT_SASL_USERNAME
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret | quote }}
+      key: {{ .usernameKey | quote }}
+- name: WORDCOUNT_SASL_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret | quote }}
+      key: {{ .passwordKey | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.tls }}
+{{- if .existingSecret }}
+{{- if .caKey }}
+- name: WORDCOUNT_SSL_CA_FILE
+  value: /etc/wordcount/tls/ca.crt
+{{- end }}
+{{- if .certKey }}
+- name: WORDCOUNT_SSL_CERT_FILE
+  value: /etc/wordcount/tls/tls.crt
+{{- end }}
+{{- if .privateKeyKey }}
+- name: WORDCOUNT_SSL_KEY_FILE
+  value: /etc/wordcount/tls/tls.key
+{{- end }}
+{{- if .privateKeyPasswordKey }}
+- name: WORDCOUNT_SSL_KEY_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret | quote }}
+      key: {{ .privateKeyPasswordKey | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Files of the TLS secret that are mounted; empty if none is. */}}
+{{- define "wordcount.tlsItems" -}}
+{{- with .Values.tls }}
+{{- if .existingSecret }}
+{{- if .caKey }}
+- key: {{ .caKey | quote }}
+  path: ca.crt
+{{- end }}
+{{- if .certKey }}
+- key: {{ .certKey | quote }}
+  path: tls.crt
+{{- end }}
+{{- if .privateKeyKey }}
+- key: {{ .privateKeyKey | quote }}
+  path: tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Relations between values that a schema cannot state. Each message names the values and what to do. */}}
+{{- define "wordcount.validate" -}}
+{{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
+{{- $timeout := int64 .Values.settings.shutdown_timeout_s -}}
+{{- $protocol := default "PLAINTEXT" .Values.settings.security_protocol -}}
+{{- $sasl := .Values.sasl -}}
+{{- $tls := .Values.tls -}}
+{{- if le $grace $timeout -}}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than settings.shutdown_timeout_s (%d), or workers are killed while they shut down: raise the first or lower the second" $grace $timeout) -}}
+{{- end -}}
+{{- if and (hasPrefix "SASL_" $protocol) (not $sasl.existingSecret) -}}
+{{- fail (printf "settings.security_protocol is %s, but sasl.existingSecret is empty: name the secret that holds the login" $protocol) -}}
+{{- end -}}
+{{- if and $sasl.existingSecret (not (hasPrefix "SASL_" $protocol)) -}}
+{{- fail (printf "sasl.existingSecret is set, but with settings.security_protocol %s nobody logs in: set SASL_SSL or SASL_PLAINTEXT" $protocol) -}}
+{{- end -}}
+{{- if and $tls.existingSecret (not (hasSuffix "SSL" $protocol)) -}}
+{{- fail (printf "tls.existingSecret is set, but with settings.security_protocol %s nothing is encrypted: set SSL or SASL_SSL" $protocol) -}}
+{{- end -}}
+{{- if and $tls.existingSecret (not $tls.caKey) (not $tls.certKey) -}}
+{{- fail "tls.existingSecret is set, but neither tls.caKey nor tls.certKey: name a key of the secret, or remove it" -}}
+{{- end -}}
+{{- if and $tls.certKey (not $tls.existingSecret) -}}
+{{- fail "tls.certKey is set, but tls.existingSecret is empty: name the secret that holds the certificate" -}}
+{{- end -}}
+{{- if and (or $tls.privateKeyKey $tls.privateKeyPasswordKey) (not $tls.certKey) -}}
+{{- fail "tls has a private key without a certificate: set tls.certKey" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,211 @@
+"""The chart, rendered by a real helm, judged by Kubernetes' schemas and by what the image needs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "wordcount"
+KUBERNETES = [f"1.{minor}" for minor in range(30, 38)]
+FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yaml").read_text())
+
+Values = dict[str, Any]
+Helm = Callable[..., "subprocess.CompletedProcess[str]"]
+Render = Callable[[Values], Any]
+
+
+def test_lint_finds_nothing(helm: Helm, chart_values: Values, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(chart_values))
+    done = helm("lint", "--strict", CHART, "--values", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
+
+
+def test_the_validated_versions_are_all_from_where_the_chart_begins() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={KUBERNETES[0]}.0-0"
+    assert kubernetes_validate.latest_version().startswith(f"{KUBERNETES[-1]}.")
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_document_is_valid(render: Render, chart_values: Values, version: str) -> None:
+    chart = render(chart_values)
+    for document in chart.documents:
+        assert kubernetes_validate.validate(document, version, strict=True) == version
+    kinds = sorted(document["kind"] for document in chart.documents)
+    budget = ["PodDisruptionBudget"] if chart_values else []
+    assert kinds == [*budget, "Service", "Service", "ServiceAccount", "StatefulSet"]
+
+
+def test_the_validation_would_notice(render: Render) -> None:
+    for path, value in [("replicas", "two"), ("replica", 2)]:
+        workers = render({}).one("StatefulSet")
+        workers["spec"][path] = value
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(workers, KUBERNETES[0], strict=True)
+
+
+def test_documents_find_each_other(render: Render, chart_values: Values) -> None:
+    chart = render(chart_values)
+    workers = chart.one("StatefulSet")["spec"]
+    labels = workers["selector"]["matchLabels"]
+    services = {
+        document["metadata"]["name"]: document["spec"]
+        for document in chart.documents
+        if document["kind"] == "Service"
+    }
+    headless = services.pop(workers["serviceName"])
+    (client,) = services.values()
+    assert labels == workers["template"]["metadata"]["labels"] == headless["selector"] == client["selector"]
+    assert headless["clusterIP"] == "None"
+    assert headless["publishNotReadyAddresses"] is True
+    assert "publishNotReadyAddresses" not in client
+    (container,) = workers["template"]["spec"]["containers"]
+    assert {port["targetPort"] for port in client["ports"] + headless["ports"]} == {
+        container["ports"][0]["name"]
+    }
+    assert chart.pod["serviceAccountName"] == chart.one("ServiceAccount")["metadata"]["name"]
+    assert {document["metadata"]["namespace"] for document in chart.documents} == {"counting"}
+    if chart_values:
+        assert chart.one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+
+
+def test_a_long_name_leaves_room_for_what_is_added(render: Render) -> None:
+    chart = render({"fullnameOverride": "w" * 63})
+    assert max(len(document["metadata"]["name"]) for document in chart.documents) <= 61
+    assert len(chart.one("StatefulSet")["metadata"]["name"]) == 52
+
+
+def test_the_restricted_pod_security_profile_is_met(render: Render, chart_values: Values) -> None:
+    spec = render(chart_values).pod
+    (container,) = spec["containers"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
+        "fsGroup": 10001,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
+    assert all("hostPort" not in port for port in container["ports"])
+    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= {"emptyDir", "secret"}
+
+
+def test_no_token_and_no_service_variables_reach_the_worker(render: Render, chart_values: Values) -> None:
+    # A Service called "web" would otherwise set WEB_PORT=tcp://…, which Faust reads as its port.
+    chart = render(chart_values)
+    assert chart.pod["enableServiceLinks"] is False
+    assert chart.pod["automountServiceAccountToken"] is False
+    assert chart.one("ServiceAccount")["automountServiceAccountToken"] is False
+
+
+def test_probes_ask_what_they_mean(render: Render, chart_values: Values) -> None:
+    (container,) = render(chart_values).pod["containers"]
+    asked = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert asked == {
+        "startupProbe": {"path": "/livez", "port": "http"},
+        "livenessProbe": {"path": "/livez", "port": "http"},
+        "readinessProbe": {"path": "/readyz", "port": "http"},
+    }
+
+
+def test_the_pod_fits_the_image(render: Render, chart_values: Values) -> None:
+    recipe = (ROOT / "Dockerfile").read_text()
+    chart = render(chart_values)
+    (container,) = chart.pod["containers"]
+    given = {name: entry.get("value") for name, entry in chart.environment.items()}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    for name in ("WORDCOUNT_STATE_DIR", "WORDCOUNT_HTTP_HOST", "WORDCOUNT_HTTP_PORT"):
+        assert re.search(rf"^ +{name}={re.escape(str(given[name]))}(?= |$)", recipe, re.MULTILINE), name
+    assert "USER 10001:10001" in recipe
+    assert f"CMD {json.dumps(container['args'])}" in recipe
+    assert "command" not in container
+    assert container["ports"][0]["containerPort"] == int(str(given["WORDCOUNT_HTTP_PORT"]))
+    (claim,) = chart.one("StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert mounts[claim["metadata"]["name"]] == given["WORDCOUNT_STATE_DIR"]
+    assert mounts["tmp"] == "/tmp"
+
+
+def test_the_image_is_pinned_by_digest_or_by_the_version_of_the_product(
+    render: Render,
+) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert render({}).pod["containers"][0]["image"] == f"wordcount:{version}"
+    assert (
+        render(FULL).pod["containers"][0]["image"] == f"registry.example/wordcount@{FULL['image']['digest']}"
+    )
+
+
+def test_secrets_are_only_referred_to(render: Render) -> None:
+    chart = render(FULL)
+    given = chart.environment
+    references = {
+        name.removeprefix("WORDCOUNT_"): entry["valueFrom"]["secretKeyRef"]
+        for name, entry in given.items()
+        if "secretKeyRef" in entry.get("valueFrom", {})
+    }
+    assert references == {
+        "SASL_USERNAME": {"name": "login", "key": "user"},
+        "SASL_PASSWORD": {"name": "login", "key": "pass"},
+        "SSL_KEY_PASSWORD": {"name": "certificates", "key": "client.password"},
+    }
+    (volume,) = (volume["secret"] for volume in chart.pod["volumes"] if "secret" in volume)
+    (folder,) = (
+        mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"] if mount["name"] == "tls"
+    )
+    assert volume["secretName"] == "certificates"
+    files = {f"{folder}/{item['path']}": item["key"] for item in volume["items"]}
+    assert {name: files[given[f"WORDCOUNT_SSL_{name}_FILE"]["value"]] for name in ("CA", "CERT", "KEY")} == {
+        "CA": "authority.pem",
+        "CERT": "client.pem",
+        "KEY": "client.key",
+    }
+    assert len(files) == 3
+    assert not {"Secret", "ConfigMap"} & {document["kind"] for document in chart.documents}
+
+
+def test_the_pod_name_is_the_member_only_with_static_membership(
+    render: Render,
+) -> None:
+    assert render(FULL).environment["WORDCOUNT_GROUP_INSTANCE_ID"] == {
+        "name": "WORDCOUNT_GROUP_INSTANCE_ID",
+        "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+    }
+    assert "WORDCOUNT_GROUP_INSTANCE_ID" not in render({}).environment
+
+
+def test_an_account_that_exists_is_used_and_not_made(render: Render) -> None:
+    chart = render({"serviceAccount": {"create": False, "name": "own"}})
+    assert chart.pod["serviceAccountName"] == "own"
+    assert "ServiceAccount" not in {document["kind"] for document in chart.documents}
+
+
+def test_a_new_version_of_the_chart_changes_no_claim_and_restarts_no_worker(
+    helm: Helm, tmp_path: Path
+) -> None:
+    rendered = []
+    for version in ("7.0.0", "8.0.0"):
+        packed = helm("package", CHART, "--version", version, "--destination", tmp_path)
+        assert packed.returncode == 0, packed.stderr
+        done = helm("template", "wc", tmp_path / f"wordcount-{version}.tgz")
+        assert f"wordcount-{version}" in done.stdout
+        documents = list(yaml.safe_load_all(done.stdout))
+        rendered.append([each["spec"] for each in documents if each["kind"] == "StatefulSet"])
+    assert rendered[0] == rendered[1] != []

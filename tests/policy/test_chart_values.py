@@ -1,0 +1,210 @@
+"""The chart's values: closed, typed, and in step with the product's settings."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import Settings, load_settings
+
+CHART = Path(__file__).parents[2] / "helm" / "wordcount"
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yaml").read_text())
+
+# Settings that the chart sets itself, from other values or from secrets.
+OF_THE_CHART = {
+    *("state_dir", "http_host", "http_port", "group_instance_id", "secrets_dir"),
+    *("sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password"),
+}
+
+Values = dict[str, Any]
+Render = Callable[[Values], Any]
+Template = Callable[[Values], "subprocess.CompletedProcess[str]"]
+
+
+def changed(path: str, value: object, base: dict[str, Any] = FULL) -> dict[str, Any]:
+    """A copy of some values with one of them replaced."""
+    new = copy.deepcopy(base)
+    *folders, name = path.split(".")
+    at = new
+    for folder in folders:
+        at = at.setdefault(folder, {})
+    at[name] = value
+    return new
+
+
+def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of a schema that has named members."""
+    if "properties" in schema:
+        yield path, schema
+        for name, member in schema["properties"].items():
+            yield from objects(member, f"{path}/{name}")
+    if "items" in schema:
+        yield from objects(schema["items"], f"{path}/*")
+
+
+def names(tree: object, path: str = "") -> set[str]:
+    """Paths of all members of a tree of mappings."""
+    if not isinstance(tree, dict):
+        return set()
+    return {f"{path}/{key}" for key in tree}.union(*(names(tree[key], f"{path}/{key}") for key in tree))
+
+
+def test_the_schema_is_closed_and_names_every_value() -> None:
+    open_ones = [path for path, schema in objects(SCHEMA) if schema.get("additionalProperties") is not False]
+    assert open_ones == []
+    described = {f"{path}/{name}" for path, schema in objects(SCHEMA) for name in schema["properties"]}
+    described = {path for path in described if "*" not in path} - {"/global"}
+    assert names(FULL) == described
+    optional = {path for path in described if path.startswith(("/settings/", "/resources/"))}
+    assert described - optional <= names(DEFAULTS) <= described
+
+
+def test_the_chart_offers_every_setting_with_the_bounds_of_the_product() -> None:
+    offered = SCHEMA["properties"]["settings"]["properties"]
+    known = Settings.model_json_schema()["properties"]
+    assert offered.keys() == known.keys() - OF_THE_CHART
+    assert known.keys() >= OF_THE_CHART
+    marks = ("type", "enum", "const", "minimum", "maximum")
+    for name, chart in offered.items():
+        field = known[name].get("anyOf", [known[name]])[0]
+        product = {mark: field[mark] for mark in marks if mark in field}
+        if product["type"] == "array":
+            product = {"type": "string"}  # comma separated, as in the environment
+        assert {mark: chart[mark] for mark in marks if mark in chart} == product, name
+
+
+def test_default_settings_differ_from_the_product_only_where_a_cluster_does() -> None:
+    for name in DEFAULTS["settings"].keys() - {"bootstrap_servers", "log_format"}:
+        assert DEFAULTS["settings"][name] == Settings.model_fields[name].default, name
+
+
+def test_every_variable_is_a_setting_of_the_product(render: Render, chart_values: Values) -> None:
+    given = render(chart_values).environment
+    assert given.keys() <= {f"WORDCOUNT_{name.upper()}" for name in Settings.model_fields}
+    assert "WORDCOUNT_BOOTSTRAP_SERVERS" in given
+
+
+def test_the_product_reads_what_the_chart_writes(
+    render: Render,
+    chart_values: Values,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    mounted = tmp_path / "tls"
+    mounted.mkdir()
+    chart = render(chart_values)
+    for volume in chart.pod["volumes"]:
+        for item in volume.get("secret", {}).get("items", []):
+            (mounted / item["path"]).write_text("PEM")
+    for name, entry in chart.environment.items():
+        assert ("value" in entry) != ("valueFrom" in entry), entry
+        value = entry.get("value", "from elsewhere" if "SASL" in name or "PASSWORD" in name else "true-0")
+        assert isinstance(value, str), entry
+        monkeypatch.setenv(name, value.replace("/etc/wordcount/tls", str(mounted)))
+    monkeypatch.chdir(tmp_path)
+    read = load_settings()
+    for name, value in (chart_values or DEFAULTS)["settings"].items():
+        found = getattr(read, name)
+        assert (",".join(found) if name == "stop_words" else found) == value, name
+    assert read.shutdown_timeout_s < chart.pod["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "replica",
+        "settings.flush_interval",
+        "settings.sasl_password",
+        "settings.http_port",
+        "image.registry",
+        "resources.limits.cpus",
+        "tls.password",
+        "persistence.enabled",
+    ],
+)
+def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
+    done = template(changed(path, "1"))
+    assert done.returncode != 0
+    *folders, name = path.split(".")
+    place = "".join(f"/{folder}" for folder in folders)
+    assert f"at '{place}': additional properties '{name}' not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("replicas", "2"),
+        ("replicas", 1.5),
+        ("settings.flush_interval_ms", "500"),
+        ("settings.flush_interval_ms", 9),
+        ("settings.create_topics", "false"),
+        ("settings.profile", "java"),
+        ("settings.processing_guarantee", "exactly_once"),
+        ("settings.bootstrap_servers", ""),
+        ("settings.bootstrap_servers", None),
+        ("settings.group", 123),
+        ("image.digest", "latest"),
+        ("imagePullSecrets", ["pull"]),
+        ("sasl.existingSecret", 789),
+        ("service.port", 65_536),
+        ("persistence.accessMode", "ReadWriteMany"),
+        ("persistence.size", "ten"),
+        ("podDisruptionBudget.maxUnavailable", "one"),
+        ("terminationGracePeriodSeconds", None),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
+    done = template(changed(path, value))
+    assert done.returncode != 0
+    assert "the schema" in done.stderr
+    assert path.rsplit(".", maxsplit=1)[-1] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (
+            changed("terminationGracePeriodSeconds", 59),
+            ["terminationGracePeriodSeconds (59)", "shutdown_timeout_s (59)"],
+        ),
+        (
+            {"settings": {"shutdown_timeout_s": 40}},
+            ["terminationGracePeriodSeconds (40)", "shutdown_timeout_s (40)"],
+        ),
+        (changed("sasl.existingSecret", ""), ["SASL_SSL", "sasl.existingSecret is empty"]),
+        (changed("settings.security_protocol", "SSL"), ["sasl.existingSecret", "SSL"]),
+        (changed("settings.security_protocol", "SASL_PLAINTEXT"), ["tls.existingSecret", "SASL_PLAINTEXT"]),
+        ({"sasl": {"existingSecret": "login"}}, ["sasl.existingSecret", "PLAINTEXT"]),
+        ({"tls": {"certKey": "client.pem"}}, ["tls.certKey", "tls.existingSecret is empty"]),
+        (changed("tls.certKey", ""), ["private key without a certificate", "tls.certKey"]),
+        (
+            changed("tls", {"existingSecret": "certificates", "caKey": ""}),
+            ["tls.existingSecret", "tls.caKey", "tls.certKey"],
+        ),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_refused(
+    template: Template,
+    values: Values,
+    named: list[str],
+) -> None:
+    done = template(values)
+    assert done.returncode != 0
+    assert "execution error" in done.stderr
+    for name in named:
+        assert name in done.stderr
+
+
+def test_the_grace_period_may_be_one_second_longer(render: Render) -> None:
+    chart = render({"terminationGracePeriodSeconds": 26})
+    assert chart.pod["terminationGracePeriodSeconds"] == 26
+    assert chart.environment["WORDCOUNT_SHUTDOWN_TIMEOUT_S"]["value"] == "25"
