@@ -1,0 +1,191 @@
+"""The jars of the embedded broker: fetched once, checked at every start against the hashes of `jars.lock`.
+
+The lock holds one jar a line, `group:artifact:version sha256`, and no address: jgo knows where Maven
+artifacts live. It names every jar that a broker with TLS, SASL, transactions and all compressions loads, 33
+of the 46 that Kafka declares; so no POM is read, and no version is chosen at run time. jgo only warns when a
+checksum differs, writes in place, and breaks when two processes share its cache; therefore one process at a
+time lets it download into an empty folder, and a jar moves into the cache only if its hash is the locked one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tables.errors import BrokerUnavailableError, ConfigurationError
+
+LOCK_PATH = Path(__file__).with_name("jars.lock")
+INSTALL_REMEDY = "install the extra of the embedded broker: pip install 'wordcount[broker]'"
+
+# Per read, so a slow network is not cut off; a silent one is reported after as many time-outs as attempts.
+_TIMEOUT_S = 10
+_DOWNLOAD_ATTEMPTS = 3
+_RETRY_PAUSE_S = 0.3
+
+_LINE = re.compile(r"([\w.-]+):([\w.-]+):([\w.-]+) ([0-9a-f]{64})")
+_log = logging.getLogger(__name__)
+
+Fetch = Callable[[str, Path], Path]
+"""Download the jar of a coordinate into a folder and return its file. Raises OSError or RuntimeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One line of the lock. `sha256` is lower-case hexadecimal."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    @property
+    def coordinate(self) -> str:
+        """`group:artifact:version`."""
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """Name in the cache; artifact names in the lock are unique without their group."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def parse_lock(text: str) -> tuple[Jar, ...]:
+    """Read a lock, one jar a line.
+
+    Raises:
+        ConfigurationError: a line has another form, or two jars would share a file name.
+    """
+    jars = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ConfigurationError(
+                f"line {number} of the lock of jars is {line!r}", "write `group:artifact:version sha256`"
+            )
+        jars.append(Jar(*match.groups()))
+    if len({jar.file_name for jar in jars}) != len(jars):
+        raise ConfigurationError("the lock of jars names a jar twice", "keep one version of each artifact")
+    return tuple(jars)
+
+
+def locked_jars() -> tuple[Jar, ...]:
+    """The jars of the embedded broker."""
+    return parse_lock(LOCK_PATH.read_text("ascii"))
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """`$WORDCOUNT_CACHE_DIR`, else `$XDG_CACHE_HOME/wordcount`, else `~/.cache/wordcount`; empty is unset."""
+    if own := environ.get("WORDCOUNT_CACHE_DIR"):
+        return Path(own).expanduser().absolute()
+    if shared := environ.get("XDG_CACHE_HOME"):
+        return Path(shared).expanduser().absolute() / "wordcount"
+    return Path.home() / ".cache" / "wordcount"
+
+
+def provide(jars: Sequence[Jar], folder: Path, fetch: Fetch | None = None) -> list[Path]:
+    """Return the files of `jars` in `folder`, each with its locked hash; fetch what is missing or differs.
+
+    Takes about 0.1 s when all are there, and writes nothing then: a read-only cache serves. Several processes
+    may call it at once on one folder: the later ones wait, and find the jars of the first.
+
+    Args:
+        jars: what to provide.
+        folder: cache, made when needed.
+        fetch: downloads one jar; jgo by default.
+
+    Raises:
+        BrokerUnavailableError: a jar is missing and cannot be downloaded.
+        ConfigurationError: a download differs from the lock, the folder cannot be used, or jgo is missing.
+    """
+    try:
+        if any(not _is_locked_file(folder / jar.file_name, jar) for jar in jars):
+            with _exclusive(folder):
+                _fill(jars, folder, fetch or _fetch_with_jgo())
+    except OSError as error:
+        raise ConfigurationError(
+            f"the cache folder {folder} cannot be used ({error.strerror})",
+            "make room or mend its rights, or set WORDCOUNT_CACHE_DIR to another folder",
+        ) from error
+    return [folder / jar.file_name for jar in jars]
+
+
+def _fill(jars: Sequence[Jar], folder: Path, fetch: Fetch) -> None:
+    missing = [jar for jar in jars if not _is_locked_file(folder / jar.file_name, jar)]
+    if missing:
+        _log.info("fetching %d of the %d jars of Apache Kafka into %s", len(missing), len(jars), folder)
+    incoming = folder / "incoming"
+    # A process that was killed while it fetched leaves this folder behind.
+    shutil.rmtree(incoming, ignore_errors=True)
+    try:
+        for jar in missing:
+            path = folder / jar.file_name
+            path.unlink(missing_ok=True)
+            fetched = _fetch_with_retries(jar, folder, incoming, fetch)
+            if not _is_locked_file(fetched, jar):
+                raise ConfigurationError(
+                    f"the downloaded jar {jar.coordinate} has another SHA-256 than the locked {jar.sha256}",
+                    "it was thrown away: the lock is wrong, or something on the way changes files",
+                )
+            fetched.replace(path)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _fetch_with_retries(jar: Jar, folder: Path, incoming: Path, fetch: Fetch) -> Path:
+    failure: Exception | None = None
+    for attempt in range(_DOWNLOAD_ATTEMPTS):
+        time.sleep(_RETRY_PAUSE_S * attempt)
+        try:
+            # A folder per attempt, because jgo asserts that the file it is about to write is not there.
+            return fetch(jar.coordinate, incoming / str(attempt))
+        except (OSError, RuntimeError) as error:
+            # Every network error of jgo is an OSError; RuntimeError is its answer to any HTTP status but 200.
+            failure = error
+    reason = getattr(failure, "strerror", None) or type(failure).__name__
+    raise BrokerUnavailableError(
+        f"the embedded broker needs {jar.coordinate}: not in {folder}, and the download failed ({reason})",
+        "run once with a connection to Maven Central, or name a filled cache in WORDCOUNT_CACHE_DIR",
+    ) from failure
+
+
+def _fetch_with_jgo() -> Fetch:
+    try:
+        from jgo.maven import MavenContext
+    except ImportError as error:
+        raise ConfigurationError(
+            "jgo is not installed, which fetches the embedded broker", INSTALL_REMEDY
+        ) from error
+
+    def fetch(coordinate: str, folder: Path) -> Path:
+        context = MavenContext(repo_cache=folder, timeout=_TIMEOUT_S)
+        return Path(context.create_dependency(coordinate).artifact.resolve())
+
+    return fetch
+
+
+def _is_locked_file(path: Path, jar: Jar) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "fetch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

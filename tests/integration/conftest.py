@@ -1,0 +1,105 @@
+"""A real broker for all integration tests, and the few things that tests do with topics."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.kafka.embedded import EmbeddedBroker
+
+# Compaction and retention act within seconds. The active segment still rolls only when something is appended.
+EAGER_CLEANING = {
+    "log.cleaner.backoff.ms": "100",
+    "log.retention.check.interval.ms": "1000",
+    "log.segment.delete.delay.ms": "100",
+}
+READ_TIMEOUT_S = 60
+
+
+class KafkaClient:
+    """Creates, fills and reads topics of the broker at `bootstrap_servers`."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    async def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+        finally:
+            await admin.close()
+        assert [error[:2] for error in answer.topic_errors] == [(name, 0)], answer
+
+    async def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        *,
+        keys: Iterable[bytes | None] = itertools.repeat(None),
+        partition: int | None = None,
+        compression: str | None = None,
+    ) -> list[tuple[int, int]]:
+        """Return (partition, offset) of each value once all are acknowledged; `keys` is as long or longer."""
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            compression_type=compression,
+        ) as producer:
+            sent = [
+                await producer.send(topic, value, key=key, partition=partition)
+                for value, key in zip(values, keys, strict=False)
+            ]
+            return [(done.partition, done.offset) for done in await asyncio.gather(*sent)]
+
+    async def read_all(self, topic: str) -> list[Any]:
+        """Return every record up to the present end of each partition, ordered by partition and offset."""
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=self.bootstrap_servers, auto_offset_reset="earliest"
+        )
+        async with consumer, asyncio.timeout(READ_TIMEOUT_S):
+            partitions = consumer.assignment()
+            ends = await consumer.end_offsets(partitions)
+            records = []
+            while [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
+                for polled in (await consumer.getmany(timeout_ms=100)).values():
+                    records += polled
+        within = [
+            record for record in records if record.offset < ends[TopicPartition(topic, record.partition)]
+        ]
+        return sorted(within, key=lambda record: (record.partition, record.offset))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    """The broker that all tests share: never stop it, use topics and groups of your own."""
+    with EmbeddedBroker(tmp_path_factory.mktemp("broker"), settings=EAGER_CLEANING) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka_at() -> Callable[[str], KafkaClient]:
+    """Makes a client of the broker at the given `host:port`."""
+    return KafkaClient
+
+
+@pytest.fixture
+def kafka(broker: EmbeddedBroker, kafka_at: Callable[[str], KafkaClient]) -> KafkaClient:
+    """A client of the shared broker."""
+    return kafka_at(broker.bootstrap_servers)
+
+
+@pytest.fixture
+def topic_name() -> str:
+    """A name that no other test uses."""
+    return f"topic-{uuid.uuid4().hex[:12]}"
