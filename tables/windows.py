@@ -121,7 +121,7 @@ class Tally:
     Attributes:
         words: `pyarrow.BinaryArray` of UTF-8, strictly ascending in byte order, no nulls.
         counts: int64, occurrences of the word with the same index, all > 0.
-        totals: what became of the records; `totals.words == counts.sum()`.
+        totals: what became of the records; `totals.words == counts.sum()` unless `only` left words out.
         dead_letters: in offset order.
     """
 
@@ -129,6 +129,12 @@ class Tally:
     counts: Int64Array
     totals: Totals
     dead_letters: Sequence[DeadLetter] = ()
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> Tally:
+        """The same records, but only the words where `keep` is true; the totals still tell of all of them."""
+        if keep.all():
+            return self
+        return Tally(self.words.filter(pa.array(keep)), self.counts[keep], self.totals, self.dead_letters)
 
 
 class TallyRecords(Protocol):
@@ -141,3 +147,19 @@ def _added(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, in
     if not right:
         return left
     return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in {**left, **right}}
+
+
+def merge_tallies(tallies: Sequence[Tally]) -> Tally:
+    """One tally of the records of all `tallies`. Meant for few small ones: it sums in Python."""
+    sums: dict[bytes, int] = {}
+    totals = Totals()
+    dead_letters: list[DeadLetter] = []
+    for tally in tallies:
+        for word, count in zip(tally.words.to_pylist(), tally.counts.tolist(), strict=True):
+            sums[word] = sums.get(word, 0) + count
+        totals += tally.totals
+        dead_letters += tally.dead_letters
+    words = sorted(sums)
+    return Tally(
+        pa.array(words, pa.binary()), np.array([sums[word] for word in words], np.int64), totals, dead_letters
+    )

@@ -1,0 +1,252 @@
+"""All overrides of Faust's Kafka transport: batches as events, positions from the stores, ownership that is proven.
+
+What is overridden and why (each fact has a test in `tests/integration/test_transport.py` that an upgrade of Faust would fail):
+
+* `_create_worker_consumer`: our assignor; bytes instead of record objects; no offset reset, since resetting is losing or doubling.
+* `_getmany`: fetch only from partitions that can take records in. Faust resumes all partitions after every rebalance; this filter is
+  the one place that it cannot undo. An error of one partition stops that partition, not the worker.
+* `_to_message`: one event per partition and poll.
+* `on_partitions_revoked`, `on_partitions_assigned`: flush before Faust forgets, restore after it assigned.
+* `ack`, `_commit`, `_filter_tps_with_pending_acks`, `_add_gap`, `_read_offset`, `seek_to_committed`: Faust keeps no positions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from agents.assignor import AddressedStickyAssignor
+from tables import fetching
+from tables.errors import FlushUnknownError, PartitionsLostError
+from tables.windows import RecordBatch
+from tables.word_counts import WordCounts
+
+_log = structlog.get_logger(__name__)
+
+COMMIT_TIMEOUT_S = 3.0
+FETCH_WAIT_MS = 500
+"""Longest wait of the broker for new records; an idle partition that becomes ready waits no longer than this."""
+_IDLE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one poll brought of one partition: the value of one Faust event.
+
+    Attributes:
+        batches: joining, in offset order.
+        highwater: offset after the last record of the partition that could be read, as of the fetch.
+    """
+
+    batches: list[RecordBatch]
+    highwater: int
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Owns the aiokafka consumer; every method runs on the thread's own event loop."""
+
+    consumer: BatchConsumer
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        fetching.install()
+        options = self.app.consumer_options
+        consumer = super()._create_worker_consumer(transport)
+        self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
+        consumer._partition_assignment_strategy = [self._assignor]
+        consumer._value_deserializer = fetching.RecordBatchUnpacker()
+        consumer._isolation_level = options.isolation
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        """Faust's, then remember every heartbeat that the coordinator accepted."""
+        self.last_contact = monotonic()
+        await super().on_start()
+        coordinator = self._consumer._coordinator
+        self._assignor.current_generation = lambda: coordinator.generation
+        beat = coordinator._do_heartbeat
+
+        async def beat_and_remember() -> bool:
+            accepted = bool(await beat())
+            if accepted:
+                self.last_contact = monotonic()
+            return accepted
+
+        coordinator._do_heartbeat = beat_and_remember
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Faust's; an assignment is a contact as good as a heartbeat."""
+        self.last_contact = monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _hold(self, assigned: Collection[TopicPartition]) -> None:
+        """Fetch nothing from new partitions before `seek_owned`: aiokafka would look for the group's committed offsets."""
+        for tp in assigned:
+            self._consumer.seek(tp, 0)
+            self._consumer.pause(tp)
+
+    async def seek_owned(self, tp: TopicPartition, position: int) -> None:
+        """Deliver from `position` on. Raises PartitionsLostError where the partition is not assigned."""
+        if tp not in self._consumer.assignment():
+            raise PartitionsLostError(f"{tp.topic} partition {tp.partition} is not assigned to this worker")
+        self._consumer.seek(tp, position)
+        self._consumer.resume(tp)
+
+    async def commit_owned(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit and thereby prove ownership.
+
+        An accepted commit alone proves nothing: an empty group accepts anybody's. So the membership must be live before, the same
+        after, and heard of within the session timeout.
+
+        Raises:
+            PartitionsLostError: another member owns the partitions, or may own them.
+            FlushUnknownError: no answer in time.
+        """
+        coordinator = self._consumer._coordinator
+        membership = (coordinator.generation, coordinator.member_id)
+        if coordinator.generation <= 0:
+            raise PartitionsLostError("this worker is not a member of the group")
+        age_s = monotonic() - self.last_contact
+        if age_s > self.app.conf.broker_session_timeout:
+            raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
+        try:
+            await asyncio.wait_for(
+                self._consumer.commit(
+                    {tp: OffsetAndMetadata(position, "") for tp, position in offsets.items()}
+                ),
+                COMMIT_TIMEOUT_S,
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            raise PartitionsLostError(f"the group refused a commit ({error.__cause__ or error!r})") from error
+        except TimeoutError as error:
+            raise FlushUnknownError(f"no answer to a commit within {COMMIT_TIMEOUT_S} s") from error
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            raise FlushUnknownError(f"a commit failed ({error!r})") from error
+        if (coordinator.generation, coordinator.member_id) != membership:
+            raise PartitionsLostError("the membership changed during a commit")
+
+    def is_member(self) -> bool:
+        """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
+        return self._consumer is not None and self._consumer._coordinator.generation > 0
+
+
+class _NoReadOffsets(dict[TP, int | None]):
+    """Faust drops messages below the last offset that it read; after a seek back those are wanted."""
+
+    def __getitem__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers `Fetched` batches of the partitions that `WordCounts` accepts."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._read_offset = _NoReadOffsets()
+
+    @property
+    def _word_counts(self) -> WordCounts:
+        counts: WordCounts = self.app.word_counts
+        return counts
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Fetched]]:
+        counts = self._word_counts
+        wanted = {tp for tp in active_partitions or () if counts.accepts(tp.partition)}
+        if not wanted:
+            # An empty set would mean all. This line counts as a poll: without one aiokafka leaves the group after a while.
+            with self._thread._ensure_consumer()._subscription.fetch_context():
+                pass
+            await asyncio.sleep(_IDLE_S)
+            return {}
+        # Wait only as long as no further partition can become ready.
+        wait_s = timeout if len(wanted) == len(self.assignment()) else _IDLE_S
+        try:
+            found = await super()._getmany(active_partitions=wanted, timeout=wait_s)
+        except OffsetOutOfRangeError as error:
+            for tp in error.args[0]:
+                counts.reexamine(tp.partition)
+            return {}
+        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in found.items()}
+
+    def _readable_end(self, tp: TP) -> int:
+        consumer = self._thread._ensure_consumer()
+        end = consumer.highwater(tp) or 0
+        if self.app.consumer_options.isolation == "read_committed":
+            return min(end, consumer.last_stable_offset(tp) or end)
+        return int(end)
+
+    def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            record.batches[-1].next_offset - 1,
+            0.0,
+            0,
+            None,
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Flush and commit while the membership still stands, then let Faust clean up."""
+        await self._word_counts.suspend(
+            clean=self._thread.is_member(), timeout_s=self.app.conf.broker_rebalance_timeout / 2
+        )
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let Faust set up its streams, then open and restore the stores in the background."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not self.app.should_stop:
+            await self._word_counts.assign({tp.partition for tp in assigned})
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Nothing: every partition is seeked when it has been restored, to the position in its store."""
+        return {}
+
+    def ack(self, message: Any) -> bool:
+        """Forget the message; what it brought is in a window now, and acknowledged by a flush."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(())
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing: gaps are part of the batches."""
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        return False
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust's check looks at acknowledgements that are not kept here."""
+
+
+class BatchTransport(driver.Transport):
+    """Faust's transport with our consumer."""
+
+    Consumer = BatchConsumer

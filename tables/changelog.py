@@ -1,0 +1,180 @@
+"""The changelog topic on Kafka: packing, appending and reading. What its records mean: `tables.shard`, `tables.replay`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from tables import fetching
+from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError, InexactError
+from tables.offsets import TopicOffsets
+from tables.ports import ChangelogSlice, PackedRecords
+from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
+from tables.schema import ROWS_PER_CHANGELOG_BATCH
+
+_SNAPPY = 2
+_READ_BYTES = 4 << 20
+_POLL_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatches:
+    """Record batches as aiokafka sends them; built in a thread, compressed when sent."""
+
+    batches: Sequence[BatchBuilder]
+
+
+class KafkaChangelog:
+    """Implements `tables.ports.Changelog`.
+
+    Args:
+        topic: the changelog topic; as many partitions as the input has.
+        connection: keyword arguments of every Kafka client.
+        producer: shared by everything this process writes.
+        offsets: looks up ends of partitions.
+    """
+
+    def __init__(
+        self, topic: str, connection: Mapping[str, Any], producer: ReplaceableProducer, offsets: TopicOffsets
+    ) -> None:
+        self.topic = topic
+        self._connection = connection
+        self._producer = producer
+        self._offsets = offsets
+
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedBatches:
+        """See `Changelog.pack`. The inner builder is used because the public `append` costs 690 ns a record, this 210."""
+        now_ms = int(time.time() * 1000)
+        batches: list[BatchBuilder] = []
+        batch, count = _new_batch(), 0
+        for key, value in zip(keys, values, strict=True):
+            if (
+                count == ROWS_PER_CHANGELOG_BATCH
+                or batch._builder.append(count, now_ms, key, value, []) is None
+            ):
+                batch._relative_offset = count
+                batches.append(batch)
+                batch, count = _new_batch(), 0
+                batch._builder.append(count, now_ms, key, value, [])
+            count += 1
+        batch._relative_offset = count
+        batches.append(batch)
+        return PackedBatches(batches)
+
+    async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
+        """See `Changelog.append`."""
+        assert isinstance(records, PackedBatches)
+        try:
+            producer = await self._producer.get()
+        except BrokerUnavailableError as error:
+            raise FlushUnknownError(f"the changelog cannot be written ({error})") from error
+        try:
+            async with asyncio.timeout(self._producer.timeout_s):
+                sent = [
+                    await producer.send_batch(batch, self.topic, partition=partition)
+                    for batch in records.batches
+                ]
+                acknowledged = await asyncio.gather(*sent)
+        except TopicAuthorizationFailedError as error:
+            raise ConfigurationError(
+                f"the broker refuses writes to {self.topic}",
+                "grant WRITE on the changelog topic to this user",
+            ) from error
+        except MessageSizeTooLargeError as error:
+            self._producer.discard(producer)
+            raise ConfigurationError(
+                f"the broker refuses a batch for {self.topic} as too large",
+                f"allow max.message.bytes of at least {MAX_REQUEST_BYTES} on it, or lower WORDCOUNT_MAX_WORD_BYTES",
+            ) from error
+        except (KafkaError, TimeoutError) as error:
+            self._producer.discard(producer)
+            raise FlushUnknownError(
+                f"{self.topic} partition {partition}: not acknowledged ({error!r})"
+            ) from error
+        return [
+            (metadata.offset, metadata.offset + batch.record_count())
+            for metadata, batch in zip(acknowledged, records.batches, strict=True)
+        ]
+
+    async def end_offset(self, partition: int) -> int:
+        """See `Changelog.end_offset`."""
+        return (await self._offsets.bounds(self.topic, partition))[1]
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        """See `Changelog.read`. Runs an event loop of its own: it is called in a thread."""
+        with asyncio.Runner() as runner:
+            consumer = runner.run(self._open(partition, start))
+            try:
+                position, heard = start, time.monotonic()
+                while position < end:
+                    part = None
+                    for part in runner.run(self._read_some(consumer, partition, position)):
+                        position, heard = part.next_offset, time.monotonic()
+                        yield part
+                    if part is None:
+                        if time.monotonic() - heard > self._producer.timeout_s:
+                            raise BrokerUnavailableError(
+                                f"{self.topic} partition {partition}: no answer at offset {position}"
+                            )
+                        yield ChangelogSlice([], [], position)  # A turn for a caller that wants to leave.
+            finally:
+                runner.run(consumer.stop())
+
+    async def _open(self, partition: int, start: int) -> AIOKafkaConsumer:
+        fetching.install()
+        consumer = AIOKafkaConsumer(
+            **self._connection,
+            value_deserializer=fetching.ChangelogUnpacker(),
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=_READ_BYTES,
+        )
+        try:
+            await asyncio.wait_for(consumer.start(), self._producer.timeout_s)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await consumer.stop()
+            raise BrokerUnavailableError(
+                f"the changelog cannot be read ({error!r})",
+                "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers",
+            ) from error
+        tp = TopicPartition(self.topic, partition)
+        consumer.assign([tp])
+        consumer.seek(tp, start)
+        return consumer
+
+    async def _read_some(
+        self, consumer: AIOKafkaConsumer, partition: int, position: int
+    ) -> Sequence[ChangelogSlice]:
+        tp = TopicPartition(self.topic, partition)
+        try:
+            found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+            parts: Sequence[ChangelogSlice] = found.get(tp, [])
+            reached = await consumer.position(tp)
+        except OffsetOutOfRangeError as error:
+            raise InexactError(
+                f"changelog {self.topic} partition {partition} has no offset {position} any more",
+                "its cleanup.policy must be compact, without delete; count again under another WORDCOUNT_GROUP",
+            ) from error
+        except KafkaError as error:
+            raise BrokerUnavailableError(
+                f"{self.topic} partition {partition} cannot be read ({error!r})"
+            ) from error
+        if reached > (parts[-1].next_offset if parts else position):
+            return [*parts, ChangelogSlice([], [], reached)]
+        return parts
+
+
+def _new_batch() -> BatchBuilder:
+    return BatchBuilder(MAX_REQUEST_BYTES, _SNAPPY, is_transactional=0)

@@ -1,0 +1,242 @@
+"""One partition's rows on disk: a RocksDB folder that holds `word -> (count, upto)` and the state, always of the same flush.
+
+Two ways to write, both atomic over rows and state (measured in ADR 3):
+
+* a large flush is a sorted SST file, written while the changelog is still being acknowledged and ingested afterwards;
+* a small one is one sorted WriteBatch without write-ahead log: the changelog is the log.
+
+A store without its newest WriteBatches is an older, consistent flush; the changelog brings it forward. Any error status of RocksDB
+means that the store is thrown away and rebuilt, never that a row is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    IngestExternalFileOptions,
+    Options,
+    Rdict,
+    SstFileWriter,
+    WriteBatch,
+    WriteOptions,
+)
+
+from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
+from tables.rows import StoreState, decode_state, encode_state
+from tables.schema import SLICE_ROWS, STATE_KEY
+
+SMALL_FLUSH_ROWS = 4096
+"""Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
+
+_WRITE_BUFFER_BYTES = 8 << 20
+_BLOOM_BITS_PER_KEY = 10
+_LEVEL0_FILES = 8
+
+
+class StagedRows:
+    """Rows of one flush, on their way into the store; nothing of them is visible before `PartitionStore.commit`."""
+
+    def __init__(
+        self, keys: Sequence[bytes], values: Sequence[bytes], file: Path | None, writer: SstFileWriter | None
+    ) -> None:
+        self.keys = keys
+        self.values = values
+        self.file = file
+        self.writer = writer
+
+    def discard(self) -> None:
+        """Forget the rows; removes the file."""
+        self.writer = None
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+
+class PartitionStore:
+    """An open store. Not safe for two writers; reads from any thread while one writes.
+
+    Args:
+        folder: created where missing.
+        block_cache: shared by all stores of the process.
+
+    Raises:
+        StateLockedError: another process has it open.
+        StoreCorruptedError: RocksDB refuses to open it.
+    """
+
+    def __init__(self, folder: Path, block_cache: Cache) -> None:
+        self._folder = folder
+        self._options = _options(block_cache)
+        self._staging = folder.with_name(folder.name + ".staging")
+        self._memtable_holds_rows = False
+        self._staged_files = 0
+        self._scanning = (
+            Lock()
+        )  # RocksDB keeps its folder locked while an iterator lives, even after a close.
+        shutil.rmtree(self._staging, ignore_errors=True)
+        with _store_errors(folder):
+            self._staging.mkdir(parents=True)
+            self._db = Rdict(str(folder), self._options)
+            value = self._db.get(STATE_KEY)
+        state = None if value is None else decode_state(value)
+        if value is not None and state is None:
+            self.close()
+            raise StoreCorruptedError(f"the state in {folder} cannot be read")
+        self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
+        self.was_empty = value is None
+
+    def get(self, word: bytes) -> bytes | None:
+        """The row of one word."""
+        with _store_errors(self._folder):
+            value: bytes | None = self._db.get(word)
+        return value
+
+    def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
+        """The rows of `words`, in their order; fastest where they are sorted."""
+        rows: list[bytes | None] = []
+        with _store_errors(self._folder):
+            for start in range(0, len(words), SLICE_ROWS):
+                rows += self._db.get(list(words[start : start + SLICE_ROWS]))
+        return rows
+
+    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
+        found: list[tuple[bytes, bytes]] = []
+        with self._scanning, _store_errors(self._folder):
+            rows = self._db.iter()
+            rows.seek(max(start, prefix))
+            while len(found) < limit and rows.valid():
+                word = rows.key()
+                if word == STATE_KEY or not word.startswith(prefix):
+                    break
+                found.append((word, rows.value()))
+                rows.next()
+            rows.status()  # A scan ends early, without an exception, where a block cannot be read.
+            del rows
+        return found
+
+    def rows(self, slice_rows: int = 16 * SLICE_ROWS) -> Iterator[tuple[bytes, bytes]]:
+        """All (word, row) pairs in byte order, read in slices; writes between two slices may or may not be seen."""
+        start = b""
+        while part := self.scan(start, slice_rows):
+            yield from part
+            start = part[-1][0] + b"\x00"
+
+    def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
+        """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
+        if len(keys) <= SMALL_FLUSH_ROWS:
+            return StagedRows(keys, values, None, None)
+        self._staged_files += 1
+        file = self._staging / f"{self._staged_files}.sst"
+        with _store_errors(self._folder):
+            writer = SstFileWriter(self._options)
+            writer.open(str(file))
+            for key, value in zip(keys, values, strict=True):
+                writer[key] = value
+        return StagedRows(keys, values, file, writer)
+
+    def commit(self, staged: StagedRows, state: StoreState) -> None:
+        """Make `staged` and `state` visible, both or neither, also across a crash."""
+        with _store_errors(self._folder):
+            if staged.writer is None:
+                self._write(staged, state)
+            else:
+                self._ingest(staged, state)
+        self.state = state
+
+    def close(self) -> None:
+        """Write what only memory holds and release the folder. A closed store answers nothing."""
+        try:
+            with _store_errors(self._folder):
+                self._flush_memtable()
+        finally:
+            with self._scanning:
+                self._db.close()
+            shutil.rmtree(self._staging, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Release the folder of a store that is about to be destroyed, or whose disk is full."""
+        self._memtable_holds_rows = False
+        self.close()
+
+    def _write(self, staged: StagedRows, state: StoreState) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in zip(staged.keys, staged.values, strict=True):
+            batch.put(key, value)
+        batch.put(STATE_KEY, encode_state(state))
+        options = WriteOptions()
+        options.disable_wal(True)
+        self._db.write(batch, options)
+        self._memtable_holds_rows = True
+
+    def _ingest(self, staged: StagedRows, state: StoreState) -> None:
+        # An earlier flush that is still in memory would be lost by a crash while the later, ingested one survives.
+        self._flush_memtable()
+        assert staged.writer is not None
+        staged.writer[STATE_KEY] = encode_state(state)
+        staged.writer.finish()
+        move = IngestExternalFileOptions()
+        move.set_move_files(True)
+        self._db.ingest_external_file([str(staged.file)], move)
+
+    def _flush_memtable(self) -> None:
+        if self._memtable_holds_rows:
+            self._db.flush()
+            self._memtable_holds_rows = False
+
+
+def destroy_store(folder: Path) -> None:
+    """Remove a closed store and what it staged. Nothing is lost: the changelog has every row."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
+
+
+def _options(block_cache: Cache) -> Options:
+    table = BlockBasedOptions()
+    table.set_block_cache(block_cache)
+    table.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.set_level_zero_file_num_compaction_trigger(_LEVEL0_FILES)
+    options.set_keep_log_file_num(2)
+    options.set_max_open_files(256)
+    return options
+
+
+@contextmanager
+def _store_errors(folder: Path) -> Iterator[None]:
+    """Turn what RocksDB raises (a plain Exception with a text) into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreFullError(
+                f"no space left under {folder}", "free disk space and start again"
+            ) from error
+        raise
+    except DbClosedError as error:
+        raise NotReadyError(f"the store {folder} is closed") from error
+    except Exception as error:
+        text = str(error)
+        if "No space left" in text:
+            raise StoreFullError(
+                f"no space left under {folder}", "free disk space and start again"
+            ) from error
+        if "lock hold by" in text or "While lock file" in text:
+            raise StateLockedError(
+                f"another process uses the state folder {folder}",
+                "give each worker a WORDCOUNT_STATE_DIR of its own",
+            ) from error
+        raise StoreCorruptedError(f"the store {folder} cannot be used ({text})") from error

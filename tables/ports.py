@@ -1,0 +1,96 @@
+"""What the state needs from outside, as Protocols: the changelog, ownership, the source, dead letters, threads, an observer.
+
+The simulation drives the real tables through fakes of these; the product through `tables.changelog` and `agents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from tables.windows import DeadLetter
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangelogSlice:
+    """Adjacent changelog records, markers included.
+
+    Attributes:
+        keys: words, or `schema.MARKER_KEY`.
+        values: rows or markers, one per key.
+        next_offset: changelog offset after them.
+    """
+
+    keys: Sequence[bytes]
+    values: Sequence[bytes]
+    next_offset: int
+
+
+class PackedRecords(Protocol):
+    """Changelog records ready to send; opaque to all but the changelog that packed them."""
+
+
+class Changelog(Protocol):
+    """One partition of the changelog topic per partition of the input."""
+
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedRecords:
+        """Prepare records in order. Called in a thread."""
+
+    async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
+        """Append and wait for the acknowledgement of every record.
+
+        Returns:
+            (base offset, offset after the last record) of each batch, in order. A base of -1 = not known.
+
+        Raises:
+            FlushUnknownError: not acknowledged in time; the records may be in the log, now or later.
+        """
+
+    async def end_offset(self, partition: int) -> int:
+        """Offset after the last record. Raises BrokerUnavailableError."""
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        """Records from `start` (inclusive) to at least `end` (exclusive). Blocks; called in a thread.
+
+        Raises:
+            BrokerUnavailableError: no answer.
+            InexactError: records between `start` and `end` are gone for another reason than compaction.
+        """
+
+
+class Ownership(Protocol):
+    """Proof that this process still owns a partition."""
+
+    async def prove(self, partition: int, position: int) -> None:
+        """Commit `position` to the group under a live membership.
+
+        Raises:
+            PartitionsLostError: it does not own the partition.
+            FlushUnknownError: no answer in time.
+        """
+
+
+class Source(Protocol):
+    """The input topic."""
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """(first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""
+
+    async def seek(self, partition: int, position: int) -> None:
+        """Make `position` the next offset that is delivered. Raises PartitionsLostError."""
+
+
+class DeadLetters(Protocol):
+    """Where records go that cannot be counted."""
+
+    async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
+        """Send and wait for the acknowledgement; a repeated flush sends again. Raises FlushUnknownError."""
+
+
+class RunInThread(Protocol):
+    """Run a function beside the event loop."""
+
+    def __call__(self, function: Callable[..., Result], /, *arguments: Any) -> Awaitable[Result]: ...

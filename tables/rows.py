@@ -1,0 +1,159 @@
+"""Row, marker and state codecs. Pure.
+
+A row says: this word occurs `count` times in the offsets [origin, upto) of its source partition. It stays true for ever, so that
+applying rows is "keep the one with the larger upto": idempotent and free of order (a grow-only counter, Shapiro et al. 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tables.errors import InexactError
+from tables.schema import FORMAT_VERSION, ROW_BYTES
+from tables.windows import Int64Array, Totals
+
+RowArray = npt.NDArray[np.int64]
+"""int64 of shape (n, 2): column 0 the count, column 1 the upto."""
+
+_BIG_ENDIAN = np.dtype(">i8")
+_OPAQUE_ROW = np.dtype(f"V{ROW_BYTES}")
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """End of a flush in the changelog: all rows of all flushes up to `position` precede it.
+
+    Attributes:
+        version: `schema.FORMAT_VERSION` of the writer.
+        topic: input topic.
+        profile: identity of the tokenizer; counts of two tokenizers never mix.
+        origin: first source offset that was counted, inclusive.
+        position: next source offset to count.
+        records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of [origin, position).
+    """
+
+    topic: str
+    profile: str
+    origin: int
+    position: int
+    version: int = FORMAT_VERSION
+    records: int = 0
+    counted: int = 0
+    words: int = 0
+    skipped: Mapping[str, int] = {}
+    dead_lettered: Mapping[str, int] = {}
+    dropped_words: Mapping[str, int] = {}
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(
+            self.records, self.counted, self.words, self.skipped, self.dead_lettered, self.dropped_words
+        )
+
+    def advanced(self, position: int, totals: Totals) -> Marker:
+        """The marker after a flush up to `position` that brought `totals`."""
+        after = self.totals + totals
+        return msgspec.structs.replace(
+            self,
+            position=position,
+            records=after.records,
+            counted=after.counted,
+            words=after.words,
+            skipped=after.skipped,
+            dead_lettered=after.dead_lettered,
+            dropped_words=after.dropped_words,
+        )
+
+
+class StoreState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store knows beside its rows; written atomically with them.
+
+    Attributes:
+        marker: of the flush that the rows are at; None before the first one.
+        changelog_next: next changelog offset to examine.
+        ahead: largest `upto` of any row; beyond the marker's position only after a torn flush.
+    """
+
+    marker: Marker | None
+    changelog_next: int
+    ahead: int
+
+    @property
+    def position(self) -> int:
+        return self.marker.position if self.marker else 0
+
+
+_encoder = msgspec.json.Encoder()
+_marker_decoder = msgspec.json.Decoder(Marker)
+_state_decoder = msgspec.json.Decoder(StoreState)
+
+
+def encode_marker(marker: Marker) -> bytes:
+    return _encoder.encode(marker)
+
+
+def decode_marker(value: bytes) -> Marker:
+    """Raises InexactError where `value` is no marker of this version."""
+    try:
+        marker = _marker_decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise InexactError(
+            f"the changelog holds a marker that cannot be read ({error})",
+            "find out what else writes to the changelog topic",
+        ) from error
+    if marker.version != FORMAT_VERSION:
+        raise InexactError(
+            f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION}",
+            "run the version that wrote it, or use another WORDCOUNT_GROUP",
+        )
+    return marker
+
+
+def encode_state(state: StoreState) -> bytes:
+    return _encoder.encode(state)
+
+
+def decode_state(value: bytes) -> StoreState | None:
+    """The state, or None where it is unreadable or of another version: such a store is rebuilt from the changelog."""
+    try:
+        state = _state_decoder.decode(value)
+    except msgspec.DecodeError:
+        return None
+    return state if state.marker is None or state.marker.version == FORMAT_VERSION else None
+
+
+def pack_rows(counts: Int64Array, upto: int) -> list[bytes]:
+    """`counts` as row values, all with the same `upto` (measured: 77 ns a row, struct.pack 190)."""
+    rows = np.empty((len(counts), 2), _BIG_ENDIAN)
+    rows[:, 0] = counts
+    rows[:, 1] = upto
+    packed: list[bytes] = rows.view(_OPAQUE_ROW).ravel().tolist()
+    return packed
+
+
+def pack_row(count: int, upto: int) -> bytes:
+    return count.to_bytes(8, "big", signed=True) + upto.to_bytes(8, "big", signed=True)
+
+
+def unpack_row(value: bytes) -> tuple[int, int]:
+    """(count, upto). Raises InexactError where `value` is not a row."""
+    if len(value) != ROW_BYTES:
+        raise InexactError(
+            f"a row of {len(value)} bytes instead of {ROW_BYTES}",
+            "find out what else writes to the changelog topic",
+        )
+    return int.from_bytes(value[:8], "big", signed=True), int.from_bytes(value[8:], "big", signed=True)
+
+
+def unpack_rows(values: Sequence[bytes]) -> RowArray:
+    """All row values at once. Raises InexactError where one is not a row."""
+    joined = b"".join(values)
+    if len(joined) != ROW_BYTES * len(values) or not set(map(len, values)) <= {ROW_BYTES}:
+        raise InexactError(
+            f"a changelog batch of {len(values)} records holds a value that is not {ROW_BYTES} bytes long",
+            "find out what else writes to the changelog topic",
+        )
+    return np.frombuffer(joined, _BIG_ENDIAN).reshape(-1, 2).astype(np.int64)

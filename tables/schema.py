@@ -1,0 +1,31 @@
+"""Every name and number that reaches disk or broker. Changing one is a migration: raise `FORMAT_VERSION` and write an ADR."""
+
+from __future__ import annotations
+
+FORMAT_VERSION = 1
+"""Of rows, markers and store states. A store or changelog of another version is refused, never guessed at."""
+
+MARKER_KEY = b"\xffmarker"
+"""Changelog key of a marker. 0xff starts no UTF-8 text, so that no word can collide with it."""
+
+STATE_KEY = b"\xff\xff\xff\xffstate"
+"""Store key of the state. Sorts after every word, so that a sorted file of rows can be written before the position is proven."""
+
+ROW_BYTES = 16
+"""A row's value: count and upto, both signed 64-bit big-endian."""
+
+ROWS_PER_CHANGELOG_BATCH = 8192
+"""About 240 kB uncompressed: one millisecond of event loop to send (measured 120 ns a row with snappy)."""
+
+SLICE_ROWS = 2048
+"""Rows handled between two chances for another thread to take the GIL (measured: p99 of HTTP 71 -> 36 ms)."""
+
+
+def changelog_topic(group: str, topic: str) -> str:
+    """Name of the compacted topic that backs the counts of consumer group `group` over `topic`."""
+    return f"{group}-{topic}-changelog"
+
+
+def dead_letter_topic(group: str, topic: str) -> str:
+    """Name of the topic that keeps the records which could not be counted."""
+    return f"{group}-{topic}-dead-letters"

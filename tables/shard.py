@@ -1,0 +1,388 @@
+"""One partition's counts: its pending window, its store, its place in the changelog. The rules of exactness live here.
+
+A flush, in this order (ARCHITECTURE.md, "Rules"):
+
+1. count the window once, look old counts up, pack the new rows: in a thread;
+2. append rows, then the marker, to the changelog, and wait until all of it is acknowledged; meanwhile stage the rows on disk;
+3. the acknowledged offsets must continue where this shard had examined the changelog: a hole means that somebody else appended;
+4. prove ownership by a group commit under a live membership;
+5. write rows and position to the store, atomically; only then may readers and the cache know them.
+
+Whatever goes wrong between 2 and 5 leaves the store as it was, and the way out is always the same: `restore`, which reads the
+changelog from where it was examined, keeps of each word the row with the larger `upto`, takes the last marker as the position,
+and appends again what compaction would otherwise lose. Positions then come from the store, never from the consumer group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+import numpy as np
+import pyarrow as pa
+
+from tables.errors import InexactError, PartitionsLostError
+from tables.partition_store import PartitionStore, StagedRows
+from tables.ports import Changelog, DeadLetters, Ownership, PackedRecords, Result, RunInThread, Source
+from tables.replay import Replay
+from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
+from tables.schema import MARKER_KEY, SLICE_ROWS
+from tables.vocabulary import CountCache, VocabularyLimit
+from tables.windows import Int64Array, RecordBatch, Tally, TallyRecords, Totals, merge_tallies
+
+RESTORE_CHUNK_ROWS = 1_000_000
+"""Distinct rows that a restore holds in memory (about 250 bytes each) before it writes them to the store."""
+
+
+class ForeignRecordsError(Exception):
+    """Somebody else appended to this shard's changelog partition; `Shard.restore` adopts and heals."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardServices:
+    """What all shards of a process share.
+
+    Attributes:
+        topic: input topic, recorded in markers.
+        profile: identity of the tokenizer, recorded in markers.
+        tally: counts the words of record batches.
+        vocabulary: ids for the cache of old counts.
+        run: runs blocking functions beside the event loop.
+        clock: seconds, monotonic.
+    """
+
+    topic: str
+    profile: str
+    tally: TallyRecords
+    changelog: Changelog
+    ownership: Ownership
+    source: Source
+    dead_letters: DeadLetters
+    vocabulary: VocabularyLimit
+    run: RunInThread
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What a flush made durable."""
+
+    rows: int
+    totals: Totals
+    batches: Sequence[RecordBatch]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A window, counted: everything of a flush that needs no broker."""
+
+    marker: Marker
+    tally: Tally
+    words: Sequence[bytes]
+    values: Sequence[bytes]
+    ids: Int64Array
+    counts: Int64Array
+    records: PackedRecords
+
+
+class Shard:
+    """Counts of one partition of the input topic.
+
+    Args:
+        partition: its number.
+        store: the partition's, open.
+        services: shared with the other shards.
+    """
+
+    def __init__(self, partition: int, store: PartitionStore, services: ShardServices) -> None:
+        self.partition = partition
+        self.store = store
+        self.restored = False
+        """Whether the store has been brought to the end of the changelog since it was opened."""
+        self.pending: list[RecordBatch] = []
+        self.pending_bytes = 0
+        self.pending_since = 0.0
+        self.next = self.position
+        """Next offset to take in: the end of what is pending or being flushed."""
+        self._services = services
+        self._cache = CountCache(services.vocabulary.current(), complete=self.store.was_empty)
+        self._ahead: dict[bytes, int] = {}
+        self._leaving = Event()
+
+    @property
+    def position(self) -> int:
+        """Next offset to count, durable."""
+        return self.store.state.position
+
+    @property
+    def totals(self) -> Totals:
+        """What became of the records below `position`."""
+        marker = self.store.state.marker
+        return marker.totals if marker else Totals()
+
+    @property
+    def marker(self) -> Marker | None:
+        return self.store.state.marker
+
+    @property
+    def readable(self) -> bool:
+        """Whether the rows are those of exactly `[origin, position)`: restored, and no torn flush left to replay."""
+        return self.restored and self.position >= self.store.state.ahead
+
+    @property
+    def cache(self) -> CountCache:
+        return self._cache
+
+    def add(self, batches: Sequence[RecordBatch]) -> bool:
+        """Take in batches that follow `next`; what is below it is dropped.
+
+        Returns:
+            False where a batch begins beyond `next`: nothing from it on was taken, and the source has to seek to `next`.
+        """
+        for batch in batches:
+            rest = batch.starting_at(self.next)
+            if rest is None:
+                continue
+            if rest.first_offset != self.next:
+                return False
+            if not self.pending:
+                self.pending_since = self._services.clock()
+            self.pending.append(rest)
+            self.pending_bytes += rest.byte_count
+            self.next = rest.next_offset
+        return True
+
+    def drop_pending(self) -> None:
+        """Forget what is not flushed; it is read again from `position`."""
+        self.pending = []
+        self.pending_bytes = 0
+        self.next = self.position
+
+    async def flush(self) -> Flushed:
+        """Make everything pending durable. On any error `drop_pending` was done and nothing of the store has changed.
+
+        Raises:
+            PartitionsLostError: the partition belongs to somebody else.
+            FlushUnknownError: the broker did not answer in time; `restore` finds out.
+            ForeignRecordsError: `restore` has to adopt and heal.
+            StoreCorruptedError, StoreFullError: from the store.
+        """
+        services = self._services
+        batches, self.pending, self.pending_bytes = self.pending, [], 0
+        assert batches, "nothing to flush"
+        staging = None
+        try:
+            counted = await self._in_thread(self._count, batches)
+            if counted.tally.dead_letters:
+                await services.dead_letters.send(self.partition, counted.tally.dead_letters)
+            staging = services.run(self.store.stage, counted.words, counted.values)
+            ranges = await services.changelog.append(self.partition, counted.records)
+            examined = self._continued(ranges)
+            await services.ownership.prove(self.partition, counted.marker.position)
+            staged, staging = await staging, None
+            await self._commit(staged, counted, examined)
+        except BaseException:
+            if staging is not None:
+                (await staging).discard()
+            self.drop_pending()
+            raise
+        self._cache.update(counted.ids, counted.counts)
+        return Flushed(len(counted.words), counted.tally.totals, batches)
+
+    async def restore(self) -> int:
+        """Bring the store to the end of the changelog, heal what others appended, and find the position.
+
+        Returns:
+            The number of rows that came from the changelog.
+
+        Raises:
+            InexactError: exact counts cannot go on from here; names topic, partition, offsets and the remedy.
+            BrokerUnavailableError, FlushUnknownError: try again.
+        """
+        services = self._services
+        replay = Replay(self.store, self.store.state)
+        rows = 0
+        end = await services.changelog.end_offset(self.partition)
+        while True:
+            rows += await self._in_thread(self._replay, replay, end)
+            if not replay.stale:
+                break
+            # Compaction keeps the latest record of a word, which is not the right one here: append the right one again.
+            healing = await self._in_thread(self._heal, replay)
+            ranges = await services.changelog.append(self.partition, healing)
+            end = ranges[-1][1] if ranges[0][0] >= 0 else await services.changelog.end_offset(self.partition)
+            replay.stale.clear()
+        await self._find_position()
+        await self._in_thread(self._find_rows_ahead)
+        self.drop_pending()
+        self.restored = True
+        return rows
+
+    async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run `function` in a thread and, if cancelled, wait until it has ended: a store never has two writers."""
+        running = asyncio.ensure_future(self._services.run(function, *arguments))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._leaving.set()
+            await asyncio.wait([running])
+            self._leaving.clear()
+            raise
+
+    def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
+        """The thread part of a flush that precedes the changelog."""
+        services = self._services
+        assert self.marker is not None, "flush before restore"
+        position = batches[-1].next_offset
+        tally = self._tally(batches)
+        words = _to_list(tally.words)
+        vocabulary = services.vocabulary.current()
+        if self._cache.vocabulary is not vocabulary:
+            self._cache = CountCache(vocabulary, complete=False)
+        ids = vocabulary.ids(words)
+        counts = self._cache.old_counts(words, ids, self.store) + tally.counts
+        values: list[bytes] = []
+        for start in range(0, len(words), SLICE_ROWS):
+            values += pack_rows(counts[start : start + SLICE_ROWS], position)
+        marker = self.marker.advanced(position, tally.totals)
+        records = services.changelog.pack([*words, MARKER_KEY], [*values, encode_marker(marker)])
+        return _Counted(marker, tally, words, values, ids, counts, records)
+
+    def _tally(self, batches: Sequence[RecordBatch]) -> Tally:
+        """The tally of `batches` without what rows ahead of the position already contain."""
+        if batches[0].first_offset >= self.store.state.ahead:
+            return self._services.tally(batches)
+        uptos = np.unique(np.fromiter(self._ahead.values(), np.int64, len(self._ahead)))
+        parts: list[Tally] = []
+        for batch in batches:
+            # Flushes end between two batches. A batch that another one cut differently is taken record by record.
+            inside = np.any((uptos > batch.first_offset) & (uptos < batch.next_offset))
+            for piece in batch.single_records() if inside else [batch]:
+                tally = self._services.tally([piece])
+                keep = [self._ahead.get(word, 0) < piece.next_offset for word in _to_list(tally.words)]
+                parts.append(tally.only(np.array(keep, bool)))
+        return merge_tallies(parts)
+
+    def _continued(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """The end of what was appended, if it follows what was examined without a hole."""
+        expected = self.store.state.changelog_next
+        for base, end in ranges:
+            if base != expected:
+                raise ForeignRecordsError(
+                    f"changelog partition {self.partition}: appended at {base}, expected {expected}"
+                )
+            expected = end
+        return expected
+
+    async def _commit(self, staged: StagedRows, counted: _Counted, examined: int) -> None:
+        position = counted.marker.position
+        state = StoreState(
+            marker=counted.marker, changelog_next=examined, ahead=max(self.store.state.ahead, position)
+        )
+        await self._in_thread(self.store.commit, staged, state)
+        if position >= state.ahead:
+            self._ahead = {}
+
+    def _replay(self, replay: Replay, end: int) -> int:
+        """Read the changelog up to `end` into the store; in a thread. Returns the rows written."""
+        start = replay.examined
+        if end < start:
+            raise InexactError(
+                f"the changelog of {self._services.topic} partition {self.partition} ends at offset {end}, "
+                f"this worker had read up to {start}: it was truncated or created again",
+                "restore the changelog topic, or count again from the input under another WORDCOUNT_GROUP",
+            )
+        rows = 0
+        for part in self._services.changelog.read(self.partition, start, end) if end > start else ():
+            if self._leaving.is_set():
+                raise PartitionsLostError(f"partition {self.partition} moved on while it was restored")
+            replay.apply(part)
+            if len(replay.rows) >= RESTORE_CHUNK_ROWS:
+                rows += self._write_replayed(replay)
+        replay.examined = max(replay.examined, end)
+        return rows + self._write_replayed(replay)
+
+    def _write_replayed(self, replay: Replay) -> int:
+        words = sorted(replay.rows)
+        values = [replay.rows[word] for word in words]
+        ahead = max(replay.newest_upto, replay.marker.position if replay.marker else 0)
+        # A crash before the healing must find the foreign records again: they count as examined only once it is done.
+        examined = self.store.state.changelog_next if replay.stale else replay.examined
+        state = StoreState(marker=replay.marker, changelog_next=examined, ahead=ahead)
+        if words or state != self.store.state:
+            self.store.commit(self.store.stage(words, values), state)
+        if words:
+            self._remember(words, values)
+        replay.forget_rows()
+        return len(words)
+
+    def _remember(self, words: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Fill the cache from rows that are in the store now, so that the first flushes need not read them."""
+        vocabulary = self._services.vocabulary.current()
+        if self._cache.vocabulary is not vocabulary:
+            self._cache = CountCache(vocabulary, complete=False)
+        counts = np.frombuffer(b"".join(values), ">i8")[::2].astype(np.int64)
+        self._cache.update(vocabulary.ids(words), counts)
+
+    def _heal(self, replay: Replay) -> PackedRecords:
+        words = sorted(replay.stale)
+        rows = self.store.get_many(words)
+        keys, values = list(words), [row for row in rows if row is not None]
+        assert len(keys) == len(values), "a stale word has a better row in the store"
+        if replay.marker is not None:
+            keys.append(MARKER_KEY)
+            values.append(encode_marker(replay.marker))
+        return self._services.changelog.pack(keys, values)
+
+    async def _find_position(self) -> None:
+        """Check the position against the input topic; a shard without one begins at the first record there is."""
+        services = self._services
+        start, end = await services.source.bounds(self.partition)
+        marker = self.marker
+        where = f"{services.topic} partition {self.partition}"
+        if marker is None:
+            marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
+            state = self.store.state
+            first = StoreState(
+                marker=marker, changelog_next=state.changelog_next, ahead=max(state.ahead, start)
+            )
+            await self._in_thread(self.store.commit, StagedRows([], [], None, None), first)
+        elif marker.topic != services.topic:
+            raise InexactError(
+                f"the changelog holds counts of topic {marker.topic}, not of {services.topic}",
+                "use another WORDCOUNT_GROUP for another topic",
+            )
+        elif marker.profile != services.profile:
+            raise InexactError(
+                f"{where} was counted with profile {marker.profile}, now configured: {services.profile}",
+                "configure the former profile and options, or count again under another WORDCOUNT_GROUP",
+            )
+        elif marker.position < start:
+            raise InexactError(
+                f"{where}: records {marker.position} to {start - 1} expired before they were counted",
+                "count again under another WORDCOUNT_GROUP, and raise the retention of the topic",
+            )
+        elif marker.position > end:
+            raise InexactError(
+                f"{where} ends at offset {end}, but {marker.position} was next to count: truncated or created again",
+                "count again under another WORDCOUNT_GROUP",
+            )
+
+    def _find_rows_ahead(self) -> None:
+        self._ahead = {}
+        if self.store.state.ahead > self.position:
+            for word, value in self.store.rows():
+                upto = unpack_row(value)[1]
+                if upto > self.position:
+                    self._ahead[word] = upto
+
+
+def _to_list(words: pa.BinaryArray) -> list[bytes]:
+    """The words as bytes, converted in slices so that other threads get a turn."""
+    converted: list[bytes] = []
+    for start in range(0, len(words), SLICE_ROWS):
+        converted += words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
+    return converted

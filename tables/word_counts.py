@@ -1,0 +1,358 @@
+"""All partitions of this process: assignment, intake, when to flush, what to do when a flush fails, and reads.
+
+Everything runs on one event loop. A partition is *restoring* (nothing is taken in), *counting*, or *stopped* by an error that
+only an operator can resolve. The source asks `accepts` before it fetches: that is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from rocksdict import Cache
+
+from tables.errors import (
+    BrokerUnavailableError,
+    FlushUnknownError,
+    InexactError,
+    PartitionsLostError,
+    StoreCorruptedError,
+)
+from tables.observer import Observer, PartitionState
+from tables.partition_store import PartitionStore, destroy_store
+from tables.shard import Flushed, ForeignRecordsError, Shard, ShardServices
+from tables.windows import RecordBatch
+
+_log = structlog.get_logger(__name__)
+
+BLOCK_CACHE_BYTES = 64 << 20
+"""Shared by all partition stores."""
+
+RETRY_S = 1.0
+"""Between two attempts to restore a partition while the broker is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPolicy:
+    """When a window is flushed.
+
+    Attributes:
+        interval_ms: age of the oldest pending record at which a partition that has caught up is flushed.
+        catching_up_ms: the same for one that lags behind; there full windows are what makes it fast.
+        window_bytes: pending bytes of one partition at which it is flushed at once.
+        total_bytes: pending bytes of all partitions together; with many partitions windows are smaller.
+    """
+
+    interval_ms: int = 250
+    catching_up_ms: int = 2000
+    window_bytes: int = 4 << 20
+    total_bytes: int = 64 << 20
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """A shard and what goes on around it."""
+
+    shard: Shard
+    state: PartitionState = "restoring"
+    highwater: int = 0
+    task: asyncio.Task[None] | None = None
+    seeking: asyncio.Task[None] | None = None
+    rebuild: bool = False
+    error: str = ""
+
+
+class WordCounts:
+    """Counts of the partitions that this process owns.
+
+    Args:
+        folder: holds one store per partition.
+        services: what shards need.
+        policy: when to flush.
+        observer: told of flushes, restores and states.
+        on_flush: told what each flush made durable, in order per partition.
+        on_fatal: called with an error after which the process must end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        services: ShardServices,
+        policy: FlushPolicy,
+        observer: Observer,
+        *,
+        on_fatal: Callable[[Exception], None],
+        on_flush: Callable[[int, Flushed], None] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._services = services
+        self._policy = policy
+        self._observer = observer
+        self._on_fatal = on_fatal
+        self._on_flush = on_flush
+        self._block_cache = Cache(BLOCK_CACHE_BYTES)
+        self._partitions: dict[int, _Partition] = {}
+
+    # Assignment
+
+    async def assign(self, partitions: Collection[int]) -> None:
+        """Own exactly `partitions`. Returns once stores are open; restoring goes on in the background."""
+        for number in self._partitions.keys() - set(partitions):
+            await self._release(number)
+        for number in sorted(partitions):
+            part = self._partitions.get(number)
+            if part is None:
+                part = _Partition(await self._services.run(self._open_shard, number))
+                self._partitions[number] = part
+            self._start_restore(part)
+
+    async def suspend(self, *, clean: bool, timeout_s: float) -> None:
+        """A rebalance begins: flush what is pending if the membership still stands, then take in nothing more.
+
+        Args:
+            clean: whether this process still owns its partitions; otherwise what is pending is dropped.
+            timeout_s: what is not flushed by then is dropped: it will be read again.
+        """
+        active = [part for part in self._partitions.values() if part.state == "counting"]
+        if clean:
+            await self._flush_all(active, timeout_s)
+        for part in self._partitions.values():
+            await _cancel(part.task)
+            await _cancel(part.seeking)
+            part.task = part.seeking = None
+            part.shard.drop_pending()
+            if part.state == "counting":
+                self._enter(part, "restoring")
+
+    async def close(self) -> None:
+        """Close all stores. Call `suspend` before."""
+        for number in list(self._partitions):
+            await self._release(number)
+
+    # Intake
+
+    def accepts(self, partition: int) -> bool:
+        """Whether records of `partition` can be taken in now."""
+        part = self._partitions.get(partition)
+        return (
+            part is not None
+            and part.state == "counting"
+            and part.seeking is None
+            and (part.task is None or part.shard.pending_bytes < self._window_bytes())
+        )
+
+    def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
+        """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
+
+        Args:
+            highwater: offset after the last record of the partition, as of the fetch.
+        """
+        part = self._partitions.get(partition)
+        if part is None or part.state != "counting":
+            return
+        part.highwater = max(part.highwater, highwater)
+        if not part.shard.add(batches):
+            # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
+            self._start_seek(part)
+        self._flush_if_due(part)
+
+    def reexamine(self, partition: int) -> None:
+        """The source says that the position does not exist; restoring again tells why."""
+        part = self._partitions.get(partition)
+        if part is not None and part.state == "counting" and part.task is None:
+            self._start_restore(part)
+
+    def tick(self) -> None:
+        """Flush what is due; to be called a few times per flush interval."""
+        for part in self._partitions.values():
+            self._flush_if_due(part)
+
+    # Reads
+
+    def partition_numbers(self) -> Collection[int]:
+        """Partitions that this process owns, in whatever state."""
+        return self._partitions.keys()
+
+    def shards(self) -> Mapping[int, Shard]:
+        """Shards that can answer."""
+        return {number: part.shard for number, part in self._partitions.items() if part.shard.readable}
+
+    def state(self, partition: int) -> tuple[PartitionState, int]:
+        """(state, highwater as far as known)."""
+        part = self._partitions[partition]
+        return part.state, part.highwater
+
+    def errors(self) -> Mapping[int, str]:
+        """Why partitions are stopped."""
+        return {number: part.error for number, part in self._partitions.items() if part.state == "stopped"}
+
+    # Flushing
+
+    def _window_bytes(self) -> int:
+        return min(self._policy.window_bytes, self._policy.total_bytes // max(1, len(self._partitions)))
+
+    def _flush_if_due(self, part: _Partition) -> None:
+        shard = part.shard
+        if part.task is not None or not shard.pending or part.state != "counting":
+            return
+        age_ms = (self._services.clock() - shard.pending_since) * 1000
+        behind = part.highwater - shard.next
+        # Nearly there counts as caught up: what is still to come is less than what is pending.
+        caught_up = behind <= shard.next - shard.position
+        due_ms = self._policy.interval_ms if caught_up else self._policy.catching_up_ms
+        if shard.pending_bytes >= self._window_bytes() or age_ms >= due_ms:
+            part.task = asyncio.create_task(self._flush(part), name=f"flush-{shard.partition}")
+
+    async def _flush(self, part: _Partition) -> None:
+        started = self._services.clock()
+        try:
+            flushed = await part.shard.flush()
+        except Exception as error:  # noqa: BLE001 - sorted by kind in _after_failure; unknown kinds end the process
+            self._observer.flush_failed(part.shard.partition, error)
+            part.task = None
+            self._after_failure(part, error)
+            return
+        part.task = None
+        totals = flushed.totals
+        self._observer.flushed(
+            part.shard.partition,
+            rows=flushed.rows,
+            words=totals.words,
+            records=totals.records,
+            duration_s=self._services.clock() - started,
+            totals_delta=totals,
+        )
+        if self._on_flush is not None:
+            self._on_flush(part.shard.partition, flushed)
+        self._flush_if_due(part)
+
+    async def _flush_all(self, parts: Sequence[_Partition], timeout_s: float) -> None:
+        async def drain(part: _Partition) -> None:
+            while part.state == "counting" and (part.task is not None or part.shard.pending):
+                if part.task is None:
+                    part.task = asyncio.create_task(self._flush(part))
+                await part.task
+
+        if parts:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.gather(*(drain(part) for part in parts))
+            except TimeoutError:
+                _log.warning(
+                    "not everything could be flushed in time; it will be read again", timeout_s=timeout_s
+                )
+
+    def _after_failure(self, part: _Partition, error: Exception) -> None:
+        number = part.shard.partition
+        match error:
+            case PartitionsLostError():
+                # Write nothing more for it. The group will say what comes next.
+                _log.warning("partition lost", partition=number, reason=str(error))
+                self._enter(part, "restoring")
+            case FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError():
+                _log.warning(
+                    "flush not applied, examining the changelog", partition=number, reason=str(error)
+                )
+                self._start_restore(part)
+            case StoreCorruptedError():
+                _log.error("rebuilding the store from the changelog", partition=number, reason=str(error))
+                part.shard.restored = False
+                part.rebuild = True
+                self._start_restore(part)
+            case InexactError():
+                self._stop(part, error)
+            case _:
+                _log.error("flush failed", partition=number, error=str(error), exc_info=error)
+                self._on_fatal(error)
+
+    # Restoring
+
+    def _start_restore(self, part: _Partition) -> None:
+        self._enter(part, "restoring")
+        part.task = asyncio.create_task(self._restore(part), name=f"restore-{part.shard.partition}")
+
+    async def _restore(self, part: _Partition) -> None:
+        number = part.shard.partition
+        started = self._services.clock()
+        while True:
+            try:
+                if part.rebuild:
+                    part.shard = await self._services.run(self._rebuild, number, part.shard)
+                    part.rebuild = False
+                rows = await part.shard.restore()
+                await self._services.source.seek(number, part.shard.position)
+                break
+            except (BrokerUnavailableError, FlushUnknownError, PartitionsLostError) as error:
+                _log.warning("restore waits", partition=number, reason=str(error))
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:  # noqa: BLE001 - sorted by kind in _after_failure; unknown kinds end the process
+                part.task = None
+                self._after_failure(part, error)
+                return
+        part.task = None
+        part.error = ""
+        self._observer.restored(number, rows=rows, duration_s=self._services.clock() - started)
+        _log.info("partition counting", partition=number, position=part.shard.position, rows_restored=rows)
+        self._enter(part, "counting")
+
+    def _open_shard(self, number: int) -> Shard:
+        return Shard(number, self._open_store(number), self._services)
+
+    def _rebuild(self, number: int, shard: Shard) -> Shard:
+        shard.store.abandon()
+        destroy_store(self._store_folder(number))
+        return self._open_shard(number)
+
+    def _stop(self, part: _Partition, error: Exception) -> None:
+        part.error = str(error)
+        _log.error("partition stopped", partition=part.shard.partition, error=part.error)
+        self._enter(part, "stopped")
+
+    def _start_seek(self, part: _Partition) -> None:
+        async def seek() -> None:
+            try:
+                await self._services.source.seek(part.shard.partition, part.shard.next)
+            except Exception as error:  # noqa: BLE001 - sorted by kind in _after_failure
+                self._after_failure(part, error)
+            finally:
+                part.seeking = None
+
+        if part.seeking is None:
+            part.seeking = asyncio.create_task(seek(), name=f"seek-{part.shard.partition}")
+
+    # Stores
+
+    def _open_store(self, number: int) -> PartitionStore:
+        folder = self._store_folder(number)
+        try:
+            return PartitionStore(folder, self._block_cache)
+        except StoreCorruptedError as error:
+            _log.error(
+                "store thrown away, rebuilding it from the changelog", partition=number, reason=str(error)
+            )
+            destroy_store(folder)
+            return PartitionStore(folder, self._block_cache)
+
+    def _store_folder(self, number: int) -> Path:
+        return self._folder / str(number)
+
+    async def _release(self, number: int) -> None:
+        part = self._partitions.pop(number)
+        await _cancel(part.task)
+        await _cancel(part.seeking)
+        await self._services.run(part.shard.store.close)
+        self._observer.partition_state(number, "released")
+
+    def _enter(self, part: _Partition, state: PartitionState) -> None:
+        if part.state != state or state == "restoring":
+            part.state = state
+            self._observer.partition_state(part.shard.partition, state)
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
