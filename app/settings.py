@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         1_000_000,
         ge=1,
         le=100_000_000,
-        description="Words whose counts are cached in memory, about 200 bytes each.",
+        description="Words whose counts are cached in memory.",
     )
     shutdown_timeout_s: int = Field(
         25,
@@ -325,14 +325,14 @@ def _problem(name: str, value: object) -> str:
 
 
 def _refuse_unknown(names: list[str], where: str) -> None:
-    known = [variable(name) for name in Settings.model_fields]
+    known = list(Settings.model_fields)
     for name in sorted(names):
-        if not name.upper().startswith(PREFIX) or name.upper() in known:
+        if not name.upper().startswith(PREFIX) or name.lower().removeprefix(PREFIX.lower()) in known:
             continue
         if re.match(r"WORDCOUNT_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)", name):
             remedy = "Kubernetes adds such variables for a Service: set enableServiceLinks: false in the pod"
-        elif close := difflib.get_close_matches(name.upper(), known, n=1):
-            remedy = f"did you mean {close[0]}?"
+        elif close := difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1):
+            remedy = f"did you mean {variable(close[0])}?"
         else:
             remedy = "remove it; docs/reference/settings.md lists what there is"
         raise ConfigurationError(f"{name.upper()} ({where}) is not a setting", remedy)

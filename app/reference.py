@@ -1,0 +1,177 @@
+"""The reference pages of `docs/reference/`, made from what they describe: `python -m app.reference` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from app.metrics import Metrics
+from app.setting_types import variable
+from app.settings import Settings, expectation, is_secret
+from app.web.openapi import document
+from app.web.ports import PartitionStatus, VersionInfo
+from app.web.problems import PROBLEMS, UNEXPECTED, UNKNOWN_WORD
+from tables.windows import Totals
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+
+
+def settings_page() -> str:
+    """All settings, with what they take and their defaults."""
+    rows = [
+        (f"`{variable(name)}`", field.description or "", expectation(field), _default(field))
+        for name, field in Settings.model_fields.items()
+    ]
+    return _page(
+        "Settings",
+        [
+            "Sources, the first that has a value wins:",
+            "",
+            "1. command line flags;",
+            "2. environment variables, named as below;",
+            "3. a file `.env` in the working directory, with the same names;",
+            "4. files in the folder `WORDCOUNT_SECRETS_DIR`, each named as the variable and holding its value: "
+            "a mounted Kubernetes Secret, or Docker's `/run/secrets`;",
+            "5. the default.",
+            "",
+            "An empty value is the same as none where the default is none. A value that is out of bounds, a name that "
+            "begins with `WORDCOUNT_` but is not below, and values that cannot work together end the start with one line "
+            "that names them. Secrets are never shown.",
+            "",
+            *_table(("Variable", "What it does", "Takes", "Default"), rows),
+        ],
+    )
+
+
+def metrics_page() -> str:
+    """All metrics with their labels, read from a registry after one event of each kind."""
+    metrics = Metrics()
+    one = {"reason": 1}
+    metrics.flushed(0, rows=1, words=1, records=3, duration_s=1, totals_delta=Totals(3, 1, 1, one, one, one))
+    metrics.flush_failed(0, TimeoutError())
+    metrics.restored(0, rows=1, duration_s=1)
+    metrics.partition_state(0, "counting")
+    metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2)})
+    rows = []
+    for family in metrics.registry.collect():
+        if family.name.startswith("wordcount_"):
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            shown = ", ".join(f"`{label}`" for label in sorted(labels))
+            suffix = "_total" if family.type == "counter" else ""
+            rows.append((f"`{family.name}{suffix}`", family.type, shown, family.documentation))
+    return _page(
+        "Metrics",
+        [
+            "`GET /metrics`, in Prometheus text format or OpenMetrics. Counters count since the start of the process, "
+            "flushed records only; the gauges tell of the partitions of this process. Metrics of the process itself "
+            "(`process_…`, `python_info`) come with them.",
+            "",
+            "Every record is accounted for: `wordcount_records_read_total` = `sum(wordcount_records_total)`.",
+            "",
+            *_table(("Metric", "Type", "Labels", "What it is"), rows),
+        ],
+    )
+
+
+def http_page() -> str:
+    """All resources, the shapes of their answers, and all problems."""
+    api = document(VersionInfo("", "", ""))
+    rows = [
+        (f"`GET {path}`", item["get"]["summary"], _answers(item["get"]))
+        for path, item in api["paths"].items()
+    ]
+    parameters = [
+        (f"`{path}`", f"`{parameter['name']}`", parameter["description"], _bounds(parameter["schema"]))
+        for path, item in api["paths"].items()
+        for parameter in item["get"]["parameters"]
+    ]
+    problems = sorted(
+        [*PROBLEMS.values(), UNKNOWN_WORD, UNEXPECTED], key=lambda problem: (problem.status, problem.name)
+    )
+    return _page(
+        "HTTP",
+        [
+            "`GET` and `HEAD` only. JSON, never cached. The same as OpenAPI 3.1: `GET /openapi.json`.",
+            "",
+            *_table(("Resource", "What it answers", "Status"), rows),
+            "",
+            "## Freshness",
+            "",
+            "Every answer of `/v1` has these members, and so has the problem of an unknown word:",
+            "",
+            "- `as_of`: partition → next offset to count. The answer holds every record below it and none from it on. To "
+            "read your own write, ask until `as_of` of its partition is above its offset. What was answered once is never "
+            "taken back by a crash.",
+            "- `complete`: whether every partition is in `as_of`.",
+            "- `missing_partitions`: those that are not.",
+            "",
+            "## Parameters",
+            "",
+            *_table(("Resource", "Name", "What it is", "Takes"), parameters),
+            "",
+            "A parameter that the resource does not know, one given twice, NUL, and percent-encoding that is not UTF-8 are "
+            "answered with 400; a number out of bounds with 422. A page has at most `limit` words, each of at most "
+            "`WORDCOUNT_MAX_WORD_BYTES`.",
+            "",
+            "## Problems",
+            "",
+            "Errors are `application/problem+json` (RFC 9457); `type` is `urn:problem-type:wordcount:` and the name below. "
+            "Unknown paths are `not-found` (404), other methods `method-not-allowed` (405).",
+            "",
+            *_table(
+                ("Name", "Status", "Meaning", "Retry-After"),
+                [
+                    (f"`{problem.name}`", str(problem.status), problem.title, "yes" if problem.retry else "")
+                    for problem in problems
+                ],
+            ),
+        ],
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "http.md": http_page,
+}
+
+
+def write_pages() -> None:
+    """Write every page."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), "utf-8")
+
+
+def _default(field: FieldInfo) -> str:
+    if is_secret(field) or field.default is None:
+        return "none"
+    if field.default in ("", ()):
+        return "empty"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def _answers(operation: dict[str, Any]) -> str:
+    return ", ".join(sorted(status for status in operation["responses"] if status != "default"))
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    if schema["type"] == "integer":
+        return f"{schema['minimum']} to {schema['maximum']}, default {schema['default']}"
+    return "text"
+
+
+def _page(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"# {title}", "", "Made by `python -m app.reference`; do not edit.", "", *lines, ""])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    cells = [head, tuple("---" for _ in head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in cells]
+
+
+if __name__ == "__main__":
+    write_pages()

@@ -1,0 +1,22 @@
+import pytest
+
+from app.reference import FOLDER, PAGES
+from app.setting_types import variable
+from app.settings import Settings
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_reference_page_is_what_the_code_says(name):
+    assert (FOLDER / name).read_text("utf-8") == PAGES[name](), "run: python -m app.reference"
+
+
+def test_every_setting_is_on_the_page():
+    page = PAGES["settings.md"]()
+    for name in Settings.model_fields:
+        assert f"| `{variable(name)}` |" in page
+
+
+def test_every_metric_of_the_core_is_on_the_page():
+    page = PAGES["metrics.md"]()
+    for name in ("records_read_total", "records_total", "words_total", "flush_seconds", "lag_records"):
+        assert f"| `wordcount_{name}` |" in page

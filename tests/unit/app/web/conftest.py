@@ -1,0 +1,104 @@
+"""A web application over counts that a test sets, asked in process by a real HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from app.metrics import Metrics
+from app.web.asgi import create_asgi_app
+from app.web.ports import Answer, Check, PartitionStatus, Stats, VersionInfo, WordPage
+from tables.windows import Totals
+
+VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3", "abc1234")
+
+
+@dataclass
+class FakeQueries:
+    """Answers from a dict; `error` is raised instead where it is set."""
+
+    counts: dict[str, int] = field(default_factory=lambda: {"the": 5, "fox": 2, "over": 1})
+    totals: Totals = field(
+        default_factory=lambda: Totals(10, 7, 8, {"null": 1}, {"invalid_json": 2}, {"stop_word": 4})
+    )
+    as_of: dict[int, int] = field(default_factory=lambda: {10: 7, 2: 123})
+    missing: Sequence[int] = ()
+    complete: bool = True
+    status: dict[int, PartitionStatus] = field(
+        default_factory=lambda: {
+            2: PartitionStatus("counting", 123, 130),
+            10: PartitionStatus("restoring"),
+        }
+    )
+    error: Exception | None = None
+
+    def _answer(self, value: Any) -> Answer[Any]:
+        if self.error is not None:
+            raise self.error
+        return Answer(value, self.as_of, self.complete, self.missing)
+
+    async def get(self, word: str) -> Answer[int | None]:
+        return self._answer(self.counts.get(word))
+
+    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
+        found = sorted(
+            (word.encode(), count) for word, count in self.counts.items() if word.startswith(prefix)
+        )
+        rest = [(word.decode(), count) for word, count in found if after is None or word > after.encode()]
+        return self._answer(WordPage(rest[:limit], len(rest) > limit))
+
+    async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
+        return self._answer(sorted(self.counts.items(), key=lambda item: (-item[1], item[0].encode()))[:k])
+
+    async def stats(self) -> Answer[Stats]:
+        return self._answer(Stats(self.totals, self.status))
+
+    def partitions(self) -> Mapping[int, PartitionStatus]:
+        return self.status
+
+
+@dataclass
+class FakeHealth:
+    """Checks that a test sets."""
+
+    found: dict[str, Check] = field(
+        default_factory=lambda: {
+            "broker": Check(True, "127.0.0.1:9092"),
+            "assignment": Check(True, "2 partitions"),
+            "restored": Check(True, "2 partitions up to date"),
+            "draining": Check(True, "not draining"),
+        }
+    )
+
+    def checks(self) -> Mapping[str, Check]:
+        return self.found
+
+
+@pytest.fixture
+def queries() -> FakeQueries:
+    return FakeQueries()
+
+
+@pytest.fixture
+def health() -> FakeHealth:
+    return FakeHealth()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def client(
+    queries: FakeQueries, health: FakeHealth, metrics: Metrics
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application; words in paths are normalised by `str.casefold`."""
+    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold)
+    transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://wordcount.test") as open_client:
+        yield open_client

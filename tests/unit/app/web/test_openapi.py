@@ -1,0 +1,71 @@
+import jsonschema
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.routing import Route
+
+from app.web.asgi import create_asgi_app
+from app.web.openapi import document
+from app.web.ports import Check, VersionInfo
+from tables.errors import NotReadyError
+
+VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3")
+CONCRETE = {"/v1/words/{word}": "/v1/words/fox", "/count/{word}/": "/count/fox/"}
+
+
+def test_the_document_has_every_route_and_no_other(queries, health):
+    asgi_app = create_asgi_app(queries, health, CollectorRegistry(), VERSION)
+    routes = {route.path.replace(":path", "") for route in asgi_app.routes if isinstance(route, Route)}
+    assert len(routes) == len(asgi_app.routes)
+    assert set(document(VERSION)["paths"]) == routes
+
+
+def schema_of(path, status, media_type):
+    api = document(VERSION)
+    response = api["paths"][path]["get"]["responses"].get(str(status))
+    assert response is not None, f"{path} may not answer {status}"
+    if "$ref" in response:
+        response = api["components"]["responses"][response["$ref"].rpartition("/")[2]]
+    return {**response["content"][media_type]["schema"], "components": api["components"]}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in document(VERSION)["paths"] if path not in {"/", "/metrics"}]
+)
+async def test_answers_have_the_documented_shape(client, path):
+    reply = await client.get(CONCRETE.get(path, path))
+    assert reply.status_code == 200
+    jsonschema.Draft202012Validator(schema_of(path, 200, "application/json")).validate(reply.json())
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "status"),
+    [
+        ("/v1/words/wolf", "/v1/words/{word}", 404),
+        ("/count/wolf/", "/count/{word}/", 404),
+        ("/v1/words?x=1", "/v1/words", 400),
+        ("/v1/words?limit=0", "/v1/words", 422),
+        ("/v1/top?k=0", "/v1/top", 422),
+        ("/v1/stats?x=1", "/v1/stats", 400),
+    ],
+)
+async def test_problems_have_the_documented_shape(client, asked, path, status):
+    reply = await client.get(asked)
+    assert reply.status_code == status
+    jsonschema.Draft202012Validator(schema_of(path, status, "application/problem+json")).validate(
+        reply.json()
+    )
+
+
+async def test_not_ready_has_the_documented_shape(client, queries, health):
+    queries.error = NotReadyError("not yet")
+    health.found["restored"] = Check(False, "restoring: 2")
+    for path, media_type in (("/v1/stats", "application/problem+json"), ("/readyz", "application/json")):
+        reply = await client.get(path)
+        assert reply.status_code == 503
+        jsonschema.Draft202012Validator(schema_of(path, 503, media_type)).validate(reply.json())
+
+
+async def test_a_schema_refuses_an_answer_without_freshness():
+    schema = schema_of("/v1/top", 200, "application/json")
+    with pytest.raises(jsonschema.ValidationError, match="as_of"):
+        jsonschema.Draft202012Validator(schema).validate({"words": [], "next_cursor": None})

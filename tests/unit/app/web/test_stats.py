@@ -1,0 +1,21 @@
+async def test_totals_account_for_every_record(client):
+    reply = (await client.get("/v1/stats")).json()
+    assert reply["records"] == 10
+    assert reply["words"] == 8
+    assert reply["records"] == (
+        reply["counted"] + sum(reply["skipped"].values()) + sum(reply["dead_lettered"].values())
+    )
+    assert reply["dropped_words"] == {"stop_word": 4}
+    assert (reply["as_of"], reply["complete"]) == ({"2": 123, "10": 7}, True)
+
+
+async def test_each_partition_tells_state_position_and_lag_where_known(client):
+    partitions = (await client.get("/v1/stats")).json()["partitions"]
+    assert list(partitions) == ["2", "10"]
+    assert partitions["2"] == {"state": "counting", "position": 123, "highwater": 130, "lag_records": 7}
+    assert partitions["10"] == {
+        "state": "restoring",
+        "position": None,
+        "highwater": None,
+        "lag_records": None,
+    }

@@ -1,0 +1,22 @@
+async def test_top_words_come_by_count_then_by_word(client, queries):
+    queries.counts = {"b": 2, "a": 2, "c": 9}
+    reply = await client.get("/v1/top?k=2")
+    assert reply.status_code == 200
+    assert reply.json() == {
+        "words": [{"word": "c", "count": 9}, {"word": "a", "count": 2}],
+        "next_cursor": None,
+        "as_of": {"2": 123, "10": 7},
+        "complete": True,
+        "missing_partitions": [],
+    }
+
+
+async def test_ten_words_unless_asked(client, queries):
+    queries.counts = {f"w{i}": 1 for i in range(50)}
+    assert len((await client.get("/v1/top")).json()["words"]) == 10
+
+
+async def test_an_incomplete_answer_says_so(client, queries):
+    queries.complete, queries.missing = False, [3]
+    reply = (await client.get("/v1/top")).json()
+    assert (reply["complete"], reply["missing_partitions"]) == (False, [3])
