@@ -41,6 +41,11 @@ class Problem:
 UNKNOWN_WORD = Problem(404, "unknown-word", "The word does not occur")
 UNEXPECTED = Problem(500, "unexpected", "Unexpected error")
 
+_ROUTER_DETAILS = {
+    HTTPStatus.NOT_FOUND: "there is no such resource; /openapi.json lists all",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this resource does not take this method; see Allow",
+}
+
 PROBLEMS: dict[type[errors.WordcountError], Problem] = {
     errors.WordcountError: Problem(500, "failed", "The request failed"),
     errors.ConfigurationError: Problem(500, "configuration", "The service is not configured correctly"),
@@ -89,7 +94,7 @@ async def http_error(request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
-    detail = f"{request.method} {request.url.path}: {status.description.lower() or status.phrase}"
+    detail = f"{request.method} {request.url.path[:200]}: {_ROUTER_DETAILS.get(status, status.description)}"
     return problem_response(problem, detail, error.headers)
 
 
