@@ -1,0 +1,289 @@
+r"""What a word is: three profiles, each with a slow definition for one text and a fast count for many.
+
+`tokens` defines a profile. `count` must equal counting `tokens` of every text, and runs on whole windows. It
+uses one observation: cutting a text at ASCII white space does not change its words. So a window is cut there,
+the chunks are counted by Arrow (which gives the GIL up), and only the *distinct* chunks, a fifth of all or
+less, are looked at again by the profile's own rules.
+
+Profiles (`PROFILES`):
+    java-s: Java's `String.split("\s")`. Separators are exactly space, \t, \n, \v, \f and \r; neighbouring
+        separators enclose an empty word; empty words at the end are left out, but a text without any
+        separator is one word, even the empty text.
+    whitespace: Python's `str.split()`. Unicode white space separates; no empty words; case is kept.
+    unicode: U+2019 becomes an apostrophe, then NFKC, then case folding, then the segments between the word
+        boundaries of Unicode Standard Annex 29 that contain a letter or a digit.
+
+An identity carries the version of the rules, not of Unicode. Normalisation and case folding never change for
+an assigned character (Unicode stability policy), so a newer Python changes words only with characters that
+the older one did not know, and who updates an image wants to keep the counts. A test pins the words of
+assigned characters: a library that changes them must come with a higher version here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import chain
+from typing import Final
+from unicodedata import normalize
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from unicode_segmentation_rs import split_word_bounds, unicode_words
+
+from tables.errors import ConfigurationError
+
+# A word has at most this many times the UTF-8 bytes of its text: NFKC makes 33 bytes of the 3 of U+FDFA.
+MAX_GROWTH: Final = 11
+
+_JAVA_SEPARATORS: Final = " \t\n\x0b\f\r"
+
+# Chunks that go through Python strings at once: a few ms of GIL even where a chunk is a line of Chinese.
+_CHUNKS_AT_ONCE: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class WordCounts:
+    """Distinct words in no particular order.
+
+    Attributes:
+        words: `pyarrow.StringArray`, no nulls.
+        counts: `pyarrow.Int64Array`, occurrences of the word with the same index, all > 0.
+        dropped: occurrences left out by an option: `stop_word`, `too_short`, `too_long`.
+    """
+
+    words: pa.StringArray
+    counts: pa.Int64Array
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def without(self, mask: pa.BooleanArray, reason: str) -> WordCounts:
+        """Leave out the words where `mask` is true and add their occurrences to `dropped[reason]`."""
+        occurrences = pc.sum(self.counts.filter(mask)).as_py()
+        if not occurrences:
+            return self
+        dropped = {**self.dropped, reason: self.dropped.get(reason, 0) + occurrences}
+        kept = pc.invert(mask)
+        return WordCounts(self.words.filter(kept), self.counts.filter(kept), dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    identity: str
+    tokens: Callable[[str], list[str]]
+    count: Callable[[pa.StringArray], WordCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """A profile with its options; built by `tokenizer`, which checks them.
+
+    Attributes:
+        profile: one of `PROFILES`.
+        stop_words: words left out, in the profile's own spelling.
+        min_length: shortest word kept, in characters, inclusive; the empty word of `java-s` is always kept.
+        max_length: longest word kept, in characters, inclusive; None = no bound.
+    """
+
+    profile: str
+    stop_words: frozenset[str] = frozenset()
+    min_length: int = 1
+    max_length: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """Name of the rules that make words of texts: `profile/version`, plus a digest of options if set."""
+        identity = _PROFILES[self.profile].identity
+        if not self.stop_words and self.min_length == 1 and self.max_length is None:
+            return identity
+        options = "\0".join([str(self.min_length), str(self.max_length), *sorted(self.stop_words)])
+        return f"{identity}+{sha256(options.encode()).hexdigest()[:12]}"
+
+    def tokens(self, text: str) -> list[str]:
+        """The words of one text (no lone surrogates) in order: the definition that `count` is held to."""
+        return [word for word in _PROFILES[self.profile].tokens(text) if self._keeps(word)]
+
+    def count(self, texts: pa.StringArray) -> WordCounts:
+        """Count the words of many texts (no nulls). Holds the GIL for a few ms at a time."""
+        counted = _PROFILES[self.profile].count(texts)
+        if self.stop_words:
+            stop_words = pa.array(sorted(self.stop_words), pa.string())
+            counted = counted.without(pc.is_in(counted.words, value_set=stop_words), "stop_word")
+        if self.min_length > 1:
+            length = pc.utf8_length(counted.words)
+            short = pc.and_(pc.less(length, self.min_length), pc.greater(length, 0))
+            counted = counted.without(short, "too_short")
+        if self.max_length is not None:
+            long = pc.greater(pc.utf8_length(counted.words), self.max_length)
+            counted = counted.without(long, "too_long")
+        return counted
+
+    def _keeps(self, word: str) -> bool:
+        if word in self.stop_words or (word and len(word) < self.min_length):
+            return False
+        return self.max_length is None or len(word) <= self.max_length
+
+
+def tokenizer(
+    profile: str, *, stop_words: Iterable[str] = (), min_length: int = 1, max_length: int | None = None
+) -> Tokenizer:
+    """Build the tokenizer of a profile.
+
+    Args:
+        profile: one of `PROFILES`.
+        stop_words: words to leave out, spelled as in a text: they go through the profile too. Blank = none.
+        min_length: shortest word to keep, in characters, >= 1.
+        max_length: longest word to keep, in characters, >= min_length; None = no bound.
+
+    Raises:
+        ConfigurationError: an option is wrong; the message names its setting.
+    """
+    if profile not in _PROFILES:
+        raise ConfigurationError(
+            f"WORDCOUNT_PROFILE is {profile!r}, which is no profile",
+            f"set it to one of: {', '.join(PROFILES)}",
+        )
+    if min_length < 1:
+        raise ConfigurationError(f"WORDCOUNT_MIN_WORD_LENGTH is {min_length}", "set it to 1 or more")
+    if max_length is not None and max_length < min_length:
+        raise ConfigurationError(
+            f"WORDCOUNT_MAX_WORD_LENGTH is {max_length}, less than the shortest word kept",
+            f"set it to {min_length} (WORDCOUNT_MIN_WORD_LENGTH) or more",
+        )
+    stripped = (word.strip() for word in stop_words)
+    stops = frozenset(_stop_word(profile, word) for word in stripped if word)
+    return Tokenizer(profile, stops, min_length, max_length)
+
+
+def _stop_word(profile: str, text: str) -> str:
+    words = _PROFILES[profile].tokens(text)
+    if len(words) != 1:
+        raise ConfigurationError(
+            f"WORDCOUNT_STOP_WORDS has {text!r}, which is not one word of profile {profile} but {words}",
+            "list single words, separated by commas",
+        )
+    return words[0]
+
+
+def _counted(words: pa.StringArray) -> WordCounts:
+    pairs = pc.value_counts(words)
+    return WordCounts(pairs.field("values"), pairs.field("counts"))
+
+
+def _summed(words: pa.StringArray, counts: npt.NDArray[np.int64]) -> WordCounts:
+    """Counts of words that may repeat, each occurrence worth the count with the same index."""
+    encoded = words.dictionary_encode()
+    sums = np.zeros(len(encoded.dictionary), np.int64)
+    np.add.at(sums, encoded.indices.to_numpy(), counts)
+    return WordCounts(encoded.dictionary, pa.array(sums))
+
+
+def _resplit(chunks: WordCounts, pieces: pa.ListArray) -> WordCounts:
+    """Replace each chunk by its pieces (one or more)."""
+    words = pc.list_flatten(pieces)
+    if len(words) == len(chunks.words):
+        return chunks
+    return _summed(words, chunks.counts.to_numpy()[pc.list_parent_indices(pieces).to_numpy()])
+
+
+def _ascii_chunks(texts: pa.StringArray) -> WordCounts:
+    return _counted(pc.list_flatten(pc.ascii_split_whitespace(texts)))
+
+
+def _java_tokens(text: str) -> list[str]:
+    words = re.split(f"[{_JAVA_SEPARATORS}]", text)
+    if len(words) > 1:
+        while words and not words[-1]:
+            words.pop()
+    return words
+
+
+def _java_count(texts: pa.StringArray) -> WordCounts:
+    # Without the separators at its end a text may be split by one separator after the other. A text of
+    # nothing but separators has no word; left in, it would have an empty one.
+    trimmed = pc.ascii_rtrim(texts, _JAVA_SEPARATORS)
+    blank = pc.and_(pc.equal(pc.binary_length(trimmed), 0), pc.greater(pc.binary_length(texts), 0))
+    if pc.any(blank).as_py():
+        trimmed = trimmed.filter(pc.invert(blank))
+    counted = _counted(pc.list_flatten(pc.split_pattern(trimmed, " ")))
+    if _resplit(counted, pc.ascii_split_whitespace(counted.words)) is not counted:
+        for separator in _JAVA_SEPARATORS[1:]:
+            counted = _resplit(counted, pc.split_pattern(counted.words, separator))
+    return counted
+
+
+def _whitespace_count(texts: pa.StringArray) -> WordCounts:
+    # Arrow's ASCII split leaves 0x1C-0x1F and white space beyond ASCII inside a chunk; its Unicode split
+    # knows all that `str.split` knows. But after white space it decodes one character more, even at the end of
+    # a full buffer: that is foreign memory, and the split is lost at random. So one more chunk follows.
+    chunks = _ascii_chunks(texts)
+    pieces = pc.utf8_split_whitespace(pa.concat_arrays([chunks.words, pa.array(["."])]))
+    counted = _resplit(chunks, pieces.slice(0, len(chunks.words)))
+    # Both splits yield an empty string for white space at either end.
+    kept = pc.not_equal(counted.words, "")
+    return WordCounts(counted.words.filter(kept), counted.counts.filter(kept))
+
+
+def _fold(text: str) -> str:
+    return normalize("NFKC", text.replace("\u2019", "'")).casefold()
+
+
+def _unicode_tokens(text: str) -> list[str]:
+    return list(unicode_words(_fold(text)))
+
+
+def _unicode_count(texts: pa.StringArray) -> WordCounts:
+    chunks = _ascii_chunks(texts)
+    plain = pc.ascii_is_alnum(chunks.words)
+    words = [pc.ascii_lower(chunks.words.filter(plain))]
+    counts = [chunks.counts.filter(plain).to_numpy()]
+    others = pc.invert(plain)
+    other_chunks, other_counts = chunks.words.filter(others), chunks.counts.filter(others).to_numpy()
+    for start in range(0, len(other_chunks), _CHUNKS_AT_ONCE):
+        # A chunk has no newline, and neither normalisation nor case folding reaches over one or makes one.
+        folded = _fold(_joined(other_chunks.slice(start, _CHUNKS_AT_ONCE))).split("\n")
+        if _lean_on_space(folded):
+            return _count_one_by_one(texts)
+        found = [unicode_words(chunk) for chunk in folded]
+        words.append(pa.array(list(chain.from_iterable(found)), pa.string()))
+        times = np.fromiter(map(len, found), np.int64, len(found))
+        counts.append(np.repeat(other_counts[start : start + _CHUNKS_AT_ONCE], times))
+    return _summed(pa.concat_arrays(words), np.concatenate(counts))
+
+
+def _joined(chunks: pa.StringArray) -> str:
+    whole = pa.ListArray.from_arrays(pa.array([0, len(chunks)], pa.int32()), chunks)
+    return str(pc.binary_join(whole, "\n")[0].as_py())
+
+
+def _lean_on_space(folded: list[str]) -> bool:
+    """Whether some chunk has other words after a space than alone.
+
+    A space takes the combining marks after it into its segment, and a segment with an alphabetic mark (such
+    as a vowel sign of Devanagari) is a word: the space is part of that word, and no text may be cut there.
+    """
+    firsts = {chunk[:1] for chunk in folded}
+    leaning = tuple(first for first in firsts if first and split_word_bounds(f" {first}")[0] != " ")
+    return bool(leaning) and any(
+        unicode_words(f" {chunk}") != unicode_words(chunk) for chunk in folded if chunk.startswith(leaning)
+    )
+
+
+def _count_one_by_one(texts: pa.StringArray) -> WordCounts:
+    counts: Counter[str] = Counter()
+    for start in range(0, len(texts), _CHUNKS_AT_ONCE):
+        for text in texts.slice(start, _CHUNKS_AT_ONCE).to_pylist():
+            counts.update(_unicode_tokens(text))
+    return WordCounts(pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64()))
+
+
+_PROFILES: Final[Mapping[str, _Profile]] = {
+    "java-s": _Profile("java-s/1", _java_tokens, _java_count),
+    "whitespace": _Profile("whitespace/1", str.split, _whitespace_count),
+    "unicode": _Profile("unicode/1", _unicode_tokens, _unicode_count),
+}
+PROFILES: Final = tuple(_PROFILES)

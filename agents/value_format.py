@@ -1,0 +1,172 @@
+"""Where the text of a record is: the value itself, or a string inside a JSON document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from tables.errors import ConfigurationError
+
+FORMATS: Final = ("text", "json")
+
+INVALID_JSON: Final = "invalid_json"
+MISSING_TEXT: Final = "missing_text"
+
+# Values taken out of Arrow at once, which holds the GIL.
+_VALUES_AT_ONCE: Final = 2048
+
+# Half a surrogate pair as an escape; a whole pair and every other escape match first and stay as they are.
+_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE: Final = re.compile(rb"(%b%b|\\[^u])|%b|%b" % (_HIGH, _LOW, _HIGH, _LOW))
+
+_ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+
+
+class UnreadableError(Exception):
+    """A value has no text; `reason` is `INVALID_JSON` or `MISSING_TEXT`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of some values.
+
+    Attributes:
+        texts: `pyarrow.StringArray`, one per value; null where the value has no text.
+        unreadable: index of each value without a text, ascending, and the reason.
+    """
+
+    texts: pa.StringArray
+    unreadable: Sequence[tuple[int, str]] = ()
+
+
+class ValueFormat(Protocol):
+    """Finds the texts of values that are valid UTF-8; `identity` names where it looks."""
+
+    @property
+    def identity(self) -> str: ...
+
+    def texts(self, values: pa.StringArray) -> Texts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """The value is the text."""
+
+    @property
+    def identity(self) -> str:
+        return "text"
+
+    def texts(self, values: pa.StringArray) -> Texts:
+        return Texts(values)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormat:
+    """The value is a JSON document (RFC 8259) and the text a string in it.
+
+    Attributes:
+        pointer: JSON Pointer (RFC 6901) to the string, unescaped and split; empty = the whole document.
+    """
+
+    pointer: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        return "json:" + "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in self.pointer)
+
+    def text_of(self, value: bytes) -> str:
+        """The text of one document; an escape that is half a surrogate pair becomes U+FFFD.
+
+        Raises:
+            UnreadableError: `value` is no JSON, or has no string where the pointer points.
+        """
+        node = _decoded(value)
+        for token in self.pointer:
+            if isinstance(node, dict) and token in node:
+                node = node[token]
+            elif isinstance(node, list) and _ARRAY_INDEX.fullmatch(token) and int(token) < len(node):
+                node = node[int(token)]
+            else:
+                raise UnreadableError(MISSING_TEXT)
+        if not isinstance(node, str):
+            raise UnreadableError(MISSING_TEXT)
+        return node
+
+    def texts(self, values: pa.StringArray) -> Texts:
+        documents = values.cast(pa.binary())
+        found: list[pa.StringArray] = []
+        unreadable: list[tuple[int, str]] = []
+        for start in range(0, len(documents), _VALUES_AT_ONCE):
+            texts: list[str | None] = []
+            for document in documents.slice(start, _VALUES_AT_ONCE).to_pylist():
+                try:
+                    texts.append(self.text_of(document))
+                except UnreadableError as error:
+                    unreadable.append((start + len(texts), error.reason))
+                    texts.append(None)
+            found.append(pa.array(texts, pa.string()))
+        return Texts(pa.concat_arrays(found) if found else values, unreadable)
+
+
+def value_format(name: str, json_pointer: str = "") -> ValueFormat:
+    """Build the format that settings ask for.
+
+    Args:
+        name: one of `FORMATS`.
+        json_pointer: RFC 6901 pointer to the text, for `json` only; "" = the whole document.
+
+    Raises:
+        ConfigurationError: the name is unknown, the pointer is malformed or has no format to serve.
+    """
+    if name not in FORMATS:
+        raise ConfigurationError(
+            f"WORDCOUNT_VALUE_FORMAT is {name!r}, which is no format",
+            f"set it to one of: {', '.join(FORMATS)}",
+        )
+    if name == "json":
+        return JsonFormat(_parsed(json_pointer))
+    if json_pointer:
+        raise ConfigurationError(
+            f"WORDCOUNT_JSON_POINTER is {json_pointer!r}, but WORDCOUNT_VALUE_FORMAT is {name}",
+            "set WORDCOUNT_VALUE_FORMAT=json or leave the pointer out",
+        )
+    return TextFormat()
+
+
+def _parsed(pointer: str) -> tuple[str, ...]:
+    if pointer and not pointer.startswith("/"):
+        raise ConfigurationError(
+            f"WORDCOUNT_JSON_POINTER is {pointer!r}, which does not start with a slash",
+            "write it as in /message/text, or leave it empty for the whole document",
+        )
+    if re.search("~(?![01])", pointer):
+        raise ConfigurationError(
+            f"WORDCOUNT_JSON_POINTER is {pointer!r}, where ~ is followed by neither 0 nor 1",
+            "write ~0 for a tilde and ~1 for a slash in a name",
+        )
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+
+
+def _decoded(value: bytes) -> object:
+    try:
+        return msgspec.json.decode(value)
+    except RecursionError:
+        raise UnreadableError(INVALID_JSON) from None
+    except msgspec.DecodeError:
+        repaired = _ESCAPE.sub(lambda escape: escape[1] or rb"\ufffd", value)
+    if repaired == value:
+        raise UnreadableError(INVALID_JSON)
+    try:
+        return msgspec.json.decode(repaired)
+    except (msgspec.DecodeError, RecursionError):
+        raise UnreadableError(INVALID_JSON) from None
