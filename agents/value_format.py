@@ -88,7 +88,7 @@ class JsonFormat:
         """The text of one document; an escape that is half a surrogate pair becomes U+FFFD.
 
         Raises:
-            UnreadableError: `value` is no JSON, or has no string where the pointer points.
+            UnreadableError: `value` is no JSON (which is UTF-8), or has no string where the pointer points.
         """
         node = _decoded(value)
         for token in self.pointer:
@@ -160,7 +160,7 @@ def _parsed(pointer: str) -> tuple[str, ...]:
 def _decoded(value: bytes) -> object:
     try:
         return msgspec.json.decode(value)
-    except RecursionError:
+    except (RecursionError, UnicodeDecodeError):
         raise UnreadableError(INVALID_JSON) from None
     except msgspec.DecodeError:
         repaired = _ESCAPE.sub(lambda escape: escape[1] or rb"\ufffd", value)
@@ -168,5 +168,5 @@ def _decoded(value: bytes) -> object:
         raise UnreadableError(INVALID_JSON)
     try:
         return msgspec.json.decode(repaired)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise UnreadableError(INVALID_JSON) from None

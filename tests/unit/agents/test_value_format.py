@@ -49,6 +49,8 @@ def test_a_tilde_escape_is_read_once() -> None:
         (b'\xef\xbb\xbf"a"', "", INVALID_JSON),
         (b'"\\ud800', "", INVALID_JSON),
         (b'"\\ud800 \\x"', "", INVALID_JSON),
+        (b'"\xff"', "", INVALID_JSON),
+        (b'["\\ud800", "\xff"]', "/0", INVALID_JSON),
         (b"[" * 100_000, "", INVALID_JSON),
         (b'["\\ud800", ' + b"[" * 100_000, "", INVALID_JSON),
         (b"7", "", MISSING_TEXT),
