@@ -104,8 +104,12 @@ class Tokenizer:
         return f"{identity}+{sha256(options.encode()).hexdigest()[:12]}"
 
     def tokens(self, text: str) -> list[str]:
-        """The words of one text (no lone surrogates) in order: the definition that `count` is held to."""
-        return [word for word in _PROFILES[self.profile].tokens(text) if self._keeps(word)]
+        """The words of one text in order: the definition that `count` is held to.
+
+        Half a surrogate pair, which a command line or a JSON string can hold but no record, reads as U+FFFD.
+        """
+        sound = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return [word for word in _PROFILES[self.profile].tokens(sound) if self._keeps(word)]
 
     def count(self, texts: pa.StringArray) -> WordCounts:
         """Count the words of many texts (no nulls). Holds the GIL for a few ms at a time."""

@@ -101,6 +101,14 @@ def test_words_of_assigned_characters_are_those_of_this_version_of_the_unicode_p
     assert digest.hexdigest()[:16] == "8297d267436f0810"
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_half_a_surrogate_pair_reads_as_the_replacement_character(profile: str) -> None:
+    assert tokenizer(profile).tokens("a\ud800b") == tokenizer(profile).tokens("a\ufffdb")
+    assert tokenizer(profile).tokens("\ufeffa \U00010400") == tokenizer(profile).tokens(
+        "\ufeffa \ud801\udc00"
+    )
+
+
 def test_no_character_grows_more_than_the_bound_when_it_is_folded() -> None:
     chars = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
     growth = max(
