@@ -53,12 +53,13 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
                 raise CorruptRecordException(
                     f"checksum of a batch at or after offset {self.next_fetch_offset} of {self._tp}"
                 )
-            if batch.is_control_batch or self._is_aborted(batch):
+            if self._is_aborted(batch) or batch.is_control_batch:
                 self.next_fetch_offset = batch.next_offset
                 continue
             yield batch
 
     def _is_aborted(self, batch: Any) -> bool:
+        # Control batches have to come here too: an abort marker ends what is aborted of its producer.
         if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
             return False
         self._consume_aborted_up_to(batch.base_offset)

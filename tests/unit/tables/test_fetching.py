@@ -1,0 +1,267 @@
+"""Kafka batches, built in memory as a broker would send them, become `RecordBatch`es and `ChangelogSlice`s."""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBase, DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c as crc32c
+
+from tables import fetching
+from tables.fetching import BatchedPartitionRecords, ChangelogUnpacker, RecordBatchUnpacker
+from tables.ports import ChangelogSlice
+from tables.windows import RecordBatch
+
+TP = TopicPartition("input", 0)
+_HEADER = DefaultRecordBase.HEADER_STRUCT
+ABORT, COMMIT = b"\x00\x00\x00\x00", b"\x00\x00\x00\x01"
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def kafka_batch(
+    base: int,
+    records: dict[int, bytes | None],
+    next_offset: int,
+    *,
+    keys: Sequence[bytes] = (),
+    producer_id: int = -1,
+    transactional: bool = False,
+    control: bool = False,
+    codec: int = 0,
+) -> bytes:
+    """One batch of `records` (offset -> value) that spans [base, next_offset)."""
+    builder = DefaultRecordBatchBuilder(2, codec, int(transactional), producer_id, 0, 0, 1 << 20)
+    for i, (offset, value) in enumerate(records.items()):
+        assert builder.append(offset - base, 0, keys[i] if keys else None, value, []) is not None
+    data = bytearray(builder.build())
+    fields = list(_HEADER.unpack_from(data))
+    fields[0] = base
+    fields[5] |= DefaultRecordBase.CONTROL_MASK if control else 0
+    fields[6] = next_offset - 1 - base
+    fields[12] = len(records)
+    _HEADER.pack_into(data, 0, *fields)
+    struct.pack_into(
+        ">I", data, DefaultRecordBase.CRC_OFFSET, crc32c(data[DefaultRecordBase.ATTRIBUTES_OFFSET :])
+    )
+    return bytes(data)
+
+
+def plain(base: int, *values: bytes | None, codec: int = 0) -> bytes:
+    return kafka_batch(
+        base, {base + i: value for i, value in enumerate(values)}, base + len(values), codec=codec
+    )
+
+
+def end_of_transaction(base: int, producer_id: int, kind: bytes) -> bytes:
+    return kafka_batch(
+        base, {base: b""}, base + 1, keys=[kind], producer_id=producer_id, transactional=True, control=True
+    )
+
+
+def response(
+    unpacker: object,
+    *batches: bytes,
+    position: int,
+    committed_only: bool = False,
+    aborted: Sequence[tuple[int, int]] = (),
+) -> BatchedPartitionRecords:
+    isolation = fetcher.READ_COMMITTED if committed_only else fetcher.READ_UNCOMMITTED
+    return BatchedPartitionRecords(
+        TP, MemoryRecords(b"".join(batches)), list(aborted), position, None, unpacker, True, isolation
+    )
+
+
+def fetch(
+    *batches: bytes, position: int, committed_only: bool = False, aborted: Sequence[tuple[int, int, int]] = ()
+) -> list[RecordBatch]:
+    """Everything from `position` on, fetched again as long as a response was left before its end.
+
+    Args:
+        aborted: (producer, first offset, offset of the marker) of each aborted transaction.
+    """
+    unpacker, found = RecordBatchUnpacker(), []
+    end = max(_HEADER.unpack_from(batch)[0] + _HEADER.unpack_from(batch)[6] + 1 for batch in batches)
+    for _ in range(3):
+        known = [(producer, first) for producer, first, marker in aborted if marker >= position]
+        part = response(unpacker, *batches, position=position, committed_only=committed_only, aborted=known)
+        found += list(part)
+        position = part.next_fetch_offset
+        batches = tuple(
+            b for b in batches if _HEADER.unpack_from(b)[0] + _HEADER.unpack_from(b)[6] + 1 > position
+        )
+        if position == end:
+            break
+    assert position == end
+    return found
+
+
+def records(batches: Sequence[RecordBatch]) -> dict[int, bytes | None]:
+    return {
+        batch.offset_of(i): value for batch in batches for i, value in enumerate(batch.values.to_pylist())
+    }
+
+
+def assert_joined(batches: Sequence[RecordBatch], first_offset: int, next_offset: int) -> None:
+    ends = [batch.next_offset for batch in batches]
+    assert [batch.first_offset for batch in batches] == [first_offset, *ends[:-1]]
+    assert ends[-1] == next_offset
+
+
+@pytest.mark.parametrize("codec", range(5), ids=CODECS)
+def test_a_contiguous_batch_becomes_one_array_without_offsets(codec: int) -> None:
+    values = [b"some text " * 20, b"", None, "größe".encode()]
+    [batch] = fetch(plain(7, *values, codec=codec), position=7)
+    assert batch.values.to_pylist() == values
+    assert (batch.first_offset, batch.next_offset, batch.offsets) == (7, 11, None)
+
+
+def test_small_batches_are_joined_up_to_about_a_thousand_records() -> None:
+    count = 2 * fetching.RECORDS_PER_BATCH + 1
+    batches = fetch(*(plain(offset, b"%d" % offset) for offset in range(count)), position=0)
+    assert [batch.record_count for batch in batches] == [
+        fetching.RECORDS_PER_BATCH,
+        fetching.RECORDS_PER_BATCH,
+        1,
+    ]
+    assert_joined(batches, 0, count)
+    assert records(batches) == {offset: b"%d" % offset for offset in range(count)}
+
+
+def test_a_fetch_may_begin_inside_a_batch() -> None:
+    [batch] = fetch(plain(0, b"a", b"b", b"c", b"d"), position=2)
+    assert (batch.first_offset, batch.next_offset) == (2, 4)
+    assert records([batch]) == {2: b"c", 3: b"d"}
+
+
+def test_holes_of_compaction_keep_every_record_at_its_offset() -> None:
+    batches = fetch(
+        plain(0, b"a", b"b"),
+        kafka_batch(2, {3: b"d", 6: b"g"}, 8),
+        plain(10, b"k"),
+        position=0,
+    )
+    assert_joined(batches, 0, 11)
+    assert records(batches) == {0: b"a", 1: b"b", 3: b"d", 6: b"g", 10: b"k"}
+
+
+def test_a_fetch_may_begin_in_a_hole_or_after_some_records_of_a_compacted_batch() -> None:
+    for position in range(2, 8):
+        batches = fetch(kafka_batch(2, {3: b"d", 6: b"g"}, 8), position=position)
+        assert_joined(batches, position, 8)
+        assert records(batches) == {o: v for o, v in {3: b"d", 6: b"g"}.items() if o >= position}
+
+
+def test_a_batch_that_compaction_emptied_still_moves_the_position() -> None:
+    [batch] = fetch(kafka_batch(4, {}, 9), position=4)
+    assert (batch.record_count, batch.first_offset, batch.next_offset) == (0, 4, 9)
+
+
+def test_control_batches_hold_no_records_but_move_the_position() -> None:
+    batches = fetch(
+        kafka_batch(0, {0: b"a"}, 1, producer_id=5, transactional=True),
+        end_of_transaction(1, 5, COMMIT),
+        plain(2, b"c"),
+        end_of_transaction(3, 6, COMMIT),
+        position=0,
+        committed_only=True,
+    )
+    assert_joined(batches, 0, 4)
+    assert records(batches) == {0: b"a", 2: b"c"}
+
+
+def test_aborted_transactions_are_left_out_and_all_others_are_delivered() -> None:
+    log = [
+        kafka_batch(0, {0: b"aborted"}, 1, producer_id=5, transactional=True),
+        kafka_batch(1, {1: b"of another"}, 2, producer_id=6, transactional=True),
+        plain(2, b"without a transaction"),
+        end_of_transaction(3, 5, ABORT),
+        end_of_transaction(4, 6, COMMIT),
+        kafka_batch(5, {5: b"aborted"}, 6, producer_id=6, transactional=True),
+        end_of_transaction(6, 6, ABORT),
+    ]
+    batches = fetch(*log, position=0, committed_only=True, aborted=[(6, 5, 6), (5, 0, 3)])
+    assert_joined(batches, 0, 7)
+    assert records(batches) == {1: b"of another", 2: b"without a transaction"}
+
+
+def test_a_producer_commits_after_it_aborted_in_the_same_response() -> None:
+    log = [
+        kafka_batch(0, {0: b"aborted"}, 1, producer_id=5, transactional=True),
+        end_of_transaction(1, 5, ABORT),
+        kafka_batch(2, {2: b"committed"}, 3, producer_id=5, transactional=True),
+        end_of_transaction(3, 5, COMMIT),
+    ]
+    batches = fetch(*log, position=0, committed_only=True, aborted=[(5, 0, 1)])
+    assert records(batches) == {2: b"committed"}
+
+
+def test_read_uncommitted_delivers_aborted_records_too() -> None:
+    log = [
+        kafka_batch(0, {0: b"aborted"}, 1, producer_id=5, transactional=True),
+        end_of_transaction(1, 5, ABORT),
+    ]
+    assert records(fetch(*log, position=0)) == {0: b"aborted"}
+
+
+@pytest.mark.parametrize("unpacker", [RecordBatchUnpacker, ChangelogUnpacker])
+def test_a_wrong_checksum_is_refused_after_what_came_before_it(unpacker: Callable[[], Any]) -> None:
+    broken = bytearray(plain(2, b"c"))
+    broken[-2] ^= 1
+    part = response(unpacker(), plain(0, b"a", b"b"), bytes(broken), position=0)
+    with pytest.raises(CorruptRecordException, match="offset 2"):
+        list(part)
+    assert part.next_fetch_offset == 2
+
+
+def test_the_parsing_agrees_with_that_of_aiokafka() -> None:
+    log = [
+        plain(0, b"a", None, codec=3),
+        kafka_batch(2, {3: b"d"}, 5),
+        kafka_batch(5, {5: b"e"}, 6, producer_id=5, transactional=True),
+        end_of_transaction(6, 5, ABORT),
+        kafka_batch(7, {7: b"f", 9: b"h"}, 10, producer_id=5, transactional=True),
+        end_of_transaction(10, 5, COMMIT),
+        plain(11, b"l"),
+    ]
+    for position in range(12):
+        kept = [b for b in log if _HEADER.unpack_from(b)[0] + _HEADER.unpack_from(b)[6] + 1 > position]
+        known = [(5, 5)] if position <= 6 else []
+        theirs = response(None, *kept, position=position, committed_only=True, aborted=known)
+        ours = fetch(*kept, position=position, committed_only=True, aborted=[(5, 5, 6)])
+        assert records(ours) == {record.offset: record.value for record in theirs}
+
+
+def changelog_slices(*batches: bytes, position: int) -> Iterator[ChangelogSlice]:
+    return iter(response(ChangelogUnpacker(), *batches, position=position))
+
+
+def test_a_changelog_batch_becomes_keys_and_values() -> None:
+    batch = kafka_batch(3, {3: b"1", 5: b"2"}, 7, keys=[b"x", b"y"])
+    [part] = changelog_slices(batch, position=3)
+    assert (list(part.keys), list(part.values), part.next_offset) == ([b"x", b"y"], [b"1", b"2"], 7)
+
+
+def test_changelog_records_below_the_position_are_left_out() -> None:
+    batch = kafka_batch(3, {3: b"1", 5: b"2"}, 7, keys=[b"x", b"y"])
+    [part] = changelog_slices(batch, position=4)
+    assert (list(part.keys), list(part.values), part.next_offset) == ([b"y"], [b"2"], 7)
+
+
+def test_a_changelog_record_without_key_or_value_is_shown_as_empty() -> None:
+    [part] = changelog_slices(plain(0, None), position=0)
+    assert (list(part.keys), list(part.values)) == ([b""], [b""])
+
+
+def test_other_consumers_see_ordinary_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
+    fetching.install()
+    fetching.install()
+    part = fetcher.PartitionRecords(
+        TP, MemoryRecords(plain(4, b"a")), [], 4, None, None, True, fetcher.READ_COMMITTED
+    )
+    assert [(record.offset, record.value) for record in part] == [(4, b"a")]
