@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.tokenizer import MAX_GROWTH, Tokenizer, WordCounts
+from agents.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
 from tables.errors import ConfigurationError
 from tables.windows import DeadLetter, Int64Array, RecordBatch, Tally, Totals
@@ -170,7 +170,7 @@ class RecordTally:
         valid = records.without(invalid)
         return _Records(valid.values.cast(pa.string()), valid.indices)
 
-    def _count(self, texts: _Records, rejects: _Rejects) -> WordCounts:
+    def _count(self, texts: _Records, rejects: _Rejects) -> CountedWords:
         policies = self._policies
         counted = self._tokenizer.count(texts.values)
         oversized = pc.greater(pc.binary_length(counted.words), policies.max_word_bytes)

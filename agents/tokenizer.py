@@ -48,7 +48,7 @@ _CHUNKS_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class WordCounts:
+class CountedWords:
     """Distinct words in no particular order.
 
     Attributes:
@@ -61,21 +61,21 @@ class WordCounts:
     counts: pa.Int64Array
     dropped: Mapping[str, int] = field(default_factory=dict)
 
-    def without(self, mask: pa.BooleanArray, reason: str) -> WordCounts:
+    def without(self, mask: pa.BooleanArray, reason: str) -> CountedWords:
         """Leave out the words where `mask` is true and add their occurrences to `dropped[reason]`."""
         occurrences = pc.sum(self.counts.filter(mask)).as_py()
         if not occurrences:
             return self
         dropped = {**self.dropped, reason: self.dropped.get(reason, 0) + occurrences}
         kept = pc.invert(mask)
-        return WordCounts(self.words.filter(kept), self.counts.filter(kept), dropped)
+        return CountedWords(self.words.filter(kept), self.counts.filter(kept), dropped)
 
 
 @dataclass(frozen=True, slots=True)
 class _Profile:
     identity: str
     tokens: Callable[[str], list[str]]
-    count: Callable[[pa.StringArray], WordCounts]
+    count: Callable[[pa.StringArray], CountedWords]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Tokenizer:
         sound = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return [word for word in _PROFILES[self.profile].tokens(sound) if self._keeps(word)]
 
-    def count(self, texts: pa.StringArray) -> WordCounts:
+    def count(self, texts: pa.StringArray) -> CountedWords:
         """Count the words of many texts (no nulls). Holds the GIL for a few ms at a time."""
         counted = _PROFILES[self.profile].count(texts)
         if self.stop_words:
@@ -173,20 +173,20 @@ def _stop_word(profile: str, text: str) -> str:
     return words[0]
 
 
-def _counted(words: pa.StringArray) -> WordCounts:
+def _counted(words: pa.StringArray) -> CountedWords:
     pairs = pc.value_counts(words)
-    return WordCounts(pairs.field("values"), pairs.field("counts"))
+    return CountedWords(pairs.field("values"), pairs.field("counts"))
 
 
-def _summed(words: pa.StringArray, counts: npt.NDArray[np.int64]) -> WordCounts:
+def _summed(words: pa.StringArray, counts: npt.NDArray[np.int64]) -> CountedWords:
     """Counts of words that may repeat, each occurrence worth the count with the same index."""
     encoded = words.dictionary_encode()
     sums = np.zeros(len(encoded.dictionary), np.int64)
     np.add.at(sums, encoded.indices.to_numpy(), counts)
-    return WordCounts(encoded.dictionary, pa.array(sums))
+    return CountedWords(encoded.dictionary, pa.array(sums))
 
 
-def _resplit(chunks: WordCounts, pieces: pa.ListArray) -> WordCounts:
+def _resplit(chunks: CountedWords, pieces: pa.ListArray) -> CountedWords:
     """Replace each chunk by its pieces (one or more)."""
     words = pc.list_flatten(pieces)
     if len(words) == len(chunks.words):
@@ -194,7 +194,7 @@ def _resplit(chunks: WordCounts, pieces: pa.ListArray) -> WordCounts:
     return _summed(words, chunks.counts.to_numpy()[pc.list_parent_indices(pieces).to_numpy()])
 
 
-def _ascii_chunks(texts: pa.StringArray) -> WordCounts:
+def _ascii_chunks(texts: pa.StringArray) -> CountedWords:
     return _counted(pc.list_flatten(pc.ascii_split_whitespace(texts)))
 
 
@@ -206,7 +206,7 @@ def _java_tokens(text: str) -> list[str]:
     return words
 
 
-def _java_count(texts: pa.StringArray) -> WordCounts:
+def _java_count(texts: pa.StringArray) -> CountedWords:
     # Without the separators at its end a text may be split by one separator after the other. A text of
     # nothing but separators has no word; left in, it would have an empty one.
     trimmed = pc.ascii_rtrim(texts, _JAVA_SEPARATORS)
@@ -220,7 +220,7 @@ def _java_count(texts: pa.StringArray) -> WordCounts:
     return counted
 
 
-def _whitespace_count(texts: pa.StringArray) -> WordCounts:
+def _whitespace_count(texts: pa.StringArray) -> CountedWords:
     # Arrow's ASCII split leaves 0x1C-0x1F and white space beyond ASCII inside a chunk; its Unicode split
     # knows all that `str.split` knows. But after white space it decodes one character more, even at the end of
     # a full buffer: that is foreign memory, and the split is lost at random. So one more chunk follows.
@@ -229,7 +229,7 @@ def _whitespace_count(texts: pa.StringArray) -> WordCounts:
     counted = _resplit(chunks, pieces.slice(0, len(chunks.words)))
     # Both splits yield an empty string for white space at either end.
     kept = pc.not_equal(counted.words, "")
-    return WordCounts(counted.words.filter(kept), counted.counts.filter(kept))
+    return CountedWords(counted.words.filter(kept), counted.counts.filter(kept))
 
 
 def _fold(text: str) -> str:
@@ -240,7 +240,7 @@ def _unicode_tokens(text: str) -> list[str]:
     return list(unicode_words(_fold(text)))
 
 
-def _unicode_count(texts: pa.StringArray) -> WordCounts:
+def _unicode_count(texts: pa.StringArray) -> CountedWords:
     chunks = _ascii_chunks(texts)
     plain = pc.ascii_is_alnum(chunks.words)
     words = [pc.ascii_lower(chunks.words.filter(plain))]
@@ -277,12 +277,12 @@ def _lean_on_space(folded: list[str]) -> bool:
     )
 
 
-def _count_one_by_one(texts: pa.StringArray) -> WordCounts:
+def _count_one_by_one(texts: pa.StringArray) -> CountedWords:
     counts: Counter[str] = Counter()
     for start in range(0, len(texts), _CHUNKS_AT_ONCE):
         for text in texts.slice(start, _CHUNKS_AT_ONCE).to_pylist():
             counts.update(_unicode_tokens(text))
-    return WordCounts(pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64()))
+    return CountedWords(pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64()))
 
 
 _PROFILES: Final[Mapping[str, _Profile]] = {

@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from agents.observer import PartitionState
 from app.web.ports import PartitionStatus
+from tables.observer import PartitionState
 from tables.windows import Totals
 
 _STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")

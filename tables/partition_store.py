@@ -124,12 +124,17 @@ class PartitionStore:
             del rows
         return found
 
-    def rows(self, slice_rows: int = 16 * SLICE_ROWS) -> Iterator[tuple[bytes, bytes]]:
-        """All (word, row) pairs in byte order, read in slices; writes between two slices may or may not be seen."""
+    def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All (word, row) pairs in byte order; writes between two slices may or may not be seen."""
         start = b""
-        while part := self.scan(start, slice_rows):
-            yield from part
+        while part := self.scan(start, 4 * SLICE_ROWS):
+            yield part
             start = part[-1][0] + b"\x00"
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """The pairs of `slices`, one by one."""
+        for part in self.slices():
+            yield from part
 
     def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
         """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
@@ -174,7 +179,7 @@ class PartitionStore:
             batch.put(key, value)
         batch.put(STATE_KEY, encode_state(state))
         options = WriteOptions()
-        options.disable_wal(True)
+        options.disable_wal = True
         self._db.write(batch, options)
         self._memtable_holds_rows = True
 
@@ -229,6 +234,8 @@ def _store_errors(folder: Path) -> Iterator[None]:
     except DbClosedError as error:
         raise NotReadyError(f"the store {folder} is closed") from error
     except Exception as error:
+        if type(error) is not Exception:  # RocksDB's errors are plain; the others are somebody's mistake.
+            raise
         text = str(error)
         if "No space left" in text:
             raise StoreFullError(

@@ -182,14 +182,13 @@ class Shard:
             ranges = await services.changelog.append(self.partition, counted.records)
             examined = self._continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)
-            staged, staging = await staging, None
+            staged, staging = await asyncio.shield(staging), None
             await self._commit(staged, counted, examined)
         except BaseException:
+            self.drop_pending()
             if staging is not None:
                 (await staging).discard()
-            self.drop_pending()
             raise
-        self._cache.update(counted.ids, counted.counts)
         return Flushed(len(counted.words), counted.tally.totals, batches)
 
     async def restore(self) -> int:
@@ -217,6 +216,8 @@ class Shard:
             replay.stale.clear()
         await self._find_position()
         await self._in_thread(self._find_rows_ahead)
+        if not self._cache.complete:
+            await self._in_thread(self._fill_cache)
         self.drop_pending()
         self.restored = True
         return rows
@@ -258,11 +259,15 @@ class Shard:
         uptos = np.unique(np.fromiter(self._ahead.values(), np.int64, len(self._ahead)))
         parts: list[Tally] = []
         for batch in batches:
+            if not batch.record_count:
+                continue
             # Flushes end between two batches. A batch that another one cut differently is taken record by record.
             inside = np.any((uptos > batch.first_offset) & (uptos < batch.next_offset))
             for piece in batch.single_records() if inside else [batch]:
                 tally = self._services.tally([piece])
-                keep = [self._ahead.get(word, 0) < piece.next_offset for word in _to_list(tally.words)]
+                # A row may end among the offsets without a record that follow a piece: its last record decides.
+                last = piece.offset_of(piece.record_count - 1)
+                keep = [self._ahead.get(word, 0) <= last for word in _to_list(tally.words)]
                 parts.append(tally.only(np.array(keep, bool)))
         return merge_tallies(parts)
 
@@ -282,9 +287,14 @@ class Shard:
         state = StoreState(
             marker=counted.marker, changelog_next=examined, ahead=max(self.store.state.ahead, position)
         )
-        await self._in_thread(self.store.commit, staged, state)
+        await self._in_thread(self._write, staged, counted, state)
         if position >= state.ahead:
             self._ahead = {}
+
+    def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
+        """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
+        self.store.commit(staged, state)
+        self._cache.update(counted.ids, counted.counts)
 
     def _replay(self, replay: Replay, end: int) -> int:
         """Read the changelog up to `end` into the store; in a thread. Returns the rows written."""
@@ -326,6 +336,18 @@ class Shard:
             self._cache = CountCache(vocabulary, complete=False)
         counts = np.frombuffer(b"".join(values), ">i8")[::2].astype(np.int64)
         self._cache.update(vocabulary.ids(words), counts)
+
+    def _fill_cache(self) -> None:
+        """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
+        limit = self._services.vocabulary
+        vocabulary = limit.current()
+        cache = CountCache(vocabulary, complete=True)
+        for rows in self.store.slices():
+            if len(vocabulary) + len(rows) > limit.max_words or self._leaving.is_set():
+                return
+            counts = np.frombuffer(b"".join([row for _, row in rows]), ">i8")[::2].astype(np.int64)
+            cache.update(vocabulary.ids([word for word, _ in rows]), counts)
+        self._cache = cache
 
     def _heal(self, replay: Replay) -> PackedRecords:
         words = sorted(replay.stale)

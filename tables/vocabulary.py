@@ -60,11 +60,11 @@ class VocabularyLimit:
     """
 
     def __init__(self, max_words: int) -> None:
-        self._max_words = max_words
+        self.max_words = max_words
         self._current = Vocabulary()
 
     def current(self) -> Vocabulary:
-        if len(self._current) > self._max_words:
+        if len(self._current) > self.max_words:
             self._current = Vocabulary()
         return self._current
 

@@ -59,7 +59,7 @@ class RecordBatch:
         return RecordBatch(self.values.slice(start), position, self.next_offset, offsets[start:])
 
     def single_records(self) -> list[RecordBatch]:
-        """The same records as batches of one each; joined, they cover the same offsets."""
+        """The same records, at least one, as batches of one each; joined, they cover the same offsets."""
         starts = [self.first_offset, *(self.offset_of(i) for i in range(1, self.record_count))]
         ends = [*starts[1:], self.next_offset]
         return [

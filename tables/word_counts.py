@@ -35,6 +35,10 @@ RETRY_S = 1.0
 """Between two attempts to restore a partition while the broker is away."""
 
 
+MAX_REBUILDS = 3
+"""Attempts in a row to rebuild a store that is corrupted again at once; then the disk is not to be trusted and the process ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
     """When a window is flushed.
@@ -62,6 +66,7 @@ class _Partition:
     task: asyncio.Task[None] | None = None
     seeking: asyncio.Task[None] | None = None
     rebuild: bool = False
+    rebuilds: int = 0
     error: str = ""
 
 
@@ -73,7 +78,6 @@ class WordCounts:
         services: what shards need.
         policy: when to flush.
         observer: told of flushes, restores and states.
-        on_flush: told what each flush made durable, in order per partition.
         on_fatal: called with an error after which the process must end.
     """
 
@@ -85,14 +89,14 @@ class WordCounts:
         observer: Observer,
         *,
         on_fatal: Callable[[Exception], None],
-        on_flush: Callable[[int, Flushed], None] | None = None,
     ) -> None:
         self._folder = folder
         self._services = services
         self._policy = policy
         self._observer = observer
         self._on_fatal = on_fatal
-        self._on_flush = on_flush
+        self.on_flush: Callable[[int, Flushed], None] | None = None
+        """Told what each flush made durable, in order per partition."""
         self._block_cache = Cache(BLOCK_CACHE_BYTES)
         self._partitions: dict[int, _Partition] = {}
 
@@ -225,8 +229,8 @@ class WordCounts:
             duration_s=self._services.clock() - started,
             totals_delta=totals,
         )
-        if self._on_flush is not None:
-            self._on_flush(part.shard.partition, flushed)
+        if self.on_flush is not None:
+            self.on_flush(part.shard.partition, flushed)
         self._flush_if_due(part)
 
     async def _flush_all(self, parts: Sequence[_Partition], timeout_s: float) -> None:
@@ -257,7 +261,8 @@ class WordCounts:
                     "flush not applied, examining the changelog", partition=number, reason=str(error)
                 )
                 self._start_restore(part)
-            case StoreCorruptedError():
+            case StoreCorruptedError() if part.rebuilds < MAX_REBUILDS:
+                part.rebuilds += 1
                 _log.error("rebuilding the store from the changelog", partition=number, reason=str(error))
                 part.shard.restored = False
                 part.rebuild = True
@@ -293,7 +298,7 @@ class WordCounts:
                 self._after_failure(part, error)
                 return
         part.task = None
-        part.error = ""
+        part.rebuilds = 0
         self._observer.restored(number, rows=rows, duration_s=self._services.clock() - started)
         _log.info("partition counting", partition=number, position=part.shard.position, rows_restored=rows)
         self._enter(part, "counting")

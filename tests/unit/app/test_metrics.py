@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.observer import NullObserver, Observer
+from tables.observer import NullObserver, Observer
 from app.metrics import Metrics
 from app.web.ports import PartitionStatus
 from tables.errors import PartitionsLostError

@@ -113,7 +113,7 @@ def test_what_a_killed_fetch_left_behind_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_cache_folder_that_cannot_be_used_is_named_with_its_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="WORDCOUNT_CACHE_DIR") as caught:
+    with pytest.raises(ConfigurationError, match="XDG_CACHE_HOME") as caught:
         jars.provide(JARS, tmp_path / "file" / "cache", Repository())
     assert str(tmp_path / "file" / "cache") in caught.value.message
 
@@ -148,13 +148,13 @@ def test_two_jars_with_one_file_name_are_refused() -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"WORDCOUNT_CACHE_DIR": "/own", "XDG_CACHE_HOME": "/shared"}, Path("/own")),
-        ({"WORDCOUNT_CACHE_DIR": "", "XDG_CACHE_HOME": "/shared"}, Path("/shared/wordcount")),
-        ({"WORDCOUNT_CACHE_DIR": "~/own"}, Path.home() / "own"),
+        ({"XDG_CACHE_HOME": "/shared"}, Path("/shared/wordcount")),
+        ({"XDG_CACHE_HOME": "~/own"}, Path.home() / "own/wordcount"),
+        ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache" / "wordcount"),
         ({}, Path.home() / ".cache" / "wordcount"),
     ],
 )
-def test_the_cache_folder_is_the_own_variable_else_the_users_cache(
+def test_the_cache_folder_is_the_users_cache(
     environ: dict[str, str], expected: Path
 ) -> None:
     assert jars.cache_folder(environ) == expected

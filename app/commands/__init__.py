@@ -1,0 +1,1 @@
+"""One module per command of `wordcount`; `app.cli` puts them together."""

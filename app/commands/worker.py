@@ -1,0 +1,60 @@
+"""`wordcount worker`: the same worker as `faust -A app.faust_entry worker`, with flags instead of variables."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+
+def worker(
+    without_web: Annotated[bool, typer.Option("--without-web", help="Serve no HTTP.")] = False,
+    print_counts: Annotated[
+        bool,
+        typer.Option("--print-counts", help="Print each counted word as (word,total), once it is durable."),
+    ] = False,
+    topic: Annotated[str | None, typer.Option(help="Input topic.")] = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Tokeniser: java-s, whitespace or unicode.")] = None,
+    state_dir: Annotated[str | None, typer.Option(help="Folder of the partition stores.")] = None,
+    http_host: Annotated[str | None, typer.Option(help="Address that HTTP listens on.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="Port that HTTP listens on.")] = None,
+    bootstrap_servers: Annotated[str | None, typer.Option(help="Brokers to start from.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Count the words of a topic until SIGTERM or Ctrl-C."""
+    # Faust chooses its event loop when it is imported.
+    os.environ.setdefault("FAUST_LOOP", "uvloop")
+    from app.settings import load_settings
+
+    settings = load_settings(
+        topic=topic,
+        group=group,
+        profile=profile,
+        state_dir=state_dir,
+        http_host=http_host,
+        http_port=http_port,
+        bootstrap_servers=bootstrap_servers,
+        log_level=log_level,
+    )
+    from app.bootstrap import build_worker
+
+    run(build_worker(settings, print_counts=print_counts), web=not without_web)
+
+
+def run(faust_app: Any, *, web: bool) -> None:
+    """Run a worker in this process until it is told to stop; raises SystemExit with its exit code."""
+    from faust.worker import Worker
+
+    conf = faust_app.conf
+    conf.web_enabled = web
+    level = conf.logging_config["root"]["level"]
+    Worker(
+        faust_app,
+        loglevel=level,
+        logging_config=conf.logging_config,
+        quiet=True,
+        redirect_stdouts=conf.worker_redirect_stdouts,
+        redirect_stdouts_level="WARNING",
+    ).execute_from_commandline()

@@ -1,0 +1,31 @@
+"""What readiness says of broker and assignment: read from the consumer thread's fields, without asking anybody."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from app.web.ports import Check
+
+if TYPE_CHECKING:
+    from app.faust_app import WordcountApp
+
+
+def broker_check(faust_app: WordcountApp) -> Check:
+    """Ok while the group coordinator has accepted a heartbeat within the session timeout."""
+    thread = faust_app.consumer._thread
+    if thread._consumer is None or not hasattr(thread, "last_contact"):
+        return Check(False, "not connected yet")
+    age_s = monotonic() - thread.last_contact
+    limit_s = faust_app.conf.broker_session_timeout
+    return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s")
+
+
+def assignment_check(faust_app: WordcountApp) -> Check:
+    """Ok once the group has given this worker its share, even if that is nothing."""
+    thread = faust_app.consumer._thread
+    if thread._consumer is None or not thread.is_member():
+        return Check(False, "not a member of the group yet")
+    if faust_app.rebalancing:
+        return Check(False, "the group is rebalancing")
+    return Check(True, f"{len(faust_app.word_counts.partition_numbers())} partitions assigned")

@@ -1,0 +1,65 @@
+"""uvicorn inside the worker: on the worker's loop, on a socket that was bound before anything else started."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from faust.contrib.asgi import AsgiService
+
+from tables.errors import ConfigurationError
+
+SHUTDOWN_S = 2.0
+"""Time for open requests to end when the server stops."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host` and `port` (0 = any free one).
+
+    Raises:
+        ConfigurationError: names the settings.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"HTTP cannot listen on {host} port {port} ({error.strerror or error})",
+            "set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT to an address of this machine and a free port",
+        ) from error
+    return listener
+
+
+class WebServer(AsgiService):
+    """Serves an ASGI application.
+
+    Args:
+        asgi_app: the application.
+        listeners: sockets from `bound_socket`; looked at when the server starts.
+    """
+
+    server_shutdown_timeout = SHUTDOWN_S
+
+    def __init__(self, asgi_app: Any, listeners: Sequence[socket.socket], **options: Any) -> None:
+        quiet = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": int(SHUTDOWN_S)}
+        super().__init__(asgi_app, host="", port=0, uvicorn_options=quiet, **options)
+        self._listeners = listeners
+
+    async def on_start(self) -> None:
+        """Faust's, with our sockets."""
+        self._server = self._create_server()
+        self._serve_fut = self.add_future(self._server.serve(sockets=list(self._listeners)))
+
+    @property
+    def label(self) -> str:
+        """Name in logs."""
+        return "WebServer"
