@@ -140,7 +140,6 @@ def build_topology(
         options.policy,
         observer,
         on_fatal=on_fatal,
-        on_flush=on_flush,
     )
     topic = faust_app.topic(options.topic, schema=PassThrough())
 
