@@ -114,7 +114,9 @@ def _top(shards: Sequence[Shard], k: int) -> list[tuple[bytes, int]]:
         candidates = (
             np.flatnonzero(sums >= np.partition(sums, -k)[-k]) if len(sums) > k else np.arange(len(sums))
         )
-        counted = ((words[i], int(sums[i])) for i in candidates.tolist() if sums[i])
+        counted: Iterator[tuple[bytes, int]] = (
+            (words[i], int(sums[i])) for i in candidates.tolist() if sums[i]
+        )
     else:
         counted = _merged(shards)
     return heapq.nsmallest(k, counted, key=lambda pair: (-pair[1], pair[0]))

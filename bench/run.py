@@ -148,7 +148,7 @@ def measure(servers: str, case: Case, number: int, state: Path, truth: Counter[b
     }
     port = free_port()
     environment["WORDCOUNT_HTTP_PORT"] = str(port)
-    process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "app", "worker"], env=environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             wait(lambda: status(client, "/readyz") == 200, process)

@@ -1,0 +1,57 @@
+# Everything goes through .venv, which each target sets up by itself: Python >= 3.11 and make are all that is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
+
+.PHONY: run test check format bench chaos simulate lock clean help
+.DELETE_ON_ERROR:
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: .venv/.run ## Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
+	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
+
+test: .venv/.dev ## All tests.
+	$(BIN)/pytest
+
+check: .venv/.dev ## Style, types, imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## Rewrite the code in house style.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev ## Measure words per second; writes bench/results/latest.json.
+	$(BIN)/python -m bench.run $(CASES)
+
+chaos: .venv/.dev ## Kill workers while they count, and compare every count.
+	$(BIN)/pytest tests/chaos
+
+simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000.
+	SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation
+
+lock: .venv/.dev ## Compile requirements/*.txt anew from pyproject.toml.
+	$(BIN)/python requirements/lock.py
+
+clean: ## Remove the environment and the data of `make run`.
+	rm -rf .venv .wordcount
+
+# The environment. A stamp per set of packages: `make run` does not wait for the tools of `make test`.
+.venv/.run: requirements/run.txt requirements/build.txt pyproject.toml | .venv/bin/python
+	@echo "Setting up .venv (once) ..."
+	@$(PIP) -r requirements/build.txt -r requirements/run.txt
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.run
+	@echo "Adding the tools for tests (once) ..."
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else "wordcount: Python %d.%d is not supported; install Python 3.11 to 3.14, or name one: make PYTHON=python3.13" % v)'
+	@$(PYTHON) -m venv .venv || { echo "wordcount: $(PYTHON) cannot make a virtual environment; install its venv package (Debian: python3-venv)" >&2; exit 1; }

@@ -1,0 +1,202 @@
+"""`wordcount run`: everything on this machine. An embedded Kafka, a worker, a text, and a live table of its words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.local_worker import LocalWorker
+    from app.settings import Settings
+    from app.text_files import TextFiles
+
+REFRESH_S = 0.5
+TOP_WORDS = 10
+_TOPIC_PREFIX = "run-"
+
+
+def run(
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="PATH", help='Text to count; "-" is standard input.')
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when the text is counted and every count is verified.")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Keeps broker, state and logs.")] = Path(".wordcount"),
+) -> None:
+    """Count a text on a local Kafka: nothing but Python is needed. Without a text: Python's own manual pages."""
+    from rich.console import Console
+
+    from app.kafka.embedded import EmbeddedBroker
+    from app.kafka.topics import ensure_topics
+    from app.local_worker import LocalWorker
+
+    # SIGTERM as Ctrl-C: broker and worker are stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False, soft_wrap=True)
+    texts = _texts(text)
+    began = time.monotonic()
+    console.print("starting Kafka …")
+    with EmbeddedBroker(folder / "broker") as broker:
+        console.print(f"Kafka at {broker.bootstrap_servers}, after {time.monotonic() - began:.1f} s")
+        settings = _settings(broker.bootstrap_servers, folder)
+        asyncio.run(_forget_earlier_runs(settings))
+        shutil.rmtree(settings.state_dir, ignore_errors=True)
+        asyncio.run(ensure_topics(settings))
+        with LocalWorker(_variables(settings), folder / "worker.log") as worker:
+            console.print(f"counting {settings.topic}; live page, also while it counts: {worker.url}/")
+            lines = _produce(settings, texts, console)
+            worker.wait_ready()
+            _wait_counted(worker, lines, console)
+            console.print(f"{lines:,} lines counted {time.monotonic() - began:.1f} s after the start")
+            if once:
+                console.print(_table(worker))
+                _verify(settings, worker, console)
+            else:
+                _show(worker, console)
+
+
+def _texts(text: str | None) -> TextFiles | None:
+    from app.text_files import TextFiles
+
+    return None if text is None else TextFiles([text])
+
+
+def _settings(bootstrap_servers: str, folder: Path) -> Settings:
+    from app.settings import load_settings
+
+    settings = load_settings(bootstrap_servers=bootstrap_servers)
+    return load_settings(
+        bootstrap_servers=bootstrap_servers,
+        security_protocol="PLAINTEXT",
+        topic=f"{_TOPIC_PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        group="run",
+        state_dir=folder / "state",
+        value_format="text",
+        json_pointer="",
+        http_host="127.0.0.1",
+        http_port=_free_port(settings.http_port),
+        shutdown_timeout_s=3,
+    )
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted`, or any other port where that is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    return wanted
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """What the worker has to be told; everything else it reads where this process did."""
+    names = "bootstrap_servers security_protocol topic group state_dir value_format http_host http_port shutdown_timeout_s"
+    return {variable(name): str(getattr(settings, name)) for name in names.split()}
+
+
+async def _forget_earlier_runs(settings: Settings) -> None:
+    """Delete the topics of earlier runs: a run counts its own text, and the disk keeps one run."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    try:
+        earlier = [name for name in await admin.list_topics() if name.startswith(_TOPIC_PREFIX)]
+        if earlier:
+            await admin.delete_topics(earlier)
+    finally:
+        await admin.close()
+
+
+def _produce(settings: Settings, texts: TextFiles | None, console: Console) -> int:
+    """Send the text; returns its number of lines, all acknowledged."""
+    from app.kafka.line_producer import produce_blocks, produce_lines
+    from app.sample_text import sample_lines
+
+    with console.status("sending …") as status:
+
+        def show(report: Any) -> None:
+            status.update(f"sending: {report.lines:,} lines, {report.acknowledged:,} acknowledged")
+
+        if texts is None:
+            sending = produce_lines(settings, sample_lines(), on_progress=show)
+        else:
+            sending = produce_blocks(settings, texts.blocks(), on_progress=show)
+        report = asyncio.run(sending)
+    console.print(f"sent {report.lines:,} lines ({report.byte_count:,} bytes) in {report.seconds:.1f} s")
+    return report.acknowledged
+
+
+def _wait_counted(worker: LocalWorker, lines: int, console: Console) -> None:
+    with console.status("counting …") as status:
+        while (stats := worker.ask("/v1/stats"))["records"] < lines:
+            status.update(f"counting: {stats['records']:,} of {lines:,} lines, {stats['words']:,} words")
+            time.sleep(REFRESH_S / 10)
+
+
+def _table(worker: LocalWorker) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    stats, top = worker.ask("/v1/stats"), worker.ask("/v1/top", k=TOP_WORDS)
+    table = Table("#", "word", "count", caption=f"{stats['words']:,} words in {stats['records']:,} lines")
+    table.columns[0].justify = table.columns[2].justify = "right"
+    for rank, entry in enumerate(top["words"], 1):
+        table.add_row(str(rank), Text(entry["word"]), f"{entry['count']:,}")
+    return table
+
+
+def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
+    from agents.tokenizer import tokenizer
+    from app.recount import recount
+    from tables.errors import WordcountError
+
+    words = tokenizer(
+        settings.profile,
+        stop_words=settings.stop_words,
+        min_length=settings.min_word_length,
+        max_length=settings.max_word_length,
+    )
+    truth, counted = asyncio.run(recount(settings, words)), worker.counts()
+    differing = [word for word in truth.keys() | counted.keys() if truth[word] != counted.get(word, 0)]
+    if differing:
+        raise WordcountError(
+            f"{len(differing):,} of {len(truth):,} counts differ from an independent recount, for example {differing[0]!r}",
+            f"please report it with {worker.log_path}",
+        )
+    console.print(
+        f"verified: all {len(truth):,} counts equal an independent recount of {truth.total():,} words"
+    )
+
+
+def _show(worker: LocalWorker, console: Console) -> None:
+    """The live table until Ctrl-C; without a terminal the table once, then silence."""
+    from rich.live import Live
+
+    footer = f"live page: {worker.url}/   API: {worker.url}/openapi.json   Ctrl-C ends"
+    with contextlib.suppress(KeyboardInterrupt):
+        if console.is_terminal:
+            console.print(footer)
+            with Live(_table(worker), console=console, auto_refresh=False) as live:
+                while True:
+                    time.sleep(REFRESH_S)
+                    live.update(_table(worker), refresh=True)
+        console.print(_table(worker))
+        console.print(footer)
+        while True:
+            time.sleep(REFRESH_S)
+            worker.check_alive()
+    console.print("stopping …")
