@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.setting_types import variable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
