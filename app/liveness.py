@@ -22,10 +22,12 @@ def broker_check(faust_app: WordcountApp) -> Check:
 
 
 def assignment_check(faust_app: WordcountApp) -> Check:
-    """Ok once the group has given this worker its share, even if that is nothing."""
+    """Ok once the group has given this worker its share, even if that is nothing, and the stores of that share are open."""
     thread = faust_app.consumer._thread
     if thread._consumer is None or not thread.is_member():
         return Check(False, "not a member of the group yet")
     if faust_app.rebalancing:
         return Check(False, "the group is rebalancing")
-    return Check(True, f"{len(faust_app.word_counts.partition_numbers())} partitions assigned")
+    assigned = {tp.partition for tp in faust_app.consumer.assignment()}
+    taken = set(faust_app.word_counts.partition_numbers())
+    return Check(assigned == taken, f"{len(assigned)} partitions assigned, {len(taken)} of them opened")
