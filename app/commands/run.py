@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import signal
 import socket
@@ -47,6 +48,7 @@ def run(
     # SIGTERM as Ctrl-C: broker and worker are stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
+    _show_downloads()
     texts = _texts(text)
     began = time.monotonic()
     console.print("starting Kafka …")
@@ -67,6 +69,13 @@ def run(
                 _verify(settings, worker, console)
             else:
                 _show(worker, console)
+
+
+def _show_downloads() -> None:
+    """The first start fetches Kafka; that line is worth seeing."""
+    downloads = logging.getLogger("app.kafka.jars")
+    downloads.addHandler(logging.StreamHandler())
+    downloads.setLevel(logging.INFO)
 
 
 def _texts(text: str | None) -> TextFiles | None:
