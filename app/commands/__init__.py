@@ -1,1 +1,1 @@
-"""One module per command of `wordcount`; `app.cli` puts them together."""
+"""The commands, one module each: it has a function or a `typer.Typer` of the module's own name."""

@@ -1,0 +1,19 @@
+"""Flags that several commands share; each wins over its variable."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+BootstrapServers = Annotated[
+    str | None,
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT,…", help="WORDCOUNT_BOOTSTRAP_SERVERS"),
+]
+Topic = Annotated[str | None, typer.Option("--topic", metavar="NAME", help="WORDCOUNT_TOPIC")]
+Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="WORDCOUNT_GROUP")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]
+WorkerUrl = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Address of a worker; by default from the HTTP settings."),
+]

@@ -1,0 +1,47 @@
+"""`wordcount config`: the settings in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from app.cli_options import AsJson
+
+config = typer.Typer(help="Show the settings.", no_args_is_help=True)
+
+MASK = "***"
+
+
+@config.callback()
+def _config() -> None:
+    """Show the settings."""
+
+
+@config.command()
+def show(as_json: AsJson = False) -> None:
+    """Show every setting in force, secrets masked."""
+    import msgspec
+
+    from app.setting_types import variable
+    from app.settings import Settings, is_secret, load_settings
+
+    settings = load_settings()
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    for name, field in Settings.model_fields.items():
+        if is_secret(field) and values[name] is not None:
+            values[name] = MASK
+    if as_json:
+        typer.echo(msgspec.json.encode({variable(name): value for name, value in values.items()}))
+        return
+    for name, value in values.items():
+        typer.echo(f"{variable(name)}={_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A value as a variable would hold it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, list) else str(value)

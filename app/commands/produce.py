@@ -1,0 +1,104 @@
+"""`wordcount produce`: lines of files to the input topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli_options import BootstrapServers, Topic
+
+if TYPE_CHECKING:
+    from app.kafka.line_producer import Report
+    from app.settings import Settings
+    from app.text_files import TextFiles
+
+
+def produce(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE…|-]", help="Text, also .gz or .zst; - = standard input."),
+    ] = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic: Topic = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, metavar="LINES_PER_S", help="Highest rate.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="TEXT", help="Key of every message; without it all partitions in turn."
+        ),
+    ] = None,
+    loop: Annotated[int, typer.Option("--loop", min=1, metavar="N", help="Send everything N times.")] = 1,
+) -> None:
+    """Send each line as a message, and wait until all are acknowledged.
+
+    A line ends with LF or CRLF, which are not sent; empty lines are messages too.
+    """
+    from app.kafka.line_producer import MAX_LINE_BYTES, Report
+    from app.settings import load_settings
+    from app.text_files import STDIN, TextFiles
+
+    settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic)
+    texts = TextFiles(files or [STDIN], times=loop, longest_bytes=MAX_LINE_BYTES)
+    latest = Report()
+
+    def keep(report: Report) -> None:
+        nonlocal latest
+        latest = report
+
+    try:
+        with _progress(texts) as show:
+
+            def on_progress(report: Report) -> None:
+                keep(report)
+                show(report)
+
+            asyncio.run(_produce(settings, texts, key, rate, on_progress))
+    finally:
+        typer.echo(
+            f"sent {latest.lines:,} lines ({latest.byte_count:,} bytes) to {settings.topic}, "
+            f"{latest.acknowledged:,} acknowledged, in {latest.seconds:.1f} s: {latest.lines_per_s:,.0f} lines/s"
+        )
+
+
+async def _produce(
+    settings: Settings,
+    texts: TextFiles,
+    key: str | None,
+    rate: float | None,
+    on_progress: Callable[[Report], None],
+) -> None:
+    from app.kafka.line_producer import produce_blocks
+    from app.kafka.topics import ensure_input_topic
+
+    await ensure_input_topic(settings)
+    encoded_key = None if key is None else key.encode("utf-8", "surrogateescape")
+    await produce_blocks(settings, texts.blocks(), on_progress=on_progress, key=encoded_key, lines_per_s=rate)
+
+
+@contextlib.contextmanager
+def _progress(texts: TextFiles) -> Iterator[Callable[[Report], None]]:
+    """Shows progress on standard error if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    size_bytes = texts.size_bytes
+    estimate = () if size_bytes is None else (BarColumn(), TimeRemainingColumn())
+    counts = TextColumn("{task.fields[lines]:,} lines, {task.fields[acknowledged]:,} acknowledged")
+    with Progress(
+        DownloadColumn(), counts, *estimate, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=size_bytes, lines=0, acknowledged=0)
+
+        def show(report: Report) -> None:
+            progress.update(
+                task, completed=texts.bytes_read, lines=report.lines, acknowledged=report.acknowledged
+            )
+
+        yield show

@@ -1,0 +1,69 @@
+"""`wordcount top`: the most frequent words."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli_options import AsJson, WorkerUrl
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_REFRESH_S = 1.0
+
+
+def top(
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many words.")] = 10,
+    watch: Annotated[bool, typer.Option("--watch", help="Ask again every second, until Ctrl-C.")] = False,
+    url: WorkerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the most frequent words, asking a worker."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from app.settings import load_settings
+    from app.worker_client import ask, worker_url
+
+    url = url or worker_url(load_settings())
+
+    def answer() -> dict[str, Any]:
+        return ask(url, "/v1/top", {"k": k})[1]
+
+    if as_json:
+        _print_json(answer())
+        while watch:
+            time.sleep(_REFRESH_S)
+            _print_json(answer())
+        return
+    console = Console()
+    if not watch:
+        console.print(_table(answer()))
+        return
+    with Live(_table(answer()), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(_REFRESH_S)
+            live.update(_table(answer()), refresh=True)
+
+
+def _print_json(body: dict[str, Any]) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(body))
+
+
+def _table(body: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from app.worker_client import freshness
+
+    table = Table("#", "word", "count")
+    table.columns[0].justify = table.columns[2].justify = "right"
+    for rank, row in enumerate(body["words"], 1):
+        table.add_row(str(rank), Text(row["word"]), f"{row['count']:,}")
+    return Group(table, *map(Text, freshness(body)))

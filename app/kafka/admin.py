@@ -1,0 +1,238 @@
+"""The few administrative requests that Wordcount makes, on aiokafka's low-level client.
+
+`AIOKafkaAdminClient` is not used: asking it for a topic's metadata creates the topic where brokers allow
+that, it cannot ask for rights, and it raises where a caller wants to look at the error codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.protocol.admin import (
+    ApiVersionRequest,
+    CreatePartitionsRequest,
+    CreateTopicsRequest,
+    DescribeConfigsRequest,
+)
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+
+from app.kafka.requests import GroupWithRights, MetadataWithRights
+from app.kafka_auth import kafka_auth
+from tables.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+CONNECT_TIMEOUT_S: Final = 10.0
+_REQUEST_TIMEOUT_MS: Final = 10_000
+_COORDINATOR_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.1
+_FETCH: Final = 1
+_TOPIC_RESOURCE: Final = 2
+_OPERATIONS: Final = {3: "Read", 4: "Write", 5: "Create", 8: "Describe"}
+_NOT_TOLD: Final = -(2**31)
+
+NO_ERROR: Final = 0
+_NO_COORDINATOR: Final = 15
+UNKNOWN_TOPIC: Final = 3
+TOPIC_UNAUTHORIZED: Final = 29
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMetadata:
+    """A topic as a broker describes it.
+
+    Attributes:
+        error_code: 0, or why there is no more to say; `UNKNOWN_TOPIC` and `TOPIC_UNAUTHORIZED` are usual.
+        partitions: how many.
+        has_leaders: whether each partition has a leader.
+        rights: operations that this user may do; None where the broker does not tell.
+    """
+
+    error_code: int
+    partitions: int = 0
+    has_leaders: bool = True
+    rights: frozenset[str] | None = None
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client takes."""
+    return {"bootstrap_servers": settings.bootstrap_servers, **kafka_auth(settings)}
+
+
+class Admin:
+    """A connection to the brokers; see `open_admin`."""
+
+    def __init__(self, client: AIOKafkaClient) -> None:
+        self._client = client
+        self.rights: frozenset[str] | None = None
+        """Operations on the cluster that this user may do, as of the last `describe`; None = not told."""
+        self.brokers: Sequence[str] = ()
+        """`host:port` of every broker, as of the last `describe`."""
+        self._controller: int | None = None
+
+    async def describe(self, *topics: str) -> Mapping[str, TopicMetadata]:
+        """Metadata by topic; a missing topic is not created, whatever the broker allows."""
+        answer = await self._send(MetadataWithRights(topics))
+        self._controller = answer.controller_id
+        self.brokers = [f"{host}:{port}" for _, host, port, _ in answer.brokers]
+        with_rights = answer.API_VERSION >= MetadataWithRights.RIGHTS_VERSION
+        self.rights = _operations(answer.cluster_authorized_operations) if with_rights else None
+        found = {}
+        for error_code, name, _, partitions, *rights in answer.topics:
+            leaders = [leader for _, _, leader, *_ in partitions]
+            found[name] = TopicMetadata(
+                error_code, len(leaders), min(leaders, default=-1) >= 0, _operations(*rights)
+            )
+        return found
+
+    async def fetch_versions(self) -> tuple[int, int]:
+        """Oldest and newest version of the Fetch request that the broker takes: a hint at its own version."""
+        answer = await self._send(ApiVersionRequest())
+        return next((low, high) for key, low, high in answer.api_versions if key == _FETCH)
+
+    async def topic_config(self, topic: str, name: str) -> str | None:
+        """Value of one configuration of a topic; None where this user may not read it."""
+        answer = await self._send(DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, [name])]))
+        for error_code, _, _, _, entries in answer.resources:
+            if error_code == NO_ERROR:
+                return next((entry[1] for entry in entries if entry[0] == name), None)
+        return None
+
+    async def create_topic(
+        self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
+    ) -> tuple[int, str]:
+        """Create a topic; return the error code, 0 = created, and what the broker says about it."""
+        request = CreateTopicsRequest(
+            [(name, partitions, replication_factor, [], list(config.items()))], _REQUEST_TIMEOUT_MS, False
+        )
+        answer = await self._send(request, self._controller)
+        _, error_code, *message = answer.topic_errors[0]
+        return error_code, _said(error_code, *message)
+
+    async def extend_topic(self, name: str, partitions: int) -> tuple[int, str]:
+        """Give a topic so many partitions in all; return as `create_topic` does."""
+        request = CreatePartitionsRequest([(name, (partitions, None))], _REQUEST_TIMEOUT_MS, False)
+        answer = await self._send(request, self._controller)
+        _, error_code, *message = answer.topic_errors[0]
+        return error_code, _said(error_code, *message)
+
+    async def group_rights(self, group: str) -> frozenset[str] | None:
+        """Operations on a consumer group that this user may do; None where the broker does not tell.
+
+        Raises:
+            KafkaError: for example `GroupAuthorizationFailedError`, or no coordinator yet.
+        """
+        deadline = asyncio.get_running_loop().time() + _COORDINATOR_TIMEOUT_S
+        while (found := await self._send(FindCoordinatorRequest(group, 0))).error_code:
+            # On a new cluster the first such request makes the topic that coordinators need.
+            if found.error_code != _NO_COORDINATOR or asyncio.get_running_loop().time() > deadline:
+                raise for_code(found.error_code)()
+            await asyncio.sleep(_POLL_S)
+        answer = await self._send(GroupWithRights(group), found.coordinator_id)
+        error_code, _, _, _, _, _, *rights = answer.groups[0]
+        if error_code:
+            raise for_code(error_code)()
+        return _operations(*rights)
+
+    async def _send(self, request: Any, node: int | None = None) -> Any:
+        chosen = self._client.get_random_node() if node is None else node
+        if chosen is None:
+            raise KafkaConnectionError("no broker is known")
+        return await self._client.send(chosen, request)
+
+
+@asynccontextmanager
+async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
+    """Connect, and turn what goes wrong between client and brokers into our errors.
+
+    Raises:
+        BrokerUnavailableError: no broker answers within `CONNECT_TIMEOUT_S`, or one went away.
+    """
+
+    def client() -> AIOKafkaClient:
+        return AIOKafkaClient(**connection(settings), request_timeout_ms=_REQUEST_TIMEOUT_MS)
+
+    async with connected(settings, client, start="bootstrap", stop="close") as connected_client:
+        try:
+            yield Admin(connected_client)
+        except (KafkaError, TimeoutError) as error:
+            raise unavailable(settings, repr(error)) from error
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, make_client: Callable[[], Any], start: str = "start", stop: str = "stop"
+) -> AsyncIterator[Any]:
+    """Start an aiokafka client, and stop it in bounded time.
+
+    Raises:
+        BrokerUnavailableError: it did not start within `CONNECT_TIMEOUT_S`; says why.
+    """
+    client = make_client()
+    try:
+        with _last_log_line() as said:
+            try:
+                await asyncio.wait_for(getattr(client, start)(), CONNECT_TIMEOUT_S)
+            except TimeoutError:
+                reason = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+                raise unavailable(settings, reason) from None
+            except (KafkaError, OSError) as error:
+                raise unavailable(settings, said.line or str(error)) from error
+        yield client
+    finally:
+        await _stop(getattr(client, stop))
+
+
+def unavailable(settings: Settings, reason: str) -> BrokerUnavailableError:
+    """The error for brokers that do not answer."""
+    return BrokerUnavailableError(
+        f'no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}" ({reason})',
+        "start a broker there, or set the address and the security settings of yours",
+    )
+
+
+class _LastLogLine(logging.Handler):
+    """Keeps what aiokafka says when it cannot connect: its exception does not tell, as for a wrong password."""
+
+    line = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.line = record.getMessage()
+
+    def __enter__(self) -> _LastLogLine:
+        logging.getLogger("aiokafka").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("aiokafka").removeHandler(self)
+
+
+def _last_log_line() -> _LastLogLine:
+    return _LastLogLine(logging.WARNING)
+
+
+async def _stop(stop: Callable[[], Any]) -> None:
+    # A producer's stop waits for its batches, which are tried for ever where the broker is away.
+    stopping = asyncio.ensure_future(stop())
+    _, late = await asyncio.wait([stopping], timeout=1.0)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+
+
+def _operations(bits: int = _NOT_TOLD) -> frozenset[str] | None:
+    if bits == _NOT_TOLD:
+        return None
+    return frozenset(name for code, name in _OPERATIONS.items() if bits >> code & 1)
+
+
+def _said(error_code: int, message: str | None = None) -> str:
+    return message or for_code(error_code).__name__

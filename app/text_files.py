@@ -1,0 +1,185 @@
+"""Lines of text files: plain, gzip or Zstandard, or standard input, as blocks and without loading a file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tables.errors import ConfigurationError
+
+STDIN = "-"
+
+_READ_BYTES = 262_144
+# What one read of a well compressed file can become has to fit into memory.
+_READ_COMPRESSED_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Adjacent lines of one file, without their ends.
+
+    Attributes:
+        source: how to call the file in a message.
+        first_line: number of the first of the lines, from 1.
+        lines: at least one.
+    """
+
+    source: str
+    first_line: int
+    lines: Sequence[bytes]
+
+
+class TextFiles:
+    """Files read one after the other; "-" is standard input.
+
+    Args:
+        names: paths, or "-"; read as gzip or Zstandard where they end in `.gz` or `.zst`.
+        times: how often all of them are read, >= 1.
+        longest_bytes: reading stops with the unfinished line that has more bytes than this; whoever sets
+            the bound refuses that line. None = no bound.
+
+    Raises:
+        ConfigurationError: a file is missing, a folder or unreadable, or standard input would be read twice.
+    """
+
+    def __init__(self, names: Sequence[str], *, times: int = 1, longest_bytes: int | None = None) -> None:
+        if STDIN in names and (times > 1 or names.count(STDIN) > 1):
+            raise ConfigurationError(
+                "standard input can be read only once", 'give "-" once and without --loop, or name files'
+            )
+        for name in names:
+            _check_readable(name)
+        self._names = names
+        self._times = times
+        self._longest_bytes = longest_bytes
+        self.bytes_read = 0
+        """Bytes read so far, as they are stored, compressed or not."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes that there are to read, as they are stored; None where a file has no size, as a pipe."""
+        if not all(Path(name).is_file() for name in self._names):
+            return None
+        return sum(Path(name).stat().st_size for name in self._names) * self._times
+
+    def blocks(self) -> Iterator[LineBlock]:
+        """The lines of all files. Blocks until there is at least one, so a slow pipe yields small blocks.
+
+        Raises:
+            ConfigurationError: a file cannot be read to its end.
+        """
+        for _ in range(self._times):
+            for name in self._names:
+                yield from self._blocks_of(name)
+
+    def _blocks_of(self, name: str) -> Iterator[LineBlock]:
+        source = "standard input" if name == STDIN else name
+        line_number = 1
+        # Not `sys.stdin.buffer`: a thread that waits in it when the process ends makes Python abort.
+        with io.FileIO(0 if name == STDIN else name, closefd=name != STDIN) as file:
+            try:
+                for lines in split_lines(self._reader(name, file), self._longest_bytes):
+                    yield LineBlock(source, line_number, lines)
+                    line_number += len(lines)
+            except (OSError, EOFError, zlib.error) as error:
+                raise ConfigurationError(
+                    f"{source} cannot be read beyond line {line_number - 1} ({error})",
+                    "check that the file is whole and of the kind that its suffix says",
+                ) from None
+
+    def _reader(self, name: str, file: io.FileIO) -> Callable[[], bytes]:
+        if name.endswith(".gz"):
+            unpacked = gzip.GzipFile(fileobj=_Metered(file, self._count))
+            return lambda: unpacked.read1(_READ_BYTES)
+        if name.endswith(".zst"):
+            return _zstandard_reader(lambda: self._count(file.read(_READ_COMPRESSED_BYTES)))
+        return lambda: self._count(file.read(_READ_BYTES))
+
+    def _count(self, data: bytes) -> bytes:
+        self.bytes_read += len(data)
+        return data
+
+
+def split_lines(read: Callable[[], bytes], longest_bytes: int | None = None) -> Iterator[list[bytes]]:
+    r"""Cut what `read` returns into lines, as soon as it comes; `b""` is the end.
+
+    A line ends with \n or \r\n, which are not part of it. The last line needs no end; a \r alone ends nothing.
+
+    Args:
+        read: returns some bytes, blocking until there are any.
+        longest_bytes: as for `TextFiles`.
+    """
+    unfinished: list[bytes] = []
+    unfinished_bytes = 0
+    while data := read():
+        head, end, tail = data.rpartition(b"\n")
+        if end:
+            whole = b"".join([*unfinished, head])
+            lines = whole.split(b"\n")
+            yield [line.removesuffix(b"\r") for line in lines] if b"\r" in whole else lines
+            unfinished, unfinished_bytes = [], 0
+        if tail:
+            unfinished.append(tail)
+            unfinished_bytes += len(tail)
+        if longest_bytes is not None and unfinished_bytes > longest_bytes:
+            break
+    if unfinished:
+        yield [b"".join(unfinished)]
+
+
+class _Metered(io.RawIOBase):
+    """The read end of a file that tells what was read."""
+
+    def __init__(self, file: io.FileIO, count: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._count = count
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._count(self._file.read(size))
+
+
+def _zstandard_reader(read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Unpacks all frames; unlike the package's own reader it notices a file that was cut off."""
+    import zstandard
+
+    def unpacked() -> Iterator[bytes]:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        begun = False
+        try:
+            while data := read():
+                while data:
+                    begun = True
+                    yield frame.decompress(data)
+                    if not frame.eof:
+                        break
+                    data = frame.unused_data
+                    frame = zstandard.ZstdDecompressor().decompressobj()
+                    begun = False
+        except zstandard.ZstdError as error:
+            raise OSError(str(error)) from None
+        if begun:
+            raise EOFError("compressed file ended before the end of a frame")
+
+    pieces = unpacked()
+    return lambda: next(filter(None, pieces), b"")
+
+
+def _check_readable(name: str) -> None:
+    if name == STDIN:
+        return
+    path = Path(name)
+    if not path.exists():
+        raise ConfigurationError(f'"{name}" does not exist', 'name existing files, or "-" for standard input')
+    if path.is_dir():
+        raise ConfigurationError(f'"{name}" is a folder', "name the files in it")
+    if not os.access(path, os.R_OK):
+        raise ConfigurationError(f'"{name}" may not be read by this user', f'try: chmod +r "{name}"')
