@@ -49,6 +49,10 @@ class GroupOwnership:
         self._next: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
 
+    def check(self) -> None:
+        """See `Ownership.check`."""
+        self._faust_app.consumer._thread.check_membership()
+
     async def prove(self, partition: int, position: int) -> None:
         """See `Ownership.prove`."""
         self._waiting[TopicPartition(self._topic, partition)] = position

@@ -112,13 +112,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             PartitionsLostError: another member owns the partitions, or may own them.
             FlushUnknownError: no answer in time.
         """
+        self.check_membership()
         coordinator = self._consumer._coordinator
         membership = (coordinator.generation, coordinator.member_id)
-        if coordinator.generation <= 0:
-            raise PartitionsLostError("this worker is not a member of the group")
-        age_s = monotonic() - self.last_contact
-        if age_s > self.app.conf.broker_session_timeout:
-            raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
         try:
             await asyncio.wait_for(
                 self._consumer.commit(
@@ -136,6 +132,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise FlushUnknownError(f"a commit failed ({error!r})") from error
         if (coordinator.generation, coordinator.member_id) != membership:
             raise PartitionsLostError("the membership changed during a commit")
+
+    def check_membership(self) -> None:
+        """Raises PartitionsLostError where this worker is no member, or may have been taken for dead. Any thread may ask."""
+        if not self.is_member():
+            raise PartitionsLostError("this worker is not a member of the group")
+        age_s = monotonic() - self.last_contact
+        if age_s > self.app.conf.broker_session_timeout:
+            raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
 
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""

@@ -64,6 +64,13 @@ class Changelog(Protocol):
 class Ownership(Protocol):
     """Proof that this process still owns a partition."""
 
+    def check(self) -> None:
+        """Look whether owning anything is still possible, without asking anybody; called before a flush begins.
+
+        Raises:
+            PartitionsLostError: not a member, or the last accepted heartbeat is older than the session timeout.
+        """
+
     async def prove(self, partition: int, position: int) -> None:
         """Commit `position` to the group under a live membership.
 

@@ -175,6 +175,7 @@ class Shard:
         assert batches, "nothing to flush"
         staging = None
         try:
+            services.ownership.check()
             counted = await self._in_thread(self._count, batches)
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
