@@ -141,6 +141,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         if age_s > self.app.conf.broker_session_timeout:
             raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """Number of partitions of `topic`; None before it is known. Faust's is known to the group's leader alone."""
+        known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
+        return len(known) if known else None
+
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
         return self._consumer is not None and self._consumer._coordinator.generation > 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.kafka.embedded import EmbeddedBroker
+from tests.integration.worker import COMMANDS, Worker, lines
 
 # Compaction and retention act within seconds. The active segment still rolls only when something is appended.
 EAGER_CLEANING = {
@@ -21,6 +24,7 @@ EAGER_CLEANING = {
     "log.segment.delete.delay.ms": "100",
 }
 READ_TIMEOUT_S = 60
+LOG_CHARACTERS = 12_000
 
 
 class KafkaClient:
@@ -61,6 +65,25 @@ class KafkaClient:
                 for value, key in zip(values, keys, strict=False)
             ]
             return [(done.partition, done.offset) for done in await asyncio.gather(*sent)]
+
+    @asynccontextmanager
+    async def endless_lines(self, topic: str, chunk: int = 100) -> AsyncIterator[None]:
+        """Produce lines, chunk after acknowledged chunk, until the block ends."""
+        done = asyncio.Event()
+
+        async def produce() -> None:
+            for seed in itertools.count():
+                await self.produce(topic, lines(seed, chunk))
+                if done.is_set():
+                    return
+                await asyncio.sleep(0.02)
+
+        producing = asyncio.create_task(produce())
+        try:
+            yield
+        finally:
+            done.set()
+            await producing
 
     async def read_all(self, topic: str) -> list[Any]:
         """Return every record up to the present end of each partition, ordered by partition and offset."""
@@ -103,3 +126,45 @@ def kafka(broker: EmbeddedBroker, kafka_at: Callable[[str], KafkaClient]) -> Kaf
 def topic_name() -> str:
     """A name that no other test uses."""
     return f"topic-{uuid.uuid4().hex[:12]}"
+
+
+class Workers:
+    """Makes workers of one topic and group; all of them end with the test, and a failed test shows their logs."""
+
+    def __init__(self, folder: Path, bootstrap_servers: str, topic: str) -> None:
+        self.topic = topic
+        self.group = f"group-{topic}"
+        self.bootstrap_servers = bootstrap_servers
+        self.made: list[Worker] = []
+        self._folder = folder
+
+    def __call__(self, *, entry: str = "wordcount", **settings: object) -> Worker:
+        """A worker that is not started yet.
+
+        Args:
+            entry: which of `COMMANDS` starts it.
+            settings: names without WORDCOUNT_, in lower case.
+        """
+        ours = {"bootstrap_servers": self.bootstrap_servers, "topic": self.topic, "group": self.group}
+        variables = {f"WORDCOUNT_{name.upper()}": str(value) for name, value in (ours | settings).items()}
+        worker = Worker(f"worker-{len(self.made)}", self._folder, variables, COMMANDS[entry])
+        self.made.append(worker)
+        return worker
+
+
+@pytest.fixture
+async def workers(tmp_path: Path, broker: EmbeddedBroker, topic_name: str) -> AsyncIterator[Workers]:
+    """Workers on the shared broker that count a topic of this test alone; the topic is not created."""
+    made = Workers(tmp_path, broker.bootstrap_servers, topic_name)
+    yield made
+    await close_all(made.made)
+
+
+async def close_all(workers: Iterable[Worker]) -> None:
+    """End workers; what they logged is shown where the test failed."""
+    for worker in workers:
+        await worker.close()
+        if worker.log_path.exists():
+            print(
+                f"--- {worker.log_path.name}, exit code {worker.exit_code}\n" + worker.log[-LOG_CHARACTERS:]
+            )

@@ -1,0 +1,306 @@
+"""Worker processes under test, and what their answers are judged by: plain Python over a plain Kafka consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DEADLINE_S = 40.0
+"""For anything that a worker on two busy cores does in a few seconds."""
+
+POLL_S = 0.02
+SETTINGS = {
+    "WORDCOUNT_PROFILE": "whitespace",
+    "WORDCOUNT_SESSION_TIMEOUT_MS": "2500",
+    "WORDCOUNT_FLUSH_INTERVAL_MS": "100",
+    "WORDCOUNT_SHUTDOWN_TIMEOUT_S": "15",
+}
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "wordcount": [str(BIN / "wordcount"), "worker"],
+    "faust": [sys.executable, "-m", "faust", "-A", "app.faust_entry", "worker", "-l", "info"],
+}
+
+
+class Worker:
+    """A worker process; `start` after its end starts it again on the same state folder and port.
+
+    Args:
+        name: of its state folder and log.
+        folder: holds both.
+        settings: WORDCOUNT_ variables; nothing of the kind is inherited.
+        command: program and arguments.
+    """
+
+    def __init__(self, name: str, folder: Path, settings: Mapping[str, str], command: Sequence[str]) -> None:
+        self.name = name
+        self.state_dir = folder / name
+        self.log_path = folder / f"{name}.log"
+        self.stdout_path = folder / f"{name}.out"
+        self.port = free_port()
+        self.settings = {
+            **SETTINGS,
+            "WORDCOUNT_STATE_DIR": str(self.state_dir),
+            "WORDCOUNT_HTTP_PORT": str(self.port),
+            **settings,
+        }
+        self._command = command
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.started_at = 0.0
+
+    def start(self, *flags: str, **settings: str) -> Worker:
+        """Start it; `settings` stay, `flags` are of this start alone."""
+        self.settings |= settings
+        own = {name: value for name, value in os.environ.items() if not name.startswith("WORDCOUNT_")}
+        self.started_at = time.monotonic()
+        with self.log_path.open("ab") as log, self.stdout_path.open("ab") as out:
+            self._process = subprocess.Popen(
+                [*self._command, *flags],
+                cwd=ROOT,
+                env={**own, **self.settings, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text("utf-8", "replace")
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_path.read_text("utf-8", "replace")
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+        return await self._client.get(path, params=parameters)
+
+    async def json(self, path: str, **parameters: Any) -> Any:
+        """The body of a successful answer."""
+        response = await self.get(path, **parameters)
+        assert response.status_code == 200, f"{self.name} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    async def status(self, path: str) -> int | None:
+        """Status code; None where nobody listens."""
+        assert self.is_running(), f"{self.name} ended with {self.exit_code}"
+        try:
+            return (await self.get(path)).status_code
+        except httpx.TransportError:
+            return None
+
+    async def stats(self) -> Any:
+        """The body of /v1/stats; an empty one while no partition can answer, or nobody listens."""
+        assert self.is_running(), f"{self.name} ended with {self.exit_code}"
+        try:
+            response = await self.get("/v1/stats")
+        except httpx.TransportError:
+            return {"records": 0, "as_of": {}, "missing_partitions": [], "complete": False, "partitions": {}}
+        if response.status_code == 503:
+            return {"records": 0, "as_of": {}, "missing_partitions": [], "complete": False, "partitions": {}}
+        return response.json()
+
+    async def metrics(self) -> dict[str, float]:
+        """Samples of /metrics by name and labels as they are written there."""
+        text = (await self.get("/metrics")).text
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+    async def wait_ready(self) -> Worker:
+        async def ready() -> bool:
+            return await self.status("/readyz") == 200
+
+        await wait_for(ready, f"{self.name} ready")
+        return self
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self._process is None else self._process.poll()
+
+    async def ended(self, timeout_s: float = DEADLINE_S) -> int:
+        """Wait for the end; returns the exit code."""
+        process = self._process
+        assert process is not None
+
+        async def gone() -> bool:
+            return process.poll() is not None
+
+        await wait_for(gone, f"end of {self.name}", timeout_s)
+        assert process.returncode is not None
+        return process.returncode
+
+    async def stop(self, timeout_s: float = DEADLINE_S) -> tuple[int, float]:
+        """SIGTERM; returns exit code and seconds that it took."""
+        started = time.monotonic()
+        self.signal(signal.SIGTERM)
+        return await self.ended(timeout_s), time.monotonic() - started
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    def pause(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def close(self) -> None:
+        """End it however it is, and forget its connections."""
+        await self._client.aclose()
+        if self.is_running():
+            await self.kill()
+
+    def cpu_s(self) -> float:
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+
+async def wait_for(
+    condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = DEADLINE_S
+) -> float:
+    """Ask until it holds; returns the seconds that it took."""
+    started = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - started < timeout_s, f"not within {timeout_s:g} s: {what}"
+        await asyncio.sleep(POLL_S)
+    return time.monotonic() - started
+
+
+async def counts_of(workers: Iterable[Worker]) -> Counter[str]:
+    """All counts, page by page, summed over workers: each answers for its own partitions."""
+    found: Counter[str] = Counter()
+    for worker in workers:
+        cursor: str | None = None
+        while True:
+            page = await worker.json("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
+            found.update({entry["word"]: entry["count"] for entry in page["words"]})
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+    return found
+
+
+async def positions_of(workers: Iterable[Worker]) -> dict[int, int]:
+    """partition -> next offset to count; no partition is answered for twice."""
+    found: dict[int, int] = {}
+    for worker in workers:
+        for partition, position in (await worker.stats())["as_of"].items():
+            assert int(partition) not in found, f"partition {partition} is answered for by two workers"
+            found[int(partition)] = position
+    return found
+
+
+async def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
+    """partition -> offset after the last record."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
+    async with consumer:
+        numbers = await _partitions(consumer, topic)
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+    return {tp.partition: end for tp, end in ends.items()}
+
+
+async def wait_counted(workers: Sequence[Worker], bootstrap_servers: str, topic: str) -> float:
+    """Wait until every partition is answered for up to its end; returns the seconds that it took."""
+    ends = await end_offsets(bootstrap_servers, topic)
+
+    async def counted() -> bool:
+        at: dict[int, int] = {}
+        for worker in workers:
+            at |= {int(number): place for number, place in (await worker.stats())["as_of"].items()}
+        return at == ends
+
+    return await wait_for(counted, f"{topic} counted up to {ends}", 2 * DEADLINE_S)
+
+
+async def records_of(
+    bootstrap_servers: str, topic: str, isolation: str = "read_committed"
+) -> list[tuple[int, int, bytes | None]]:
+    """(partition, offset, value) of every record up to the present end."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", isolation_level=isolation
+    )
+    found = []
+    async with consumer, asyncio.timeout(2 * DEADLINE_S):
+        numbers = await _partitions(consumer, topic)
+        partitions = [TopicPartition(topic, number) for number in numbers]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for polled in (await consumer.getmany(timeout_ms=100)).values():
+                found += [(record.partition, record.offset, record.value) for record in polled]
+    return [one for one in found if one[1] < ends[TopicPartition(topic, one[0])]]
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    await consumer._client.force_metadata_update()
+    known = consumer._client.cluster.partitions_for_topic(topic)
+    if known is None:
+        await consumer._client.add_topic(topic)
+        await consumer._client.force_metadata_update()
+        known = consumer._client.cluster.partitions_for_topic(topic)
+    return sorted(known or ())
+
+
+async def recount(bootstrap_servers: str, topic: str, isolation: str = "read_committed") -> Counter[str]:
+    """The counts of profile whitespace as they must be; the words of these tests are ASCII."""
+    counts: Counter[str] = Counter()
+    for _, _, value in await records_of(bootstrap_servers, topic, isolation):
+        counts.update(word.decode() for word in (value or b"").split())
+    return counts
+
+
+def lines(seed: int, count: int, words: int = 10, vocabulary: int = 2000) -> list[bytes]:
+    """Reproducible lines of words, frequent and rare ones."""
+    chance = random.Random(seed)
+    return [
+        b" ".join(
+            b"w%d" % int(chance.paretovariate(0.6))
+            if chance.random() < 0.8
+            else b"r%d" % chance.randrange(vocabulary)
+            for _ in range(words)
+        )
+        for _ in range(count)
+    ]
+
+
+def free_port() -> int:
+    """A port that is free now, below those that systems give to outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
