@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import faust.auth
+
     from app.settings import Settings
 
 
@@ -26,6 +28,26 @@ def kafka_auth(settings: Settings) -> dict[str, object]:
         auth["sasl_plain_username"] = settings.sasl_username
         auth["sasl_plain_password"] = settings.sasl_password.get_secret_value()
     return auth
+
+
+def faust_credentials(settings: Settings) -> faust.auth.Credentials | None:
+    """The same for Faust's consumer; None = no credentials.
+
+    Raises:
+        ConfigurationError: a certificate or key cannot be used.
+    """
+    # Faust reads its settings, and chooses its event loop, when it is imported: not for every command that asks a broker.
+    import faust
+
+    context = ssl_context(settings)
+    if settings.sasl_password is not None:
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
