@@ -1,0 +1,97 @@
+import pytest
+
+from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, TopicMetadata
+from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config
+from app.settings import Settings
+from tables.errors import ConfigurationError
+
+SETTINGS = Settings(topic="in", group="g", partitions=8, _env_file=None)
+MISSING = TopicMetadata(UNKNOWN_TOPIC)
+
+
+def topics(source, changelog, dead_letters=MISSING):
+    return {"in": source, "g-in-changelog": changelog, "g-in-dead-letters": dead_letters}
+
+
+def with_partitions(count):
+    return TopicMetadata(0, count)
+
+
+def changes(found):
+    return [(change.topic, change.kind, change.partitions) for change in plan(SETTINGS, found)]
+
+
+def test_what_is_missing_is_created_with_the_partitions_of_the_settings():
+    assert changes(topics(MISSING, MISSING)) == [
+        ("in", "create", 8),
+        ("g-in-changelog", "create", 8),
+        ("g-in-dead-letters", "create", 8),
+    ]
+
+
+def test_an_input_that_exists_gives_the_others_their_partitions():
+    assert changes(topics(with_partitions(3), MISSING)) == [
+        ("g-in-changelog", "create", 3),
+        ("g-in-dead-letters", "create", 3),
+    ]
+
+
+def test_a_changelog_with_fewer_partitions_is_extended_and_dead_letters_are_left_alone():
+    assert changes(topics(with_partitions(6), with_partitions(4), with_partitions(1))) == [
+        ("g-in-changelog", "extend", 6)
+    ]
+
+
+def test_equal_counts_need_nothing():
+    assert changes(topics(with_partitions(6), with_partitions(6), with_partitions(6))) == []
+
+
+def test_a_changelog_with_more_partitions_than_the_input_is_refused_with_both_counts():
+    with pytest.raises(ConfigurationError) as caught:
+        plan(SETTINGS, topics(with_partitions(4), with_partitions(6)))
+    for part in ('"g-in-changelog" has 6', '"in" has 4', "WORDCOUNT_GROUP"):
+        assert part in str(caught.value)
+
+
+def test_an_input_that_vanished_is_not_made_smaller_than_its_changelog():
+    with pytest.raises(ConfigurationError) as caught:
+        plan(SETTINGS, topics(MISSING, with_partitions(12)))
+    for part in ('"g-in-changelog" has 12', '"in" does not exist', "WORDCOUNT_PARTITIONS is 8"):
+        assert part in str(caught.value)
+    assert changes(topics(MISSING, with_partitions(8), with_partitions(8))) == [("in", "create", 8)]
+
+
+def test_a_topic_that_may_not_be_described_is_named():
+    with pytest.raises(ConfigurationError, match=r'may not describe topic "in"; grant Describe'):
+        plan(SETTINGS, topics(TopicMetadata(TOPIC_UNAUTHORIZED), MISSING))
+
+
+def test_the_changelog_is_compacted_but_not_before_owners_have_looked():
+    config = topic_config(SETTINGS.model_copy(update={"compaction_lag_ms": 7000}), "g-in-changelog")
+    assert (config["cleanup.policy"], config["min.compaction.lag.ms"]) == ("compact", "7000")
+
+
+def test_the_input_gets_the_defaults_of_the_brokers():
+    assert topic_config(SETTINGS, "in") == {}
+
+
+def test_commands_are_lines_for_kafkas_own_tool():
+    create = Change("t", "create", 3, {"cleanup.policy": "compact"})
+    line = "kafka-topics.sh --bootstrap-server 127.0.0.1:9092 --create --topic t --partitions 3"
+    assert command(SETTINGS, create) == f"{line} --config cleanup.policy=compact"
+    replicated = SETTINGS.model_copy(update={"replication_factor": 2})
+    assert command(replicated, create) == f"{line} --replication-factor 2 --config cleanup.policy=compact"
+    assert command(replicated, Change("t", "extend", 4, {})) == (
+        "kafka-topics.sh --bootstrap-server 127.0.0.1:9092 --alter --topic t --partitions 4"
+    )
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact,delete", "delete, compact"])
+def test_a_changelog_that_deletes_is_refused(policy):
+    with pytest.raises(ConfigurationError, match=r"g-in-changelog.*deletes counts; run: kafka-configs.sh"):
+        check_cleanup_policy(SETTINGS, policy)
+
+
+@pytest.mark.parametrize("policy", ["compact", None])
+def test_a_changelog_that_compacts_or_may_not_be_looked_at_is_taken(policy):
+    check_cleanup_policy(SETTINGS, policy)

@@ -1,0 +1,105 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from app.cli import command_line, exit_code, main
+from tables import errors
+
+COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
+
+
+def every_command() -> list[list[str]]:
+    root = command_line()
+    paths = [[]]
+    for name in root.list_commands(None):
+        command = root.get_command(None, name)
+        paths += [[name], *([name, child] for child in getattr(command, "commands", {}))]
+    return paths
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_every_command_explains_itself(path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main([*path, "--help"])
+    assert not ended.value.code
+    assert " ".join(["Usage: wordcount", *path]) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["get"], ["top", "-k", "0"], ["produce", "--rate", "0"]])
+def test_wrong_usage_ends_with_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "Usage: wordcount" in capsys.readouterr().err
+
+
+def test_the_version_is_shown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("wordcount ")
+
+
+def test_a_bad_setting_is_one_line_and_exit_code_2(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORDCOUNT_HTTP_PORT", "eighty")
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "show"])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == 'wordcount: WORDCOUNT_HTTP_PORT is "eighty", expected a whole number from 0 to 65535\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.ConfigurationError, 2),
+        (errors.BadRequestError, 2),
+        (errors.BrokerUnavailableError, 1),
+        (errors.NotReadyError, 1),
+        (errors.InexactError, 1),
+    ],
+)
+def test_exit_codes_tell_whose_fault_it_is(kind, code):
+    assert exit_code(kind("something")) == code
+
+
+def test_ctrl_c_ends_with_exit_code_130_and_no_traceback(pytestconfig):
+    with subprocess.Popen(
+        [*COMMAND, "tokenize", "--json"],
+        cwd=pytestconfig.rootpath,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as waiting:
+        waiting.stdin.write(b'"a"\n')
+        waiting.stdin.flush()
+        assert waiting.stdout.readline() == b'["a"]\n'
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) == 130
+        assert waiting.stderr.read() == b""
+
+
+def test_a_dry_run_of_the_tokeniser_loads_no_client_of_kafka_or_http(pytestconfig, tmp_path):
+    (tmp_path / "in").write_text("a\n")
+    code = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules))))\n"
+        "from app.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "tokenize", str(tmp_path / "in")],
+        cwd=pytestconfig.rootpath,
+        env=dict(os.environ),
+        capture_output=True,
+        check=True,
+    )
+    words, loaded = done.stdout.splitlines()
+    assert words == b"a"
+    assert not {"aiokafka", "faust", "httpx", "uvicorn", "rocksdict"} & set(json.loads(loaded))
