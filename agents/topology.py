@@ -14,6 +14,7 @@ import faust
 from agents.count_words import count_words
 from agents.dead_letters import KafkaDeadLetters
 from agents.kafka_source import GroupOwnership, KafkaSource
+from agents.watchdog import Watchdog
 from tables.changelog import KafkaChangelog
 from tables.observer import Observer
 from tables.offsets import TopicOffsets
@@ -44,6 +45,7 @@ class TopologyOptions:
         connection: keyword arguments of every Kafka client: bootstrap_servers, security.
         state_folder: holds one folder per changelog topic.
         vocabulary_words: words whose counts are cached.
+        stall_timeout_s: see `agents.watchdog`.
     """
 
     topic: str
@@ -53,6 +55,7 @@ class TopologyOptions:
     state_folder: Path
     policy: FlushPolicy
     vocabulary_words: int
+    stall_timeout_s: float
 
 
 class PassThrough(faust.Schema):
@@ -72,14 +75,20 @@ class Topology:
 
     Attributes:
         word_counts: the partitions of this worker.
-        producer: everything this worker writes goes through it.
+        watchdog: to be run beside the agent.
     """
 
     def __init__(
-        self, word_counts: WordCounts, producer: ReplaceableProducer, offsets: TopicOffsets, tick_s: float
+        self,
+        word_counts: WordCounts,
+        producer: ReplaceableProducer,
+        offsets: TopicOffsets,
+        watchdog: Watchdog,
+        tick_s: float,
     ) -> None:
         self.word_counts = word_counts
-        self.producer = producer
+        self.watchdog = watchdog
+        self._producer = producer
         self._offsets = offsets
         self._tick_s = tick_s
 
@@ -92,7 +101,7 @@ class Topology:
     async def close(self) -> None:
         """Close stores and connections."""
         await self.word_counts.close()
-        await self.producer.close()
+        await self._producer.close()
         await self._offsets.close()
 
 
@@ -147,4 +156,14 @@ def build_topology(
     async def count(stream: Any) -> None:
         await count_words(stream, word_counts)
 
-    return Topology(word_counts, producer, offsets, options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL)
+    watchdog = Watchdog(
+        word_counts,
+        offsets,
+        lambda: faust_app.consumer._thread,
+        topic=options.topic,
+        group=options.group,
+        stall_timeout_s=options.stall_timeout_s,
+        on_fatal=on_fatal,
+    )
+    tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
+    return Topology(word_counts, producer, offsets, watchdog, tick_s)

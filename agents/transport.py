@@ -146,6 +146,19 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
         return len(known) if known else None
 
+    def parked_error(self) -> BaseException | None:
+        """An error after which aiokafka does nothing more, and which it would tell only to a fetch that never comes."""
+        if self._consumer is None:
+            return None
+        coordinator = self._consumer._coordinator
+        if coordinator._pending_exception is not None:
+            error: BaseException = coordinator._pending_exception
+            return error
+        for task in (coordinator._coordination_task, self._consumer._fetcher._fetch_task):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
         return self._consumer is not None and self._consumer._coordinator.generation > 0

@@ -77,6 +77,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             state_folder=settings.state_dir,
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
             vocabulary_words=settings.vocabulary_words,
+            stall_timeout_s=settings.stall_timeout_s,
         ),
         tally,
         metrics,

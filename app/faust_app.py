@@ -20,7 +20,7 @@ from faust.app.base import BootStrategy
 
 from agents.topology import Topology
 from agents.transport import BatchTransport
-from tables.errors import ConfigurationError, WordcountError
+from tables.errors import ConfigurationError, StalledError, WordcountError
 from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +30,9 @@ EXIT_FAILED = 1
 
 EXIT_CONFIGURATION = 2
 """Exit code after an error of the configuration: starting again does not help."""
+
+EXIT_STALLED = 75
+"""Exit code of a worker whose watchdog found that nothing moves: start it again."""
 
 EXIT_DEADLINE = 70
 """Exit code of a process that could not stop in time. Nothing is lost: what was not flushed is read again."""
@@ -109,13 +112,14 @@ class WordcountApp(faust.App):
         except WordcountError as error:
             # Nothing is open yet. A traceback through Faust would bury the one line that helps.
             say(str(error))
-            os._exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILED)
+            os._exit(exit_code(error))
         await super().on_first_start()
 
     async def on_started_init_extra_tasks(self) -> None:
         """Faust's, and the flushing of what is due."""
         await super().on_started_init_extra_tasks()
         self.add_future(self.topology.tick_forever())
+        self.add_future(self.topology.watchdog.watch())
 
     async def on_stop(self) -> None:
         """Stop in the order of this module's docstring."""
@@ -128,7 +132,7 @@ class WordcountApp(faust.App):
         """Everything has stopped: leave with the exit code of the error that ended it, which Faust would turn into 0."""
         await super().on_shutdown()
         if self.fatal_error is not None:
-            os._exit(EXIT_FAILED)
+            os._exit(exit_code(self.fatal_error))
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
         await self.word_counts.suspend(clean=True, timeout_s=self.flush_timeout_s)
@@ -139,8 +143,15 @@ class WordcountApp(faust.App):
         if self.fatal_error is None:
             self.fatal_error = error
             say(str(error))
-            self.deadline.start(EXIT_FAILED)
+            self.deadline.start(exit_code(error))
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of a process that `error` ended."""
+    if isinstance(error, ConfigurationError):
+        return EXIT_CONFIGURATION
+    return EXIT_STALLED if isinstance(error, StalledError) else EXIT_FAILED
 
 
 def say(message: str) -> None:

@@ -184,6 +184,13 @@ class Settings(BaseSettings):
         le=600,
         description="Time to flush and leave at SIGTERM; what is not flushed by then is counted again.",
     )
+    stall_timeout_s: int = Field(
+        120,
+        ge=5,
+        le=86_400,
+        description="A worker that counts nothing for this long, although the broker answers and has records, ends with "
+        "exit code 75. A broker that is away is waited for.",
+    )
 
     # HTTP and log
     http_host: str = Field("127.0.0.1", min_length=1, description="Address that HTTP listens on.")

@@ -60,5 +60,9 @@ class FlushUnknownError(WordcountError):
     """Whether a flush reached the broker is not known (time-out): examine the changelog again."""
 
 
+class StalledError(WordcountError):
+    """Records wait and nothing moves, although the broker answers: the process ends so that another can start."""
+
+
 class InexactError(WordcountError):
     """The log or the changelog no longer allows an exact count: the partition stops until an operator decides."""

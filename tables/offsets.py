@@ -42,6 +42,14 @@ class TopicOffsets:
             ) from error
         return first[tp], end[tp]
 
+    async def exists(self, topic: str) -> bool:
+        """Whether the broker has `topic` now. Asks for all topics: not for every second. Raises BrokerUnavailableError."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return topic in await (await self._started()).topics()
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
+
     async def close(self) -> None:
         """Close the connection."""
         if self._consumer is not None:

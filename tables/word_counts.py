@@ -24,6 +24,7 @@ from tables.errors import (
 from tables.observer import Observer, PartitionState
 from tables.partition_store import PartitionStore, destroy_store
 from tables.shard import Flushed, ForeignRecordsError, Shard, ShardServices
+from tables.threads import to_the_end
 from tables.windows import RecordBatch
 
 _log = structlog.get_logger(__name__)
@@ -184,6 +185,14 @@ class WordCounts:
         """Shards that can answer."""
         return {number: part.shard for number, part in self._partitions.items() if part.shard.readable}
 
+    def progress(self) -> Mapping[int, tuple[int, int]]:
+        """(next offset to count, next changelog offset to examine) of each partition that is not stopped."""
+        return {
+            number: (part.shard.position, part.shard.store.state.changelog_next)
+            for number, part in self._partitions.items()
+            if part.state != "stopped"
+        }
+
     def state(self, partition: int) -> tuple[PartitionState, int]:
         """(state, highwater as far as known)."""
         part = self._partitions[partition]
@@ -253,9 +262,9 @@ class WordCounts:
         number = part.shard.partition
         match error:
             case PartitionsLostError():
-                # Write nothing more for it. The group will say what comes next.
+                # Write nothing more for it until the membership is live; or the group says that it is lost for good.
                 _log.warning("partition lost", partition=number, reason=str(error))
-                self._enter(part, "restoring")
+                self._start_restore(part)
             case FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError():
                 _log.warning(
                     "flush not applied, examining the changelog", partition=number, reason=str(error)
@@ -284,9 +293,9 @@ class WordCounts:
         started = self._services.clock()
         while True:
             try:
+                self._services.ownership.check()
                 if part.rebuild:
-                    part.shard = await self._services.run(self._rebuild, number, part.shard)
-                    part.rebuild = False
+                    await to_the_end(self._services.run(self._rebuild, part))
                 rows = await part.shard.restore()
                 await self._services.source.seek(number, part.shard.position)
                 break
@@ -306,10 +315,12 @@ class WordCounts:
     def _open_shard(self, number: int) -> Shard:
         return Shard(number, self._open_store(number), self._services)
 
-    def _rebuild(self, number: int, shard: Shard) -> Shard:
-        shard.store.abandon()
+    def _rebuild(self, part: _Partition) -> None:
+        number = part.shard.partition
+        part.shard.store.abandon()
         destroy_store(self._store_folder(number))
-        return self._open_shard(number)
+        part.shard = self._open_shard(number)
+        part.rebuild = False
 
     def _stop(self, part: _Partition, error: Exception) -> None:
         part.error = str(error)
@@ -320,8 +331,9 @@ class WordCounts:
         async def seek() -> None:
             try:
                 await self._services.source.seek(part.shard.partition, part.shard.next)
-            except Exception as error:  # noqa: BLE001 - sorted by kind in _after_failure
-                self._after_failure(part, error)
+            except PartitionsLostError as error:
+                # A rebalance has begun; where none has, the next batches ask for another seek.
+                _log.warning("seek refused", partition=part.shard.partition, reason=str(error))
             finally:
                 part.seeking = None
 

@@ -1,0 +1,160 @@
+"""Ends a worker that looks alive but counts nothing, so that whoever runs it can start another.
+
+aiokafka and Faust park some fatal errors where nobody looks: a group that may not be joined, an assignor that the group does not know,
+a topic that was deleted. The process then serves HTTP for ever and counts nothing. A broker that is away is none of this: it is
+waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    TopicAuthorizationFailedError,
+)
+
+from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
+from tables.offsets import TopicOffsets
+from tables.word_counts import WordCounts
+
+_log = structlog.get_logger(__name__)
+
+CHECK_S = 1.0
+
+
+class Stall:
+    """Tells how long positions have stood still while there was something to count. Pure; the caller brings the time.
+
+    Args:
+        timeout_s: as long as this is no stall.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._seen: Mapping[int, tuple[int, int]] | None = None
+        self._since_s = 0.0
+
+    def moved(self, progress: Mapping[int, tuple[int, int]], now_s: float) -> bool:
+        """Whether `progress` differs from the last one; then the time starts anew."""
+        if progress == self._seen:
+            return False
+        self._seen, self._since_s = dict(progress), now_s
+        return True
+
+    def restart(self, now_s: float) -> None:
+        """The time starts anew: there was nothing to do, or nothing could be done."""
+        self._since_s = now_s
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether `timeout_s` has passed without a move."""
+        return now_s - self._since_s > self._timeout_s
+
+
+class Membership(Protocol):
+    """What the watchdog reads of the consumer thread."""
+
+    def parked_error(self) -> BaseException | None: ...
+
+    def is_member(self) -> bool: ...
+
+
+class Watchdog:
+    """Looks every `CHECK_S`; calls `on_fatal` once and is done.
+
+    Args:
+        word_counts: whose positions have to move.
+        offsets: asks for the ends of partitions, on a connection of its own.
+        thread: gives the consumer thread, which exists later than the watchdog.
+        topic, group: named in messages.
+        stall_timeout_s: how long positions may stand still with something to count.
+        on_fatal: ends the process.
+    """
+
+    def __init__(
+        self,
+        word_counts: WordCounts,
+        offsets: TopicOffsets,
+        thread: Callable[[], Membership],
+        *,
+        topic: str,
+        group: str,
+        stall_timeout_s: float,
+        on_fatal: Callable[[Exception], None],
+    ) -> None:
+        self._word_counts = word_counts
+        self._offsets = offsets
+        self._thread = thread
+        self._topic = topic
+        self._group = group
+        self._stall = Stall(stall_timeout_s)
+        self._stall_timeout_s = stall_timeout_s
+        self._on_fatal = on_fatal
+
+    async def watch(self) -> None:
+        """Run until something fatal is found."""
+        loop = asyncio.get_running_loop()
+        self._stall.restart(loop.time())
+        while True:
+            await asyncio.sleep(CHECK_S)
+            try:
+                error = self._parked() or await self._stalled(loop.time())
+            except BrokerUnavailableError as unavailable:
+                _log.debug("the watchdog waits for the broker", reason=str(unavailable))
+                self._stall.restart(loop.time())
+                continue
+            if error is not None:
+                self._on_fatal(error)
+                return
+
+    def _parked(self) -> WordcountError | None:
+        error = self._thread().parked_error()
+        match error:
+            case None:
+                return None
+            case GroupAuthorizationFailedError():
+                return ConfigurationError(
+                    f"the broker does not let this user join group {self._group}",
+                    "grant READ on the group to this user",
+                )
+            case TopicAuthorizationFailedError():
+                return ConfigurationError(
+                    f"the broker does not let this user read topic {self._topic}",
+                    "grant READ on the topic to this user",
+                )
+            case InconsistentGroupProtocolError():
+                return ConfigurationError(
+                    f"group {self._group} has members that are no Wordcount workers",
+                    "stop them, or set WORDCOUNT_GROUP to another name",
+                )
+            case _:
+                return WordcountError(f"the membership in group {self._group} ended ({error!r})")
+
+    async def _stalled(self, now_s: float) -> WordcountError | None:
+        progress = self._word_counts.progress()
+        if self._stall.moved(progress, now_s) or not self._stall.is_over(now_s):
+            return None
+        if not await self._offsets.exists(self._topic):
+            return ConfigurationError(
+                f"topic {self._topic} does not exist any more",
+                "create it, or set WORDCOUNT_TOPIC to another; counts of a deleted topic need another WORDCOUNT_GROUP",
+            )
+        # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
+        idle = not await self._lags(progress) if progress else self._thread().is_member()
+        if idle:
+            self._stall.restart(now_s)
+            return None
+        return StalledError(
+            f"nothing was counted for {self._stall_timeout_s:g} s although {self._topic} has records to count",
+            "the log above says what was waited for; starting again usually helps",
+        )
+
+    async def _lags(self, progress: Mapping[int, tuple[int, int]]) -> bool:
+        for partition, (position, _) in progress.items():
+            if (await self._offsets.bounds(self._topic, partition))[1] > position:
+                return True
+        return False

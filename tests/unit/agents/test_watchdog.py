@@ -1,0 +1,127 @@
+"""The watchdog's decisions; what real brokers park where is in tests/integration/test_worker_liveness.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, InconsistentGroupProtocolError
+
+from agents import watchdog
+from agents.watchdog import Stall, Watchdog
+from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
+
+
+def test_a_stall_is_over_only_after_its_time_without_a_move() -> None:
+    stall = Stall(10)
+    assert stall.moved({0: (5, 5)}, 100)
+    assert not stall.moved({0: (5, 5)}, 105)
+    assert not stall.is_over(110)
+    assert stall.is_over(110.1)
+
+
+def test_a_restore_that_reads_its_changelog_is_a_move() -> None:
+    stall = Stall(10)
+    stall.moved({0: (5, 5)}, 100)
+    assert stall.moved({0: (5, 1000)}, 109)
+    assert not stall.is_over(115)
+
+
+class FakeCounts:
+    def __init__(self, progress: Mapping[int, tuple[int, int]]) -> None:
+        self.now = progress
+
+    def progress(self) -> Mapping[int, tuple[int, int]]:
+        return self.now
+
+
+class FakeOffsets:
+    def __init__(self, end: int, *, exists: bool = True, away: bool = False) -> None:
+        self.end, self.topic_exists, self.away = end, exists, away
+        self.asked = 0
+
+    async def exists(self, topic: str) -> bool:
+        self.asked += 1
+        if self.away:
+            raise BrokerUnavailableError("no answer")
+        return self.topic_exists
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        return 0, self.end
+
+
+class FakeThread:
+    def __init__(self, *, member: bool = True, error: BaseException | None = None) -> None:
+        self.member, self.error = member, error
+
+    def is_member(self) -> bool:
+        return self.member
+
+    def parked_error(self) -> BaseException | None:
+        return self.error
+
+
+async def found_by(
+    monkeypatch: pytest.MonkeyPatch, counts: Any, offsets: Any, thread: Any, asks: int = 3
+) -> Exception | None:
+    """What the watchdog ends the process with; None where it still watches after having asked `asks` times."""
+    monkeypatch.setattr(watchdog, "CHECK_S", 0.001)
+    found: list[Exception] = []
+    watching = asyncio.create_task(
+        Watchdog(
+            counts,
+            offsets,
+            lambda: thread,
+            topic="texts",
+            group="readers",
+            stall_timeout_s=0.005,
+            on_fatal=found.append,
+        ).watch()
+    )
+    async with asyncio.timeout(10):
+        while not watching.done() and offsets.asked < asks:
+            await asyncio.sleep(0)
+    watching.cancel()
+    return found[0] if found else None
+
+
+async def test_records_that_nobody_counts_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await found_by(monkeypatch, FakeCounts({0: (7, 1)}), FakeOffsets(8), FakeThread())
+    assert isinstance(error, StalledError)
+
+
+async def test_a_worker_that_has_counted_everything_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await found_by(monkeypatch, FakeCounts({0: (8, 1)}), FakeOffsets(8), FakeThread()) is None
+
+
+async def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets = FakeOffsets(8, away=True)
+    assert await found_by(monkeypatch, FakeCounts({0: (7, 1)}), offsets, FakeThread()) is None
+
+
+async def test_a_member_without_partitions_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await found_by(monkeypatch, FakeCounts({}), FakeOffsets(8), FakeThread()) is None
+
+
+async def test_a_worker_that_never_becomes_a_member_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await found_by(monkeypatch, FakeCounts({}), FakeOffsets(8), FakeThread(member=False))
+    assert isinstance(error, StalledError)
+
+
+async def test_a_deleted_topic_ends_the_worker_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await found_by(monkeypatch, FakeCounts({}), FakeOffsets(0, exists=False), FakeThread())
+    assert isinstance(error, ConfigurationError)
+    assert "texts" in error.message
+
+
+@pytest.mark.parametrize(
+    "parked", [GroupAuthorizationFailedError("readers"), InconsistentGroupProtocolError()]
+)
+async def test_an_error_that_aiokafka_parks_ends_the_worker_and_names_the_group(
+    monkeypatch: pytest.MonkeyPatch, parked: Exception
+) -> None:
+    error = await found_by(monkeypatch, FakeCounts({}), FakeOffsets(0), FakeThread(error=parked))
+    assert isinstance(error, ConfigurationError)
+    assert "readers" in error.message
