@@ -31,7 +31,7 @@ class Replay:
         rows: word -> row value, as merged, of the records since the last `forget_rows`.
         stale: words of which the latest record in the log is not the best one.
         marker: the last one by offset.
-        newest_upto: no row has a larger `upto`.
+        newest_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
         examined: next changelog offset to read.
     """
 
@@ -48,7 +48,9 @@ class Replay:
         keys, values, self.examined = part.keys, part.values, part.next_offset
         if MARKER_KEY in keys:
             pairs = list(zip(keys, values, strict=True))
-            self.marker = decode_marker(next(value for key, value in reversed(pairs) if key == MARKER_KEY))
+            for marker in [decode_marker(value) for key, value in pairs if key == MARKER_KEY]:
+                self.marker = marker
+                self.newest_upto = max(self.newest_upto, marker.position)
             keys = [key for key, _ in pairs if key != MARKER_KEY]
             values = [value for key, value in pairs if key != MARKER_KEY]
         if not keys:

@@ -30,6 +30,7 @@ from tables.ports import Changelog, DeadLetters, Ownership, PackedRecords, Resul
 from tables.replay import Replay
 from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
 from tables.schema import MARKER_KEY, SLICE_ROWS
+from tables.threads import to_the_end
 from tables.vocabulary import CountCache, VocabularyLimit
 from tables.windows import Int64Array, RecordBatch, Tally, TallyRecords, Totals, merge_tallies
 
@@ -224,15 +225,7 @@ class Shard:
         return rows
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run `function` in a thread and, if cancelled, wait until it has ended: a store never has two writers."""
-        running = asyncio.ensure_future(self._services.run(function, *arguments))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            self._leaving.set()
-            await asyncio.wait([running])
-            self._leaving.clear()
-            raise
+        return await to_the_end(self._services.run(function, *arguments), self._leaving)
 
     def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
         """The thread part of a flush that precedes the changelog."""

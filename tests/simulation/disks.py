@@ -1,0 +1,142 @@
+"""A partition store in memory that loses at a crash what RocksDB without write-ahead log would lose.
+
+`test_store_contract.py` runs the same expectations on this one and on `tables.partition_store.PartitionStore`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
+from tables.partition_store import StagedRows
+from tables.rows import StoreState
+
+SMALL_FLUSH_ROWS = 3
+EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Rows and state of one moment."""
+
+    rows: Mapping[bytes, bytes]
+    state: StoreState | None
+
+
+@dataclass(eq=False)
+class Disk:
+    """One store's folder.
+
+    Attributes:
+        images: the durable one, then one for each later commit that only memory holds.
+        locked: whether a process has it open.
+        corrupt: whether blocks of it cannot be read.
+        full_after: commits that still find room; None = any number.
+        crash: called after a commit where the process ends right then.
+    """
+
+    images: list[Image] = field(default_factory=lambda: [Image({}, None)])
+    locked: bool = False
+    corrupt: bool = False
+
+    def crash(self, random: Random) -> None:
+        """The process that had it open is gone, and some of what only memory held."""
+        self.images = [random.choice(self.images)]
+        self.locked = False
+
+
+class Disks:
+    """All folders of all machines."""
+
+    def __init__(self) -> None:
+        self.by_folder: dict[Path, Disk] = {}
+
+    def open(self, folder: Path, block_cache: object) -> "MemoryStore":
+        """As `PartitionStore(folder, block_cache)`."""
+        return MemoryStore(self.by_folder.setdefault(folder, Disk()))
+
+    def destroy(self, folder: Path) -> None:
+        """As `destroy_store`."""
+        disk = self.by_folder.pop(folder, None)
+        assert disk is None or not disk.locked, "a store was destroyed while it was open"
+
+
+class MemoryStore:
+    """As `PartitionStore`."""
+
+    def __init__(self, disk: Disk) -> None:
+        if disk.locked:
+            raise StateLockedError("locked")
+        if disk.corrupt:
+            raise StoreCorruptedError("corrupt")
+        self.disk = disk
+        self.faults: list[str] = []
+        """What the next commits do: "fail" (nothing written, corrupt), "corrupt" (written, then corrupt), "full"."""
+        disk.locked = True
+        self._closed = False
+        self.was_empty = disk.images[-1].state is None
+        self.state = disk.images[-1].state or EMPTY
+
+    @property
+    def image(self) -> Image:
+        return self.disk.images[-1]
+
+    def get(self, word: bytes) -> bytes | None:
+        self._check()
+        return self.image.rows.get(word)
+
+    def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
+        self._check()
+        return [self.image.rows.get(word) for word in words]
+
+    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+        self._check()
+        words = sorted(word for word in self.image.rows if word >= start and word.startswith(prefix))
+        return [(word, self.image.rows[word]) for word in words[:limit]]
+
+    def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        start = b""
+        while part := self.scan(start, 2):
+            yield part
+            start = part[-1][0] + b"\x00"
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        for part in self.slices():
+            yield from part
+
+    def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
+        assert all(left < right for left, right in pairwise(keys)), "keys not ascending"
+        large = object() if len(keys) > SMALL_FLUSH_ROWS else None
+        return StagedRows(keys, values, None, large)  # type: ignore[arg-type]
+
+    def commit(self, staged: StagedRows, state: StoreState) -> None:
+        self._check()
+        fault = self.faults.pop() if self.faults else ""
+        if fault == "full":
+            raise StoreFullError("full")
+        if fault == "fail":
+            self.disk.corrupt = True
+            self._check()
+        image = Image({**self.image.rows, **dict(zip(staged.keys, staged.values, strict=True))}, state)
+        self.disk.images = [image] if staged.writer is not None else [*self.disk.images, image]
+        if fault == "corrupt":
+            self.disk.corrupt = True
+            self._check()
+        self.state = state
+
+    def close(self) -> None:
+        self._closed = True
+        self.disk.locked = False
+        self.disk.images = [self.image]
+
+    def abandon(self) -> None:
+        self._closed = True
+        self.disk.locked = False
+
+    def _check(self) -> None:
+        if self._closed:
+            raise NotReadyError("closed")
+        if self.disk.corrupt:
+            raise StoreCorruptedError("corrupt")

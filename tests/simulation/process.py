@@ -1,0 +1,289 @@
+"""One worker process: the real `WordCounts` on fakes of everything that `tables.ports` names."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from agents.tally import Policies, RecordTally
+from agents.tokenizer import tokenizer
+from agents.value_format import value_format
+from tables.errors import BrokerUnavailableError, FlushUnknownError, PartitionsLostError
+from tables.observer import NullObserver
+from tables.ports import ChangelogSlice
+from tables.schema import MARKER_KEY
+from tables.shard import ShardServices
+from tables.vocabulary import VocabularyLimit
+from tables.windows import DeadLetter, RecordBatch
+from tables.word_counts import FlushPolicy, WordCounts
+from tests.simulation.broker import Broker, KafkaBatch, Record, Value
+
+CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
+PAUSES_S = [0.001, 0.02, 0.1, 0.3, 1.0, 4.0, 30.0]
+TALLY = RecordTally(
+    tokenizer("whitespace"), value_format("text", ""), Policies(on_invalid_utf8="dead_letter")
+)
+
+
+class Process:
+    """A worker from its start to its end.
+
+    Args:
+        name: unlike that of every other process.
+        machine: whose disks it uses.
+        random: decides every pause and failure.
+        fault_rate: probability of each fault at each place.
+        on_fatal: told of errors that end the process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        machine: str,
+        broker: Broker,
+        random: Random,
+        fault_rate: float,
+        on_fatal: Callable[["Process", Exception], None],
+    ) -> None:
+        self.name = name
+        self.machine = machine
+        self.broker = broker
+        self.random = random
+        self.fault_rate = fault_rate
+        self.dead = False
+        self.fenced = False
+        """Whether the group went on without it, and it does not know."""
+        self.generation = -1
+        self.assigned: set[int] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.membership = asyncio.Lock()
+        self.fetched: list[tuple[int, list[RecordBatch], int]] = []
+        self.fetch_position: dict[int, int] = {}
+        self._loop = asyncio.get_running_loop()
+        services = ShardServices(
+            topic="input",
+            profile=TALLY.identity,
+            tally=TALLY,
+            changelog=_Changelog(self),
+            ownership=_Ownership(self),
+            source=_Source(self),
+            dead_letters=_DeadLetters(self),
+            vocabulary=VocabularyLimit(random.choice([4, 1000])),
+            run=self.run,
+            clock=self._loop.time,
+        )
+        policy = FlushPolicy(window_bytes=random.choice([8, 64, 1 << 20]))
+        self.counts = WordCounts(
+            Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tasks created in here are this process's."""
+        token = CURRENT.set(self)
+        try:
+            yield
+        finally:
+            CURRENT.reset(token)
+
+    def start(self, told: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        """Run one after the other what the group tells this process."""
+
+        async def in_turn() -> None:
+            async with self.membership:
+                await told()
+
+        with self.running():
+            return self._loop.create_task(in_turn())
+
+    def die(self) -> None:
+        """End at once: nothing more of it reaches the broker or the disk."""
+        self.dead = True
+        for task in self.tasks:
+            task.cancel()
+
+    def fault(self) -> bool:
+        """Whether something fails here."""
+        return self.random.random() < self.fault_rate
+
+    async def pause(self) -> None:
+        """Let others go on, for a moment or for longer than any time-out; or not."""
+        if self.fault_rate and self.random.random() < 0.4:
+            await asyncio.sleep(self.random.choice(PAUSES_S))
+
+    def run(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
+        """A thread: it starts and ends later, even where nobody waits for it any more."""
+        future = self._loop.create_future()
+
+        def deliver(result: object, error: Exception | None) -> None:
+            if self.dead:
+                future.cancel()
+            elif not future.cancelled():
+                future.set_result(result) if error is None else future.set_exception(error)
+
+        def execute() -> None:
+            result, error = None, None
+            if not self.dead:
+                try:
+                    result = function(*arguments)
+                except Exception as raised:
+                    error = raised
+            if late:
+                self._loop.call_later(late, deliver, result, error)
+            else:
+                deliver(result, error)
+
+        busy = bool(self.fault_rate) and self.random.random() < 0.2
+        early, late = (self.random.choice([0, 0.01, 1.0]) for _ in range(2)) if busy else (0, 0)
+        if early:
+            self._loop.call_later(early, execute)
+        else:
+            execute()
+        return future
+
+    # Intake
+
+    def fetch(self, partition: int) -> str:
+        """Poll some Kafka batches, if the partition takes any."""
+        position = self.fetch_position.get(partition)
+        source = self.broker.source[partition]
+        if position is None or not self.counts.accepts(partition):
+            return ""
+        waiting = [batch for batch in source.batches if batch.next_offset > position]
+        polled = waiting[: self.random.randint(1, 4)] if self.fault_rate else waiting
+        if not polled:
+            return ""
+        self.fetch_position[partition] = polled[-1].next_offset
+        joined = self._joined(polled, position)
+        self.fetched.append((partition, joined, source.end))
+        return " ".join(f"{batch.first_offset}-{batch.next_offset}" for batch in joined)
+
+    def deliver(self) -> None:
+        """Hand the oldest poll to the tables; what arrived before a seek comes too late, which they have to notice."""
+        if self.fetched:
+            partition, batches, highwater = self.fetched.pop(0)
+            with self.running():
+                self.counts.add(partition, batches, highwater)
+
+    def _joined(self, polled: Sequence[KafkaBatch], position: int) -> list[RecordBatch]:
+        joined: list[RecordBatch] = []
+        values: dict[int, Value] = {}
+        for batch in polled:
+            values.update((o, value) for o, value in batch.values.items() if o >= position)
+            if self.random.random() < 0.5 or batch is polled[-1]:
+                dense = len(values) == batch.next_offset - position
+                joined.append(
+                    RecordBatch(
+                        pa.array(list(values.values()), pa.binary()),
+                        position,
+                        batch.next_offset,
+                        None if dense else np.array(list(values), np.int64),
+                    )
+                )
+                position, values = batch.next_offset, {}
+        return joined
+
+
+class _Changelog:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[list[Record]]:
+        records = list(zip(keys, values, strict=True))
+        assert MARKER_KEY not in keys[:-1], "a marker is not the last record"
+        size = self._process.random.randint(1, len(records))
+        return [records[i : i + size] for i in range(0, len(records), size)]
+
+    async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
+        process = self._process
+        log = process.broker.changelog[partition]
+        batches, ranges = list(records), []
+        try:
+            await process.pause()
+            while batches:
+                if process.fault():
+                    raise FlushUnknownError("not acknowledged")
+                ranges.append(log.append(batches.pop(0)))
+                await process.pause()
+        finally:
+            # What was not sent may arrive long after, in order.
+            if batches and process.random.random() < 0.6:
+                log.delayed.append(batches)
+        if process.fault():
+            raise FlushUnknownError("acknowledgement lost")
+        if process.fault():
+            return [(-1, -1)] * len(ranges)
+        return ranges
+
+    async def end_offset(self, partition: int) -> int:
+        await self._process.pause()
+        if self._process.fault():
+            raise BrokerUnavailableError("no end")
+        return self._process.broker.changelog[partition].end
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        random, log = self._process.random, self._process.broker.changelog[partition]
+        stop = log.end if random.random() < 0.2 else end
+        records = [record for record in log.records if start <= record[0] < stop]
+        while records:
+            part = records[: random.randint(1, 6)]
+            del records[: len(part)]
+            if self._process.fault():
+                raise BrokerUnavailableError("no answer")
+            next_offset = records[0][0] if records else stop
+            yield ChangelogSlice([key for _, key, _ in part], [value for _, _, value in part], next_offset)
+
+
+class _Ownership:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def check(self) -> None:
+        if self._process.fault():
+            raise PartitionsLostError("no heartbeat was accepted for long; the next one will be")
+
+    async def prove(self, partition: int, position: int) -> None:
+        process, broker = self._process, self._process.broker
+        self.check()
+        await process.pause()
+        if process.fault():
+            raise FlushUnknownError("no answer")
+        if broker.owners.get(partition) != process.name or broker.generation != process.generation:
+            raise PartitionsLostError("another member owns it")
+        await process.pause()
+        if process.fault():
+            raise FlushUnknownError("no answer")
+
+
+class _Source:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        if self._process.fault():
+            raise BrokerUnavailableError("no bounds")
+        source = self._process.broker.source[partition]
+        return source.start, source.end
+
+    async def seek(self, partition: int, position: int) -> None:
+        await self._process.pause()
+        if partition not in self._process.assigned:
+            raise PartitionsLostError("not assigned")
+        self._process.fetch_position[partition] = position
+
+
+class _DeadLetters:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
+        await self._process.pause()
+        if self._process.fault():
+            raise FlushUnknownError("not acknowledged")
+        self._process.broker.dead_letters[partition].update(letter.offset for letter in letters)
