@@ -27,6 +27,7 @@ import pyarrow as pa
 from tables.errors import InexactError, PartitionsLostError
 from tables.partition_store import PartitionStore, StagedRows
 from tables.ports import Changelog, DeadLetters, Ownership, PackedRecords, Result, RunInThread, Source
+from tables.positions import check_position
 from tables.replay import Replay
 from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
 from tables.schema import MARKER_KEY, SLICE_ROWS
@@ -357,35 +358,20 @@ class Shard:
         """Check the position against the input topic; a shard without one begins at the first record there is."""
         services = self._services
         start, end = await services.source.bounds(self.partition)
-        marker = self.marker
-        where = f"{services.topic} partition {self.partition}"
-        if marker is None:
-            marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
-            state = self.store.state
-            first = StoreState(
-                marker=marker, changelog_next=state.changelog_next, ahead=max(state.ahead, start)
+        if self.marker is not None:
+            check_position(
+                self.marker,
+                topic=services.topic,
+                partition=self.partition,
+                profile=services.profile,
+                start=start,
+                end=end,
             )
-            await self._in_thread(self.store.commit, StagedRows([], [], None, None), first)
-        elif marker.topic != services.topic:
-            raise InexactError(
-                f"the changelog holds counts of topic {marker.topic}, not of {services.topic}",
-                "use another WORDCOUNT_GROUP for another topic",
-            )
-        elif marker.profile != services.profile:
-            raise InexactError(
-                f"{where} was counted with profile {marker.profile}, now configured: {services.profile}",
-                "configure the former profile and options, or count again under another WORDCOUNT_GROUP",
-            )
-        elif marker.position < start:
-            raise InexactError(
-                f"{where}: records {marker.position} to {start - 1} expired before they were counted",
-                "count again under another WORDCOUNT_GROUP, and raise the retention of the topic",
-            )
-        elif marker.position > end:
-            raise InexactError(
-                f"{where} ends at offset {end}, but {marker.position} was next to count: truncated or created again",
-                "count again under another WORDCOUNT_GROUP",
-            )
+            return
+        marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
+        state = self.store.state
+        first = StoreState(marker=marker, changelog_next=state.changelog_next, ahead=max(state.ahead, start))
+        await self._in_thread(self.store.commit, StagedRows([], [], None, None), first)
 
     def _find_rows_ahead(self) -> None:
         self._ahead = {}
