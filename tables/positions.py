@@ -1,4 +1,4 @@
-"""Whether exact counting can go on from a stored position. Where it cannot, the partition stops and says why; nothing is reset. Pure."""
+"""Whether exact counting can go on from a stored position. Where not, the partition stops and says why; nothing is reset. Pure."""
 
 from __future__ import annotations
 

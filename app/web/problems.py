@@ -58,6 +58,7 @@ PROBLEMS: dict[type[errors.WordcountError], Problem] = {
     errors.StoreFullError: Problem(503, "store-full", "The disk is full"),
     errors.PartitionsLostError: Problem(503, "partitions-lost", "Partitions have moved", retry=True),
     errors.FlushUnknownError: Problem(503, "flush-unknown", "A flush is being examined", retry=True),
+    errors.StalledError: Problem(503, "stalled", "Counting stands still", retry=True),
     errors.InexactError: Problem(503, "inexact", "Counts are no longer exact; an operator has to decide"),
 }
 
