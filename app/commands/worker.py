@@ -50,11 +50,13 @@ def run(faust_app: Any, *, web: bool) -> None:
     conf = faust_app.conf
     conf.web_enabled = web
     level = conf.logging_config["root"]["level"]
-    Worker(
+    faust_worker = Worker(
         faust_app,
         loglevel=level,
         logging_config=conf.logging_config,
         quiet=True,
         redirect_stdouts=conf.worker_redirect_stdouts,
         redirect_stdouts_level="WARNING",
-    ).execute_from_commandline()
+    )
+    faust_worker.spinner = None  # It writes to standard output, which is for counts.
+    faust_worker.execute_from_commandline()
