@@ -98,7 +98,7 @@ class Worker:
         return self._process is not None and self._process.poll() is None
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
-        return await self._client.get(path, params=parameters)
+        return await self._client.get(path, params=parameters or None)
 
     async def json(self, path: str, **parameters: Any) -> Any:
         """The body of a successful answer."""
