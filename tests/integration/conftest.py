@@ -44,6 +44,18 @@ class KafkaClient:
             await admin.close()
         assert [error[:2] for error in answer.topic_errors] == [(name, 0)], answer
 
+    async def delete_topic(self, name: str) -> None:
+        """Delete a topic, and wait until another one of that name can be created."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                while name in await admin.list_topics():
+                    await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+
     async def produce(
         self,
         topic: str,
