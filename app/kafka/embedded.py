@@ -175,7 +175,7 @@ class EmbeddedBroker:
 
     def _spawn(self, java: Path, class_path: Sequence[Path], port: int, lock: int) -> Child:
         node_files.write_identity(self.data_dir)
-        node_files.write_properties(self.data_dir, port, _free_port(), self._settings)
+        node_files.write_properties(self.data_dir, port, _free_port(other_than=port), self._settings)
         unpacked = self.data_dir / "tmp"
         shutil.rmtree(unpacked, ignore_errors=True)
         unpacked.mkdir()
@@ -273,10 +273,10 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def _free_port(*, other_than: int | None = None) -> int:
     for _ in range(100):
         port = secrets.choice(_PORTS)
-        if _is_free(port):
+        if port != other_than and _is_free(port):
             return port
     raise BrokerUnavailableError(
         f"100 ports of {HOST} between {_PORTS.start} and {_PORTS.stop} are taken", "end what listens there"

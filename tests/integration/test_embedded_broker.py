@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from app.kafka import jars
+from app.kafka import embedded, jars
 from app.kafka.embedded import EmbeddedBroker
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 
@@ -189,6 +189,18 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             EmbeddedBroker(tmp_path, port=port).start()
 
 
+def test_clients_and_controller_never_get_the_same_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = next(port for port in embedded._PORTS if embedded._is_free(port) and embedded._is_free(port + 1))
+    monkeypatch.setattr(embedded, "_PORTS", range(first, first + 2))
+    assert {embedded._free_port(other_than=first) for _ in range(20)} == {first + 1}
+    with EmbeddedBroker(tmp_path / "data") as broker:
+        listeners = (broker.data_dir / "server.properties").read_text()
+    assert f"127.0.0.1:{first}" in listeners
+    assert f"127.0.0.1:{first + 1}" in listeners
+
+
 def test_a_broker_that_ends_while_it_starts_shows_its_last_log_lines(tmp_path: Path) -> None:
     broken = EmbeddedBroker(tmp_path / "data", settings={"broker.heartbeat.interval.ms": "soon"})
     with pytest.raises(BrokerUnavailableError, match=r"ended while it started") as caught:
@@ -235,7 +247,7 @@ def test_two_processes_that_fill_an_empty_cache_at_once_both_succeed(tmp_path: P
     code = """
 import sys
 from pathlib import Path
-from app.kafka import jars
+from app.kafka import embedded, jars
 print(len(jars.provide(jars.locked_jars(), Path(sys.argv[1]))))
 """
     processes = [python(code, tmp_path / "cache") for _ in range(2)]
