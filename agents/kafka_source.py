@@ -24,6 +24,10 @@ class KafkaSource:
         self._topic = topic
         self._offsets = offsets
 
+    async def identity(self) -> str:
+        """See `Source.identity`."""
+        return (await self._offsets.describe(self._topic)).topic_id
+
     async def bounds(self, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""
         return await self._offsets.bounds(self._topic, partition)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import structlog
 
 from agents.tally import Policies, RecordTally
 from agents.tokenizer import Tokenizer, tokenizer
@@ -41,6 +42,14 @@ FETCH_BYTES = 1 << 20
 """Per partition and response: more would be a window and a half of one partition while the others wait."""
 
 BATCHES_PER_POLL = 50
+
+FAUST_DEFAULT_PORT = 6066
+"""Stands for "any free port" in Faust's configuration."""
+
+_log = structlog.get_logger(__name__)
+
+METADATA_MAX_AGE_MS = 10_000
+"""Until new partitions of the input are noticed."""
 
 
 def build_worker(settings: Settings, *, print_counts: bool = False) -> WordcountApp:
@@ -78,6 +87,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
             vocabulary_words=settings.vocabulary_words,
             stall_timeout_s=settings.stall_timeout_s,
+            ensure_topics=lambda: ensure_topics(settings),
         ),
         tally,
         metrics,
@@ -102,7 +112,11 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     async def prepare() -> None:
         locks.append(StateLock(settings.state_dir))
         if faust_app.conf.web_enabled:
-            listeners.append(bound_socket(faust_app.conf.web_bind, faust_app.conf.web_port))
+            # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.
+            wanted = faust_app.conf.web_port
+            port = settings.http_port if wanted == _faust_port(settings) else wanted
+            listeners.append(bound_socket(faust_app.conf.web_bind, port))
+            _log.info("HTTP listens", address="http://{}:{}/".format(*listeners[0].getsockname()[:2]))
         await ensure_topics(settings)
 
     faust_app.prepare = prepare
@@ -135,6 +149,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         broker_check_crcs=True,
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="none",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_group_instance_id=settings.group_instance_id,
         processing_guarantee="at_least_once",
         stream_buffer_maxsize=4096,
@@ -146,7 +161,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         datadir=str(Path(settings.state_dir) / "faust"),
         web_enabled=True,
         web_bind=settings.http_host,
-        web_port=settings.http_port,
+        web_port=_faust_port(settings),
         worker_redirect_stdouts=True,
         logging_config=logs.configure(settings.log_level, settings.log_format),
         autodiscover=False,
@@ -157,6 +172,10 @@ def _faust_app(settings: Settings) -> WordcountApp:
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE
     return faust_app
+
+
+def _faust_port(settings: Settings) -> int:
+    return settings.http_port or FAUST_DEFAULT_PORT
 
 
 def _policies(settings: Settings) -> Policies:

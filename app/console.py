@@ -42,5 +42,5 @@ class CountPrinter:
             sys.__stdout__.flush()
 
     def _stored(self, word: bytes) -> int:
-        rows = (shard.store.get(word) for shard in self._shards().values())
+        rows = (shard.store.get_at(word)[0] for shard in self._shards().values())
         return sum(unpack_row(row)[0] for row in rows if row is not None)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +23,8 @@ from tables.word_counts import WordCounts
 READ_THREADS = 2
 
 Value = TypeVar("Value")
+AsOf = Mapping[int, int]
+"""Partition -> next offset to count: of exactly the flushes that the value was read from."""
 
 
 class WordQueries:
@@ -37,32 +42,30 @@ class WordQueries:
 
     async def get(self, word: str) -> Answer[int | None]:
         """See `Queries.get`. A few microseconds a partition: on the event loop."""
-        shards = self._answering()
         key = word.encode()
-        counts = [
-            unpack_row(row)[0] for shard in shards.values() if (row := shard.store.get(key)) is not None
-        ]
-        return self._answer(shards, sum(counts) if counts else None)
+        rows = {number: shard.store.get_at(key) for number, shard in self._answering().items()}
+        counts = [unpack_row(row)[0] for row, _ in rows.values() if row is not None]
+        as_of = {number: position for number, (_, position) in rows.items()}
+        return self._answer(sum(counts) if counts else None, as_of)
 
     async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
         """See `Queries.list`."""
-        shards = self._answering()
         start = b"" if after is None else after.encode() + b"\x00"
-        words = await self._in_thread(_list, list(shards.values()), prefix.encode(), start, limit + 1)
+        words, as_of = await self._in_thread(_list, self._answering(), prefix.encode(), start, limit + 1)
         page = WordPage([(word.decode(), count) for word, count in words[:limit]], len(words) > limit)
-        return self._answer(shards, page)
+        return self._answer(page, as_of)
 
     async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
         """See `Queries.top`."""
-        shards = self._answering()
-        found = await self._in_thread(_top, list(shards.values()), k)
-        return self._answer(shards, [(word.decode(), count) for word, count in found])
+        found, as_of = await self._in_thread(_top, self._answering(), k)
+        return self._answer([(word.decode(), count) for word, count in found], as_of)
 
     async def stats(self) -> Answer[Stats]:
         """See `Queries.stats`."""
-        shards = self._answering()
-        totals = sum((shard.totals for shard in shards.values()), Totals())
-        return self._answer(shards, Stats(totals, self.partitions()))
+        states = {number: shard.store.state for number, shard in self._answering().items()}
+        totals = sum((state.totals for state in states.values()), Totals())
+        as_of = {number: state.position for number, state in states.items()}
+        return self._answer(Stats(totals, self.partitions()), as_of)
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Queries.partitions`."""
@@ -85,53 +88,51 @@ class WordQueries:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         return shards
 
-    def _answer(self, shards: Mapping[int, Shard], value: Value) -> Answer[Value]:
+    def _answer(self, value: Value, as_of: AsOf) -> Answer[Value]:
         count = self._partition_count()
-        missing = [] if count is None else [number for number in range(count) if number not in shards]
-        as_of = {number: shards[number].position for number in sorted(shards)}
-        return Answer(value, as_of, count is not None and not missing, missing)
+        missing = [] if count is None else [number for number in range(count) if number not in as_of]
+        return Answer(value, dict(sorted(as_of.items())), count is not None and not missing, missing)
 
     async def _in_thread(self, function: Callable[..., Value], *arguments: object) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
-def _list(shards: Sequence[Shard], prefix: bytes, start: bytes, limit: int) -> list[tuple[bytes, int]]:
+def _list(
+    shards: Mapping[int, Shard], prefix: bytes, start: bytes, limit: int
+) -> tuple[Sequence[tuple[bytes, int]], AsOf]:
     """The first `limit` words from `start` on. Each of them is among the first `limit` of every store that has it."""
     sums: dict[bytes, int] = {}
-    for shard in shards:
-        for word, row in shard.store.scan(start, limit, prefix):
-            sums[word] = sums.get(word, 0) + unpack_row(row)[0]
-    return heapq.nsmallest(limit, sums.items())
+    as_of: dict[int, int] = {}
+    for number, shard in shards.items():
+        with shard.store.snapshot() as view:
+            as_of[number] = view.position
+            for word, row in view.scan(start, limit, prefix):
+                sums[word] = sums.get(word, 0) + unpack_row(row)[0]
+    return heapq.nsmallest(limit, sums.items()), as_of
 
 
-def _top(shards: Sequence[Shard], k: int) -> list[tuple[bytes, int]]:
-    vocabulary = shards[0].cache.vocabulary
-    if all(shard.cache.complete and shard.cache.vocabulary is vocabulary for shard in shards):
+def _top(shards: Mapping[int, Shard], k: int) -> tuple[Sequence[tuple[bytes, int]], AsOf]:
+    caches = {number: shard.cache for number, shard in shards.items()}
+    vocabulary = next(iter(caches.values())).vocabulary
+    if all(cache.complete and cache.vocabulary is vocabulary for cache in caches.values()):
         words = vocabulary.words
         sums = np.zeros(len(words), np.int64)
-        for shard in shards:
-            shard.cache.add_to(sums)
-        candidates = (
-            np.flatnonzero(sums >= np.partition(sums, -k)[-k]) if len(sums) > k else np.arange(len(sums))
-        )
-        counted: Iterator[tuple[bytes, int]] = (
-            (words[i], int(sums[i])) for i in candidates.tolist() if sums[i]
-        )
-    else:
-        counted = _merged(shards)
+        as_of = {number: cache.add_to(sums) for number, cache in caches.items()}
+        least = np.partition(sums, -k)[-k] if len(sums) > k else 0
+        candidates = np.flatnonzero(sums >= max(1, least)).tolist()
+        return _most_frequent(((words[i], int(sums[i])) for i in candidates), k), as_of
+    with ExitStack() as open_views:
+        views = {n: open_views.enter_context(shard.store.snapshot()) for n, shard in shards.items()}
+        found = _most_frequent(_merged([view.rows() for view in views.values()]), k)
+        return found, {number: view.position for number, view in views.items()}
+
+
+def _most_frequent(counted: Iterable[tuple[bytes, int]], k: int) -> Sequence[tuple[bytes, int]]:
     return heapq.nsmallest(k, counted, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _merged(shards: Sequence[Shard]) -> Iterator[tuple[bytes, int]]:
+def _merged(stores: Sequence[Iterator[tuple[bytes, bytes]]]) -> Iterator[tuple[bytes, int]]:
     """All words with their sums, in byte order, in memory of a few slices."""
-    pending: tuple[bytes, int] | None = None
-    for word, row in heapq.merge(*(shard.store.rows() for shard in shards)):
-        count = unpack_row(row)[0]
-        if pending is not None and pending[0] == word:
-            pending = (word, pending[1] + count)
-            continue
-        if pending is not None:
-            yield pending
-        pending = (word, count)
-    if pending is not None:
-        yield pending
+    rows = heapq.merge(*stores)
+    for word, same in groupby(rows, key=itemgetter(0)):
+        yield word, sum(unpack_row(row)[0] for _, row in same)

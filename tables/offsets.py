@@ -1,4 +1,4 @@
-"""Ends of topic partitions, asked of the broker."""
+"""Ends of topic partitions and ids of topics, asked of the broker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 
 from tables.errors import BrokerUnavailableError
+from tables.topic_ids import UNKNOWN_TOPIC, DescribeTopic, TopicDescription
 
 
 class TopicOffsets:
@@ -25,6 +26,8 @@ class TopicOffsets:
         self._timeout_s = timeout_s
         self._consumer: AIOKafkaConsumer | None = None
         self._starting = asyncio.Lock()
+        self._describing = asyncio.Lock()
+        self._next: dict[str, asyncio.Task[TopicDescription]] = {}
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""
@@ -50,11 +53,38 @@ class TopicOffsets:
         except (KafkaError, TimeoutError, OSError) as error:
             raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
 
+    async def describe(self, topic: str) -> TopicDescription:
+        """The topic as it is after this call began; calls made while a request is under way share the next one.
+
+        Raises:
+            BrokerUnavailableError: no answer.
+        """
+        if topic not in self._next:
+            self._next[topic] = asyncio.create_task(self._describe(topic))
+        return await asyncio.shield(self._next[topic])
+
     async def close(self) -> None:
         """Close the connection."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
+
+    async def _describe(self, topic: str) -> TopicDescription:
+        async with self._describing:
+            del self._next[topic]
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    client = (await self._started())._client
+                    node = client.get_random_node()
+                    if node is None:
+                        raise KafkaConnectionError("no broker is known")
+                    answer = await client.send(node, DescribeTopic(topic))
+            except (KafkaError, TimeoutError, OSError) as error:
+                raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
+        error_code, description = DescribeTopic.described(answer)
+        if error_code not in {0, UNKNOWN_TOPIC}:
+            raise BrokerUnavailableError(f"no answer about topic {topic} ({for_code(error_code).__name__})")
+        return description
 
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:

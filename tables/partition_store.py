@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 
 from rocksdict import (
     BlockBasedOptions,
@@ -26,12 +26,19 @@ from rocksdict import (
     IngestExternalFileOptions,
     Options,
     Rdict,
+    RdictIter,
     SstFileWriter,
     WriteBatch,
     WriteOptions,
 )
 
-from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
+from tables.errors import (
+    NotReadyError,
+    StateLockedError,
+    StoreCorruptedError,
+    StoreFullError,
+    WordcountError,
+)
 from tables.rows import StoreState, decode_state, encode_state
 from tables.schema import SLICE_ROWS, STATE_KEY
 
@@ -79,9 +86,7 @@ class PartitionStore:
         self._staging = folder.with_name(folder.name + ".staging")
         self._memtable_holds_rows = False
         self._staged_files = 0
-        self._scanning = (
-            Lock()
-        )  # RocksDB keeps its folder locked while an iterator lives, even after a close.
+        self._snapshots = _OpenSnapshots()
         shutil.rmtree(self._staging, ignore_errors=True)
         with _store_errors(folder):
             self._staging.mkdir(parents=True)
@@ -94,11 +99,11 @@ class PartitionStore:
         self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
         self.was_empty = value is None
 
-    def get(self, word: bytes) -> bytes | None:
-        """The row of one word."""
+    def get_at(self, word: bytes) -> tuple[bytes | None, int]:
+        """The row of one word and the position that it is at, both of the same flush."""
         with _store_errors(self._folder):
-            value: bytes | None = self._db.get(word)
-        return value
+            row, state = self._db.get([word, STATE_KEY])
+        return row, _position(state)
 
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `words`, in their order; fastest where they are sorted."""
@@ -108,21 +113,25 @@ class PartitionStore:
                 rows += self._db.get(list(words[start : start + SLICE_ROWS]))
         return rows
 
-    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
-        found: list[tuple[bytes, bytes]] = []
-        with self._scanning, _store_errors(self._folder):
-            rows = self._db.iter()
-            rows.seek(max(start, prefix))
-            while len(found) < limit and rows.valid():
-                word = rows.key()
-                if word == STATE_KEY or not word.startswith(prefix):
-                    break
-                found.append((word, rows.value()))
-                rows.next()
-            rows.status()  # A scan ends early, without an exception, where a block cannot be read.
-            del rows
-        return found
+    @contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        """Rows and position as of now, whatever is written meanwhile. A close waits for it.
+
+        Raises:
+            NotReadyError: the store is closed, or about to be.
+        """
+        # RocksDB keeps its folder locked while an iterator lives, even after a close.
+        with self._snapshots, _store_errors(self._folder):
+            view = StoreSnapshot(self._db.iter(), self._snapshots)
+            try:
+                yield view
+            finally:
+                view.release()
+
+    def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` (word, row) pairs with word >= `start`, in byte order."""
+        with self.snapshot() as view:
+            return view.scan(start, limit)
 
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
         """All (word, row) pairs in byte order; writes between two slices may or may not be seen."""
@@ -164,8 +173,8 @@ class PartitionStore:
             with _store_errors(self._folder):
                 self._flush_memtable()
         finally:
-            with self._scanning:
-                self._db.close()
+            self._snapshots.end()
+            self._db.close()
             shutil.rmtree(self._staging, ignore_errors=True)
 
     def abandon(self) -> None:
@@ -199,10 +208,89 @@ class PartitionStore:
             self._memtable_holds_rows = False
 
 
+class StoreSnapshot:
+    """What a store held at one moment; see `PartitionStore.snapshot`.
+
+    Attributes:
+        position: next offset to count.
+    """
+
+    def __init__(self, iterator: RdictIter, open_snapshots: _OpenSnapshots) -> None:
+        self._iterator = iterator
+        self._open_snapshots = open_snapshots
+        iterator.seek(STATE_KEY)
+        self.position = _position(iterator.value() if iterator.valid() else None)
+        self._check()
+
+    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
+        found: list[tuple[bytes, bytes]] = []
+        rows = self._iterator
+        rows.seek(max(start, prefix))
+        while len(found) < limit and rows.valid():
+            word = rows.key()
+            if word == STATE_KEY or not word.startswith(prefix):
+                break
+            found.append((word, rows.value()))
+            rows.next()
+        self._check()
+        return found
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """All (word, row) pairs in byte order; ends with NotReadyError where the store is about to be closed."""
+        start = b""
+        while part := self.scan(start, SLICE_ROWS):
+            yield from part
+            start = part[-1][0] + b"\x00"
+            self._open_snapshots.check()
+
+    def release(self) -> None:
+        """Let go of the files."""
+        del self._iterator
+
+    def _check(self) -> None:
+        self._iterator.status()  # A scan ends early, without an exception, where a block cannot be read.
+
+
+class _OpenSnapshots:
+    """Counts the snapshots that are in use; `end` admits no more and waits for them."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._ending = False
+        self._changed = Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self.check()
+            self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raises NotReadyError after `end` was called."""
+        if self._ending:
+            raise NotReadyError("a store is being closed")
+
+    def end(self) -> None:
+        """Return when no snapshot is in use any more."""
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: self._open == 0)
+
+
 def destroy_store(folder: Path) -> None:
     """Remove a closed store and what it staged. Nothing is lost: the changelog has every row."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
+
+
+def _position(state: bytes | None) -> int:
+    decoded = None if state is None else decode_state(state)
+    return decoded.position if decoded else 0
 
 
 def _options(block_cache: Cache) -> Options:
@@ -230,6 +318,8 @@ def _store_errors(folder: Path) -> Iterator[None]:
             raise StoreFullError(
                 f"no space left under {folder}", "free disk space and start again"
             ) from error
+        raise
+    except WordcountError:
         raise
     except DbClosedError as error:
         raise NotReadyError(f"the store {folder} is closed") from error

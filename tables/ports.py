@@ -49,8 +49,11 @@ class Changelog(Protocol):
             FlushUnknownError: not acknowledged in time; the records may be in the log, now or later.
         """
 
+    async def identity(self) -> str:
+        """Id of the topic as it is now, which no other topic ever has; "" = not known. Raises BrokerUnavailableError."""
+
     async def end_offset(self, partition: int) -> int:
-        """Offset after the last record. Raises BrokerUnavailableError."""
+        """Offset after the last record; a partition that is missing is created. Raises BrokerUnavailableError."""
 
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
         """Records from `start` (inclusive) to at least `end` (exclusive). Blocks; called in a thread.
@@ -82,6 +85,9 @@ class Ownership(Protocol):
 
 class Source(Protocol):
     """The input topic."""
+
+    async def identity(self) -> str:
+        """As `Changelog.identity`."""
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         """(first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""

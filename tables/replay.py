@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from tables.errors import InexactError
 from tables.ports import ChangelogSlice
 from tables.rows import Marker, StoreState, decode_marker, unpack_rows
 from tables.schema import MARKER_KEY
@@ -44,11 +45,17 @@ class Replay:
         self._stored = stored
 
     def apply(self, part: ChangelogSlice) -> None:
-        """Merge adjacent changelog records. Raises InexactError where one is neither row nor marker."""
+        """Merge adjacent changelog records.
+
+        Raises:
+            InexactError: one is neither row nor marker, or was written for a former changelog of this name: what that one had
+                before it is missing here.
+        """
         keys, values, self.examined = part.keys, part.values, part.next_offset
         if MARKER_KEY in keys:
             pairs = list(zip(keys, values, strict=True))
             for marker in [decode_marker(value) for key, value in pairs if key == MARKER_KEY]:
+                self._check_changelog(marker)
                 self.marker = marker
                 self.newest_upto = max(self.newest_upto, marker.position)
             keys = [key for key, _ in pairs if key != MARKER_KEY]
@@ -69,6 +76,15 @@ class Replay:
     def forget_rows(self) -> None:
         """Drop the rows after they went into `stored`; what is stale and newest stays known."""
         self.rows.clear()
+
+    def _check_changelog(self, marker: Marker) -> None:
+        before = self.marker.changelog_id if self.marker is not None else ""
+        if before and marker.changelog_id and before != marker.changelog_id:
+            raise InexactError(
+                f"{marker.topic}: records for two changelogs (ids {before} and {marker.changelog_id}) are in one, below offset "
+                f"{self.examined}: a worker went on writing after it was deleted and created again",
+                "wordcount reset counts again what the input has now",
+            )
 
     def _merge(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         unseen = [key for key in keys if key not in self.rows]

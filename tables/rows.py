@@ -29,6 +29,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         version: `schema.FORMAT_VERSION` of the writer.
         topic: input topic.
+        topic_id: its id; "" = not known.
+        changelog_id: id of the changelog topic that it was written to; "" = not known.
         profile: identity of the tokenizer; counts of two tokenizers never mix.
         origin: first source offset that was counted, inclusive.
         position: next source offset to count.
@@ -39,6 +41,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     origin: int
     position: int
+    topic_id: str = ""
+    changelog_id: str = ""
     version: int = FORMAT_VERSION
     records: int = 0
     counted: int = 0
@@ -85,6 +89,10 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     def position(self) -> int:
         return self.marker.position if self.marker else 0
 
+    @property
+    def totals(self) -> Totals:
+        return self.marker.totals if self.marker else Totals()
+
 
 _encoder = msgspec.json.Encoder()
 _marker_decoder = msgspec.json.Decoder(Marker)
@@ -107,7 +115,7 @@ def decode_marker(value: bytes) -> Marker:
     if marker.version != FORMAT_VERSION:
         raise InexactError(
             f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION}",
-            "run the version that wrote it, or use another WORDCOUNT_GROUP",
+            "run the version that wrote it, or count again with this one: wordcount reset",
         )
     return marker
 

@@ -16,24 +16,24 @@ and appends again what compaction would otherwise lose. Positions then come from
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
-import numpy as np
-import pyarrow as pa
+import msgspec
 
-from tables.errors import InexactError, PartitionsLostError
+from tables.ahead import tally_beyond
+from tables.errors import FlushUnknownError, PartitionsLostError
 from tables.partition_store import PartitionStore, StagedRows
-from tables.ports import Changelog, DeadLetters, Ownership, PackedRecords, Result, RunInThread, Source
-from tables.positions import check_position
+from tables.ports import PackedRecords, Result
+from tables.positions import check_position, check_replaceable, is_of_changelog
 from tables.replay import Replay
 from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
 from tables.schema import MARKER_KEY, SLICE_ROWS
+from tables.services import ShardServices
 from tables.threads import to_the_end
-from tables.vocabulary import CountCache, VocabularyLimit
-from tables.windows import Int64Array, RecordBatch, Tally, TallyRecords, Totals, merge_tallies
+from tables.vocabulary import CountCache
+from tables.windows import Int64Array, RecordBatch, Tally, Totals
 
 RESTORE_CHUNK_ROWS = 1_000_000
 """Distinct rows that a restore holds in memory (about 250 bytes each) before it writes them to the store."""
@@ -43,29 +43,8 @@ class ForeignRecordsError(Exception):
     """Somebody else appended to this shard's changelog partition; `Shard.restore` adopts and heals."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShardServices:
-    """What all shards of a process share.
-
-    Attributes:
-        topic: input topic, recorded in markers.
-        profile: identity of the tokenizer, recorded in markers.
-        tally: counts the words of record batches.
-        vocabulary: ids for the cache of old counts.
-        run: runs blocking functions beside the event loop.
-        clock: seconds, monotonic.
-    """
-
-    topic: str
-    profile: str
-    tally: TallyRecords
-    changelog: Changelog
-    ownership: Ownership
-    source: Source
-    dead_letters: DeadLetters
-    vocabulary: VocabularyLimit
-    run: RunInThread
-    clock: Callable[[], float] = time.monotonic
+class ChangelogReplacedError(Exception):
+    """The store is of a changelog that is gone; an empty store has to take its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +97,6 @@ class Shard:
     def position(self) -> int:
         """Next offset to count, durable."""
         return self.store.state.position
-
-    @property
-    def totals(self) -> Totals:
-        """What became of the records below `position`."""
-        marker = self.store.state.marker
-        return marker.totals if marker else Totals()
 
     @property
     def marker(self) -> Marker | None:
@@ -182,6 +155,7 @@ class Shard:
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
             staging = services.run(self.store.stage, counted.words, counted.values)
+            await self._check_topics()
             ranges = await services.changelog.append(self.partition, counted.records)
             examined = self._continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)
@@ -202,12 +176,14 @@ class Shard:
 
         Raises:
             InexactError: exact counts cannot go on from here; names topic, partition, offsets and the remedy.
+            ChangelogReplacedError: they can, on an empty store.
             BrokerUnavailableError, FlushUnknownError: try again.
         """
         services = self._services
+        end = await services.changelog.end_offset(self.partition)
+        await self._check_store(end)
         replay = Replay(self.store, self.store.state)
         rows = 0
-        end = await services.changelog.end_offset(self.partition)
         while True:
             rows += await self._in_thread(self._replay, replay, end)
             if not replay.stale:
@@ -221,12 +197,49 @@ class Shard:
         await self._in_thread(self._find_rows_ahead)
         if not self._cache.complete:
             await self._in_thread(self._fill_cache)
+        self._cache.position = self.position
         self.drop_pending()
         self.restored = True
         return rows
 
+    async def _check_topics(self) -> None:
+        """See that what was read is of the topic that was counted so far, and what will be appended goes to its changelog.
+
+        Ids never come back: the same id after a read is the id that it was read under.
+        """
+        services, marker = self._services, self.marker
+        assert marker is not None, "flush before restore"
+        for name, former_id, topic in (
+            (services.topic, marker.topic_id, services.source),
+            ("the changelog", marker.changelog_id, services.changelog),
+        ):
+            present_id = await topic.identity()
+            if former_id != present_id:
+                raise FlushUnknownError(f"{name} was created again (id {former_id}, now {present_id})")
+
+    async def _check_store(self, end: int) -> None:
+        """Raise where the store is not of the changelog that ends at `end`."""
+        services, state = self._services, self.store.state
+        changelog_id = await services.changelog.identity()
+        if is_of_changelog(state, changelog_id, end):
+            return
+        check_replaceable(
+            state,
+            topic=services.topic,
+            topic_id=await services.source.identity(),
+            partition=self.partition,
+            start=(await services.source.bounds(self.partition))[0],
+            changelog_id=changelog_id,
+            changelog_end=end,
+        )
+        raise ChangelogReplacedError(
+            f"the changelog of {services.topic} partition {self.partition} was deleted or created again: "
+            f"it ends at offset {end}, {state.changelog_next} was next to read"
+        )
+
     async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
-        return await to_the_end(self._services.run(function, *arguments), self._leaving)
+        run = self._services.run if self.restored else self._services.run_long
+        return await to_the_end(run(function, *arguments), self._leaving)
 
     def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
         """The thread part of a flush that precedes the changelog."""
@@ -234,7 +247,7 @@ class Shard:
         assert self.marker is not None, "flush before restore"
         position = batches[-1].next_offset
         tally = self._tally(batches)
-        words = _to_list(tally.words)
+        words = tally.word_list()
         vocabulary = services.vocabulary.current()
         if self._cache.vocabulary is not vocabulary:
             self._cache = CountCache(vocabulary, complete=False)
@@ -251,20 +264,7 @@ class Shard:
         """The tally of `batches` without what rows ahead of the position already contain."""
         if batches[0].first_offset >= self.store.state.ahead:
             return self._services.tally(batches)
-        uptos = np.unique(np.fromiter(self._ahead.values(), np.int64, len(self._ahead)))
-        parts: list[Tally] = []
-        for batch in batches:
-            if not batch.record_count:
-                continue
-            # Flushes end between two batches. A batch that another one cut differently is taken record by record.
-            inside = np.any((uptos > batch.first_offset) & (uptos < batch.next_offset))
-            for piece in batch.single_records() if inside else [batch]:
-                tally = self._services.tally([piece])
-                # A row may end among the offsets without a record that follow a piece: its last record decides.
-                last = piece.offset_of(piece.record_count - 1)
-                keep = [self._ahead.get(word, 0) <= last for word in _to_list(tally.words)]
-                parts.append(tally.only(np.array(keep, bool)))
-        return merge_tallies(parts)
+        return tally_beyond(self._ahead, self._services.tally, batches)
 
     def _continued(self, ranges: Sequence[tuple[int, int]]) -> int:
         """The end of what was appended, if it follows what was examined without a hole."""
@@ -289,17 +289,12 @@ class Shard:
     def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
         """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
         self.store.commit(staged, state)
-        self._cache.update(counted.ids, counted.counts)
+        self._cache.update(counted.ids, counted.counts, self.position)
 
     def _replay(self, replay: Replay, end: int) -> int:
         """Read the changelog up to `end` into the store; in a thread. Returns the rows written."""
         start = replay.examined
-        if end < start:
-            raise InexactError(
-                f"the changelog of {self._services.topic} partition {self.partition} ends at offset {end}, "
-                f"this worker had read up to {start}: it was truncated or created again",
-                "restore the changelog topic, or count again from the input under another WORDCOUNT_GROUP",
-            )
+        assert end >= start, "a changelog that ends before what was examined is refused before"
         rows = 0
         for part in self._services.changelog.read(self.partition, start, end) if end > start else ():
             if self._leaving.is_set():
@@ -329,19 +324,16 @@ class Shard:
         vocabulary = self._services.vocabulary.current()
         if self._cache.vocabulary is not vocabulary:
             self._cache = CountCache(vocabulary, complete=False)
-        counts = np.frombuffer(b"".join(values), ">i8")[::2].astype(np.int64)
-        self._cache.update(vocabulary.ids(words), counts)
+        self._cache.learn(words, values, self.position)
 
     def _fill_cache(self) -> None:
         """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
         limit = self._services.vocabulary
-        vocabulary = limit.current()
-        cache = CountCache(vocabulary, complete=True)
+        cache = CountCache(limit.current(), complete=True)
         for rows in self.store.slices():
-            if len(vocabulary) + len(rows) > limit.max_words or self._leaving.is_set():
+            if len(cache.vocabulary) + len(rows) > limit.max_words or self._leaving.is_set():
                 return
-            counts = np.frombuffer(b"".join([row for _, row in rows]), ">i8")[::2].astype(np.int64)
-            cache.update(vocabulary.ids([word for word, _ in rows]), counts)
+            cache.learn([word for word, _ in rows], [row for _, row in rows], self.position)
         self._cache = cache
 
     def _heal(self, replay: Replay) -> PackedRecords:
@@ -356,22 +348,27 @@ class Shard:
 
     async def _find_position(self) -> None:
         """Check the position against the input topic; a shard without one begins at the first record there is."""
-        services = self._services
+        services, marker = self._services, self.marker
         start, end = await services.source.bounds(self.partition)
-        if self.marker is not None:
-            check_position(
-                self.marker,
-                topic=services.topic,
-                partition=self.partition,
-                profile=services.profile,
-                start=start,
-                end=end,
+        topic_id, changelog_id = await services.source.identity(), await services.changelog.identity()
+        if marker is None:
+            marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
+        check_position(
+            marker,
+            topic=services.topic,
+            topic_id=topic_id,
+            changelog_id=changelog_id,
+            partition=self.partition,
+            profile=services.profile,
+            start=start,
+            end=end,
+        )
+        marker = msgspec.structs.replace(marker, topic_id=topic_id, changelog_id=changelog_id)
+        if marker != self.marker:
+            state = msgspec.structs.replace(
+                self.store.state, marker=marker, ahead=max(self.store.state.ahead, marker.position)
             )
-            return
-        marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
-        state = self.store.state
-        first = StoreState(marker=marker, changelog_next=state.changelog_next, ahead=max(state.ahead, start))
-        await self._in_thread(self.store.commit, StagedRows([], [], None, None), first)
+            await self._in_thread(self.store.commit, StagedRows([], [], None, None), state)
 
     def _find_rows_ahead(self) -> None:
         self._ahead = {}
@@ -380,11 +377,3 @@ class Shard:
                 upto = unpack_row(value)[1]
                 if upto > self.position:
                     self._ahead[word] = upto
-
-
-def _to_list(words: pa.BinaryArray) -> list[bytes]:
-    """The words as bytes, converted in slices so that other threads get a turn."""
-    converted: list[bytes] = []
-    for start in range(0, len(words), SLICE_ROWS):
-        converted += words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
-    return converted

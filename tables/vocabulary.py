@@ -80,6 +80,9 @@ class CountCache:
     def __init__(self, vocabulary: Vocabulary, *, complete: bool) -> None:
         self.vocabulary = vocabulary
         self.complete = complete
+        self.position = 0
+        """Next offset to count, of the flush that the counts are at."""
+        self._lock = Lock()
         self._counts = np.full(1024, UNKNOWN, np.int64)
 
     def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
@@ -96,15 +99,24 @@ class CountCache:
         counts[missing] = [0 if row is None else unpack_row(row)[0] for row in rows]
         return counts
 
-    def update(self, ids: Int64Array, counts: Int64Array) -> None:
-        """Remember counts that are in the store now. Called after the store's commit, never before."""
+    def update(self, ids: Int64Array, counts: Int64Array, position: int) -> None:
+        """Remember counts that are in the store now, at `position`. Called after the store's commit, never before."""
         self._grow()
-        self._counts[ids] = counts
+        with self._lock:
+            self._counts[ids] = counts
+            self.position = position
 
-    def add_to(self, sums: Int64Array) -> None:
-        """Add the known counts to `sums`, an array indexed by word id."""
-        counts = self._counts[: len(sums)]
-        np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)
+    def learn(self, words: Sequence[bytes], rows: Sequence[bytes], position: int) -> None:
+        """`update` from rows as the store has them."""
+        counts = np.frombuffer(b"".join(rows), ">i8")[::2].astype(np.int64)
+        self.update(self.vocabulary.ids(words), counts, position)
+
+    def add_to(self, sums: Int64Array) -> int:
+        """Add the known counts to `sums`, an array indexed by word id; returns the position that they are at."""
+        with self._lock:
+            counts = self._counts[: len(sums)]
+            np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)
+            return self.position
 
     def _grow(self) -> None:
         size = len(self.vocabulary)

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tables.schema import SLICE_ROWS
+
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -129,6 +131,13 @@ class Tally:
     counts: Int64Array
     totals: Totals
     dead_letters: Sequence[DeadLetter] = ()
+
+    def word_list(self) -> list[bytes]:
+        """The words as bytes, converted in slices so that other threads get a turn."""
+        converted: list[bytes] = []
+        for start in range(0, len(self.words), SLICE_ROWS):
+            converted += self.words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
+        return converted
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Tally:
         """The same records, but only the words where `keep` is true; the totals still tell of all of them."""

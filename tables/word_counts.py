@@ -23,7 +23,8 @@ from tables.errors import (
 )
 from tables.observer import Observer, PartitionState
 from tables.partition_store import PartitionStore, destroy_store
-from tables.shard import Flushed, ForeignRecordsError, Shard, ShardServices
+from tables.services import ShardServices
+from tables.shard import ChangelogReplacedError, Flushed, ForeignRecordsError, Shard
 from tables.threads import to_the_end
 from tables.windows import RecordBatch
 
@@ -270,9 +271,9 @@ class WordCounts:
                     "flush not applied, examining the changelog", partition=number, reason=str(error)
                 )
                 self._start_restore(part)
-            case StoreCorruptedError() if part.rebuilds < MAX_REBUILDS:
+            case StoreCorruptedError() | ChangelogReplacedError() if part.rebuilds < MAX_REBUILDS:
                 part.rebuilds += 1
-                _log.error("rebuilding the store from the changelog", partition=number, reason=str(error))
+                _log.error("rebuilding the store", partition=number, reason=str(error))
                 part.shard.restored = False
                 part.rebuild = True
                 self._start_restore(part)
@@ -360,7 +361,11 @@ class WordCounts:
         part = self._partitions.pop(number)
         await _cancel(part.task)
         await _cancel(part.seeking)
-        await self._services.run(part.shard.store.close)
+        try:
+            await self._services.run(part.shard.store.close)
+        except StoreCorruptedError as error:
+            # Whoever opens it again finds out and rebuilds it; the other partitions go on.
+            _log.warning("a store that is released cannot be written", partition=number, reason=str(error))
         self._observer.partition_state(number, "released")
 
     def _enter(self, part: _Partition, state: PartitionState) -> None:

@@ -58,7 +58,7 @@ def run(
         asyncio.run(_forget_earlier_runs(settings))
         shutil.rmtree(settings.state_dir, ignore_errors=True)
         asyncio.run(ensure_topics(settings))
-        with LocalWorker(_variables(settings), folder / "worker.log") as worker:
+        with LocalWorker(_variables(settings), folder / "run" / "worker.log") as worker:
             console.print(f"counting {settings.topic}; live page, also while it counts: {worker.url}/")
             lines = _produce(settings, texts, console)
             worker.wait_ready()
@@ -93,7 +93,7 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
         security_protocol="PLAINTEXT",
         topic=f"{_TOPIC_PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}",
         group="run",
-        state_dir=folder / "state",
+        state_dir=folder / "run" / "state",  # not the default one, which may be a worker's of this user
         value_format="text",
         json_pointer="",
         http_host="127.0.0.1",
@@ -171,17 +171,10 @@ def _table(worker: LocalWorker) -> Any:
 
 
 def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
-    from agents.tokenizer import tokenizer
     from app.recount import recount
     from tables.errors import WordcountError
 
-    words = tokenizer(
-        settings.profile,
-        stop_words=settings.stop_words,
-        min_length=settings.min_word_length,
-        max_length=settings.max_word_length,
-    )
-    truth, counted = asyncio.run(recount(settings, words)), worker.counts()
+    truth, counted = asyncio.run(recount(settings)), worker.counts()
     differing = [word for word in truth.keys() | counted.keys() if truth[word] != counted.get(word, 0)]
     if differing:
         raise WordcountError(

@@ -40,7 +40,7 @@ class SourcePartition:
         self.values: dict[int, Value] = {}
         self._occurrences: dict[bytes, list[int]] = defaultdict(list)
 
-    def append(self, values: Sequence[Value | None], holes: Sequence[bool]) -> None:
+    def append(self, values: Sequence[Value], holes: Sequence[bool]) -> None:
         """One Kafka batch: the offset before value `i` stays empty where `holes[i]`; so does the last one with `holes[-1]`."""
         base, kept = self.end, {}
         for value, hole in zip(values, holes, strict=False):
@@ -114,6 +114,14 @@ class ChangelogPartition:
             self.end += 1
         return base, self.end
 
+    def delayed_arrives(self, random: Random) -> None:
+        """The next batch of a former producer is appended after all."""
+        if self.delayed:
+            batches = random.choice(self.delayed)
+            self.append(batches.pop(0))
+            if not batches:
+                self.delayed = [others for others in self.delayed if others]
+
     def compact(self, below: int) -> None:
         """Keep of each key only the latest record, among the offsets below `below`."""
         latest = {key: offset for offset, key, _ in self.records if offset < below}
@@ -123,11 +131,11 @@ class ChangelogPartition:
         """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog."""
         rows: dict[bytes, tuple[int, int]] = {}
         position = self._source.start
-        for _, key, value in self.records:
+        for _, key, row in self.records:
             if key == MARKER_KEY:
-                position = decode_marker(value).position
+                position = decode_marker(row).position
             else:
-                count, upto = unpack_row(value)
+                count, upto = unpack_row(row)
                 if key not in rows or upto >= rows[key][1]:
                     rows[key] = (count, upto)
         counts = defaultdict(int, {word: count for word, (count, _) in rows.items()})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
 from tables.partition_store import StagedRows
@@ -33,8 +34,6 @@ class Disk:
         images: the durable one, then one for each later commit that only memory holds.
         locked: whether a process has it open.
         corrupt: whether blocks of it cannot be read.
-        full_after: commits that still find room; None = any number.
-        crash: called after a commit where the process ends right then.
     """
 
     images: list[Image] = field(default_factory=lambda: [Image({}, None)])
@@ -108,8 +107,8 @@ class MemoryStore:
 
     def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
         assert all(left < right for left, right in pairwise(keys)), "keys not ascending"
-        large = object() if len(keys) > SMALL_FLUSH_ROWS else None
-        return StagedRows(keys, values, None, large)  # type: ignore[arg-type]
+        large: Any = object() if len(keys) > SMALL_FLUSH_ROWS else None
+        return StagedRows(keys, values, None, large)
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         self._check()
@@ -129,6 +128,8 @@ class MemoryStore:
     def close(self) -> None:
         self._closed = True
         self.disk.locked = False
+        if self.disk.corrupt:
+            raise StoreCorruptedError("corrupt")
         self.disk.images = [self.image]
 
     def abandon(self) -> None:

@@ -17,15 +17,14 @@ from agents.value_format import value_format
 from tables.errors import BrokerUnavailableError, FlushUnknownError, PartitionsLostError
 from tables.observer import NullObserver
 from tables.ports import ChangelogSlice
-from tables.schema import MARKER_KEY
-from tables.shard import ShardServices
+from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
 from tables.windows import DeadLetter, RecordBatch
 from tables.word_counts import FlushPolicy, WordCounts
 from tests.simulation.broker import Broker, KafkaBatch, Record, Value
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
-PAUSES_S = [0.001, 0.02, 0.1, 0.3, 1.0, 4.0, 30.0]
+PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
     tokenizer("whitespace"), value_format("text", ""), Policies(on_invalid_utf8="dead_letter")
 )
@@ -76,6 +75,7 @@ class Process:
             dead_letters=_DeadLetters(self),
             vocabulary=VocabularyLimit(random.choice([4, 1000])),
             run=self.run,
+            run_long=self.run,
             clock=self._loop.time,
         )
         policy = FlushPolicy(window_bytes=random.choice([8, 64, 1 << 20]))
@@ -114,7 +114,7 @@ class Process:
 
     async def pause(self) -> None:
         """Let others go on, for a moment or for longer than any time-out; or not."""
-        if self.fault_rate and self.random.random() < 0.4:
+        if self.fault_rate and self.random.random() < 0.3:
             await asyncio.sleep(self.random.choice(PAUSES_S))
 
     def run(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
@@ -196,7 +196,6 @@ class _Changelog:
 
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[list[Record]]:
         records = list(zip(keys, values, strict=True))
-        assert MARKER_KEY not in keys[:-1], "a marker is not the last record"
         size = self._process.random.randint(1, len(records))
         return [records[i : i + size] for i in range(0, len(records), size)]
 
@@ -209,6 +208,8 @@ class _Changelog:
             while batches:
                 if process.fault():
                     raise FlushUnknownError("not acknowledged")
+                if process.fault_rate and process.random.random() < 0.2:
+                    log.delayed_arrives(process.random)
                 ranges.append(log.append(batches.pop(0)))
                 await process.pause()
         finally:
@@ -220,6 +221,9 @@ class _Changelog:
         if process.fault():
             return [(-1, -1)] * len(ranges)
         return ranges
+
+    async def identity(self) -> str:
+        return "changelog"
 
     async def end_offset(self, partition: int) -> int:
         await self._process.pause()
@@ -264,6 +268,9 @@ class _Ownership:
 class _Source:
     def __init__(self, process: Process) -> None:
         self._process = process
+
+    async def identity(self) -> str:
+        return "input"
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         if self._process.fault():

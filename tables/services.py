@@ -1,0 +1,38 @@
+"""What the shards of a process share: given by whoever builds the topology, fakes in the simulation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tables.ports import Changelog, DeadLetters, Ownership, RunInThread, Source
+from tables.vocabulary import VocabularyLimit
+from tables.windows import TallyRecords
+
+
+@dataclass(frozen=True, slots=True)
+class ShardServices:
+    """What all shards of a process share.
+
+    Attributes:
+        topic: input topic, recorded in markers.
+        profile: identity of the tokenizer, recorded in markers.
+        tally: counts the words of record batches.
+        vocabulary: ids for the cache of old counts.
+        run: runs blocking functions beside the event loop: those of a flush.
+        run_long: the same for those of a restore, which take seconds.
+        clock: seconds, monotonic.
+    """
+
+    topic: str
+    profile: str
+    tally: TallyRecords
+    changelog: Changelog
+    ownership: Ownership
+    source: Source
+    dead_letters: DeadLetters
+    vocabulary: VocabularyLimit
+    run: RunInThread
+    run_long: RunInThread
+    clock: Callable[[], float] = time.monotonic
