@@ -6,32 +6,165 @@ Shares nothing with the counting path but the meaning of a word: no batches, no 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from agents.tokenizer import Tokenizer
-from app.kafka_auth import kafka_auth
-from app.settings import Settings
+from agents.tally import INVALID_UTF8, NULL, OVERSIZED_WORD, Policies, RecordTally
+from agents.tokenizer import tokenizer
+from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
+from app.kafka.admin import connected, connection
+from tables.errors import BrokerUnavailableError, InexactError
 
-POLL_MS = 500
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+POLL_MS: Final = 500
+SILENCE_POLLS: Final = 60
+"""Polls in a row without a record or a step forward after which the broker counts as gone."""
 
 
-async def recount(settings: Settings, words: Tokenizer) -> Counter[str]:
-    """Count the topic's text records up to its present end, with the default policies; holds all words in memory."""
-    consumer = AIOKafkaConsumer(
-        settings.topic,
-        bootstrap_servers=settings.bootstrap_servers,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        isolation_level=settings.isolation,
-        **kafka_auth(settings),
-    )
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What has to become of one record.
+
+    Attributes:
+        outcome: `counted`, `skipped` or `dead_lettered`.
+        reason: why it is not counted, one of `agents.tally.REASONS`; "" = it is.
+        words: in order; none where it is not counted.
+    """
+
+    outcome: str = "counted"
+    reason: str = ""
+    words: Sequence[str] = ()
+
+
+class Definition:
+    """What has to become of a record, as `settings` say; one record at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._format = value_format(settings.value_format, settings.json_pointer)
+        self.tokenizer = tokenizer(
+            settings.profile,
+            stop_words=settings.stop_words,
+            min_length=settings.min_word_length,
+            max_length=settings.max_word_length,
+        )
+
+    @property
+    def identity(self) -> str:
+        """The name that markers have for it."""
+        return RecordTally(self.tokenizer, self._format, Policies()).identity
+
+    def __call__(self, value: bytes | None) -> Counted:
+        """Count the record of this value."""
+        settings = self._settings
+        if value is None:
+            return Counted() if settings.on_null == "count" else _rejected(settings.on_null, NULL)
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            if settings.on_invalid_utf8 != "replace":
+                return _rejected(settings.on_invalid_utf8, INVALID_UTF8)
+            text = value.decode("utf-8", "replace")
+        if isinstance(self._format, JsonFormat):
+            try:
+                text = self._format.text_of(text.encode())
+            except UnreadableError as error:
+                invalid = error.reason == INVALID_JSON
+                return _rejected(
+                    settings.on_invalid_json if invalid else settings.on_missing_text, error.reason
+                )
+        words = self.tokenizer.tokens(text)
+        fitting = [word for word in words if len(word.encode()) <= settings.max_word_bytes]
+        if settings.on_oversized_word == "dead_letter" and len(fitting) < len(words):
+            return _rejected("dead_letter", OVERSIZED_WORD)
+        if settings.on_empty_word == "skip":
+            fitting = [word for word in fitting if word]
+        return Counted(words=fitting)
+
+
+async def recount(settings: Settings) -> Counter[str]:
+    """Count the topic up to its present end; holds all words in memory."""
+    definition = Definition(settings)
     counts: Counter[str] = Counter()
-    async with consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        while [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                for record in records:
-                    if record.value is not None:
-                        counts.update(words.tokens(record.value.decode("utf-8", "replace")))
-    return Counter({word: n for word, n in counts.items() if len(word.encode()) <= settings.max_word_bytes})
+    async with reader(settings) as consumer:
+        for partition in sorted(await partitions_of(consumer, settings.topic)):
+            tp = TopicPartition(settings.topic, partition)
+            start, end = await bounds(consumer, tp)
+            async for _, value in records(consumer, tp, start, end):
+                counts.update(definition(value).words)
+    return counts
+
+
+@asynccontextmanager
+async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A plain consumer that belongs to no group.
+
+    Raises:
+        BrokerUnavailableError: no broker answers, or one went away.
+    """
+
+    def consumer() -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **connection(settings),
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            isolation_level=settings.isolation,
+        )
+
+    async with connected(settings, consumer) as started:
+        try:
+            yield started
+        except (KafkaError, TimeoutError) as error:
+            raise BrokerUnavailableError(f"the topic cannot be read ({error!r})") from error
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> frozenset[int]:
+    """Numbers of the topic's partitions; none where there is no such topic."""
+    await consumer.topics()
+    return frozenset(consumer.partitions_for_topic(topic) or ())
+
+
+async def bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, int]:
+    """(first offset that can be read, offset after the last record)."""
+    return (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+
+
+async def records(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
+) -> AsyncIterator[tuple[int, bytes | None]]:
+    """(offset, value) of every record in [start, end).
+
+    Raises:
+        InexactError: some of them are gone by now.
+        BrokerUnavailableError: no answer.
+    """
+    consumer.assign([tp])
+    consumer.seek(tp, start)
+    position, silent = start, 0
+    while position < end:
+        try:
+            found = (await consumer.getmany(tp, timeout_ms=POLL_MS)).get(tp, [])
+        except OffsetOutOfRangeError as error:
+            raise InexactError(
+                f"{tp.topic} partition {tp.partition} has no offset {position} any more"
+            ) from error
+        for record in found:
+            if record.offset < end:
+                yield record.offset, record.value
+        before, position = position, await consumer.position(tp)
+        silent = silent + 1 if position == before else 0
+        if silent > SILENCE_POLLS:
+            raise BrokerUnavailableError(
+                f"{tp.topic} partition {tp.partition}: no answer at offset {position}"
+            )
+
+
+def _rejected(policy: str, reason: str) -> Counted:
+    return Counted("dead_lettered" if policy == "dead_letter" else "skipped", reason)
