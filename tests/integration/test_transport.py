@@ -1,0 +1,377 @@
+"""Facts about Faust and aiokafka that the transport is built on; an upgrade that changes one of them fails here.
+
+A Faust app runs in the test's own process, on our transport, with counts that only note what they are told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import faust
+import pyarrow as pa
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
+
+from agents.count_words import count_words
+from agents.topology import PassThrough
+from agents.transport import BatchTransport, Fetched
+from app.faust_app import ConsumerOptions
+from tables import fetching
+from tables.errors import PartitionsLostError
+from tables.fetching import RecordBatchUnpacker
+from tables.windows import RecordBatch
+from tests.integration.worker import wait_for
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient
+
+SESSION_S = 3.0
+VALUES = [b"value %d" % number for number in range(100)]
+
+
+class NotedCounts:
+    """Stands for `WordCounts`: accepts what the test wants, keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.accepted: set[int] = set()
+        self.values: dict[int, list[bytes]] = defaultdict(list)
+        self.highwaters: dict[int, int] = {}
+        self.assigned: list[set[int]] = []
+        self.suspended: list[bool] = []
+        self.reexamined: set[int] = set()
+
+    def accepts(self, partition: int) -> bool:
+        return partition in self.accepted
+
+    def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
+        for batch in batches:
+            self.values[partition] += batch.values.to_pylist()
+        self.highwaters[partition] = highwater
+
+    def reexamine(self, partition: int) -> None:
+        self.accepted.discard(partition)
+        self.reexamined.add(partition)
+
+    async def suspend(self, *, clean: bool, timeout_s: float) -> None:
+        self.suspended.append(clean)
+
+    async def assign(self, partitions: Collection[int]) -> None:
+        self.assigned.append(set(partitions))
+
+
+class BareApp(faust.App):
+    """A Faust app with our transport and nothing else of ours."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+
+class Running:
+    """A started app, and what the tests do with it."""
+
+    def __init__(self, faust_app: Any, counts: NotedCounts, topic: str) -> None:
+        self.faust_app = faust_app
+        self.counts = counts
+        self.topic = topic
+
+    @property
+    def thread(self) -> Any:
+        return self.faust_app.consumer._thread
+
+    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a method of the consumer's thread there."""
+        return await self.thread.call_thread(function, *arguments)
+
+    async def seek(self, partition: int, position: int) -> None:
+        await self.call(self.thread.seek_owned, TopicPartition(self.topic, partition), position)
+
+    async def commit(self, partition: int, position: int) -> None:
+        await self.call(self.thread.commit_owned, {TopicPartition(self.topic, partition): position})
+
+    async def wait_values(self, partition: int, values: Sequence[bytes]) -> None:
+        """Wait until the agent has got exactly `values` of `partition`."""
+
+        async def has_come() -> bool:
+            return len(self.counts.values[partition]) >= len(values)
+
+        await wait_for(has_come, f"{len(values)} values of partition {partition}")
+        assert self.counts.values[partition] == list(values)
+
+
+Start = Callable[[], Any]
+
+
+@pytest.fixture
+def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
+    """Starts an app on the topic of this test; as context manager."""
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[Running]:
+        counts = NotedCounts()
+        faust_app = BareApp(
+            f"group-{topic_name}",
+            broker=f"kafka://{kafka.bootstrap_servers}",
+            broker_session_timeout=SESSION_S,
+            broker_heartbeat_interval=SESSION_S / 3,
+            broker_request_timeout=10.0,
+            broker_rebalance_timeout=10.0,
+            consumer_auto_offset_reset="none",
+            store="memory://",
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            datadir=str(tmp_path / "faust"),
+            stream_buffer_maxsize=4096,
+            stream_wait_empty=False,
+        )
+        faust_app.word_counts = counts
+        faust_app.consumer_options = ConsumerOptions("http://worker:8080", "read_committed")
+        topic = faust_app.topic(topic_name, schema=PassThrough())
+
+        @faust_app.agent(topic, name="count_words")
+        async def count(stream: Any) -> None:
+            await count_words(stream, counts)  # type: ignore[arg-type]
+
+        async def is_assigned() -> bool:
+            return bool(counts.assigned) and not faust_app.rebalancing
+
+        await faust_app.start()
+        try:
+            await wait_for(is_assigned, "assignment")
+            yield Running(faust_app, counts, topic_name)
+        finally:
+            await faust_app.stop()
+
+    return run
+
+
+async def test_only_consumers_with_our_unpacker_get_batches(kafka: KafkaClient, topic_name: str) -> None:
+    await kafka.create_topic(topic_name)
+    await kafka.produce(topic_name, VALUES)
+    fetching.install()
+    tp = TopicPartition(topic_name, 0)
+    for unpacker, kind in ((RecordBatchUnpacker(), RecordBatch), (None, ConsumerRecord)):
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, value_deserializer=unpacker)
+        async with consumer:
+            consumer.assign([tp])
+            consumer.seek(tp, 0)
+            found = (await consumer.getmany(timeout_ms=10_000))[tp]
+            assert {type(item) for item in found} == {kind}
+            assert await consumer.position(tp) == len(VALUES)
+
+
+async def test_a_partition_is_fetched_from_where_it_was_seeked_and_only_while_accepted(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name, 2)
+    for partition in (0, 1):
+        await kafka.produce(topic_name, VALUES, partition=partition)
+    async with start() as running:
+        assert running.counts.assigned == [{0, 1}]
+        await running.seek(0, 10)
+        await running.seek(1, 0)
+        running.counts.accepted = {0}
+        await running.wait_values(0, VALUES[10:])
+        assert running.counts.highwaters[0] == 100
+        # What Faust does after a rebalance changes nothing for a partition that is being restored.
+        running.faust_app.consumer.resume_partitions({TP(topic_name, 0), TP(topic_name, 1)})
+        await running.faust_app.consumer.perform_seek()
+        running.faust_app.consumer.resume_flow()
+        await kafka.produce(topic_name, VALUES[:5], partition=0)
+        await running.wait_values(0, VALUES[10:] + VALUES[:5])
+        assert running.counts.values[1] == []
+        running.counts.accepted = {0, 1}
+        await running.wait_values(1, VALUES)
+
+
+async def test_after_a_seek_back_the_same_records_come_again(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name)
+    await kafka.produce(topic_name, VALUES)
+    async with start() as running:
+        running.counts.accepted = {0}
+        await running.seek(0, 0)
+        await running.wait_values(0, VALUES)
+        await running.seek(0, 50)
+        await running.wait_values(0, VALUES + VALUES[50:])
+
+
+async def test_the_groups_committed_offsets_are_never_asked_for(
+    kafka: KafkaClient, topic_name: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kafka.create_topic(topic_name)
+    await kafka.produce(topic_name, VALUES)
+    tp = TopicPartition(topic_name, 0)
+    group = f"group-{topic_name}"
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, group_id=group) as other:
+        other.assign([tp])
+        await other.commit({tp: OffsetAndMetadata(70, "")})
+    asked: list[Any] = []
+    ask = GroupCoordinator._do_fetch_commit_offsets
+
+    async def note(coordinator: Any, partitions: Any) -> Any:
+        asked.append(partitions)
+        return await ask(coordinator, partitions)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_fetch_commit_offsets", note)
+    async with start() as running:
+        running.counts.accepted = {0}
+        await running.seek(0, 30)
+        await running.wait_values(0, VALUES[30:])
+    assert asked == []
+    # The spy sees those who do ask.
+    async with AIOKafkaConsumer(
+        topic_name, bootstrap_servers=kafka.bootstrap_servers, group_id=group
+    ) as asking:
+        await asking.getone()
+    assert asked != []
+
+
+async def test_a_position_that_does_not_exist_is_reported_and_the_others_go_on(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name, 2)
+    for partition in (0, 1):
+        await kafka.produce(topic_name, VALUES, partition=partition)
+    async with start() as running:
+        running.counts.accepted = {0, 1}
+        await running.seek(0, 5000)
+
+        async def is_reported() -> bool:
+            return running.counts.reexamined == {0}
+
+        await wait_for(is_reported, "partition 0 reported")
+        await running.seek(1, 0)
+        await running.wait_values(1, VALUES)
+        assert running.counts.values[0] == []
+
+
+async def test_events_of_an_old_generation_never_reach_the_agent(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name)
+    await kafka.produce(topic_name, VALUES)
+    async with start() as running:
+        consumer = running.faust_app.consumer
+        tp = TP(topic_name, 0)
+
+        def message(value: bytes, generation: int) -> Any:
+            made = consumer._to_message(tp, Fetched([batch_of(value)], 1))
+            made.generation_id = generation
+            return made
+
+        generation = running.faust_app.consumer_generation_id
+        assert generation > 0
+        await running.faust_app.topics.on_message(message(b"old", generation - 1))
+        await running.faust_app.topics.on_message(message(b"new", generation))
+        await running.wait_values(0, [b"new"])
+
+
+def batch_of(value: bytes) -> RecordBatch:
+    return RecordBatch(pa.array([value], pa.binary()), 0, 1)
+
+
+async def test_a_commit_proves_ownership_only_under_a_live_membership(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name, 2)
+    async with start() as running:
+        await running.commit(0, 7)
+        coordinator = running.thread._consumer._coordinator
+        member, generation = coordinator.member_id, coordinator.generation
+
+        running.thread.last_contact = monotonic() - SESSION_S - 1
+        with pytest.raises(PartitionsLostError, match="heartbeat"):
+            await running.commit(0, 8)
+        running.thread.last_contact = monotonic()
+
+        with pytest.raises(PartitionsLostError, match="refused"):
+            await running.commit(2, 8)  # not assigned
+
+        coordinator.member_id = "somebody else"
+        with pytest.raises(PartitionsLostError, match="refused"):
+            await running.commit(0, 8)
+        coordinator.member_id = member
+
+        coordinator.generation = -1
+        with pytest.raises(PartitionsLostError, match="not a member"):
+            await running.commit(0, 8)
+        coordinator.generation = generation
+    assert await committed(kafka, topic_name) == 7
+
+
+async def committed(kafka: KafkaClient, topic: str) -> int:
+    """What the group has committed for partition 0."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic}", enable_auto_commit=False
+    ) as consumer:
+        tp = TopicPartition(topic, 0)
+        consumer.assign([tp])
+        return int(await consumer.committed(tp))
+
+
+async def test_an_empty_group_accepts_the_commit_of_anybody(kafka: KafkaClient, topic_name: str) -> None:
+    """Why an accepted commit alone proves nothing."""
+    await kafka.create_topic(topic_name)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic_name}"
+    ) as stranger:
+        tp = TopicPartition(topic_name, 0)
+        stranger.assign([tp])
+        await stranger.commit({tp: OffsetAndMetadata(9, "")})
+    assert await committed(kafka, topic_name) == 9
+
+
+async def test_heartbeats_are_remembered(kafka: KafkaClient, topic_name: str, start: Start) -> None:
+    await kafka.create_topic(topic_name)
+    async with start() as running:
+        assigned_at = running.thread.last_contact
+
+        async def has_beaten() -> bool:
+            return running.thread.last_contact > assigned_at
+
+        await wait_for(has_beaten, "an accepted heartbeat")
+
+
+async def test_what_is_pending_is_flushed_while_the_membership_stands(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name, 2)
+    async with start() as first, start() as second:
+
+        async def have_shared() -> bool:
+            return first.counts.assigned[-1] | second.counts.assigned[-1] == {0, 1} and all(
+                len(running.counts.assigned[-1]) == 1 for running in (first, second)
+            )
+
+        await wait_for(have_shared, "one partition each")
+        # The first call, before any membership, has nothing to flush; in a rebalance the member still owns its partitions.
+        assert first.counts.suspended[0] is False
+        assert first.counts.suspended[-1] is True
+        # Both know the number of partitions, not only the leader of the group.
+        assert [running.thread.topic_partitions(topic_name) for running in (first, second)] == [2, 2]
+
+
+async def test_the_members_metadata_carry_the_workers_address(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name)
+    async with start() as running:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+        await admin.start()
+        try:
+            (answer,) = await admin.describe_consumer_groups([f"group-{running.topic}"])
+        finally:
+            await admin.close()
+        (member,) = answer.groups[0][5]
+        assert b"wordcount:http://worker:8080" in member[-2]
