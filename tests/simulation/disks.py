@@ -82,17 +82,13 @@ class MemoryStore:
     def image(self) -> Image:
         return self.disk.images[-1]
 
-    def get(self, word: bytes) -> bytes | None:
-        self._check()
-        return self.image.rows.get(word)
-
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         self._check()
         return [self.image.rows.get(word) for word in words]
 
-    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         self._check()
-        words = sorted(word for word in self.image.rows if word >= start and word.startswith(prefix))
+        words = sorted(word for word in self.image.rows if word >= start)
         return [(word, self.image.rows[word]) for word in words[:limit]]
 
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:

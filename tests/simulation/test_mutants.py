@@ -1,0 +1,203 @@
+"""Tables with one rule left out are caught: otherwise the simulation would show nothing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tables.replay import Replay
+from tables.rows import StoreState
+from tables.shard import Flushed, Shard
+from tables.windows import RecordBatch, Tally, merge_tallies
+from tests.simulation.process import _Changelog
+from tests.simulation.schedule import Mutate, WrongError, simulate
+
+Patch = pytest.MonkeyPatch
+
+
+def store_written_before_the_acknowledgement(patch: Patch) -> None:
+    async def flush(shard: Shard) -> Flushed:
+        batches, shard.pending, shard.pending_bytes = shard.pending, [], 0
+        services = shard._services
+        try:
+            counted = await shard._in_thread(shard._count, batches)
+            await services.dead_letters.send(shard.partition, counted.tally.dead_letters)
+            await shard._commit(
+                shard.store.stage(counted.words, counted.values), counted, shard.store.state.changelog_next
+            )
+            await services.changelog.append(shard.partition, counted.records)
+            await services.ownership.prove(shard.partition, counted.marker.position)
+        except BaseException:
+            shard.drop_pending()
+            raise
+        return Flushed(len(counted.words), counted.tally.totals, batches)
+
+    patch.setattr(Shard, "flush", flush)
+
+
+def marker_first(patch: Patch) -> None:
+    pack = _Changelog.pack
+    patch.setattr(
+        _Changelog,
+        "pack",
+        lambda log, keys, values: pack(log, [keys[-1], *keys[:-1]], [values[-1], *values[:-1]]),
+    )
+
+
+def latest_row_wins_in_a_replay(patch: Patch) -> None:
+    patch.setattr(
+        Replay, "_merge", lambda replay, keys, values: replay.rows.update(zip(keys, values, strict=True))
+    )
+
+
+def cache_updated_before_the_commit(patch: Patch) -> None:
+    count = Shard._count
+
+    def counted(shard: Shard, batches: Sequence[RecordBatch]) -> Any:
+        result = count(shard, batches)
+        shard._cache.update(result.ids, result.counts, shard.position)
+        return result
+
+    patch.setattr(Shard, "_count", counted)
+
+
+def cache_left_behind_by_a_cancelled_commit(patch: Patch) -> None:
+    commit = Shard._commit
+
+    async def committed(shard: Shard, staged: Any, counted: Any, examined: int) -> None:
+        await commit(shard, staged, counted, examined)
+        shard._cache.update(counted.ids, counted.counts, shard.position)
+
+    patch.setattr(Shard, "_commit", committed)
+    patch.setattr(Shard, "_write", lambda shard, staged, _, state: shard.store.commit(staged, state))
+
+
+def foreign_records_ignored(patch: Patch) -> None:
+    patch.setattr(Shard, "_continued", lambda _, ranges: ranges[-1][1])
+
+
+def stale_rows_not_healed(patch: Patch) -> None:
+    merge = Replay._merge
+
+    def merged(replay: Replay, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        merge(replay, keys, values)
+        replay.stale.clear()
+
+    patch.setattr(Replay, "_merge", merged)
+
+
+def healing_not_examined_itself(patch: Patch) -> None:
+    replay_to, heal = Shard._replay, Shard._heal
+    healed: set[int] = set()
+
+    def heal_once(shard: Shard, replay: Replay) -> Any:
+        healed.add(id(replay))
+        return heal(shard, replay)
+
+    def replayed(shard: Shard, replay: Replay, end: int) -> int:
+        if id(replay) in healed:
+            healed.clear()
+            replay.examined = end
+        return replay_to(shard, replay, end)
+
+    patch.setattr(Shard, "_heal", heal_once)
+    patch.setattr(Shard, "_replay", replayed)
+
+
+def examined_before_healed(patch: Patch) -> None:
+    write = Shard._write_replayed
+
+    def written(shard: Shard, replay: Replay) -> int:
+        stale, replay.stale = replay.stale, set()
+        try:
+            return write(shard, replay)
+        finally:
+            replay.stale = stale
+
+    patch.setattr(Shard, "_write_replayed", written)
+
+
+def ahead_forgotten_by_the_store(patch: Patch) -> None:
+    create = Replay.__init__
+
+    def created(replay: Replay, stored: Any, state: StoreState) -> None:
+        create(replay, stored, state)
+        replay.newest_upto = 0
+
+    patch.setattr(Replay, "__init__", created)
+
+
+def rows_ahead_counted_again(patch: Patch) -> None:
+    patch.setattr(Shard, "_tally", lambda shard, batches: shard._services.tally(batches))
+
+
+def _tally_by(pieces: Callable[[RecordBatch], list[RecordBatch]]) -> Callable[..., Tally]:
+    """As `Shard._tally`, but a row contains a piece where its `upto` reaches the end of the piece."""
+
+    def tally(shard: Shard, batches: Sequence[RecordBatch]) -> Tally:
+        parts = []
+        for piece in (piece for batch in batches if batch.record_count for piece in pieces(batch)):
+            part = shard._services.tally([piece])
+            keep = [shard._ahead.get(word, 0) < piece.next_offset for word in part.words.to_pylist()]
+            parts.append(part.only(np.array(keep, bool)))
+        return merge_tallies(parts)
+
+    return tally
+
+
+def rows_ahead_skipped_by_whole_batches(patch: Patch) -> None:
+    patch.setattr(Shard, "_tally", _tally_by(lambda batch: [batch]))
+
+
+def rows_that_end_in_a_hole_counted_again(patch: Patch) -> None:
+    patch.setattr(Shard, "_tally", _tally_by(RecordBatch.single_records))
+
+
+def torn_rows_shown_to_readers(patch: Patch) -> None:
+    patch.setattr(Shard, "readable", property(lambda shard: shard.restored))
+
+
+def batches_beyond_a_gap_taken_in(patch: Patch) -> None:
+    def add(shard: Shard, batches: Sequence[RecordBatch]) -> bool:
+        rest = [part for batch in batches if (part := batch.starting_at(shard.next)) is not None]
+        if rest:
+            shard.pending += rest
+            shard.next = rest[-1].next_offset
+            shard.pending_bytes += sum(batch.byte_count for batch in rest)
+        return True
+
+    patch.setattr(Shard, "add", add)
+
+
+MUTANTS: dict[Mutate, int] = {
+    store_written_before_the_acknowledgement: 100,
+    marker_first: 100,
+    latest_row_wins_in_a_replay: 300,
+    cache_updated_before_the_commit: 100,
+    cache_left_behind_by_a_cancelled_commit: 400,
+    foreign_records_ignored: 500,
+    stale_rows_not_healed: 300,
+    healing_not_examined_itself: 2000,
+    examined_before_healed: 3000,
+    ahead_forgotten_by_the_store: 100,
+    rows_ahead_counted_again: 100,
+    rows_ahead_skipped_by_whole_batches: 100,
+    rows_that_end_in_a_hole_counted_again: 500,
+    torn_rows_shown_to_readers: 100,
+    batches_beyond_a_gap_taken_in: 600,
+}
+"""Each with the number of seeds within which it has to be caught."""
+
+
+@pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
+def test_a_mutant_is_caught(mutate: Mutate) -> None:
+    with pytest.raises(WrongError):
+        for seed in range(MUTANTS[mutate]):
+            simulate(seed, mutate)
+
+
+def test_compaction_ahead_of_the_examination_is_caught() -> None:
+    with pytest.raises(WrongError):
+        for seed in range(600):
+            simulate(seed, honour_lag=False)
