@@ -154,7 +154,5 @@ def test_two_jars_with_one_file_name_are_refused() -> None:
         ({}, Path.home() / ".cache" / "wordcount"),
     ],
 )
-def test_the_cache_folder_is_the_users_cache(
-    environ: dict[str, str], expected: Path
-) -> None:
+def test_the_cache_folder_is_the_users_cache(environ: dict[str, str], expected: Path) -> None:
     assert jars.cache_folder(environ) == expected
