@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.observer import NullObserver, Observer
 from app.metrics import Metrics
 from app.web.ports import PartitionStatus
 from tables.errors import PartitionsLostError
+from tables.observer import NullObserver, Observer
 from tables.windows import Totals
 
 REASONS = st.dictionaries(st.sampled_from(["null", "invalid_json", "missing_text"]), st.integers(0, 1000))
