@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition
 
@@ -168,13 +168,14 @@ class PartitionStore:
         self.state = state
 
     def close(self) -> None:
-        """Write what only memory holds and release the folder. A closed store answers nothing."""
+        """Write what only memory holds and release the folder. A closed store answers nothing; it may be closed again."""
         try:
             with _store_errors(self._folder):
                 self._flush_memtable()
         finally:
             self._snapshots.end()
-            self._db.close()
+            with suppress(DbClosedError):
+                self._db.close()
             shutil.rmtree(self._staging, ignore_errors=True)
 
     def abandon(self) -> None:

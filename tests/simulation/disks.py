@@ -122,6 +122,8 @@ class MemoryStore:
         self.state = state
 
     def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         self.disk.locked = False
         if self.disk.corrupt:
@@ -129,6 +131,8 @@ class MemoryStore:
         self.disk.images = [self.image]
 
     def abandon(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         self.disk.locked = False
 

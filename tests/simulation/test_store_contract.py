@@ -174,6 +174,19 @@ def test_a_closed_store_answers_nothing(stores: Stores) -> None:
             use()
 
 
+def test_a_store_may_be_closed_again_and_does_not_release_its_successor(stores: Stores) -> None:
+    store = stores.open()
+    flush(store, 5, SMALL)
+    store.close()
+    successor = stores.open()
+    store.close()
+    store.abandon()
+    with pytest.raises(StateLockedError):
+        stores.open()
+    assert successor.state == state(5)
+    successor.close()
+
+
 def test_a_destroyed_store_is_empty_again(stores: Stores) -> None:
     store = stores.open()
     flush(store, 5, LARGE)
