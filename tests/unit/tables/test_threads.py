@@ -1,0 +1,41 @@
+"""A cancelled wait for a thread ends with the thread, not before."""
+
+import asyncio
+from threading import Event
+
+import pytest
+
+from tables.threads import to_the_end
+
+
+async def test_a_result_or_an_error_is_passed_on() -> None:
+    assert await to_the_end(asyncio.to_thread(lambda: 5)) == 5
+    with pytest.raises(ZeroDivisionError):
+        await to_the_end(asyncio.to_thread(lambda: 1 // 0))
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 5])
+async def test_cancellations_wait_for_the_thread(cancellations: int) -> None:
+    thread: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    leaving = Event()
+    waiting = asyncio.create_task(to_the_end(thread, leaving))
+    await asyncio.sleep(0)
+    for _ in range(cancellations):
+        waiting.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        assert leaving.is_set()
+    thread.set_result(None)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not leaving.is_set()
+
+
+async def test_a_thread_may_see_that_it_should_leave() -> None:
+    leaving = Event()
+    waiting = asyncio.create_task(to_the_end(asyncio.to_thread(leaving.wait, 30), leaving))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
