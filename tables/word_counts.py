@@ -20,6 +20,7 @@ from tables.errors import (
     InexactError,
     PartitionsLostError,
     StoreCorruptedError,
+    WordcountError,
 )
 from tables.observer import Observer, PartitionState
 from tables.partition_store import PartitionStore, destroy_store
@@ -279,6 +280,8 @@ class WordCounts:
                 self._start_restore(part)
             case InexactError():
                 self._stop(part, error)
+            case WordcountError():
+                self._on_fatal(error)
             case _:
                 _log.error("flush failed", partition=number, error=str(error), exc_info=error)
                 self._on_fatal(error)

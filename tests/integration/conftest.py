@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.embedded import EmbeddedBroker
 from tests.integration.worker import COMMANDS, Worker, lines
@@ -43,6 +44,18 @@ class KafkaClient:
         finally:
             await admin.close()
         assert [error[:2] for error in answer.topic_errors] == [(name, 0)], answer
+
+    async def alter_topic(self, name: str, config: Mapping[str, str]) -> None:
+        """Replace the configuration of a topic; what is left out gets the broker's default."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            (answer,) = await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, name, dict(config))]
+            )
+        finally:
+            await admin.close()
+        assert [resource[0] for resource in answer.resources] == [0], answer
 
     async def delete_topic(self, name: str) -> None:
         """Delete a topic, and wait until another one of that name can be created."""

@@ -149,6 +149,25 @@ async def test_a_changelog_that_deletes_is_refused(kafka: KafkaClient, workers: 
     assert await refused(worker, changelog, "cleanup.policy") == EXIT_CONFIGURATION
 
 
+async def test_a_changelog_that_refuses_what_is_appended_ends_the_worker_and_loses_nothing(
+    kafka: KafkaClient, workers: Workers
+) -> None:
+    topic, servers = workers.topic, workers.bootstrap_servers
+    changelog = f"{workers.group}-{topic}-changelog"
+    await kafka.create_topic(topic, 1)
+    await kafka.produce(topic, lines(1, 100))
+    worker = await workers().start().wait_ready()
+    await wait_counted([worker], servers, topic)
+    await kafka.alter_topic(changelog, {"cleanup.policy": "compact", "max.message.bytes": "100"})
+    await kafka.produce(topic, lines(2, 100))
+    assert await refused(worker, changelog, "max.message.bytes") == EXIT_CONFIGURATION
+
+    await kafka.alter_topic(changelog, {"cleanup.policy": "compact"})
+    await worker.start().wait_ready()
+    await wait_counted([worker], servers, topic)
+    assert await counts_of([worker]) == await recount(servers, topic)
+
+
 async def test_another_profile_than_the_states_stops_the_partitions_and_changes_nothing(
     kafka: KafkaClient, workers: Workers
 ) -> None:
@@ -211,7 +230,8 @@ async def test_a_topic_that_was_created_again_stops_the_partitions(
     await worker.stop()
     await kafka.delete_topic(topic)
     await kafka.create_topic(topic, 2)
-    await kafka.produce(topic, lines(3, 10), partition=0)
+    # By its offsets alone partition 0 could be the former one; partition 1 ends before its position.
+    await kafka.produce(topic, lines(3, 200), partition=0)
 
     worker.start()
-    await stopped(worker, {0, 1}, "100", "created again")
+    await stopped(worker, {0, 1}, "created again", "0 to 99", "wordcount reset")
