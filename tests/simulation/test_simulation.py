@@ -1,6 +1,6 @@
 """Thousands of schedules of crash, torn flush, zombie, late request, compaction, rebalance and broken disk: no count differs.
 
-A failing seed is printed with its steps; `WORDCOUNT_SIMULATION_SEEDS=1` with `WORDCOUNT_SIMULATION_FIRST=<seed>` runs it alone.
+A failing seed is printed with its steps; `SIMULATION_SEEDS=1` with `SIMULATION_FIRST=<seed>` runs it alone.
 """
 
 import os
@@ -9,8 +9,8 @@ import pytest
 
 from tests.simulation.schedule import simulate
 
-SEEDS = int(os.environ.get("WORDCOUNT_SIMULATION_SEEDS", "2000"))
-FIRST = int(os.environ.get("WORDCOUNT_SIMULATION_FIRST", "0"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "2000"))
+FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
 
 
