@@ -26,7 +26,7 @@ class KafkaSource:
 
     async def identity(self) -> str:
         """See `Source.identity`."""
-        return (await self._offsets.describe(self._topic)).topic_id
+        return await self._offsets.topic_id(self._topic)
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""

@@ -19,10 +19,12 @@ from agents.tokenizer import tokenizer
 from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
 from app.kafka.admin import connected, connection
 from tables.errors import BrokerUnavailableError, InexactError
+from tables.offsets import TopicOffsets
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
+BROKER_TIMEOUT_S: Final = 10.0
 POLL_MS: Final = 500
 SILENCE_POLLS: Final = 60
 """Polls in a row without a record or a step forward after which the broker counts as gone."""
@@ -93,13 +95,23 @@ async def recount(settings: Settings) -> Counter[str]:
     """Count the topic up to its present end; holds all words in memory."""
     definition = Definition(settings)
     counts: Counter[str] = Counter()
-    async with reader(settings) as consumer:
-        for partition in sorted(await partitions_of(consumer, settings.topic)):
+    async with topic_offsets(settings) as offsets, reader(settings) as consumer:
+        for partition in range((await offsets.describe(settings.topic)).partitions):
+            start, end = await offsets.bounds(settings.topic, partition)
             tp = TopicPartition(settings.topic, partition)
-            start, end = await bounds(consumer, tp)
             async for _, value in records(consumer, tp, start, end):
                 counts.update(definition(value).words)
     return counts
+
+
+@asynccontextmanager
+async def topic_offsets(settings: Settings) -> AsyncIterator[TopicOffsets]:
+    """Asks the brokers for ends of partitions and ids of topics."""
+    offsets = TopicOffsets(connection(settings), BROKER_TIMEOUT_S)
+    try:
+        yield offsets
+    finally:
+        await offsets.close()
 
 
 @asynccontextmanager
@@ -123,17 +135,6 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
             yield started
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailableError(f"the topic cannot be read ({error!r})") from error
-
-
-async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> frozenset[int]:
-    """Numbers of the topic's partitions; none where there is no such topic."""
-    await consumer.topics()
-    return frozenset(consumer.partitions_for_topic(topic) or ())
-
-
-async def bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> tuple[int, int]:
-    """(first offset that can be read, offset after the last record)."""
-    return (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
 
 
 async def records(

@@ -89,6 +89,8 @@ class KafkaChangelog:
             raise FlushUnknownError(f"the changelog cannot be written ({error})") from error
         try:
             async with asyncio.timeout(self._producer.timeout_s):
+                if partition not in await producer.partitions_for(self.topic):
+                    await producer.client.force_metadata_update()  # A partition that was added since.
                 sent = [
                     await producer.send_batch(batch, self.topic, partition=partition)
                     for batch in records.batches
@@ -117,7 +119,7 @@ class KafkaChangelog:
 
     async def identity(self) -> str:
         """See `Changelog.identity`."""
-        return (await self._offsets.describe(self.topic)).topic_id
+        return await self._offsets.topic_id(self.topic)
 
     async def end_offset(self, partition: int) -> int:
         """See `Changelog.end_offset`. The input may have been extended while this process runs."""

@@ -63,6 +63,13 @@ class TopicOffsets:
             self._next[topic] = asyncio.create_task(self._describe(topic))
         return await asyncio.shield(self._next[topic])
 
+    async def topic_id(self, topic: str) -> str:
+        """Id of the topic as `describe` has it. Raises BrokerUnavailableError: no answer, or no such topic."""
+        description = await self.describe(topic)
+        if not description.partitions:
+            raise BrokerUnavailableError(f"there is no topic {topic}", "create it again")
+        return description.topic_id
+
     async def close(self) -> None:
         """Close the connection."""
         if self._consumer is not None:

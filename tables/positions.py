@@ -123,8 +123,8 @@ def check_replaceable(
 def _check_topic_id(marker: Marker, topic: str, topic_id: str, partition: int) -> None:
     if _replaced(marker.topic_id, topic_id):
         raise InexactError(
-            f"{topic} partition {partition}: the topic was deleted and created again (id {marker.topic_id}, now {topic_id}) "
-            f"after offsets {marker.origin} to {marker.position - 1} of the former one were counted",
+            f"{topic} partition {partition}: the topic was deleted and created again (id {marker.topic_id}, now {topic_id}); "
+            f"the counts are of offsets {marker.origin} to {marker.position} (exclusive) of the former one",
             COUNT_AGAIN,
         )
 
