@@ -27,12 +27,13 @@ format: .venv/.dev ## Rewrite the code in house style.
 
 bench: .venv/.dev ## Measure words per second; writes bench/results/latest.json.
 	$(BIN)/python -m bench.run $(CASES)
+	$(BIN)/python -m bench.table
 
 chaos: .venv/.dev ## Kill workers while they count, and compare every count.
 	$(BIN)/pytest tests/chaos
 
 simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000.
-	SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation
+	SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0
 
 lock: .venv/.dev ## Compile requirements/*.txt anew from pyproject.toml.
 	$(BIN)/python requirements/lock.py

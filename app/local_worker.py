@@ -50,6 +50,11 @@ class LocalWorker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
     def wait_ready(self) -> None:
         """Return once it counts. Raises WordcountError with the last log lines where it ends or never gets there."""
         deadline = time.monotonic() + START_TIMEOUT_S

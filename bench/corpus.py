@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +38,52 @@ def zipf_lines(lines: int, words_per_line: int = 10, seed: int = 1) -> Iterator[
     """
     words = np.array([word.encode() for word in vocabulary()], object)
     cumulative = _cumulative(len(words))
+    for random, count in _chunks(lines, seed):
+        ranks = np.searchsorted(cumulative, random.random(count * words_per_line))
+        yield _joined(words[ranks], words_per_line)
+
+
+def hot_word_lines(lines: int, seed: int = 2) -> Iterator[list[bytes]]:
+    """Lines of 10 words of which half are the same word: what a shuffle by word cannot spread."""
+    words = np.array([word.encode() for word in vocabulary()], object)
+    cumulative = _cumulative(len(words))
+    for random, count in _chunks(lines, seed):
+        drawn = words[np.searchsorted(cumulative, random.random(count * 10))]
+        drawn[random.random(count * 10) < 0.5] = b"the"
+        yield _joined(drawn, 10)
+
+
+def distinct_lines(lines: int, seed: int = 3) -> Iterator[list[bytes]]:
+    """Lines of 10 words, every other word new: 5 distinct words a line."""
+    number = 0
+    words = np.array([word.encode() for word in vocabulary()], object)
+    cumulative = _cumulative(len(words))
+    for random, count in _chunks(lines, seed):
+        drawn = words[np.searchsorted(cumulative, random.random(count * 10))]
+        new = count * 5
+        drawn[::2] = [b"n%d" % i for i in range(number, number + new)]
+        number += new
+        yield _joined(drawn, 10)
+
+
+CORPORA: dict[str, Callable[[int], Iterator[list[bytes]]]] = {
+    "zipf": zipf_lines,
+    "long-lines": lambda lines: zipf_lines(lines, words_per_line=150),
+    "one-word": lambda lines: zipf_lines(lines, words_per_line=1),
+    "hot-word": hot_word_lines,
+    "distinct": distinct_lines,
+}
+"""By name: a function from a number of lines to chunks of lines."""
+
+
+def _chunks(lines: int, seed: int) -> Iterator[tuple[np.random.Generator, int]]:
     random = np.random.default_rng(seed)
     for start in range(0, lines, _CHUNK_LINES):
-        count = min(_CHUNK_LINES, lines - start)
-        ranks = np.searchsorted(cumulative, random.random(count * words_per_line))
-        drawn = words[ranks].reshape(count, words_per_line).tolist()
-        yield [b" ".join(line) for line in drawn]
+        yield random, min(_CHUNK_LINES, lines - start)
+
+
+def _joined(words: npt.NDArray[np.object_], words_per_line: int) -> list[bytes]:
+    return [b" ".join(line) for line in words.reshape(-1, words_per_line).tolist()]
 
 
 def _cumulative(size: int) -> npt.NDArray[np.float64]:

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import psutil
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.kafka.embedded import EmbeddedBroker
-from bench.corpus import zipf_lines
+from app.local_worker import LocalWorker
+from bench.corpus import CORPORA
 
 PARTITIONS = 8
 TIMEOUT_S = 300.0
@@ -40,21 +40,32 @@ class Case:
 
     Attributes:
         name: in the result file.
-        lines: of 10 words.
+        corpus: name in `bench.corpus.CORPORA`.
+        lines: records in the topic.
         profile: tokeniser.
         runs: of which the median is reported.
     """
 
     name: str
+    corpus: str
     lines: int
     profile: str
     runs: int
 
+    @property
+    def topic(self) -> str:
+        return f"{self.corpus}-{self.lines}"
+
 
 CASES = (
-    Case("zipf-10m-whitespace", 1_000_000, "whitespace", 5),
-    Case("zipf-30m-whitespace", 3_000_000, "whitespace", 3),
-    Case("zipf-10m-unicode", 1_000_000, "unicode", 3),
+    Case("zipf-10m-whitespace", "zipf", 1_000_000, "whitespace", 5),
+    Case("zipf-30m-whitespace", "zipf", 3_000_000, "whitespace", 5),
+    Case("zipf-10m-unicode", "zipf", 1_000_000, "unicode", 5),
+    Case("zipf-10m-java-s", "zipf", 1_000_000, "java-s", 3),
+    Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 3),
+    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 3),
+    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 3),
+    Case("distinct-5m-of-10m-whitespace", "distinct", 1_000_000, "whitespace", 3),
 )
 
 
@@ -64,12 +75,13 @@ class Run:
 
     seconds: float
     cpu_s: float
+    broker_cpu_s: float
     rss_mb: float
     verified: bool
 
 
 def main(names: Sequence[str]) -> None:
-    """Run the named cases (none = all), print them and write `bench/results/latest.json`."""
+    """Run the named cases and print them; without names all of them, which also writes `bench/results/latest.json`."""
     cases = [case for case in CASES if not names or case.name in names]
     if unknown := set(names) - {case.name for case in CASES}:
         raise SystemExit(
@@ -80,17 +92,14 @@ def main(names: Sequence[str]) -> None:
         tempfile.TemporaryDirectory(prefix="wordcount-bench-") as folder,
         EmbeddedBroker(Path(folder) / "broker") as broker,
     ):
-        topics: dict[int, Counter[bytes]] = {}
+        topics: dict[str, Counter[bytes]] = {}
         for case in cases:
-            if case.lines not in topics:
-                topics[case.lines] = asyncio.run(
-                    load(broker.bootstrap_servers, f"zipf-{case.lines}", case.lines)
-                )
-            truth = topics[case.lines]
+            if case.topic not in topics:
+                topics[case.topic] = asyncio.run(load(broker.bootstrap_servers, case))
+            truth = topics[case.topic]
             runs = []
             for number in range(case.runs):
-                state = Path(folder) / f"{case.name}-{number}"
-                run = measure(broker.bootstrap_servers, case, number, state, truth)
+                run = measure(broker, case, number, Path(folder), truth)
                 print(
                     f"{case.name} run {number + 1}: {truth.total() / run.seconds / 1e6:.2f} M words/s, {run}",
                     flush=True,
@@ -98,8 +107,11 @@ def main(names: Sequence[str]) -> None:
                 runs.append(run)
             results.append(summary(case, truth.total(), runs))
     report = {"commit": commit(), "machine": machine(), "command": "make bench", "cases": results}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    if not names:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "latest.json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+        )
     for result in results:
         print(
             f"{result['name']:24} {result['words_per_s'] / 1e6:6.2f} M words/s   "
@@ -109,15 +121,16 @@ def main(names: Sequence[str]) -> None:
         raise SystemExit("a run counted wrong")
 
 
-async def load(servers: str, topic: str, lines: int) -> Counter[bytes]:
+async def load(servers: str, case: Case) -> Counter[bytes]:
     """Fill a new topic; returns the true counts."""
+    topic = case.topic
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     await admin.close()
     truth: Counter[bytes] = Counter()
     async with AIOKafkaProducer(bootstrap_servers=servers, acks="all", compression_type="lz4") as producer:
-        for number, chunk in enumerate(zipf_lines(lines)):
+        for number, chunk in enumerate(CORPORA[case.corpus](case.lines)):
             truth.update(b" ".join(chunk).split())
             for start in range(0, len(chunk), 1000):
                 batch = producer.create_batch()
@@ -134,46 +147,32 @@ async def load(servers: str, topic: str, lines: int) -> Counter[bytes]:
     return truth
 
 
-def measure(servers: str, case: Case, number: int, state: Path, truth: Counter[bytes]) -> Run:
+def measure(broker: EmbeddedBroker, case: Case, number: int, folder: Path, truth: Counter[bytes]) -> Run:
     """Start a worker on a fresh group and state folder, let it count everything, verify, stop it."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("WORDCOUNT_")},
-        "WORDCOUNT_BOOTSTRAP_SERVERS": servers,
-        "WORDCOUNT_TOPIC": f"zipf-{case.lines}",
+    settings = {
+        "WORDCOUNT_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "WORDCOUNT_TOPIC": case.topic,
         "WORDCOUNT_GROUP": f"{case.name}-{number}",
-        "WORDCOUNT_STATE_DIR": str(state),
+        "WORDCOUNT_STATE_DIR": str(folder / f"{case.name}-{number}"),
         "WORDCOUNT_PROFILE": case.profile,
-        "WORDCOUNT_HTTP_PORT": "0",
+        "WORDCOUNT_HTTP_PORT": str(free_port()),
         "WORDCOUNT_LOG_LEVEL": "warning",
     }
-    port = free_port()
-    environment["WORDCOUNT_HTTP_PORT"] = str(port)
-    process = subprocess.Popen([sys.executable, "-m", "app", "worker"], env=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait(lambda: status(client, "/readyz") == 200, process)
-            started, watched = time.perf_counter(), psutil.Process(process.pid)
-            cpu_before = cpu_s(watched)
-            wait(lambda: client.get("/v1/stats").json().get("records") == case.lines, process)
-            seconds, cpu = time.perf_counter() - started, cpu_s(watched) - cpu_before
-            verified = counts(client) == {word.decode(): count for word, count in truth.items()}
-            return Run(seconds, cpu, peak_rss_mb(process.pid), verified)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def counts(client: httpx.Client) -> dict[str, int]:
-    """All counts, page by page."""
-    found: dict[str, int] = {}
-    cursor: str | None = ""
-    while cursor is not None:
-        page = client.get(
-            "/v1/words", params={"limit": 1000, **({"cursor": cursor} if cursor else {})}
-        ).json()
-        found |= {entry["word"]: entry["count"] for entry in page["words"]}
-        cursor = page["next_cursor"]
-    return found
+    with LocalWorker(settings, folder / "worker.log") as worker:
+        watched, served = psutil.Process(worker.pid), psutil.Process(broker.pid)
+        worker.wait_ready()
+        started, cpu_before, broker_before = time.perf_counter(), cpu_s(watched), cpu_s(served)
+        while worker.ask("/v1/stats")["records"] < case.lines:
+            if time.perf_counter() - started > TIMEOUT_S:
+                raise SystemExit(f"{case.name} is not done within {TIMEOUT_S:g} s")
+            time.sleep(0.01)
+        return Run(
+            seconds=time.perf_counter() - started,
+            cpu_s=cpu_s(watched) - cpu_before,
+            broker_cpu_s=cpu_s(served) - broker_before,
+            rss_mb=peak_rss_mb(worker.pid),
+            verified=worker.counts() == {word.decode(): count for word, count in truth.items()},
+        )
 
 
 def summary(case: Case, words: int, runs: Sequence[Run]) -> dict[str, Any]:
@@ -183,31 +182,20 @@ def summary(case: Case, words: int, runs: Sequence[Run]) -> dict[str, Any]:
         "name": case.name,
         "words": words,
         "words_per_s": round(statistics.median(rates)),
-        "cpu_s_per_million_words": round(statistics.median(run.cpu_s for run in runs) / words * 1e6, 3),
+        "cpu_s_per_million_words": median_per_million([run.cpu_s for run in runs], words),
+        "broker_cpu_s_per_million_words": median_per_million([run.broker_cpu_s for run in runs], words),
+        "records_per_s": round(statistics.median(case.lines / run.seconds for run in runs)),
         "rss_mb": round(max(run.rss_mb for run in runs)),
         "verified": all(run.verified for run in runs),
+        "corpus": case.corpus,
         "profile": case.profile,
         "runs_words_per_s": [round(rate) for rate in rates],
     }
 
 
-def wait(condition: Any, process: subprocess.Popen[bytes]) -> None:
-    """Ask every 10 ms until it holds; fail when the worker ends or the time is up."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        if process.poll() is not None:
-            raise SystemExit(f"the worker ended with exit code {process.returncode}")
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not done within {TIMEOUT_S:g} s")
-        time.sleep(0.01)
-
-
-def status(client: httpx.Client, path: str) -> int | None:
-    """Status code of a GET; None where nobody listens yet."""
-    try:
-        return client.get(path).status_code
-    except httpx.TransportError:
-        return None
+def median_per_million(seconds: Sequence[float], words: int) -> float:
+    """Median of `seconds`, per million words."""
+    return round(statistics.median(seconds) / words * 1e6, 3)
 
 
 def cpu_s(process: psutil.Process) -> float:

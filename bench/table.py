@@ -30,13 +30,13 @@ def table(report: Mapping[str, Any]) -> str:
     """A row per case, and what they were measured on."""
     machine = report["machine"]
     rows = [
-        "| Words | Profile | Words/s | CPU-s per million words | Peak memory | Every count right |",
-        "|---|---|---|---|---|---|",
+        "| Text | Words | Profile | Words/s | CPU-s per million words | Peak memory | Every count right |",
+        "|---|---|---|---|---|---|---|",
     ]
     for case in report["cases"]:
         verified = "yes" if case["verified"] else "NO"
         rows.append(
-            f"| {case['words'] / 1e6:g} M | `{case['profile']}` | {case['words_per_s'] / 1e6:.2f} M "
+            f"| {case['corpus']} | {case['words'] / 1e6:.3g} M | `{case['profile']}` | {case['words_per_s'] / 1e6:.2f} M "
             f"| {case['cpu_s_per_million_words']:.2f} | {case['rss_mb']} MiB | {verified} |"
         )
     return "\n".join(
