@@ -1,23 +1,19 @@
 """One schedule: everything that happens to some workers and a broker, chosen by a seed, judged after every step."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tables import shard as shard_module
 from tables import word_counts as word_counts_module
 from tables.errors import StoreCorruptedError, StoreFullError
-from tables.rows import unpack_row
-from tables.shard import Shard
-from tables.vocabulary import UNKNOWN
 from tests.simulation.broker import WORDS, Broker, Value
-from tests.simulation.disks import Disk, Disks, MemoryStore
+from tests.simulation.disks import Disks
+from tests.simulation.judge import Judge, WrongError, store_of
 from tests.simulation.process import CURRENT, Process
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
@@ -29,10 +25,6 @@ QUIET_S = 600.0
 
 SHORT_S = [0, 0.01, 0.1, 0.3, 0.3]
 LONG_S = [0.5, 2.0, 40.0]
-
-
-class WrongError(AssertionError):
-    """The tables broke one of their promises."""
 
 
 class Schedule:
@@ -56,8 +48,7 @@ class Schedule:
         self._rebalancing: asyncio.Task[None] | None = None
         self._rebalance_wanted = False
         self._error = ""
-        self._shown: Counter[int] = Counter()
-        self._checked: dict[Shard, object] = {}
+        self._judgement = Judge(self.broker)
 
     async def run(self) -> None:
         """Raises WrongError with what happened."""
@@ -89,7 +80,7 @@ class Schedule:
             self._tick()
             self._judge()
             if number % 10 == 0:
-                self._judge_changelogs()
+                self._judgement.look_at_changelogs()
         await self._settle()
 
     # Steps
@@ -167,7 +158,7 @@ class Schedule:
         for process in self._alive():
             for number, part in process.counts._partitions.items():
                 if self.random.random() < 0.5:
-                    store = _store(part.shard)
+                    store = store_of(part.shard)
                     fault = self.random.choice(["corrupt now", "fail", "corrupt", "full"])
                     self._note(f"store {number} of {process.name}: {fault}")
                     if fault == "corrupt now":
@@ -247,67 +238,11 @@ class Schedule:
             self._wrong(f"{process.name} ends with {error!r}")
         asyncio.get_running_loop().call_soon(self._end, process)
 
-    # Judgement
-
     def _judge(self) -> None:
         for process in self._alive():
-            for number, part in process.counts._partitions.items():
-                self._judge_shard(process, number, part.shard)
-            for number, error in process.counts.errors().items():
-                self._wrong(f"partition {number} of {process.name} stopped: {error}")
+            self._judgement.look_at(process)
         if self._error:
             raise WrongError(self._error)
-
-    def _judge_shard(self, process: Process, number: int, shard: Shard) -> None:
-        store, source = _store(shard), self.broker.source[number]
-        if store.disk.corrupt or not store.disk.locked:
-            return
-        image, name = store.image, f"partition {number} of {process.name}"
-        if self.broker.owners.get(number) == process.name and not process.fenced:
-            # Where a late marker is the latest one, as_of may go back over records without words, but no count does.
-            shown = self._shown[number]
-            if (
-                shard.readable
-                and shard.position < shown
-                and source.counts(shown) != source.counts(shard.position)
-            ):
-                self._wrong(f"{name} answers as of {shard.position}, after {shown} was shown")
-            if shard.readable:
-                self._shown[number] = shard.position
-            if process.counts.state(number)[0] == "counting":
-                log = self.broker.changelog[number]
-                log.examined = max(log.examined, shard.store.state.changelog_next)
-        if self._checked.get(shard) is image:
-            return
-        self._checked[shard] = image
-        rows = {word: unpack_row(value) for word, value in image.rows.items()}
-        counts = {word: count for word, (count, _) in rows.items()}
-        for word, (count, upto) in rows.items():
-            if count != source.count(word, upto):
-                self._wrong(f"{name}: {word!r} {count} up to {upto}, true is {source.count(word, upto)}")
-        self._judge_cache(name, shard, counts)
-        if shard.readable:
-            if counts != source.counts(shard.position):
-                self._wrong(f"{name} at {shard.position}: {counts}, true is {source.counts(shard.position)}")
-            if shard.store.state.totals != source.totals(shard.position):
-                self._wrong(f"{name} at {shard.position}: {shard.store.state.totals}")
-
-    def _judge_cache(self, name: str, shard: Shard, counts: dict[bytes, int]) -> None:
-        words = shard.cache.vocabulary.words
-        cached = np.full(len(words), UNKNOWN, np.int64)
-        known = shard.cache._counts[: len(words)]
-        cached[: len(known)] = known
-        for word, count in zip(words, cached.tolist(), strict=True):
-            if count != counts.get(word, 0) and (
-                count != UNKNOWN or (shard.cache.complete and word in counts)
-            ):
-                self._wrong(f"{name}: the cache has {count} of {word!r}, the store {counts.get(word)}")
-
-    def _judge_changelogs(self) -> None:
-        for number, (log, source) in enumerate(zip(self.broker.changelog, self.broker.source, strict=True)):
-            restored, true = log.restored(), source.counts(source.end)
-            if restored != true:
-                raise WrongError(f"changelog {number} alone gives {restored}, true is {true}")
 
     async def _settle(self) -> None:
         """Nothing fails any more; everything has to be counted, and to survive the loss of all disks."""
@@ -333,10 +268,10 @@ class Schedule:
         for number, source in enumerate(self.broker.source):
             if not source.dead_letters() <= self.broker.dead_letters[number]:
                 raise WrongError(f"dead letters of partition {number} are missing")
-        self._judge_changelogs()
+        self._judgement.look_at_changelogs()
         for log in self.broker.changelog:
             log.compact(log.end)
-        self._judge_changelogs()
+        self._judgement.look_at_changelogs()
         self._note("all disks are lost")
         for process in self._alive():
             self._end(process, True)
@@ -410,13 +345,6 @@ class _Silent:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None
-
-
-def _store(shard: Shard) -> MemoryStore:
-    store: Any = shard.store
-    assert isinstance(store, MemoryStore)
-    assert isinstance(store.disk, Disk)
-    return store
 
 
 def _owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":

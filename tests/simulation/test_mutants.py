@@ -10,8 +10,9 @@ from tables.replay import Replay
 from tables.rows import StoreState
 from tables.shard import Flushed, Shard
 from tables.windows import RecordBatch, Tally, merge_tallies
+from tests.simulation.judge import WrongError
 from tests.simulation.process import _Changelog
-from tests.simulation.schedule import Mutate, WrongError, simulate
+from tests.simulation.schedule import Mutate, simulate
 
 Patch = pytest.MonkeyPatch
 

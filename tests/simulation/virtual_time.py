@@ -2,8 +2,6 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable
-from contextvars import Context
 from typing import Any
 
 
@@ -34,7 +32,3 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._no_files.now
-
-    def in_context(self, context: Context, function: Callable[[], None], delay_s: float) -> None:
-        """Call `function` in `context` after `delay_s` seconds."""
-        self.call_later(delay_s, function, context=context)
