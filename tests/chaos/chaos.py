@@ -1,0 +1,202 @@
+"""`make chaos`: kills, pauses, partitions and corrupts workers and their broker while they count, and compares every count.
+
+CHAOS_SEEDS runs of CHAOS_MINUTES each; CHAOS_FIRST_SEED repeats the faults of a run. CHAOS_KINDS takes only the kinds whose names
+contain one of its comma separated parts. Ends with exit code 1, the seed and the faults so far where a word differs, a worker ends by
+itself, or recovery takes longer than `cluster.RECOVERY_BOUND_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.cluster import PARTITIONS, ChaosError, Cluster
+from tests.chaos.faults import Fault, all_faults
+from tests.integration.worker import ROOT
+
+RESULT = ROOT / "bench/results/chaos.json"
+FAULT_BOUND_S = 240.0
+LOG_CHARACTERS = 6000
+
+
+@dataclass
+class Run:
+    """What one seed brought."""
+
+    seed: int
+    recovery_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    faults: list[str] = field(default_factory=list)
+    sigkills: int = 0
+    words: int = 0
+    records: int = 0
+    words_compared: int = 0
+    differing_words: int = 0
+    answers: int = 0
+    holes: int = 0
+    changelog: tuple[int, int] = (0, 0)
+    failure: str = ""
+
+
+async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path, console: Console) -> Run:
+    """Inject faults for `minutes`, one after the other, comparing after each."""
+    run = Run(seed)
+    chance = random.Random(seed)
+    wanted = [
+        fault
+        for fault in all_faults(folder / "mount")
+        if not kinds or any(kind in fault.kind for kind in kinds)
+    ]
+    if not wanted:
+        raise SystemExit(f"no kind of fault has {' or '.join(kinds)} in its name")
+    cluster = Cluster(folder, seed)
+    try:
+        await cluster.start()
+        started = time.monotonic()
+        for fault in shuffled(wanted, chance):
+            if time.monotonic() - started > minutes * 60:
+                break
+            run.faults.append(fault.kind)
+            async with asyncio.timeout(FAULT_BOUND_S):
+                recovery_s = await fault.inject(cluster, chance)
+                run.recovery_s[fault.kind].append(recovery_s)
+                await cluster.compare()
+            console.print(
+                f"seed {seed} {time.monotonic() - started:6.1f} s  {fault.kind:36} recovered in {recovery_s:5.2f} s, "
+                f"{len(cluster.recount.counts):,} words equal",
+                highlight=False,
+            )
+        run.changelog = await cluster.changelog_records()
+    except (Exception, asyncio.CancelledError) as error:
+        run.failure = f"{type(error).__name__}: {error}" if str(error) else repr(error)
+        for worker in cluster.workers:
+            if worker.log_path.exists():
+                console.print(
+                    f"--- {worker.name}, exit code {worker.exit_code}", markup=False, highlight=False
+                )
+                console.print(worker.log[-LOG_CHARACTERS:], markup=False, highlight=False)
+        if not isinstance(error, ChaosError):
+            console.print(traceback.format_exc(), markup=False, highlight=False)
+        if isinstance(error, asyncio.CancelledError):
+            raise
+    finally:
+        run.sigkills, run.differing_words = cluster.sigkills, cluster.differing_words
+        run.words, run.records = cluster.recount.counts.total(), cluster.recount.records
+        run.words_compared, run.answers = cluster.words_compared, cluster.answers_checked
+        run.holes = cluster.logged("appended at ")
+        await cluster.close()
+    return run
+
+
+def shuffled(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
+    """Every kind in random order, again and again; kills are spread evenly."""
+    while True:
+        kills = [fault for fault in faults if fault.kills]
+        others = [fault for fault in faults if not fault.kills]
+        chance.shuffle(kills)
+        chance.shuffle(others)
+        while kills or others:
+            left = len(kills) + len(others)
+            yield kills.pop() if chance.randrange(left) < len(kills) else others.pop()
+
+
+def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, Any]:
+    """Print the table; return the result file's content."""
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for kind, seconds in run.recovery_s.items():
+            by_kind[kind] += seconds
+    table = Table(title="Recovery: until all that the topic had is counted", title_justify="left")
+    for name in ("Fault", "Times", "p50 s", "max s"):
+        table.add_column(name, justify="left" if name == "Fault" else "right")
+    for kind, seconds in sorted(by_kind.items()):
+        table.add_row(kind, str(len(seconds)), f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}")
+    console.print(table)
+    every = [second for seconds in by_kind.values() for second in seconds] or [0.0]
+    result = {
+        "seeds": [run.seed for run in runs],
+        "minutes": minutes,
+        "commit": commit(),
+        "partitions": PARTITIONS,
+        "faults": sum(len(run.faults) for run in runs),
+        "kinds": len(by_kind),
+        "sigkills": sum(run.sigkills for run in runs),
+        "records": sum(run.records for run in runs),
+        "words": sum(run.words for run in runs),
+        "words_compared": sum(run.words_compared for run in runs),
+        "answers_checked": sum(run.answers for run in runs),
+        "differing_words": sum(run.differing_words for run in runs),
+        "foreign_appends_noticed": sum(run.holes for run in runs),
+        "changelog": {
+            "appended": sum(run.changelog[0] for run in runs),
+            "left_by_compaction": sum(run.changelog[1] for run in runs),
+        },
+        "recovery_s": {"p50": round(statistics.median(every), 2), "max": round(max(every), 2)},
+        "by_kind": {
+            kind: {
+                "times": len(seconds),
+                "p50": round(statistics.median(seconds), 2),
+                "max": round(max(seconds), 2),
+            }
+            for kind, seconds in sorted(by_kind.items())
+        },
+    }
+    summary = Table(show_header=False)
+    for name, value in result.items():
+        if name != "by_kind":
+            summary.add_row(name, str(value))
+    console.print(summary)
+    return result
+
+
+def commit() -> str:
+    """Of the checkout, marked where files differ from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    """Run all seeds, print the report, write `bench/results/chaos.json` where all kinds took part."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    minutes = float(os.environ.get("CHAOS_MINUTES") or 5)
+    first = int(os.environ.get("CHAOS_FIRST_SEED") or random.SystemRandom().randrange(1 << 20))
+    kinds = [kind for kind in os.environ.get("CHAOS_KINDS", "").split(",") if kind]
+    runs: list[Run] = []
+    for seed in range(first, first + int(os.environ.get("CHAOS_SEEDS") or 3)):
+        with tempfile.TemporaryDirectory(prefix="wordcount-chaos-", ignore_cleanup_errors=True) as folder:
+            run = asyncio.run(run_seed(seed, minutes, kinds, Path(folder), console))
+        runs.append(run)
+        if run.failure:
+            break
+    result = report(runs, minutes, console)
+    if runs[-1].failure:
+        console.print(
+            f"FAILED with seed {runs[-1].seed}: {runs[-1].failure}\nFaults: {'; '.join(runs[-1].faults)}\n"
+            f"Again: make chaos CHAOS_SEEDS=1 CHAOS_FIRST_SEED={runs[-1].seed} CHAOS_MINUTES={minutes:g}",
+            markup=False,
+            highlight=False,
+        )
+        raise SystemExit(1)
+    if not kinds:
+        RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

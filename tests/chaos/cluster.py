@@ -1,0 +1,375 @@
+"""A broker, a proxy before it, three workers, a producer and readers: what faults are injected into, and how it is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from app.kafka.embedded import EmbeddedBroker
+from tables.schema import changelog_topic
+from tests.chaos import killable_worker
+from tests.chaos.oracle import Answer, Recount
+from tests.chaos.proxy import TcpProxy
+from tests.integration.conftest import EAGER_CLEANING, KafkaClient
+from tests.integration.worker import (
+    Worker,
+    counts_of,
+    end_offsets,
+    free_port,
+    lines,
+    positions_of,
+    wait_for,
+)
+
+PARTITIONS = 8
+SESSION_TIMEOUT_S = 2.5
+COMPACTION_LAG_MS = 20_000
+"""Outlasts the time that a partition is without an owner in these tests; a tenth of a second after it the cleaner is there."""
+
+RECOVERY_BOUND_S = 60.0
+CAUGHT_UP_S = 60.0
+LINES_PER_S = 400
+WATCHED = ("w1", "w2", "w5", "r7")
+TOPIC, GROUP = "chaos", "chaos"
+EAGER_CHANGELOG = {
+    "cleanup.policy": "compact",
+    "compression.type": "producer",
+    "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
+    "min.cleanable.dirty.ratio": "0.01",
+    "segment.ms": "1000",
+    "delete.retention.ms": "1000",
+}
+
+
+class ChaosError(AssertionError):
+    """Something is not as Wordcount promises."""
+
+
+class Cluster:
+    """Everything of one seed. `workers[1]` reaches the broker through `proxy`; `workers[2]` is a spare that joins for a fault.
+
+    Args:
+        folder: holds the data of all.
+        seed: of the words.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.sigkills = 0
+        self.words_compared = 0
+        self.differing_words = 0
+        self.answers_checked = 0
+        broker_port, proxied_port, proxy_port, controller_port = (free_port() for _ in range(4))
+        host = "127.0.0.1"
+        self.broker = EmbeddedBroker(
+            folder / "broker",
+            port=broker_port,
+            settings={
+                **EAGER_CLEANING,
+                # A broker that was paused or starved is let in again at once where its session has expired.
+                "broker.session.timeout.ms": "3000",
+                "listeners": f"PLAINTEXT://{host}:{broker_port},PROXIED://{host}:{proxied_port},"
+                f"CONTROLLER://{host}:{controller_port}",
+                "advertised.listeners": f"PLAINTEXT://{host}:{broker_port},PROXIED://{host}:{proxy_port}",
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "inter.broker.listener.name": "PLAINTEXT",
+                "controller.quorum.voters": f"1@{host}:{controller_port}",
+            },
+        )
+        self.servers = f"{host}:{broker_port}"
+        self.proxy = TcpProxy(proxy_port, proxied_port)
+        self.workers = [
+            self._worker(number, f"{host}:{proxy_port}" if number == 1 else self.servers)
+            for number in range(3)
+        ]
+        self.feed = Feed(self.servers, seed)
+        self.recount = Recount(self.servers, TOPIC, PARTITIONS, WATCHED)
+        self._answers: list[Answer] = []
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Broker, topics, two workers, producer, readers."""
+        await asyncio.to_thread(self.broker.start)
+        await self.proxy.start()
+        kafka = KafkaClient(self.servers)
+        await kafka.create_topic(TOPIC, PARTITIONS)
+        await kafka.create_topic(changelog_topic(GROUP, TOPIC), PARTITIONS, EAGER_CHANGELOG)
+        for worker in self.base:
+            worker.start()
+        await self.all_ready()
+        self.feed.start()
+        self._readers = [asyncio.create_task(self._read(worker)) for worker in self.workers]
+
+    async def close(self) -> None:
+        """End all of it, however it is."""
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        await self.feed.close()
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                await worker.close()
+        await self.proxy.close()
+        if self.broker.is_running():
+            os.kill(self.broker.pid, signal.SIGCONT)
+        await asyncio.to_thread(self.broker.kill)
+
+    @property
+    def base(self) -> list[Worker]:
+        """The workers that run between faults."""
+        return self.workers[:2]
+
+    @property
+    def running(self) -> list[Worker]:
+        """Workers whose process lives, paused ones too."""
+        return [worker for worker in self.workers if worker.is_running()]
+
+    async def kill(self, worker: Worker) -> None:
+        """SIGKILL."""
+        await worker.kill()
+        self.sigkills += 1
+
+    def failpoint_file(self, worker: Worker) -> Path:
+        """See `killable_worker`."""
+        return self.folder / f"{worker.name}.failpoint"
+
+    def wipe(self, worker: Worker) -> None:
+        """Remove the state folder of a worker that does not run."""
+        assert not worker.is_running()
+        shutil.rmtree(worker.state_dir, ignore_errors=True)
+
+    async def all_ready(self) -> None:
+        """Wait until every running worker is ready."""
+        for worker in self.running:
+            await worker.wait_ready()
+
+    async def recovered(self, since: float, among: Sequence[Worker] | None = None) -> float:
+        """Wait until everything that the topic has now is counted; returns the seconds since `since`."""
+        ends = await self._ends()
+        asked = self.running if among is None else among
+
+        async def counted() -> bool:
+            at = await self._positions(asked)
+            return all(at.get(number, -1) >= end for number, end in ends.items())
+
+        try:
+            await wait_for(counted, f"all partitions count again up to {ends}", RECOVERY_BOUND_S)
+        except AssertionError as error:
+            raise ChaosError(f"{error}; at {await self._positions(asked)}") from None
+        return time.monotonic() - since
+
+    async def compare(self) -> None:
+        """Pause the producer; every count, position and answer so far must be those of the recount.
+
+        Raises:
+            ChaosError: names what differs.
+        """
+        await self.feed.pause()
+        try:
+            for _ in range(5):
+                ends = await self._caught_up()
+                found = await counts_of(self.running)
+                positions = await positions_of(self.running)
+                truth_ends = await self.recount.advance()
+                # A request of a producer that was given up may still have arrived; or a partition moved.
+                if truth_ends == ends == positions:
+                    break
+            else:
+                raise ChaosError(f"no quiet moment to compare at: positions {positions}, ends {truth_ends}")
+        finally:
+            self.feed.resume()
+        truth = self.recount.counts
+        self.words_compared += len(truth)
+        differing = {word for word in truth.keys() | found.keys() if truth[word] != found[word]}
+        self.differing_words += len(differing)
+        if differing:
+            some = ", ".join(
+                f"{word}: {found[word]} for {truth[word]}" for word in sorted(differing, key=len)[:8]
+            )
+            raise ChaosError(f"{len(differing)} of {len(truth)} words differ: {some}")
+        self._check_answers()
+        for reader in self._readers:
+            if reader.done() and (error := reader.exception()) is not None:
+                raise error
+
+    def changelog_kept(self) -> dict[str, int]:
+        """Bytes of the changelog's segments on the broker's disk."""
+        parts = (self.broker.data_dir / "log").glob(f"{changelog_topic(GROUP, TOPIC)}-*/*.log")
+        return {str(path): path.stat().st_size for path in parts}
+
+    async def changelog_records(self) -> tuple[int, int]:
+        """(appended, still there after compaction)."""
+        name = changelog_topic(GROUP, TOPIC)
+        kept = len(await KafkaClient(self.servers).read_all(name))
+        return sum((await end_offsets(self.servers, name)).values()), kept
+
+    def logged(self, text: str) -> int:
+        """How often the logs of all workers have it."""
+        return sum(worker.log.count(text) for worker in self.workers if worker.log_path.exists())
+
+    def _worker(self, number: int, servers: str) -> Worker:
+        script = Path(killable_worker.__file__)
+        worker = Worker(
+            f"worker-{number}",
+            self.folder,
+            {
+                "WORDCOUNT_BOOTSTRAP_SERVERS": servers,
+                "WORDCOUNT_TOPIC": TOPIC,
+                "WORDCOUNT_GROUP": GROUP,
+                "WORDCOUNT_SESSION_TIMEOUT_MS": str(int(SESSION_TIMEOUT_S * 1000)),
+                "WORDCOUNT_COMPACTION_LAG_MS": str(COMPACTION_LAG_MS),
+            },
+            [sys.executable, str(script)],
+        )
+        worker.settings[killable_worker.FILE_VARIABLE] = str(self.failpoint_file(worker))
+        return worker
+
+    async def _ends(self) -> dict[int, int]:
+        """End offsets, as soon as the broker tells them."""
+        deadline = time.monotonic() + RECOVERY_BOUND_S
+        while True:
+            try:
+                return await asyncio.wait_for(end_offsets(self.servers, TOPIC), 10)
+            except (KafkaError, TimeoutError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise ChaosError(f"the broker does not tell its end offsets: {error!r}") from error
+                await asyncio.sleep(0.1)
+
+    async def _caught_up(self) -> dict[int, int]:
+        ends = await self._ends()
+
+        async def counted() -> bool:
+            nonlocal ends
+            if await self._positions(self.running) == ends:
+                return True
+            ends = await self._ends()
+            return False
+
+        try:
+            await wait_for(counted, f"positions at the end offsets {ends}", CAUGHT_UP_S)
+        except AssertionError as error:
+            raise ChaosError(f"{error}; at {await self._positions(self.running)}") from None
+        return ends
+
+    async def _positions(self, workers: Sequence[Worker]) -> dict[int, int]:
+        at: dict[int, int] = {}
+        for worker in workers:
+            if not worker.is_running():
+                raise ChaosError(f"{worker.name} ended by itself with {worker.exit_code}")
+            with suppress(httpx.HTTPError):
+                for number, position in (await worker.stats())["as_of"].items():
+                    at[int(number)] = max(position, at.get(int(number), 0))
+        return at
+
+    async def _read(self, worker: Worker) -> None:
+        """Ask a worker all the time; its positions must never go back, and its counts are checked by `compare`."""
+        seen: Counter[int] = Counter()
+        chance = random.Random(worker.name)
+        while True:
+            await asyncio.sleep(0.05)
+            if not worker.is_running():
+                continue
+            word = chance.choice(WATCHED)
+            with suppress(httpx.HTTPError):
+                response = await worker.get(f"/v1/words/{word}")
+                if response.status_code != 200:
+                    continue
+                body = response.json()
+                as_of = {int(number): position for number, position in body["as_of"].items()}
+                for number, position in as_of.items():
+                    if position < seen[number]:
+                        raise ChaosError(
+                            f"{worker.name} partition {number} went back from {seen[number]} to {position}"
+                        )
+                    seen[number] = position
+                self._answers.append(Answer(worker.name, word, body["count"], as_of))
+
+    def _check_answers(self) -> None:
+        """Every answer so far was exactly the count at its `as_of`."""
+        waiting = []
+        for answer in self._answers:
+            if any(upto > self.recount.next[number] for number, upto in answer.as_of.items()):
+                waiting.append(answer)
+                continue
+            truth = self.recount.at(answer.word, answer.as_of)
+            if truth != answer.count:
+                self.differing_words += 1
+                raise ChaosError(f"{answer} was answered, the recount has {truth}")
+            self.answers_checked += 1
+        self._answers = waiting
+
+
+class Feed:
+    """Produces lines until it is paused: at most `LINES_PER_S`, acknowledged chunk by chunk."""
+
+    def __init__(self, servers: str, seed: int) -> None:
+        self._servers = servers
+        self._seed = seed
+        self._going = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._going.set()
+        self._task = asyncio.create_task(self._produce())
+
+    def resume(self) -> None:
+        self._going.set()
+
+    async def pause(self) -> None:
+        """Return when nothing more is sent, once the latest chunk is acknowledged or given up."""
+        self._going.clear()
+        await asyncio.wait_for(self._idle.wait(), RECOVERY_BOUND_S)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _produce(self) -> None:
+        chunk = 0
+        while True:
+            try:
+                async with asyncio.timeout(15):
+                    producer = AIOKafkaProducer(
+                        bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=5
+                    )
+                    await producer.start()
+            except (KafkaError, TimeoutError, OSError):
+                await self._stop(producer)
+                continue
+            try:
+                while True:
+                    self._idle.set()
+                    await self._going.wait()
+                    self._idle.clear()
+                    chunk += 1
+                    async with asyncio.timeout(15):
+                        values = lines(self._seed * 1_000_000 + chunk, LINES_PER_S // 10)
+                        sent = [
+                            await producer.send(TOPIC, value, partition=(chunk + number) % PARTITIONS)
+                            for number, value in enumerate(values)
+                        ]
+                        await asyncio.gather(*sent)
+                    await asyncio.sleep(0.1)
+            except (KafkaError, TimeoutError, OSError):
+                pass
+            finally:
+                await self._stop(producer)
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        with suppress(KafkaError, TimeoutError, OSError):
+            await asyncio.wait_for(producer.stop(), 3)

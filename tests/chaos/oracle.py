@@ -1,0 +1,76 @@
+"""The truth about the input topic, from a plain consumer and `bytes.split`, and what was answered over HTTP to compare with it."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+READ_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker said of one word."""
+
+    worker: str
+    word: str
+    count: int
+    as_of: Mapping[int, int]
+
+
+class Recount:
+    """Counts of profile whitespace, read from the topic once and brought forward by `advance`.
+
+    Args:
+        topic: with all of its records.
+        watched: words of which the count at every offset is remembered.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, watched: tuple[str, ...]) -> None:
+        self.counts: Counter[str] = Counter()
+        self.next = dict.fromkeys(range(partitions), 0)
+        self.records = 0
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._watched = {word.encode() for word in watched}
+        self._places: dict[tuple[str, int], list[int]] = defaultdict(list)
+
+    async def advance(self) -> dict[int, int]:
+        """Read up to the present ends; returns them."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers, auto_offset_reset="none", enable_auto_commit=False
+        )
+        async with asyncio.timeout(READ_TIMEOUT_S), consumer:
+            partitions = {number: TopicPartition(self._topic, number) for number in self.next}
+            consumer.assign(list(partitions.values()))
+            ends = {
+                tp.partition: end for tp, end in (await consumer.end_offsets([*partitions.values()])).items()
+            }
+            for number, tp in partitions.items():
+                consumer.seek(tp, self.next[number])
+            while any(self.next[number] < end for number, end in ends.items()):
+                for tp, records in (await consumer.getmany(timeout_ms=100, max_records=2000)).items():
+                    for record in records:
+                        if record.offset < ends[tp.partition]:
+                            self._count(tp.partition, record.offset, record.value or b"")
+                for number, tp in partitions.items():
+                    # Records may be followed by offsets without one.
+                    self.next[number] = min(ends[number], await consumer.position(tp))
+        return ends
+
+    def at(self, word: str, as_of: Mapping[int, int]) -> int:
+        """Count of a watched word below the offsets `as_of`, which `advance` has passed."""
+        return sum(bisect_left(self._places[word, number], upto) for number, upto in as_of.items())
+
+    def _count(self, partition: int, offset: int, value: bytes) -> None:
+        self.records += 1
+        words = value.split()
+        self.counts.update(word.decode() for word in words)
+        for word in words:
+            if word in self._watched:
+                self._places[word.decode(), partition].append(offset)
