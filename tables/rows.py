@@ -97,6 +97,8 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
 _encoder = msgspec.json.Encoder()
 _marker_decoder = msgspec.json.Decoder(Marker)
 _state_decoder = msgspec.json.Decoder(StoreState)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: the second for text that is not UTF-8, the third for a document that is nested too deeply."""
 
 
 def encode_marker(marker: Marker) -> bytes:
@@ -107,7 +109,7 @@ def decode_marker(value: bytes) -> Marker:
     """Raises InexactError where `value` is no marker of this version."""
     try:
         marker = _marker_decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise InexactError(
             f"the changelog holds a marker that cannot be read ({error})",
             "find out what else writes to the changelog topic",
@@ -128,7 +130,7 @@ def decode_state(value: bytes) -> StoreState | None:
     """The state, or None where it is unreadable or of another version: such a store is rebuilt from the changelog."""
     try:
         state = _state_decoder.decode(value)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     return state if state.marker is None or state.marker.version == FORMAT_VERSION else None
 
