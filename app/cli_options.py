@@ -17,3 +17,4 @@ WorkerUrl = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="Address of a worker; by default from the HTTP settings."),
 ]
+StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="FOLDER", help="WORDCOUNT_STATE_DIR")]

@@ -63,6 +63,11 @@ class Definition:
         """The name that markers have for it."""
         return RecordTally(self.tokenizer, self._format, Policies()).identity
 
+    def word(self, text: str) -> str:
+        """`text` as it is counted; as it stands where it is not one word."""
+        words = self.tokenizer.tokens(text)
+        return words[0] if len(words) == 1 else text
+
     def __call__(self, value: bytes | None) -> Counted:
         """Count the record of this value."""
         settings = self._settings

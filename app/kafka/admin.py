@@ -19,6 +19,8 @@ from aiokafka.protocol.admin import (
     ApiVersionRequest,
     CreatePartitionsRequest,
     CreateTopicsRequest,
+    DeleteGroupsRequest,
+    DeleteTopicsRequest,
     DescribeConfigsRequest,
 )
 from aiokafka.protocol.coordination import FindCoordinatorRequest
@@ -41,6 +43,7 @@ _NOT_TOLD: Final = -(2**31)
 
 NO_ERROR: Final = 0
 _NO_COORDINATOR: Final = 15
+_NO_GROUP: Final = 69
 UNKNOWN_TOPIC: Final = 3
 TOPIC_UNAUTHORIZED: Final = 29
 
@@ -124,23 +127,64 @@ class Admin:
         _, error_code, *message = answer.topic_errors[0]
         return error_code, _said(error_code, *message)
 
+    async def delete_topic(self, name: str) -> bool:
+        """Delete a topic and wait until it is gone; return whether there was one.
+
+        Raises:
+            KafkaError: the broker refuses it.
+            TimeoutError: it is still there after `CONNECT_TIMEOUT_S`.
+        """
+        await self.describe(name)  # Only the controller deletes.
+        answer = await self._send(DeleteTopicsRequest([name], _REQUEST_TIMEOUT_MS), self._controller)
+        error_code = answer.topic_error_codes[0][1]
+        if error_code == UNKNOWN_TOPIC:
+            return False
+        if error_code:
+            raise for_code(error_code)()
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            while (await self.describe(name))[name].error_code != UNKNOWN_TOPIC:  # noqa: ASYNC110 - asked of the broker
+                await asyncio.sleep(_POLL_S)
+        return True
+
+    async def group_members(self, group: str) -> Sequence[str]:
+        """`client id at host` of each member of a consumer group; none where there is no such group."""
+        answer = await self._send(GroupWithRights(group), await self._coordinator(group))
+        error_code, _, _, _, _, members, *_ = answer.groups[0]
+        if error_code not in {NO_ERROR, _NO_GROUP}:
+            raise for_code(error_code)()
+        return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
+
+    async def delete_group(self, group: str) -> None:
+        """Delete a consumer group with its offsets, if there is one.
+
+        Raises:
+            KafkaError: it has members, or the broker refuses it.
+        """
+        answer = await self._send(DeleteGroupsRequest([group]), await self._coordinator(group))
+        error_code = answer.results[0][1]
+        if error_code not in {NO_ERROR, _NO_GROUP}:
+            raise for_code(error_code)()
+
     async def group_rights(self, group: str) -> frozenset[str] | None:
         """Operations on a consumer group that this user may do; None where the broker does not tell.
 
         Raises:
             KafkaError: for example `GroupAuthorizationFailedError`, or no coordinator yet.
         """
+        answer = await self._send(GroupWithRights(group), await self._coordinator(group))
+        error_code, _, _, _, _, _, *rights = answer.groups[0]
+        if error_code:
+            raise for_code(error_code)()
+        return _operations(*rights)
+
+    async def _coordinator(self, group: str) -> int:
         deadline = asyncio.get_running_loop().time() + _COORDINATOR_TIMEOUT_S
         while (found := await self._send(FindCoordinatorRequest(group, 0))).error_code:
             # On a new cluster the first such request makes the topic that coordinators need.
             if found.error_code != _NO_COORDINATOR or asyncio.get_running_loop().time() > deadline:
                 raise for_code(found.error_code)()
             await asyncio.sleep(_POLL_S)
-        answer = await self._send(GroupWithRights(group), found.coordinator_id)
-        error_code, _, _, _, _, _, *rights = answer.groups[0]
-        if error_code:
-            raise for_code(error_code)()
-        return _operations(*rights)
+        return int(found.coordinator_id)
 
     async def _send(self, request: Any, node: int | None = None) -> Any:
         chosen = self._client.get_random_node() if node is None else node

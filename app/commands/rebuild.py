@@ -1,0 +1,38 @@
+"""`wordcount rebuild`: throw local stores away; a worker rebuilds them from the changelog."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app.cli_options import BootstrapServers, Group, StateDir, Topic
+
+
+def rebuild(
+    partition: Annotated[
+        int | None, typer.Option("--partition", min=0, metavar="N", help="Only this partition's store.")
+    ] = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic: Topic = None,
+    group: Group = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Throw away the stores of this machine; the worker rebuilds them from the changelog when it starts.
+
+    The worker of this state folder must be stopped. A store whose changelog partition lost records is kept, and that is an error:
+    it may be all that there is.
+    """
+    from app.remedies import rebuild_stores
+    from app.settings import load_settings
+
+    settings = load_settings(
+        bootstrap_servers=bootstrap_servers, topic=topic, group=group, state_dir=state_dir
+    )
+    thrown = asyncio.run(rebuild_stores(settings, partition))
+    for number in thrown:
+        typer.echo(f"store of partition {number} thrown away; the worker rebuilds it when it starts")
+    if not thrown:
+        which = "no store" if partition is None else f"no store of partition {partition}"
+        typer.echo(f"{which} in {settings.state_dir}: nothing to do")

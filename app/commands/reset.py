@@ -1,0 +1,39 @@
+"""`wordcount reset`: forget all counts of a group and count what the input still has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app.cli_options import BootstrapServers, Group, StateDir, Topic
+
+
+def reset(
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it; without it, only say what would be done.")
+    ] = False,
+    bootstrap_servers: BootstrapServers = None,
+    topic: Topic = None,
+    group: Group = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Forget every count of this group; its workers count again from the first record that the input still has.
+
+    All workers of the group must be stopped. What went to the dead-letter topic stays there, and goes there again.
+    """
+    from app.remedies import check_idle, reset_counts, reset_plan
+    from app.settings import load_settings
+
+    settings = load_settings(
+        bootstrap_servers=bootstrap_servers, topic=topic, group=group, state_dir=state_dir, create_topics=True
+    )
+    asyncio.run(check_idle(settings))
+    if not yes:
+        for line in reset_plan(settings):
+            typer.echo(f"would delete {line}")
+        typer.echo("nothing was deleted; add --yes to do it")
+        raise typer.Exit(2)
+    for line in asyncio.run(reset_counts(settings)):
+        typer.echo(line)

@@ -1,0 +1,188 @@
+"""What an operator decides when exact counting cannot go on: count again (reset), or throw local stores away (rebuild).
+
+Both can be repeated, also after they were interrupted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from rocksdict import Cache
+
+from app.kafka.admin import connected, connection, open_admin
+from app.kafka.topics import ensure_topics
+from app.recount import Definition, topic_offsets
+from app.state_lock import StateLock
+from tables.errors import ConfigurationError, InexactError, StoreCorruptedError
+from tables.offsets import TopicOffsets
+from tables.partition_store import PartitionStore, destroy_store
+from tables.positions import is_of_changelog
+from tables.rows import Marker, StoreState, encode_marker
+from tables.schema import MARKER_KEY, changelog_topic
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+_BLOCK_CACHE_BYTES: Final = 1 << 20
+
+
+async def check_idle(settings: Settings) -> None:
+    """See that no worker counts.
+
+    Raises:
+        BrokerUnavailableError: no answer.
+        ConfigurationError: the group has members, which it names, or this user may not ask.
+    """
+    async with open_admin(settings) as admin:
+        try:
+            members = await admin.group_members(settings.group)
+        except GroupAuthorizationFailedError as error:
+            raise ConfigurationError(
+                f"this user may not see whether group {settings.group} has members",
+                "grant Describe on the group",
+            ) from error
+    if members:
+        raise ConfigurationError(
+            f"group {settings.group} has {len(members)} members: {', '.join(members)}",
+            "stop all workers of the group first; one that was killed is a member until WORDCOUNT_SESSION_TIMEOUT_MS has passed",
+        )
+
+
+def reset_plan(settings: Settings) -> Sequence[str]:
+    """What `reset_counts` deletes."""
+    return [
+        f"topic {changelog_topic(settings.group, settings.topic)}",
+        f"the offsets of group {settings.group}",
+        f"folder {_stores(settings)}",
+    ]
+
+
+async def reset_counts(settings: Settings) -> Sequence[str]:
+    """Delete what `reset_plan` names and begin anew at the first record that the input has; return what was done.
+
+    The new changelog begins with a marker in each partition: it tells the stores of other machines that they are of the former one.
+
+    Raises:
+        BrokerUnavailableError: no answer.
+        ConfigurationError: the group has members, or this user may not delete the changelog.
+        StateLockedError: a worker uses the state folder.
+    """
+    changelog = changelog_topic(settings.group, settings.topic)
+    stores = _stores(settings)
+    with _locked(settings):
+        await check_idle(settings)
+        async with open_admin(settings) as admin:
+            try:
+                deleted = await admin.delete_topic(changelog)
+            except KafkaError as error:
+                raise ConfigurationError(
+                    f"the broker refuses to delete topic {changelog} ({type(error).__name__})",
+                    "grant Delete on it to this user, or have an operator delete it and repeat this command",
+                ) from error
+            done = [f"topic {changelog} {'deleted' if deleted else 'did not exist'}"]
+            try:
+                await admin.delete_group(settings.group)
+            except KafkaError as error:
+                done.append(
+                    f"offsets of group {settings.group} kept ({type(error).__name__}): only lag tools read them"
+                )
+            else:
+                done.append(f"offsets of group {settings.group} deleted")
+        shutil.rmtree(stores, ignore_errors=True)
+        done.append(f"folder {stores} deleted")
+        report = await ensure_topics(settings)
+        starts = await _begin(settings, changelog, report.partitions)
+    first = ", ".join(f"{partition}: {start}" for partition, start in sorted(starts.items()))
+    return [*done, f"counting begins at these offsets of {settings.topic} (partition: offset): {first}"]
+
+
+async def rebuild_stores(settings: Settings, partition: int | None = None) -> Sequence[int]:
+    """Throw away the stores of this machine, or one of them; return the partitions whose stores there were.
+
+    Raises:
+        BrokerUnavailableError: no answer.
+        InexactError: the changelog has less than the store; nothing was thrown away.
+        StateLockedError: a worker uses the state folder.
+    """
+    if not _stores(settings).is_dir():
+        return []
+    with _locked(settings):
+        folders = sorted(
+            (int(folder.name), folder)
+            for folder in _stores(settings).iterdir()
+            if folder.name.isdecimal() and partition in {None, int(folder.name)}
+        )
+        async with topic_offsets(settings) as offsets:
+            for number, folder in folders:
+                await _check_rebuildable(settings, offsets, number, folder)
+        for _, folder in folders:
+            destroy_store(folder)
+    return [number for number, _ in folders]
+
+
+async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partition: int, folder: Path) -> None:
+    changelog = changelog_topic(settings.group, settings.topic)
+    described = await offsets.describe(changelog)
+    end = (await offsets.bounds(changelog, partition))[1] if described.partitions > partition else 0
+    state = _state_of(folder)
+    if state.marker is not None and (end == 0 or not is_of_changelog(state, described.topic_id, end)):
+        raise InexactError(
+            f"the store of partition {partition} is at changelog offset {state.changelog_next}, but {changelog} has {end}: "
+            "it cannot be rebuilt from that, and was kept",
+            "start the worker, which counts again what the input still has or says what is missing; or: wordcount reset",
+        )
+
+
+def _state_of(folder: Path) -> StoreState:
+    """The state of a closed store; an empty one where it cannot be read."""
+    try:
+        store = PartitionStore(folder, Cache(_BLOCK_CACHE_BYTES))
+    except StoreCorruptedError:
+        return StoreState(marker=None, changelog_next=0, ahead=0)
+    state = store.state
+    store.close()
+    return state
+
+
+async def _begin(settings: Settings, changelog: str, partitions: int) -> dict[int, int]:
+    """Append to each changelog partition the marker of a shard that has counted nothing; return where it begins."""
+    profile = Definition(settings).identity
+    starts: dict[int, int] = {}
+
+    def producer() -> AIOKafkaProducer:
+        return AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True)
+
+    async with topic_offsets(settings) as offsets, connected(settings, producer) as started:
+        ids = [await offsets.topic_id(name) for name in (settings.topic, changelog)]
+        for partition in range(partitions):
+            start = (await offsets.bounds(settings.topic, partition))[0]
+            marker = Marker(
+                topic=settings.topic,
+                topic_id=ids[0],
+                changelog_id=ids[1],
+                profile=profile,
+                origin=start,
+                position=start,
+            )
+            await started.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition)
+            starts[partition] = start
+    return starts
+
+
+def _stores(settings: Settings) -> Path:
+    return settings.state_dir / changelog_topic(settings.group, settings.topic)
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    lock = StateLock(settings.state_dir)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,94 @@
+"""What an operator does to topics and with the command line while workers run, or between two runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+
+from app.kafka.admin import open_admin
+from app.settings import load_settings
+from tests.integration.worker import DEADLINE_S, ROOT, Worker, wait_for
+
+COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
+
+
+async def delete_topic(bootstrap_servers: str, topic: str) -> None:
+    """Delete it, and return when it is gone."""
+    async with open_admin(load_settings(bootstrap_servers=bootstrap_servers)) as admin:
+        assert await admin.delete_topic(topic)
+
+
+async def delete_records(bootstrap_servers: str, topic: str, before: Mapping[int, int]) -> None:
+    """Make the records below an offset expire, per partition."""
+    records = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items()}
+    async with _admin(bootstrap_servers) as admin:
+        await admin.delete_records(records)
+
+
+async def extend_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
+    """Give the topic so many partitions in all."""
+    async with _admin(bootstrap_servers) as admin:
+        await admin.create_partitions({topic: NewPartitions(partitions)})
+
+
+async def append(bootstrap_servers: str, topic: str, partition: int, key: bytes, value: bytes) -> None:
+    """One record, acknowledged."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer:
+        await producer.send_and_wait(topic, value, key, partition)
+
+
+def wordcount(worker: Worker, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A command with the settings of a worker."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=worker.state_dir.parent,
+        env={"PYTHONPATH": str(ROOT), **worker.settings, **settings},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+async def stopped(worker: Worker, *numbers: int) -> str:
+    """Wait until exactly these partitions are stopped; returns what the log says of the first, and each says the same kind."""
+
+    async def are_stopped() -> bool:
+        if await worker.status("/readyz") is None:
+            return False
+        detail = (await worker.get("/readyz")).json()["checks"]["restored"]["detail"]
+        return detail == "stopped: " + ", ".join(map(str, numbers))
+
+    await wait_for(are_stopped, f"partitions {numbers} stopped")
+    topic = worker.settings["WORDCOUNT_TOPIC"]
+    said = [line for line in worker.log.splitlines() if "partition stopped" in line]
+    for number in numbers:
+        assert [
+            line for line in said if f"{topic} partition {number}" in line and "; wordcount reset" in line
+        ]
+    return next(line for line in said if f"{topic} partition {numbers[0]}" in line)
+
+
+async def wait_logged(worker: Worker, text: str) -> None:
+    """Wait until the worker's log has `text`."""
+
+    async def logged() -> bool:
+        return text in worker.log
+
+    await wait_for(logged, f"{text!r} in the log of {worker.name}")
+
+
+@asynccontextmanager
+async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
