@@ -141,7 +141,7 @@ class Watchdog:
         if not await self._offsets.exists(self._topic):
             return ConfigurationError(
                 f"topic {self._topic} does not exist any more",
-                "create it, or set WORDCOUNT_TOPIC to another; counts of a deleted topic need another WORDCOUNT_GROUP",
+                "create it, or set WORDCOUNT_TOPIC to another; where the old counts are not wanted: wordcount reset",
             )
         # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
         idle = not await self._lags(progress) if progress else self._thread().is_member()

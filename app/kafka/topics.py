@@ -176,8 +176,8 @@ def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
     raise ConfigurationError(
         f'changelog "{changelog}" has cleanup.policy={policy}, which deletes counts',
         f"run: kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --entity-type topics "
-        f"--entity-name {changelog} --add-config cleanup.policy=compact; if it was in use, also set another "
-        "WORDCOUNT_GROUP, whose counts start anew",
+        f"--entity-name {changelog} --add-config cleanup.policy=compact; if it was in use, then wordcount reset, "
+        "which counts again what the input has now",
     )
 
 
@@ -235,12 +235,12 @@ def _too_many(
         return ConfigurationError(
             f'changelog "{changelog}" has {partitions} partitions, but input topic "{settings.topic}" has '
             f"{source_partitions}: it belongs to another topic of that name",
-            "set another WORDCOUNT_GROUP, or delete the changelog and the state folder to count from the start",
+            "wordcount reset counts again what the input has now; or set another WORDCOUNT_GROUP",
         )
     return ConfigurationError(
         f'changelog "{changelog}" has {partitions} partitions, but input topic "{settings.topic}" does not '
         f"exist and WORDCOUNT_PARTITIONS is {settings.partitions}: the counts are of a topic that was deleted",
-        "set WORDCOUNT_TOPIC as intended or another WORDCOUNT_GROUP, or delete the changelog and the state folder",
+        "set WORDCOUNT_TOPIC as intended or another WORDCOUNT_GROUP, or forget the counts: wordcount reset",
     )
 
 
