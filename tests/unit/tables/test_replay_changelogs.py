@@ -1,0 +1,43 @@
+"""A changelog that was created again while a worker was writing to its predecessor."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tables.errors import InexactError
+from tables.ports import ChangelogSlice
+from tables.replay import Replay
+from tables.rows import Marker, StoreState, encode_marker
+from tables.schema import MARKER_KEY
+
+MARKER = Marker(topic="texts", changelog_id="C", profile="whitespace/1", origin=0, position=10)
+
+
+class NoRows:
+    def get_many(self, words: list[bytes]) -> list[bytes | None]:
+        return [None] * len(words)
+
+
+def replay(*changelog_ids: str, before: Marker | None = None) -> Replay:
+    replayed = Replay(NoRows(), StoreState(marker=before, changelog_next=0, ahead=0))
+    for changelog_id in changelog_ids:
+        value = encode_marker(msgspec.structs.replace(MARKER, changelog_id=changelog_id))
+        replayed.apply(ChangelogSlice([MARKER_KEY], [value], replayed.examined + 1))
+    return replayed
+
+
+def test_markers_for_one_changelog_are_read() -> None:
+    assert replay("C", "C", before=MARKER).marker == MARKER
+
+
+def test_markers_from_before_ids_were_known_are_read() -> None:
+    assert replay("", "C").marker == MARKER
+    assert replay("C", "").examined == 2
+
+
+def test_markers_for_two_changelogs_in_one_are_refused() -> None:
+    with pytest.raises(InexactError, match="for two changelogs"):
+        replay("C", "D")
+    with pytest.raises(InexactError, match="wordcount reset"):
+        replay("D", before=MARKER)
