@@ -111,6 +111,12 @@ class Shard:
     def cache(self) -> CountCache:
         return self._cache
 
+    def renew_cache(self) -> None:
+        """Let go of a vocabulary that has grown too large. Not to be called while a flush is under way."""
+        vocabulary = self._services.vocabulary.current()
+        if self._cache.vocabulary is not vocabulary:
+            self._cache = CountCache(vocabulary, complete=False)
+
     def add(self, batches: Sequence[RecordBatch]) -> bool:
         """Take in batches that follow `next`; what is below it is dropped.
 
@@ -248,10 +254,8 @@ class Shard:
         position = batches[-1].next_offset
         tally = self._tally(batches)
         words = tally.word_list()
-        vocabulary = services.vocabulary.current()
-        if self._cache.vocabulary is not vocabulary:
-            self._cache = CountCache(vocabulary, complete=False)
-        ids = vocabulary.ids(words)
+        self.renew_cache()
+        ids = self._cache.vocabulary.ids(words)
         counts = self._cache.old_counts(words, ids, self.store) + tally.counts
         values: list[bytes] = []
         for start in range(0, len(words), SLICE_ROWS):
@@ -321,9 +325,7 @@ class Shard:
 
     def _remember(self, words: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Fill the cache from rows that are in the store now, so that the first flushes need not read them."""
-        vocabulary = self._services.vocabulary.current()
-        if self._cache.vocabulary is not vocabulary:
-            self._cache = CountCache(vocabulary, complete=False)
+        self.renew_cache()
         self._cache.learn(words, values, self.position)
 
     def _fill_cache(self) -> None:

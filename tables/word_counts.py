@@ -176,6 +176,8 @@ class WordCounts:
         """Flush what is due; to be called a few times per flush interval."""
         for part in self._partitions.values():
             self._flush_if_due(part)
+            if part.task is None:
+                part.shard.renew_cache()  # An idle partition would keep 180 MB of an old vocabulary.
 
     # Reads
 
