@@ -27,7 +27,7 @@ from faust.types import TP, ConsumerMessage
 
 from agents.assignor import AddressedStickyAssignor
 from tables import fetching
-from tables.errors import FlushUnknownError, PartitionsLostError
+from tables.errors import FlushUnknownError, InexactError, PartitionsLostError
 from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
 
@@ -37,6 +37,12 @@ COMMIT_TIMEOUT_S = 3.0
 FETCH_WAIT_MS = 500
 """Longest wait of the broker for new records; an idle partition that becomes ready waits no longer than this."""
 _IDLE_S = 0.02
+
+CORRUPT_REMEDY = (
+    "have the broker serve an intact replica and start the worker again; where there is none, delete the records up to and with "
+    "that batch, and wordcount reset counts again what the input has then"
+)
+"""Of a record batch that is not what its checksum says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,12 @@ class BatchConsumer(driver.Consumer):
         except OffsetOutOfRangeError as error:
             for tp in error.args[0]:
                 counts.reexamine(tp.partition)
+            return {}
+        except fetching.CorruptBatchError as error:
+            number = error.topic_partition.partition
+            if number in counts.partition_numbers():
+                counts.unreadable(number, error.offset, InexactError(error.description, CORRUPT_REMEDY))
+            await asyncio.sleep(_IDLE_S)
             return {}
         return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in found.items()}
 

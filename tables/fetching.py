@@ -32,6 +32,17 @@ class Unpacker(Protocol):
         """Yield items; `records.next_fetch_offset` must be the offset after an item when it is yielded."""
 
 
+class CorruptBatchError(CorruptRecordException):
+    """The batch at `offset` of `topic_partition` is not what its checksum says."""
+
+    def __init__(self, topic_partition: Any, offset: int) -> None:
+        self.topic_partition = topic_partition
+        self.offset = offset
+        where = f"{topic_partition.topic} partition {topic_partition.partition}"
+        self.description = f"{where}: the record batch at offset {offset} is corrupt"
+        super().__init__(self.description)
+
+
 class BatchedPartitionRecords(fetcher.PartitionRecords):
     """One partition of a fetch response. Adds `unpack` to aiokafka's class and changes nothing else of it."""
 
@@ -46,13 +57,18 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
         return self._tp
 
     def data_batches(self) -> Iterator[Any]:
-        """The Kafka batches that hold records to deliver: checked, committed, no control batches."""
+        """The Kafka batches that hold records to deliver: checked, committed, no control batches.
+
+        Raises:
+            CorruptBatchError: the first batch is corrupt. A later one ends the response before it, and is the first of the next.
+        """
+        position = self.next_fetch_offset
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
-                raise CorruptRecordException(
-                    f"checksum of a batch at or after offset {self.next_fetch_offset} of {self._tp}"
-                )
+                if self.next_fetch_offset > position:
+                    return
+                raise CorruptBatchError(self._tp, position)
             if self._is_aborted(batch) or batch.is_control_batch:
                 self.next_fetch_offset = batch.next_offset
                 continue

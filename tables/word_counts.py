@@ -37,7 +37,6 @@ BLOCK_CACHE_BYTES = 64 << 20
 RETRY_S = 1.0
 """Between two attempts to restore a partition while the broker is away."""
 
-
 MAX_REBUILDS = 3
 """Attempts in a row to rebuild a store that is corrupted again at once; then the disk is not to be trusted and the process ends."""
 
@@ -171,6 +170,21 @@ class WordCounts:
         part = self._partitions.get(partition)
         if part is not None and part.state == "counting" and part.task is None:
             self._start_restore(part)
+
+    def unreadable(self, partition: int, offset: int, error: InexactError) -> None:
+        """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
+
+        What was fetched of other partitions together with that is lost, and is fetched again.
+        """
+        for part in self._partitions.values():
+            if part.state == "counting":
+                self._start_seek(part)
+        part = self._partitions[partition]
+        if part.state == "counting" and part.task is None and part.shard.next == offset:
+            if part.shard.pending:
+                part.task = asyncio.create_task(self._flush(part), name=f"flush-{partition}")
+            else:
+                self._stop(part, error)
 
     def tick(self) -> None:
         """Flush what is due; to be called a few times per flush interval."""
