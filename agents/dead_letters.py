@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from tables.errors import BrokerUnavailableError, FlushUnknownError
-from tables.producer import ReplaceableProducer
+from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
+from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
 from tables.windows import DeadLetter
+
+LETTERS_AT_ONCE = 1000
+"""Sent before their acknowledgements are awaited (25 ms): a window may hold a million records that cannot be counted."""
+
+MAX_VALUE_BYTES = MAX_REQUEST_BYTES - 10_000
+"""Longest value that is sent on; the rest of the largest request is for key and headers."""
 
 
 class KafkaDeadLetters:
     """Implements `tables.ports.DeadLetters`.
 
     A record keeps its raw value; its headers are `wordcount-topic`, `wordcount-partition`, `wordcount-offset` and
-    `wordcount-reason`, all UTF-8 text. A flush that is repeated after a crash sends its dead letters again: the pair of partition
-    and offset identifies them.
+    `wordcount-reason`, all UTF-8 text. A value of more than `MAX_VALUE_BYTES` is left out and a further header,
+    `wordcount-value-bytes`, says how long it is: the record itself is where the other headers say. A flush that is repeated after a
+    crash sends its dead letters again: the pair of partition and offset identifies them.
 
     Args:
         topic: the dead-letter topic.
@@ -31,32 +39,48 @@ class KafkaDeadLetters:
         self._producer = producer
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        """See `DeadLetters.send`."""
+        """See `DeadLetters.send`. Raises ConfigurationError where the topic refuses them as too large."""
         try:
             producer = await self._producer.get()
         except BrokerUnavailableError as error:
             raise FlushUnknownError(f"dead letters cannot be written ({error})") from error
         try:
-            async with asyncio.timeout(self._producer.timeout_s):
-                sent = [
-                    await producer.send(
-                        self._topic,
-                        value=letter.value,
-                        key=b"%d-%d" % (partition, letter.offset),
-                        headers=headers,
-                    )
-                    for letter in letters
-                    for headers in [self._headers(partition, letter)]
-                ]
-                await asyncio.gather(*sent)
+            for start in range(0, len(letters), LETTERS_AT_ONCE):
+                async with asyncio.timeout(self._producer.timeout_s):
+                    await self._send(producer, partition, letters[start : start + LETTERS_AT_ONCE])
+        except MessageSizeTooLargeError as error:
+            self._producer.discard(producer)
+            raise ConfigurationError(
+                f"the broker refuses a batch for {self._topic} as too large",
+                f"allow max.message.bytes of at least {MAX_REQUEST_BYTES} on it",
+            ) from error
         except (KafkaError, TimeoutError) as error:
             self._producer.discard(producer)
             raise FlushUnknownError(f"{self._topic}: not acknowledged ({error!r})") from error
 
+    async def _send(self, producer: AIOKafkaProducer, partition: int, letters: Sequence[DeadLetter]) -> None:
+        sent = [
+            await producer.send(
+                self._topic,
+                value=None if _is_too_long(letter) else letter.value,
+                key=b"%d-%d" % (partition, letter.offset),
+                headers=self._headers(partition, letter),
+            )
+            for letter in letters
+        ]
+        await asyncio.gather(*sent)
+
     def _headers(self, partition: int, letter: DeadLetter) -> list[tuple[str, bytes]]:
-        return [
+        headers = [
             ("wordcount-topic", self._source_topic.encode()),
             ("wordcount-partition", b"%d" % partition),
             ("wordcount-offset", b"%d" % letter.offset),
             ("wordcount-reason", letter.reason.encode()),
         ]
+        if _is_too_long(letter):
+            headers.append(("wordcount-value-bytes", b"%d" % len(letter.value or b"")))
+        return headers
+
+
+def _is_too_long(letter: DeadLetter) -> bool:
+    return letter.value is not None and len(letter.value) > MAX_VALUE_BYTES
