@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from app.printable import printable
 from tables.rows import unpack_row
 from tables.shard import Flushed, Shard
 from tables.windows import RecordBatch
@@ -35,7 +36,7 @@ class CountPrinter:
         lines: list[str] = []
         for word in tokens:
             self._totals[word] += 1
-            lines.append(f"({word.decode()},{self._totals[word]})\n")
+            lines.append(f"({printable(word.decode())},{self._totals[word]})\n")
         # Faust redirects sys.stdout into its log.
         if sys.__stdout__ is not None:
             sys.__stdout__.write("".join(lines))

@@ -19,6 +19,7 @@ def get(
     from rich.console import Console
     from rich.text import Text
 
+    from app.printable import printable
     from app.settings import load_settings
     from app.worker_client import ask, freshness, word_path, worker_url
 
@@ -28,7 +29,7 @@ def get(
     else:
         console = Console()
         count = "does not occur" if status == 404 else f"{body['count']:,}"
-        for line in (f"{body.get('word', word)}: {count}", *freshness(body)):
+        for line in (f"{printable(body.get('word', word))}: {count}", *freshness(body)):
             console.print(Text(line), soft_wrap=True)
     if status == 404:
         raise typer.Exit(1)

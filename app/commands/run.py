@@ -162,11 +162,13 @@ def _table(worker: LocalWorker) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from app.printable import printable
+
     stats, top = worker.ask("/v1/stats"), worker.ask("/v1/top", k=TOP_WORDS)
     table = Table("#", "word", "count", caption=f"{stats['words']:,} words in {stats['records']:,} lines")
     table.columns[0].justify = table.columns[2].justify = "right"
     for rank, entry in enumerate(top["words"], 1):
-        table.add_row(str(rank), Text(entry["word"]), f"{entry['count']:,}")
+        table.add_row(str(rank), Text(printable(entry["word"])), f"{entry['count']:,}")
     return table
 
 

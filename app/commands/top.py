@@ -60,10 +60,11 @@ def _table(body: dict[str, Any]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    from app.printable import printable
     from app.worker_client import freshness
 
     table = Table("#", "word", "count")
     table.columns[0].justify = table.columns[2].justify = "right"
     for rank, row in enumerate(body["words"], 1):
-        table.add_row(str(rank), Text(row["word"]), f"{row['count']:,}")
+        table.add_row(str(rank), Text(printable(row["word"])), f"{row['count']:,}")
     return Group(table, *map(Text, freshness(body)))
