@@ -112,7 +112,7 @@ def http_page() -> str:
             "",
             *_table(("Resource", "Name", "What it is", "Takes"), parameters),
             "",
-            "A parameter that the resource does not know, one given twice, NUL, and percent-encoding that is not UTF-8 are "
+            "A parameter that the resource does not know, one given twice, and percent-encoding that is not UTF-8 are "
             "answered with 400; a number out of bounds with 422. A page has at most `limit` words, each of at most "
             "`WORDCOUNT_MAX_WORD_BYTES`.",
             "",

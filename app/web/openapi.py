@@ -48,7 +48,7 @@ def routes(version: VersionInfo) -> list[Route]:
 
 
 def _paths() -> Schema:
-    word = _parameter("path", "word", _TEXT, 'Percent-encoded UTF-8; any character but NUL, also "/".')
+    word = _parameter("path", "word", _TEXT, 'Percent-encoded UTF-8; any character, also "/" and NUL.')
     prefix = _parameter("query", "prefix", _TEXT, "Only words that start with it, compared as it is.")
     limit = _parameter("query", "limit", _number(DEFAULT_LIMIT, MAX_LIMIT), "Most words in the page.")
     cursor = _parameter("query", "cursor", _TEXT, "`next_cursor` of the page before, of the same prefix.")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from app.web.parameters import cursor_after, word_of_cursor
 
-BAD_ENCODING = ["%FF", "%C3%28", "%ED%A0%80", "%C0%80", "%00", "a%00b", "%", "%4", "%zz", "a%"]
+BAD_ENCODING = ["%FF", "%C3%28", "%ED%A0%80", "%C0%80", "%", "%4", "%zz", "a%"]
 
 
 @given(st.text())
