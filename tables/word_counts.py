@@ -101,19 +101,25 @@ class WordCounts:
         """Told what each flush made durable, in order per partition."""
         self._block_cache = Cache(BLOCK_CACHE_BYTES)
         self._partitions: dict[int, _Partition] = {}
+        self._changing = asyncio.Lock()
+        """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
+        self._closed = False
 
     # Assignment
 
     async def assign(self, partitions: Collection[int]) -> None:
-        """Own exactly `partitions`. Returns once stores are open; restoring goes on in the background."""
-        for number in self._partitions.keys() - set(partitions):
-            await self._release(number)
-        for number in sorted(partitions):
-            part = self._partitions.get(number)
-            if part is None:
-                part = _Partition(await self._services.run(self._open_shard, number))
-                self._partitions[number] = part
-            self._start_restore(part)
+        """Own exactly `partitions`. Returns once stores are open; restoring goes on in the background. Nothing after `close`."""
+        async with self._changing:
+            for number in self._partitions.keys() - set(partitions):
+                await self._release(number)
+            for number in sorted(partitions):
+                if self._closed:
+                    return
+                part = self._partitions.get(number)
+                if part is None:
+                    part = _Partition(await self._services.run(self._open_shard, number))
+                    self._partitions[number] = part
+                self._start_restore(part)
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
         """A rebalance begins: flush what is pending if the membership still stands, then take in nothing more.
@@ -125,7 +131,7 @@ class WordCounts:
         active = [part for part in self._partitions.values() if part.state == "counting"]
         if clean:
             await self._flush_all(active, timeout_s)
-        for part in self._partitions.values():
+        for part in list(self._partitions.values()):
             await _cancel(part.task)
             await _cancel(part.seeking)
             part.task = part.seeking = None
@@ -134,9 +140,11 @@ class WordCounts:
                 self._enter(part, "restoring")
 
     async def close(self) -> None:
-        """Close all stores. Call `suspend` before."""
-        for number in list(self._partitions):
-            await self._release(number)
+        """Close all stores, for good. Call `suspend` before."""
+        self._closed = True
+        async with self._changing:
+            for number in list(self._partitions):
+                await self._release(number)
 
     # Intake
 
