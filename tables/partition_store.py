@@ -99,8 +99,8 @@ class PartitionStore:
         self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
         self.was_empty = value is None
 
-    def get_at(self, word: bytes) -> tuple[bytes | None, int]:
-        """The row of one word and the position that it is at, both of the same flush."""
+    def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
+        """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it."""
         with _store_errors(self._folder):
             row, state = self._db.get([word, STATE_KEY])
         return row, _position(state)
@@ -213,7 +213,7 @@ class StoreSnapshot:
     """What a store held at one moment; see `PartitionStore.snapshot`.
 
     Attributes:
-        position: next offset to count.
+        position: next offset to count; None where rows are ahead of it.
     """
 
     def __init__(self, iterator: RdictIter, open_snapshots: _OpenSnapshots) -> None:
@@ -289,9 +289,9 @@ def destroy_store(folder: Path) -> None:
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
 
 
-def _position(state: bytes | None) -> int:
+def _position(state: bytes | None) -> int | None:
     decoded = None if state is None else decode_state(state)
-    return decoded.position if decoded else 0
+    return decoded.exact_position if decoded else 0
 
 
 def _options(block_cache: Cache) -> Options:

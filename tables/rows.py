@@ -90,6 +90,11 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         return self.marker.position if self.marker else 0
 
     @property
+    def exact_position(self) -> int | None:
+        """The position where the rows are those of exactly `[origin, position)`, None where some are ahead of it."""
+        return self.position if self.position >= self.ahead else None
+
+    @property
     def totals(self) -> Totals:
         return self.marker.totals if self.marker else Totals()
 

@@ -105,7 +105,7 @@ class Shard:
     @property
     def readable(self) -> bool:
         """Whether the rows are those of exactly `[origin, position)`: restored, and no torn flush left to replay."""
-        return self.restored and self.position >= self.store.state.ahead
+        return self.restored and self.store.state.exact_position is not None
 
     @property
     def cache(self) -> CountCache:
@@ -203,7 +203,7 @@ class Shard:
         await self._in_thread(self._find_rows_ahead)
         if not self._cache.complete:
             await self._in_thread(self._fill_cache)
-        self._cache.position = self.position
+        self._cache.position = self.store.state.exact_position
         self.drop_pending()
         self.restored = True
         return rows
@@ -293,7 +293,7 @@ class Shard:
     def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
         """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
         self.store.commit(staged, state)
-        self._cache.update(counted.ids, counted.counts, self.position)
+        self._cache.update(counted.ids, counted.counts, self.store.state.exact_position)
 
     def _replay(self, replay: Replay, end: int) -> int:
         """Read the changelog up to `end` into the store; in a thread. Returns the rows written."""
@@ -326,7 +326,7 @@ class Shard:
     def _remember(self, words: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Fill the cache from rows that are in the store now, so that the first flushes need not read them."""
         self.renew_cache()
-        self._cache.learn(words, values, self.position)
+        self._cache.learn(words, values, self.store.state.exact_position)
 
     def _fill_cache(self) -> None:
         """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
@@ -335,7 +335,7 @@ class Shard:
         for rows in self.store.slices():
             if len(cache.vocabulary) + len(rows) > limit.max_words or self._leaving.is_set():
                 return
-            cache.learn([word for word, _ in rows], [row for _, row in rows], self.position)
+            cache.learn([word for word, _ in rows], [row for _, row in rows], self.store.state.exact_position)
         self._cache = cache
 
     def _heal(self, replay: Replay) -> PackedRecords:

@@ -80,8 +80,8 @@ class CountCache:
     def __init__(self, vocabulary: Vocabulary, *, complete: bool) -> None:
         self.vocabulary = vocabulary
         self.complete = complete
-        self.position = 0
-        """Next offset to count, of the flush that the counts are at."""
+        self.position: int | None = 0
+        """Next offset to count, of the flush that the counts are at; None where some are ahead of it."""
         self._lock = Lock()
         self._counts = np.full(1024, UNKNOWN, np.int64)
 
@@ -99,21 +99,26 @@ class CountCache:
         counts[missing] = [0 if row is None else unpack_row(row)[0] for row in rows]
         return counts
 
-    def update(self, ids: Int64Array, counts: Int64Array, position: int) -> None:
+    def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:
         """Remember counts that are in the store now, at `position`. Called after the store's commit, never before."""
         self._grow()
         with self._lock:
             self._counts[ids] = counts
             self.position = position
 
-    def learn(self, words: Sequence[bytes], rows: Sequence[bytes], position: int) -> None:
+    def learn(self, words: Sequence[bytes], rows: Sequence[bytes], position: int | None) -> None:
         """`update` from rows as the store has them."""
         counts = np.frombuffer(b"".join(rows), ">i8")[::2].astype(np.int64)
         self.update(self.vocabulary.ids(words), counts, position)
 
-    def add_to(self, sums: Int64Array) -> int:
-        """Add the known counts to `sums`, an array indexed by word id; returns the position that they are at."""
+    def add_to(self, sums: Int64Array) -> int | None:
+        """Add the known counts to `sums`, an array indexed by word id; returns the position that they are at.
+
+        Where some are ahead of it nothing is added, and None returned.
+        """
         with self._lock:
+            if self.position is None:
+                return None
             counts = self._counts[: len(sums)]
             np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)
             return self.position
