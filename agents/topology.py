@@ -16,6 +16,7 @@ from agents.dead_letters import KafkaDeadLetters
 from agents.kafka_source import GroupOwnership, KafkaSource
 from agents.watchdog import Watchdog
 from tables.changelog import KafkaChangelog
+from tables.flush_policy import FlushPolicy
 from tables.observer import Observer
 from tables.offsets import TopicOffsets
 from tables.ports import Result, RunInThread
@@ -24,13 +25,16 @@ from tables.schema import changelog_topic, dead_letter_topic
 from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
-from tables.word_counts import FlushPolicy, WordCounts
+from tables.word_counts import WordCounts
 
 BROKER_TIMEOUT_S = 10.0
 """Longest wait for one answer of a broker; then the flush or restore is tried again."""
 
 FLUSH_THREADS = 2
 """Two, so that one partition is counted while another is written (measured: 3.4 against 2.7 M words/s with one)."""
+
+EXAMINE_S = 60.0
+"""Well below `min.compaction.lag.ms` of the changelog, 10 minutes by default."""
 
 RESTORE_THREADS = 2
 """Of their own, so that partitions which are restored do not keep the others from being flushed."""
@@ -102,6 +106,12 @@ class Topology:
         while True:
             await asyncio.sleep(self._tick_s)
             self.word_counts.tick()
+
+    async def examine_forever(self) -> None:
+        """Examine the changelogs of idle partitions; runs beside the agent."""
+        while True:
+            await asyncio.sleep(EXAMINE_S)
+            await self.word_counts.examine_idle()
 
     async def close(self) -> None:
         """Close stores and connections."""

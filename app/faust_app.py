@@ -119,6 +119,7 @@ class WordcountApp(faust.App):
         """Faust's, and the flushing of what is due."""
         await super().on_started_init_extra_tasks()
         self.add_future(self.topology.tick_forever())
+        self.add_future(self.topology.examine_forever())
         self.add_future(self.topology.watchdog.watch())
 
     async def on_stop(self) -> None:

@@ -35,14 +35,16 @@ class Health:
         return found
 
 
-def restored_check(partitions: Mapping[int, PartitionStatus]) -> Check:
+def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[int, str]) -> Check:
     """Ok where no assigned partition is restoring.
 
-    A stopped partition does not make the process unready: the others would be taken out of service with it.
+    A stopped partition does not make the process unready: the others would be taken out of service with it. Its reason is told.
+
+    Args:
+        partitions: status by partition.
+        errors: why partitions are stopped.
     """
-    named = {
-        state: [str(number) for number, status in sorted(partitions.items()) if status.state == state]
-        for state in ("restoring", "stopped")
-    }
-    found = [f"{state}: {', '.join(numbers)}" for state, numbers in named.items() if numbers]
-    return Check(not named["restoring"], "; ".join(found) or f"{len(partitions)} partitions up to date")
+    restoring = [str(number) for number, status in sorted(partitions.items()) if status.state == "restoring"]
+    found = [f"restoring: {', '.join(restoring)}"] if restoring else []
+    found += [f"stopped: {number} ({errors[number]})" for number in sorted(errors)]
+    return Check(not restoring, "; ".join(found) or f"{len(partitions)} partitions up to date")

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from app.web.ports import Answer, PartitionStatus, Stats, WordPage
-from tables.errors import NotReadyError
+from tables.errors import NotReadyError, StoreCorruptedError
 from tables.rows import unpack_row
 from tables.shard import Shard
 from tables.windows import Totals
@@ -43,14 +43,10 @@ class WordQueries:
     async def get(self, word: str) -> Answer[int | None]:
         """See `Queries.get`. A few microseconds a partition: on the event loop."""
         key = word.encode()
-        counts: list[int] = []
-        as_of: dict[int, int] = {}
-        for number, shard in self._answering().items():
-            row, position = shard.store.get_at(key)
-            # A restore can have written rows ahead of the position since the partition was found to be answering.
-            if position is not None:
-                as_of[number] = position
-                counts += [] if row is None else [unpack_row(row)[0]]
+        with self._corruption_reported():
+            rows = {number: shard.store.get_at(key) for number, shard in self._answering().items()}
+        counts = [unpack_row(row)[0] for row, _ in rows.values() if row is not None]
+        as_of = {number: position for number, (_, position) in rows.items()}
         return self._answer(sum(counts) if counts else None, as_of)
 
     async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
@@ -93,13 +89,23 @@ class WordQueries:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         return shards
 
+    @contextmanager
+    def _corruption_reported(self) -> Iterator[None]:
+        """Has a store rebuilt that turns out to be corrupted; the caller is told to ask again."""
+        try:
+            yield
+        except StoreCorruptedError as error:
+            self._word_counts.corrupted(error)
+            raise
+
     def _answer(self, value: Value, as_of: AsOf) -> Answer[Value]:
         count = self._partition_count()
         missing = [] if count is None else [number for number in range(count) if number not in as_of]
         return Answer(value, dict(sorted(as_of.items())), count is not None and not missing, missing)
 
     async def _in_thread(self, function: Callable[..., Value], *arguments: object) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        with self._corruption_reported():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
 def _list(
@@ -110,8 +116,6 @@ def _list(
     as_of: dict[int, int] = {}
     for number, shard in shards.items():
         with shard.store.snapshot() as view:
-            if view.position is None:
-                continue
             as_of[number] = view.position
             for word, row in view.scan(start, limit, prefix):
                 sums[word] = sums.get(word, 0) + unpack_row(row)[0]
@@ -124,15 +128,14 @@ def _top(shards: Mapping[int, Shard], k: int) -> tuple[Sequence[tuple[bytes, int
     if all(cache.complete and cache.vocabulary is vocabulary for cache in caches.values()):
         words = vocabulary.words
         sums = np.zeros(len(words), np.int64)
-        added = {number: cache.add_to(sums) for number, cache in caches.items()}
-        as_of = {number: position for number, position in added.items() if position is not None}
+        as_of = {number: cache.add_to(sums) for number, cache in caches.items()}
         least = np.partition(sums, -k)[-k] if len(sums) > k else 0
         candidates = np.flatnonzero(sums >= max(1, least)).tolist()
         return _most_frequent(((words[i], int(sums[i])) for i in candidates), k), as_of
     with ExitStack() as open_views:
         views = {n: open_views.enter_context(shard.store.snapshot()) for n, shard in shards.items()}
-        as_of = {number: view.position for number, view in views.items() if view.position is not None}
-        return _most_frequent(_merged([views[number].rows() for number in as_of]), k), as_of
+        found = _most_frequent(_merged([view.rows() for view in views.values()]), k)
+        return found, {number: view.position for number, view in views.items()}
 
 
 def _most_frequent(counted: Iterable[tuple[bytes, int]], k: int) -> Sequence[tuple[bytes, int]]:

@@ -6,6 +6,8 @@ is made once, in `app.web.problems`; the mapping to exit codes once, in `app.cli
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class WordcountError(Exception):
     """Root of all errors that Wordcount raises on purpose.
@@ -45,7 +47,16 @@ class StateLockedError(WordcountError):
 
 
 class StoreCorruptedError(WordcountError):
-    """A partition store cannot be read; it is thrown away and rebuilt from the changelog."""
+    """A partition store cannot be read; it is thrown away and rebuilt from the changelog.
+
+    Args:
+        message: what RocksDB says.
+        folder: of the store.
+    """
+
+    def __init__(self, message: str, folder: Path | None = None) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 class StoreFullError(WordcountError):

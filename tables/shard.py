@@ -367,10 +367,16 @@ class Shard:
         )
         marker = msgspec.structs.replace(marker, topic_id=topic_id, changelog_id=changelog_id)
         if marker != self.marker:
-            state = msgspec.structs.replace(
-                self.store.state, marker=marker, ahead=max(self.store.state.ahead, marker.position)
-            )
+            state = self.store.state
+            changelog_next = state.changelog_next if self.marker else await self._begin_changelog(marker)
+            ahead = max(state.ahead, marker.position)
+            state = StoreState(marker=marker, changelog_next=changelog_next, ahead=ahead)
             await self._in_thread(self.store.commit, StagedRows([], [], None, None), state)
+
+    async def _begin_changelog(self, marker: Marker) -> int:
+        """Say where counting begins before the first row: a torn first flush must not be continued from another origin."""
+        records = self._services.changelog.pack([MARKER_KEY], [encode_marker(marker)])
+        return self._continued(await self._services.changelog.append(self.partition, records))
 
     def _find_rows_ahead(self) -> None:
         self._ahead = {}

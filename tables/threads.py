@@ -1,4 +1,4 @@
-"""Waiting for threads that write to stores."""
+"""Waiting for threads that write to stores, and for tasks that wait for them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,10 @@ async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) ->
             leaving.clear()
         raise cancelled
     return running.result()
+
+
+async def cancel(task: asyncio.Task[None] | None) -> None:
+    """Cancel `task` and wait until it has ended, whatever it ends with."""
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

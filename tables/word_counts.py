@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -22,11 +21,13 @@ from tables.errors import (
     StoreCorruptedError,
     WordcountError,
 )
+from tables.flush_policy import FlushPolicy
 from tables.observer import Observer, PartitionState
+from tables.owned_partition import OwnedPartition
 from tables.partition_store import PartitionStore, destroy_store
 from tables.services import ShardServices
 from tables.shard import ChangelogReplacedError, Flushed, ForeignRecordsError, Shard
-from tables.threads import to_the_end
+from tables.threads import cancel, to_the_end
 from tables.windows import RecordBatch
 
 _log = structlog.get_logger(__name__)
@@ -39,37 +40,6 @@ RETRY_S = 1.0
 
 MAX_REBUILDS = 3
 """Attempts in a row to rebuild a store that is corrupted again at once; then the disk is not to be trusted and the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlushPolicy:
-    """When a window is flushed.
-
-    Attributes:
-        interval_ms: age of the oldest pending record at which a partition that has caught up is flushed.
-        catching_up_ms: the same for one that lags behind; there full windows are what makes it fast.
-        window_bytes: pending bytes of one partition at which it is flushed at once.
-        total_bytes: pending bytes of all partitions together; with many partitions windows are smaller.
-    """
-
-    interval_ms: int = 250
-    catching_up_ms: int = 2000
-    window_bytes: int = 4 << 20
-    total_bytes: int = 64 << 20
-
-
-@dataclass(slots=True, eq=False)
-class _Partition:
-    """A shard and what goes on around it."""
-
-    shard: Shard
-    state: PartitionState = "restoring"
-    highwater: int = 0
-    task: asyncio.Task[None] | None = None
-    seeking: asyncio.Task[None] | None = None
-    rebuild: bool = False
-    rebuilds: int = 0
-    error: str = ""
 
 
 class WordCounts:
@@ -100,7 +70,7 @@ class WordCounts:
         self.on_flush: Callable[[int, Flushed], None] | None = None
         """Told what each flush made durable, in order per partition."""
         self._block_cache = Cache(BLOCK_CACHE_BYTES)
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
         self._closed = False
@@ -117,7 +87,7 @@ class WordCounts:
                     return
                 part = self._partitions.get(number)
                 if part is None:
-                    part = _Partition(await self._services.run(self._open_shard, number))
+                    part = OwnedPartition(await self._services.run(self._open_shard, number))
                     self._partitions[number] = part
                 self._start_restore(part)
 
@@ -132,8 +102,8 @@ class WordCounts:
         if clean:
             await self._flush_all(active, timeout_s)
         for part in list(self._partitions.values()):
-            await _cancel(part.task)
-            await _cancel(part.seeking)
+            await cancel(part.task)
+            await cancel(part.seeking)
             part.task = part.seeking = None
             part.shard.drop_pending()
             if part.state == "counting":
@@ -190,7 +160,7 @@ class WordCounts:
         part = self._partitions[partition]
         if part.state == "counting" and part.task is None and part.shard.next == offset:
             if part.shard.pending:
-                part.task = asyncio.create_task(self._flush(part), name=f"flush-{partition}")
+                self._start_flush(part)
             else:
                 self._stop(part, error)
 
@@ -200,6 +170,31 @@ class WordCounts:
             self._flush_if_due(part)
             if part.task is None:
                 part.shard.renew_cache()  # An idle partition would keep 180 MB of an old vocabulary.
+
+    async def examine_idle(self) -> None:
+        """See whether somebody appended to the changelog of a partition that has nothing to flush; to be called each minute.
+
+        A flush would notice by itself. Without one, compaction could in time drop the better row of a word that a late, foreign
+        record repeats.
+        """
+        for number, part in list(self._partitions.items()):
+            if part.state == "counting" and part.task is None:
+                try:
+                    end = await self._services.changelog.end_offset(number)
+                except BrokerUnavailableError:
+                    return
+                if (
+                    part.task is None
+                    and part.state == "counting"
+                    and end > part.shard.store.state.changelog_next
+                ):
+                    self._start_restore(part)
+
+    def corrupted(self, error: StoreCorruptedError) -> None:
+        """A reader met a corrupted store: rebuild it now, not at the next flush."""
+        for number, part in self._partitions.items():
+            if error.folder == self._store_folder(number) and part.state == "counting" and part.task is None:
+                self._after_failure(part, error)
 
     # Reads
 
@@ -231,21 +226,27 @@ class WordCounts:
     # Flushing
 
     def _window_bytes(self) -> int:
-        return min(self._policy.window_bytes, self._policy.total_bytes // max(1, len(self._partitions)))
+        return self._policy.bytes_per_partition(len(self._partitions))
 
-    def _flush_if_due(self, part: _Partition) -> None:
+    def _flush_if_due(self, part: OwnedPartition) -> None:
         shard = part.shard
         if part.task is not None or not shard.pending or part.state != "counting":
             return
-        age_ms = (self._services.clock() - shard.pending_since) * 1000
-        behind = part.highwater - shard.next
-        # Nearly there counts as caught up: what is still to come is less than what is pending.
-        caught_up = behind <= shard.next - shard.position
-        due_ms = self._policy.interval_ms if caught_up else self._policy.catching_up_ms
-        if shard.pending_bytes >= self._window_bytes() or age_ms >= due_ms:
-            part.task = asyncio.create_task(self._flush(part), name=f"flush-{shard.partition}")
+        due = self._policy.is_due(
+            pending_bytes=shard.pending_bytes,
+            age_ms=(self._services.clock() - shard.pending_since) * 1000,
+            pending_offsets=shard.next - shard.position,
+            behind_offsets=part.highwater - shard.next,
+            partitions=len(self._partitions),
+        )
+        if due:
+            self._start_flush(part)
 
-    async def _flush(self, part: _Partition) -> None:
+    def _start_flush(self, part: OwnedPartition) -> asyncio.Task[None]:
+        part.task = asyncio.create_task(self._flush(part), name=f"flush-{part.shard.partition}")
+        return part.task
+
+    async def _flush(self, part: OwnedPartition) -> None:
         started = self._services.clock()
         try:
             flushed = await part.shard.flush()
@@ -268,12 +269,10 @@ class WordCounts:
             self.on_flush(part.shard.partition, flushed)
         self._flush_if_due(part)
 
-    async def _flush_all(self, parts: Sequence[_Partition], timeout_s: float) -> None:
-        async def drain(part: _Partition) -> None:
+    async def _flush_all(self, parts: Sequence[OwnedPartition], timeout_s: float) -> None:
+        async def drain(part: OwnedPartition) -> None:
             while part.state == "counting" and (part.task is not None or part.shard.pending):
-                if part.task is None:
-                    part.task = asyncio.create_task(self._flush(part))
-                await part.task
+                await (part.task or self._start_flush(part))
 
         if parts:
             try:
@@ -284,7 +283,7 @@ class WordCounts:
                     "not everything could be flushed in time; it will be read again", timeout_s=timeout_s
                 )
 
-    def _after_failure(self, part: _Partition, error: Exception) -> None:
+    def _after_failure(self, part: OwnedPartition, error: Exception) -> None:
         number = part.shard.partition
         match error:
             case PartitionsLostError():
@@ -312,11 +311,11 @@ class WordCounts:
 
     # Restoring
 
-    def _start_restore(self, part: _Partition) -> None:
+    def _start_restore(self, part: OwnedPartition) -> None:
         self._enter(part, "restoring")
         part.task = asyncio.create_task(self._restore(part), name=f"restore-{part.shard.partition}")
 
-    async def _restore(self, part: _Partition) -> None:
+    async def _restore(self, part: OwnedPartition) -> None:
         number = part.shard.partition
         started = self._services.clock()
         while True:
@@ -343,19 +342,19 @@ class WordCounts:
     def _open_shard(self, number: int) -> Shard:
         return Shard(number, self._open_store(number), self._services)
 
-    def _rebuild(self, part: _Partition) -> None:
+    def _rebuild(self, part: OwnedPartition) -> None:
         number = part.shard.partition
         part.shard.store.abandon()
         destroy_store(self._store_folder(number))
         part.shard = self._open_shard(number)
         part.rebuild = False
 
-    def _stop(self, part: _Partition, error: Exception) -> None:
+    def _stop(self, part: OwnedPartition, error: Exception) -> None:
         part.error = str(error)
         _log.error("partition stopped", partition=part.shard.partition, error=part.error)
         self._enter(part, "stopped")
 
-    def _start_seek(self, part: _Partition) -> None:
+    def _start_seek(self, part: OwnedPartition) -> None:
         async def seek() -> None:
             try:
                 await self._services.source.seek(part.shard.partition, part.shard.next)
@@ -386,8 +385,8 @@ class WordCounts:
 
     async def _release(self, number: int) -> None:
         part = self._partitions.pop(number)
-        await _cancel(part.task)
-        await _cancel(part.seeking)
+        await cancel(part.task)
+        await cancel(part.seeking)
         try:
             await self._services.run(part.shard.store.close)
         except StoreCorruptedError as error:
@@ -395,13 +394,7 @@ class WordCounts:
             _log.warning("a store that is released cannot be written", partition=number, reason=str(error))
         self._observer.partition_state(number, "released")
 
-    def _enter(self, part: _Partition, state: PartitionState) -> None:
+    def _enter(self, part: OwnedPartition, state: PartitionState) -> None:
         if part.state != state or state == "restoring":
             part.state = state
             self._observer.partition_state(part.shard.partition, state)
-
-
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None and not task.done():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -15,12 +15,13 @@ from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
 from tables.errors import BrokerUnavailableError, FlushUnknownError, PartitionsLostError
+from tables.flush_policy import FlushPolicy
 from tables.observer import NullObserver
 from tables.ports import ChangelogSlice
 from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
 from tables.windows import DeadLetter, RecordBatch
-from tables.word_counts import FlushPolicy, WordCounts
+from tables.word_counts import WordCounts
 from tests.simulation.broker import Broker, KafkaBatch, Record, Value
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)

@@ -30,13 +30,13 @@ def test_a_restoring_partition_is_named_and_makes_the_process_unready():
         1: PartitionStatus("restoring"),
         2: PartitionStatus("counting"),
     }
-    assert restored_check(status) == Check(False, "restoring: 1, 3")
+    assert restored_check(status, {}) == Check(False, "restoring: 1, 3")
 
 
 def test_a_stopped_partition_is_named_but_leaves_the_others_in_service():
     status = {1: PartitionStatus("stopped"), 2: PartitionStatus("counting")}
-    assert restored_check(status) == Check(True, "stopped: 1")
+    assert restored_check(status, {1: "records expired"}) == Check(True, "stopped: 1 (records expired)")
 
 
 def test_restored_partitions_are_counted():
-    assert restored_check({1: PartitionStatus("counting")}) == Check(True, "1 partitions up to date")
+    assert restored_check({1: PartitionStatus("counting")}, {}) == Check(True, "1 partitions up to date")
