@@ -43,10 +43,15 @@ class WordQueries:
     async def get(self, word: str) -> Answer[int | None]:
         """See `Queries.get`. A few microseconds a partition: on the event loop."""
         key = word.encode()
+        counts: list[int] = []
+        as_of: dict[int, int] = {}
         with self._corruption_reported():
             rows = {number: shard.store.get_at(key) for number, shard in self._answering().items()}
-        counts = [unpack_row(row)[0] for row, _ in rows.values() if row is not None]
-        as_of = {number: position for number, (_, position) in rows.items()}
+        for number, (row, position) in rows.items():
+            # A restore can have written rows ahead of the position since the partition was found to be answering.
+            if position is not None:
+                as_of[number] = position
+                counts += [] if row is None else [unpack_row(row)[0]]
         return self._answer(sum(counts) if counts else None, as_of)
 
     async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
@@ -116,6 +121,8 @@ def _list(
     as_of: dict[int, int] = {}
     for number, shard in shards.items():
         with shard.store.snapshot() as view:
+            if view.position is None:
+                continue
             as_of[number] = view.position
             for word, row in view.scan(start, limit, prefix):
                 sums[word] = sums.get(word, 0) + unpack_row(row)[0]
@@ -128,14 +135,15 @@ def _top(shards: Mapping[int, Shard], k: int) -> tuple[Sequence[tuple[bytes, int
     if all(cache.complete and cache.vocabulary is vocabulary for cache in caches.values()):
         words = vocabulary.words
         sums = np.zeros(len(words), np.int64)
-        as_of = {number: cache.add_to(sums) for number, cache in caches.items()}
+        added = {number: cache.add_to(sums) for number, cache in caches.items()}
+        as_of = {number: position for number, position in added.items() if position is not None}
         least = np.partition(sums, -k)[-k] if len(sums) > k else 0
         candidates = np.flatnonzero(sums >= max(1, least)).tolist()
         return _most_frequent(((words[i], int(sums[i])) for i in candidates), k), as_of
     with ExitStack() as open_views:
         views = {n: open_views.enter_context(shard.store.snapshot()) for n, shard in shards.items()}
-        found = _most_frequent(_merged([view.rows() for view in views.values()]), k)
-        return found, {number: view.position for number, view in views.items()}
+        as_of = {number: view.position for number, view in views.items() if view.position is not None}
+        return _most_frequent(_merged([views[number].rows() for number in as_of]), k), as_of
 
 
 def _most_frequent(counted: Iterable[tuple[bytes, int]], k: int) -> Sequence[tuple[bytes, int]]:
