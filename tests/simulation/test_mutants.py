@@ -1,15 +1,20 @@
 """Tables with one rule left out are caught: otherwise the simulation would show nothing."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rocksdict import Cache
 
+from tables.errors import StoreCorruptedError
+from tables.partition_store import PartitionStore, StagedRows, StoreSnapshot
 from tables.replay import Replay
-from tables.rows import StoreState
+from tables.rows import Marker, StoreState, pack_row
 from tables.shard import Flushed, Shard
 from tables.windows import RecordBatch, Tally, merge_tallies
+from tests.simulation.disks import Image, MemoryStore
 from tests.simulation.judge import WrongError
 from tests.simulation.process import _Changelog
 from tests.simulation.schedule import Mutate, simulate
@@ -171,7 +176,34 @@ def batches_beyond_a_gap_taken_in(patch: Patch) -> None:
     patch.setattr(Shard, "add", add)
 
 
+def position_outside_the_atomic_write(patch: Patch) -> None:
+    commit = MemoryStore.commit
+
+    def rows_then_state(store: MemoryStore, staged: StagedRows, state: StoreState) -> None:
+        before = store.image.state
+        commit(store, staged, state)
+        images = store.disk.images
+        store.disk.images = [*images[:-1], Image(store.image.rows, before), images[-1]]
+
+    patch.setattr(MemoryStore, "commit", rows_then_state)
+
+
+def large_flush_over_unwritten_small_ones(patch: Patch) -> None:
+    commit = MemoryStore.commit
+
+    def ingest(store: MemoryStore, staged: StagedRows, state: StoreState) -> None:
+        durable, *unwritten = store.disk.images
+        commit(store, staged, state)
+        if staged.writer is not None and unwritten:
+            rows = dict(zip(staged.keys, staged.values, strict=True))
+            store.disk.images = [Image({**durable.rows, **rows}, state), store.image]
+
+    patch.setattr(MemoryStore, "commit", ingest)
+
+
 MUTANTS: dict[Mutate, int] = {
+    position_outside_the_atomic_write: 300,
+    large_flush_over_unwritten_small_ones: 600,
     store_written_before_the_acknowledgement: 100,
     marker_first: 100,
     latest_row_wins_in_a_replay: 300,
@@ -192,13 +224,39 @@ MUTANTS: dict[Mutate, int] = {
 
 
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
-def test_a_mutant_is_caught(mutate: Mutate) -> None:
+def test_a_mutant_is_caught(mutate: Mutate, record_schedules: Callable[[str, int], None]) -> None:
     with pytest.raises(WrongError):
         for seed in range(MUTANTS[mutate]):
+            record_schedules(mutate.__name__, seed + 1)
             simulate(seed, mutate)
 
 
-def test_compaction_ahead_of_the_examination_is_caught() -> None:
+def test_compaction_ahead_of_the_examination_is_caught(record_schedules: Callable[[str, int], None]) -> None:
     with pytest.raises(WrongError):
         for seed in range(600):
+            record_schedules("compaction_ahead_of_the_examination", seed + 1)
             simulate(seed, honour_lag=False)
+
+
+def test_an_ignored_iterator_status_is_caught(tmp_path: Path, monkeypatch: Patch) -> None:
+    words = [b"%06d" % number for number in range(50_000)]
+    store = PartitionStore(tmp_path / "store", Cache(1 << 20))
+    marker = Marker(topic="input", profile="whitespace/1", origin=0, position=1)
+    store.commit(
+        store.stage(words, [pack_row(1, 1)] * len(words)),
+        StoreState(marker=marker, changelog_next=1, ahead=1),
+    )
+    store.close()
+    (table,) = (tmp_path / "store").glob("*.sst")
+    damaged = bytearray(table.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    table.write_bytes(damaged)
+    store = PartitionStore(tmp_path / "store", Cache(1 << 20))
+    with pytest.raises(StoreCorruptedError), store.snapshot() as view:
+        view.scan(b"", len(words))
+    monkeypatch.setattr(StoreSnapshot, "_check", lambda view: None)
+    with store.snapshot() as view:
+        assert len(view.scan(b"", len(words))) < len(words), (
+            "without the status rows would be missing silently"
+        )
+    store.abandon()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.schedule import simulate
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1500"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3000"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
 
