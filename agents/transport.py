@@ -154,7 +154,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def parked_error(self) -> BaseException | None:
         """An error after which aiokafka does nothing more, and which it would tell only to a fetch that never comes."""
-        if self._consumer is None:
+        if not self._is_connected():
             return None
         coordinator = self._consumer._coordinator
         if coordinator._pending_exception is not None:
@@ -167,7 +167,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
-        return self._consumer is not None and self._consumer._coordinator.generation > 0
+        return self._is_connected() and self._consumer._coordinator.generation > 0
+
+    def _is_connected(self) -> bool:
+        return self._consumer is not None and self._consumer._coordinator is not None
 
 
 class _NoReadOffsets(dict[TP, int | None]):

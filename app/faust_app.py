@@ -113,6 +113,8 @@ class WordcountApp(faust.App):
             # Nothing is open yet. A traceback through Faust would bury the one line that helps.
             say(str(error))
             os._exit(exit_code(error))
+        # Faust's own tasks begin after the first assignment, which never comes where the group refuses this worker.
+        self.add_future(self.topology.watchdog.watch())
         await super().on_first_start()
 
     async def on_started_init_extra_tasks(self) -> None:
@@ -120,7 +122,6 @@ class WordcountApp(faust.App):
         await super().on_started_init_extra_tasks()
         self.add_future(self.topology.tick_forever())
         self.add_future(self.topology.examine_forever())
-        self.add_future(self.topology.watchdog.watch())
 
     async def on_stop(self) -> None:
         """Stop in the order of this module's docstring."""
