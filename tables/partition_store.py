@@ -174,9 +174,9 @@ class PartitionStore:
                 self._flush_memtable()
         finally:
             self._snapshots.end()
-            with suppress(DbClosedError):
-                self._db.close()
             shutil.rmtree(self._staging, ignore_errors=True)
+            with _store_errors(self._folder), suppress(DbClosedError):
+                self._db.close()
 
     def abandon(self) -> None:
         """Release the folder of a store that is about to be destroyed, or whose disk is full."""

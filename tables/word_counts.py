@@ -19,6 +19,7 @@ from tables.errors import (
     InexactError,
     PartitionsLostError,
     StoreCorruptedError,
+    StoreFullError,
     WordcountError,
 )
 from tables.flush_policy import FlushPolicy
@@ -389,8 +390,8 @@ class WordCounts:
         await cancel(part.seeking)
         try:
             await self._services.run(part.shard.store.close)
-        except StoreCorruptedError as error:
-            # Whoever opens it again finds out and rebuilds it; the other partitions go on.
+        except (StoreCorruptedError, StoreFullError) as error:
+            # Nothing is lost: whoever opens it again brings it forward or rebuilds it. The other partitions go on.
             _log.warning("a store that is released cannot be written", partition=number, reason=str(error))
         self._observer.partition_state(number, "released")
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from rocksdict import Cache
@@ -278,3 +279,20 @@ def test_closing_waits_for_a_snapshot_and_ends_its_rows(store: PartitionStore) -
     assert not closing.is_alive()
     with pytest.raises(NotReadyError), store.snapshot():
         pass
+
+
+def test_a_close_on_a_full_disk_says_so_and_leaves_nothing_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_store(tmp_path / "0")
+    flush(opened, 5, SMALL)
+
+    def no_space(*_: object) -> None:
+        raise Exception("IO error: No space left on device: While appending to file: 000010.sst")
+
+    database = opened._db
+    monkeypatch.setattr(opened, "_db", SimpleNamespace(flush=no_space, close=no_space))
+    with pytest.raises(StoreFullError):
+        opened.close()
+    assert not (tmp_path / "0.staging").exists()
+    database.close()
