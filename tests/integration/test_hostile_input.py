@@ -339,8 +339,8 @@ async def stopped(worker: Worker, *numbers: int) -> str:
     async def are_stopped() -> bool:
         if await worker.status("/readyz") is None:
             return False
-        detail = (await worker.get("/readyz")).json()["checks"]["restored"]["detail"]
-        return bool(detail == "stopped: " + ", ".join(map(str, numbers)))
+        partitions = (await worker.stats())["partitions"]
+        return {int(n) for n, status in partitions.items() if status["state"] == "stopped"} == set(numbers)
 
     await wait_for(are_stopped, f"partitions {numbers} stopped")
     return [line for line in worker.log.splitlines() if "partition stopped" in line][-1]
