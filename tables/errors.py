@@ -50,12 +50,12 @@ class StoreCorruptedError(WordcountError):
     """A partition store cannot be read; it is thrown away and rebuilt from the changelog.
 
     Args:
-        message: what RocksDB says.
+        message, remedy: see the root.
         folder: of the store.
     """
 
-    def __init__(self, message: str, folder: Path | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, remedy: str = "", *, folder: Path | None = None) -> None:
+        super().__init__(message, remedy)
         self.folder = folder
 
 

@@ -95,7 +95,7 @@ class PartitionStore:
         state = None if value is None else decode_state(value)
         if value is not None and state is None:
             self.close()
-            raise StoreCorruptedError(f"the state in {folder} cannot be read", folder)
+            raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
         self.was_empty = value is None
 
@@ -337,4 +337,4 @@ def _store_errors(folder: Path) -> Iterator[None]:
                 f"another process uses the state folder {folder}",
                 "give each worker a WORDCOUNT_STATE_DIR of its own",
             ) from error
-        raise StoreCorruptedError(f"the store {folder} cannot be used ({text})", folder) from error
+        raise StoreCorruptedError(f"the store {folder} cannot be used ({text})", folder=folder) from error
