@@ -217,7 +217,7 @@ def test_a_wrong_checksum_is_refused_after_what_came_before_it_was_delivered(
     assert [item.next_offset for item in part] == [2]
     assert part.next_fetch_offset == 2
     with pytest.raises(
-        CorruptBatchError, match="input partition 0: the record batch at offset 2 is corrupt$"
+        CorruptBatchError, match=r"input partition 0: the record batch at offset 2 is corrupt$"
     ):
         list(response(unpacker(), bytes(broken), position=2))
 
