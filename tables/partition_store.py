@@ -122,7 +122,7 @@ class PartitionStore:
         """
         # RocksDB keeps its folder locked while an iterator lives, even after a close.
         with self._snapshots, _store_errors(self._folder):
-            view = StoreSnapshot(self._db.iter(), self._snapshots)
+            view = StoreSnapshot(self._db, self._snapshots)
             try:
                 yield view
             finally:
@@ -212,29 +212,38 @@ class PartitionStore:
 class StoreSnapshot:
     """What a store held at one moment; see `PartitionStore.snapshot`.
 
+    No local variable keeps the iterator beyond a method: the traceback of an error would, and with it the lock of the folder.
+
     Attributes:
         position: next offset to count; None where rows are ahead of it.
     """
 
-    def __init__(self, iterator: RdictIter, open_snapshots: _OpenSnapshots) -> None:
-        self._iterator = iterator
+    def __init__(self, database: Rdict, open_snapshots: _OpenSnapshots) -> None:
+        self._iterator: RdictIter = database.iter()
         self._open_snapshots = open_snapshots
-        iterator.seek(STATE_KEY)
-        self.position = _position(iterator.value() if iterator.valid() else None)
-        self._check()
+        try:
+            self._iterator.seek(STATE_KEY)
+            self.position = _position(self._iterator.value() if self._iterator.valid() else None)
+            self._check()
+        except BaseException:
+            self.release()
+            raise
 
     def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
         """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
         found: list[tuple[bytes, bytes]] = []
         rows = self._iterator
-        rows.seek(max(start, prefix))
-        while len(found) < limit and rows.valid():
-            word = rows.key()
-            if word == STATE_KEY or not word.startswith(prefix):
-                break
-            found.append((word, rows.value()))
-            rows.next()
-        self._check()
+        try:
+            rows.seek(max(start, prefix))
+            while len(found) < limit and rows.valid():
+                word = rows.key()
+                if word == STATE_KEY or not word.startswith(prefix):
+                    break
+                found.append((word, rows.value()))
+                rows.next()
+            self._check()
+        finally:
+            del rows
         return found
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:

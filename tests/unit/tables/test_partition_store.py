@@ -16,7 +16,7 @@ from rocksdict import Cache
 
 from tables import partition_store
 from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
-from tables.partition_store import SMALL_FLUSH_ROWS, PartitionStore
+from tables.partition_store import SMALL_FLUSH_ROWS, PartitionStore, destroy_store
 from tables.rows import Marker, StoreState, pack_row
 from tables.schema import STATE_KEY
 
@@ -296,3 +296,29 @@ def test_a_close_on_a_full_disk_says_so_and_leaves_nothing_staged(
         opened.close()
     assert not (tmp_path / "0.staging").exists()
     database.close()
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.75, 0.9], ids="at {} of the file".format)
+def test_a_damaged_store_can_be_rebuilt_while_the_error_is_still_being_reported(
+    tmp_path: Path, read: str, part: float
+) -> None:
+    opened = open_store(tmp_path / "0")
+    flush(opened, 5, LARGE)
+    opened.close()
+    damaged(tmp_path / "0", lambda size: int(size * part))
+    try:
+        opened = open_store(tmp_path / "0")
+    except StoreCorruptedError:
+        destroy_store(tmp_path / "0")
+        open_store(tmp_path / "0").close()
+        return
+    reported = None
+    try:
+        READS[read](opened)
+    except StoreCorruptedError as error:
+        reported = error
+    opened.abandon()
+    destroy_store(tmp_path / "0")
+    open_store(tmp_path / "0").close()
+    del reported
