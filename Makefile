@@ -29,8 +29,8 @@ bench: .venv/.dev ## Measure words per second; writes bench/results/latest.json.
 	$(BIN)/python -m bench.run $(CASES)
 	$(BIN)/python -m bench.table
 
-chaos: .venv/.dev ## Kill workers while they count, and compare every count.
-	$(BIN)/pytest tests/chaos
+chaos: .venv/.dev ## Kill and starve workers and broker, compare every count: CHAOS_SEEDS=3 CHAOS_MINUTES=5.
+	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) $(BIN)/python -m tests.chaos.chaos
 
 simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000.
 	SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0

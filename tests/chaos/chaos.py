@@ -8,6 +8,7 @@ itself, or recovery takes longer than `cluster.RECOVERY_BOUND_S`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import statistics
@@ -174,6 +175,9 @@ def commit() -> str:
 
 def main() -> None:
     """Run all seeds, print the report, write `bench/results/chaos.json` where all kinds took part."""
+    # What clients of a broker that is away say would bury the report.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
     console = Console(width=None if sys.stdout.isatty() else 120)
     minutes = float(os.environ.get("CHAOS_MINUTES") or 5)
     first = int(os.environ.get("CHAOS_FIRST_SEED") or random.SystemRandom().randrange(1 << 20))

@@ -1,5 +1,30 @@
-"""A broker of these tests' own, and workers on it."""
+"""A broker of these tests' own, workers on it, and whole clusters with a broker each."""
 
-from tests.integration.conftest import broker, kafka, kafka_at, topic_name, workers
+from __future__ import annotations
 
-__all__ = ["broker", "kafka", "kafka_at", "topic_name", "workers"]
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.cluster import Cluster
+from tests.integration.conftest import broker, close_all, kafka, kafka_at, topic_name, workers
+
+__all__ = ["broker", "kafka", "kafka_at", "start_cluster", "topic_name", "workers"]
+
+
+@pytest.fixture
+async def start_cluster(tmp_path: Path) -> AsyncIterator[Callable[[int, int], Awaitable[Cluster]]]:
+    """Starts a cluster of (seed, compaction lag in ms), which ends with the test."""
+    started: list[Cluster] = []
+
+    async def start(seed: int, compaction_lag_ms: int) -> Cluster:
+        cluster = Cluster(tmp_path, seed, compaction_lag_ms)
+        started.append(cluster)
+        await cluster.start()
+        return cluster
+
+    yield start
+    for cluster in started:
+        await close_all(cluster.workers)
+        await cluster.close()

@@ -1,6 +1,6 @@
 """Everything that chaos does to a cluster. Each fault leaves the cluster as it found it and returns the seconds that recovery took:
 
-from the death of a process, or the end of a disturbance, until all that the topic had then is counted.
+from the death of a process, or the end of a disturbance, until all that the topic had is counted and restarted workers are ready.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ FAILPOINT_S = 15.0
 """A point that is not passed in this time is given up; the worker is killed where it is."""
 
 PAST_SESSION_S = 2 * SESSION_TIMEOUT_S
-FULL_DISK_BYTES = 4 << 20
+FULL_DISK_BYTES = 16 << 20
 
 Inject = Callable[[Cluster, Random], Awaitable[float]]
 
@@ -270,12 +270,13 @@ async def full_disk(cluster: Cluster, chance: Random) -> float:
     spare = cluster.workers[2]
     with small_disk(spare.state_dir):
         spare.start()
+        await cluster.all_ready()
         await cluster.recovered(time.monotonic())
         fill(spare.state_dir / "filler")
         code = await spare.ended(FAILPOINT_S + 25)
         since = time.monotonic()
-    said = spare.log[-2000:]
-    if code != 1 or "no space left" not in said:
+    said = [line for line in spare.log.splitlines() if line.startswith("wordcount: ")]
+    if code != 1 or len(said) != 1 or "no space left" not in said[0]:
         raise ChaosError(f"{spare.name} on a full disk ended with {code}: {said}")
     return await cluster.recovered(since)
 
@@ -293,9 +294,8 @@ async def restarted(cluster: Cluster, since: float, *workers: Worker) -> float:
     """Start workers; return when they are ready and everything is counted."""
     for worker in workers:
         worker.start()
-    took = await cluster.recovered(since)
     await cluster.all_ready()
-    return took
+    return await cluster.recovered(since)
 
 
 def hurt(path: Path, damage: str, chance: Random) -> None:
@@ -313,13 +313,10 @@ def hurt(path: Path, damage: str, chance: Random) -> None:
 
 def fill(path: Path) -> None:
     """Write until the disk is full."""
-    with path.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-                file.flush()
-        except OSError:
-            pass
+    with suppress(OSError), path.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
 
 
 @contextmanager
