@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.embedded import EmbeddedBroker
-from tests.integration.worker import COMMANDS, Worker, lines
+from tests.integration.worker import COMMANDS, Worker, end_offsets, lines
 
 # Compaction and retention act within seconds. The active segment still rolls only when something is appended.
 EAGER_CLEANING = {
@@ -90,6 +90,17 @@ class KafkaClient:
                 for value, key in zip(values, keys, strict=False)
             ]
             return [(done.partition, done.offset) for done in await asyncio.gather(*sent)]
+
+    async def committed(self, group: str, topic: str) -> int:
+        """Sum of the offsets that `group` has committed for all partitions."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap_servers, group_id=group, enable_auto_commit=False
+        )
+        async with consumer:
+            ends = await end_offsets(self.bootstrap_servers, topic)
+            partitions = [TopicPartition(topic, number) for number in ends]
+            consumer.assign(partitions)
+            return sum([await consumer.committed(tp) or 0 for tp in partitions])
 
     @asynccontextmanager
     async def endless_lines(self, topic: str, chunk: int = 100) -> AsyncIterator[None]:

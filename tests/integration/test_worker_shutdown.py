@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient
 
 SHUTDOWN_TIMEOUT_S = 4
+BACKLOG = 10_000
+"""Records of 1000 words: 50 MB, of which a fetch brings at most 1 MB of each partition."""
+
 MOMENTS = (
     "[^Worker]: Starting...",
     "[^--WebServer]: Starting...",
@@ -56,17 +59,23 @@ async def wait_records(worker: Worker, least: int) -> int:
 async def test_sigterm_in_the_midst_of_a_backlog_loses_nothing(kafka: KafkaClient, workers: Workers) -> None:
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, 4)
-    backlog = lines(1, 100, words=1000) * 40  # 20 MB; a fetch brings at most 1 MB of a partition
-    await kafka.produce(topic, backlog, compression="lz4")
-    worker = await workers(window_bytes=65536).start().wait_ready()
-    counted = await wait_records(worker, 1)
-    exit_code, took_s = await worker.stop()
-    assert exit_code == 0
-    assert took_s < 10
+    worker = workers(window_bytes=65536)
+    produced = counted = 0
+    while counted == produced:  # until the signal comes before the end of the backlog
+        assert produced < 5 * BACKLOG
+        await kafka.produce(topic, lines(1, 100, words=1000) * (BACKLOG // 100), compression="lz4")
+        await worker.start().wait_ready()
+        await wait_records(worker, produced + 1)
+        produced += BACKLOG
+        exit_code, took_s = await worker.stop()
+        assert exit_code == 0
+        assert took_s < 10
+        counted = await kafka.committed(workers.group, topic)
     await worker.start().wait_ready()
-    assert (await worker.metrics())["wordcount_restored_rows_total"] == 0  # everything had been flushed
     await wait_counted([worker], servers, topic)
-    assert 0 < (await worker.metrics())["wordcount_records_read_total"] <= len(backlog) - counted
+    metrics = await worker.metrics()
+    assert metrics["wordcount_restored_rows_total"] == 0  # what was pending had been flushed
+    assert metrics["wordcount_records_read_total"] == produced - counted
     assert await counts_of([worker]) == await recount(servers, topic)
 
 

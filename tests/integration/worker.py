@@ -274,9 +274,11 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
 
 async def recount(bootstrap_servers: str, topic: str, isolation: str = "read_committed") -> Counter[str]:
     """The counts of profile whitespace as they must be; the words of these tests are ASCII."""
+    values = Counter(value or b"" for _, _, value in await records_of(bootstrap_servers, topic, isolation))
     counts: Counter[str] = Counter()
-    for _, _, value in await records_of(bootstrap_servers, topic, isolation):
-        counts.update(word.decode() for word in (value or b"").split())
+    for value, times in values.items():
+        for word in value.split():
+            counts[word.decode()] += times
     return counts
 
 
