@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -57,22 +58,21 @@ def wordcount(worker: Worker, *arguments: str, **settings: str) -> subprocess.Co
 
 
 async def stopped(worker: Worker, *numbers: int) -> str:
-    """Wait until exactly these partitions are stopped; returns what the log says of the first, and each says the same kind."""
+    """Wait until exactly these partitions are stopped; returns what /readyz says of it. Each reason names partition and remedy."""
+    detail = ""
 
     async def are_stopped() -> bool:
+        nonlocal detail
         if await worker.status("/readyz") is None:
             return False
         detail = (await worker.get("/readyz")).json()["checks"]["restored"]["detail"]
-        return detail == "stopped: " + ", ".join(map(str, numbers))
+        return {int(number) for number in re.findall(r"stopped: (\d+) \(", detail)} == set(numbers)
 
     await wait_for(are_stopped, f"partitions {numbers} stopped")
-    topic = worker.settings["WORDCOUNT_TOPIC"]
-    said = [line for line in worker.log.splitlines() if "partition stopped" in line]
     for number in numbers:
-        assert [
-            line for line in said if f"{topic} partition {number}" in line and "; wordcount reset" in line
-        ]
-    return next(line for line in said if f"{topic} partition {numbers[0]}" in line)
+        named = rf"stopped: {number} \(.*{worker.settings['WORDCOUNT_TOPIC']} partition {number}\b.*wordcount reset"
+        assert re.search(named, detail), detail
+    return detail
 
 
 async def wait_logged(worker: Worker, text: str) -> None:
