@@ -258,7 +258,10 @@ class BatchConsumer(driver.Consumer):
         """Let Faust set up its streams, then open and restore the stores in the background."""
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
-            await self._word_counts.assign({tp.partition for tp in assigned})
+            try:
+                await self._word_counts.assign({tp.partition for tp in assigned})
+            except Exception as error:  # noqa: BLE001 - aiokafka would log any kind and go on without the partitions
+                self.app.end(error)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Nothing: every partition is seeked when it has been restored, to the position in its store."""

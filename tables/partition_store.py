@@ -91,7 +91,11 @@ class PartitionStore:
         with _store_errors(folder):
             self._staging.mkdir(parents=True)
             self._db = Rdict(str(folder), self._options)
-            value = self._db.get(STATE_KEY)
+            try:
+                value = self._db.get(STATE_KEY)
+            except BaseException:
+                self._db.close()  # An open store keeps the lock of its folder, and the error's traceback the store.
+                raise
         state = None if value is None else decode_state(value)
         if value is not None and state is None:
             self.close()

@@ -307,18 +307,28 @@ def test_a_damaged_store_can_be_rebuilt_while_the_error_is_still_being_reported(
     flush(opened, 5, LARGE)
     opened.close()
     damaged(tmp_path / "0", lambda size: int(size * part))
+    opened = reported = None
     try:
         opened = open_store(tmp_path / "0")
-    except StoreCorruptedError:
-        destroy_store(tmp_path / "0")
-        open_store(tmp_path / "0").close()
-        return
-    reported = None
-    try:
         READS[read](opened)
     except StoreCorruptedError as error:
         reported = error
-    opened.abandon()
+    if opened is not None:
+        opened.abandon()
     destroy_store(tmp_path / "0")
     open_store(tmp_path / "0").close()
     del reported
+
+
+def test_a_store_that_opens_but_has_a_damaged_state_can_be_rebuilt_while_the_error_is_being_reported(
+    tmp_path: Path,
+) -> None:
+    opened = open_store(tmp_path / "0")
+    flush(opened, 5, [])
+    opened.close()
+    damaged(tmp_path / "0", lambda _: 0)
+    with pytest.raises(StoreCorruptedError) as reported:
+        open_store(tmp_path / "0")
+    destroy_store(tmp_path / "0")
+    open_store(tmp_path / "0").close()
+    assert reported.value
