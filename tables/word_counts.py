@@ -19,7 +19,6 @@ from tables.errors import (
     InexactError,
     PartitionsLostError,
     StoreCorruptedError,
-    StoreFullError,
     WordcountError,
 )
 from tables.flush_policy import FlushPolicy
@@ -390,7 +389,7 @@ class WordCounts:
         await cancel(part.seeking)
         try:
             await self._services.run(part.shard.store.close)
-        except (StoreCorruptedError, StoreFullError) as error:
+        except WordcountError as error:
             # Nothing is lost: whoever opens it again brings it forward or rebuilds it. The other partitions go on.
             _log.warning("a store that is released cannot be written", partition=number, reason=str(error))
         self._observer.partition_state(number, "released")
