@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from app.kafka.embedded import EmbeddedBroker
+from tables.schema import changelog_topic
 from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.operator_tools import delete_topic
 from tests.integration.worker import Worker, end_offsets, free_port, lines, wait_counted
@@ -130,3 +131,17 @@ async def test_a_worker_whose_topic_is_deleted_ends_and_says_so(kafka: KafkaClie
     code, said = await end_of(worker)
     assert code == 2
     assert f"topic {workers.topic} does not exist any more" in said
+
+
+async def test_a_worker_that_cannot_open_a_store_ends_and_says_so(
+    kafka: KafkaClient, workers: Workers
+) -> None:
+    await kafka.create_topic(workers.topic, 2)
+    worker = workers()
+    store = worker.state_dir / changelog_topic(workers.group, workers.topic) / "0"
+    store.parent.mkdir(parents=True)
+    store.write_text("a file where a folder has to be")
+
+    code, said = await end_of(worker.start())
+    assert code == 1
+    assert f"the store {store} cannot be used" in said
