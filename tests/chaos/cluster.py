@@ -26,11 +26,9 @@ from tests.chaos.proxy import TcpProxy
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
 from tests.integration.worker import (
     Worker,
-    counts_of,
     end_offsets,
     free_port,
     lines,
-    positions_of,
     wait_for,
 )
 
@@ -184,10 +182,9 @@ class Cluster:
         """
         await self.feed.pause()
         try:
-            for _ in range(5):
+            for _ in range(20):
                 ends = await self._caught_up()
-                found = await counts_of(self.running)
-                positions = await positions_of(self.running)
+                found, positions = await self._counts()
                 truth_ends = await self.recount.advance()
                 # A request of a producer that was given up may still have arrived; or a partition moved.
                 if truth_ends == ends == positions:
@@ -262,6 +259,29 @@ class Cluster:
         except AssertionError as error:
             raise ChaosError(f"{error}; at {await self._positions(self.running)}") from None
         return ends
+
+    async def _counts(self) -> tuple[Counter[str], dict[int, int] | None]:
+        """All counts and what they are as of; None where that changed meanwhile, or two workers answer for a partition."""
+        found: Counter[str] = Counter()
+        positions: dict[int, int] = {}
+        for worker in self.running:
+            cursor: str | None = None
+            seen: set[str] = set()
+            while True:
+                response = await worker.get("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
+                if response.status_code != 200:
+                    return found, None
+                page = response.json()
+                seen.add(repr(page["as_of"]))
+                found.update({entry["word"]: entry["count"] for entry in page["words"]})
+                cursor = page["next_cursor"]
+                if cursor is None:
+                    break
+            as_of = {int(number): position for number, position in page["as_of"].items()}
+            if len(seen) > 1 or as_of.keys() & positions.keys():
+                return found, None
+            positions |= as_of
+        return found, positions
 
     async def _positions(self, workers: Sequence[Worker]) -> dict[int, int]:
         at: dict[int, int] = {}
