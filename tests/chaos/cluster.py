@@ -182,15 +182,19 @@ class Cluster:
         """
         await self.feed.pause()
         try:
-            for _ in range(20):
+            deadline = time.monotonic() + CAUGHT_UP_S
+            while True:
                 ends = await self._caught_up()
                 found, positions = await self._counts()
                 truth_ends = await self.recount.advance()
                 # A request of a producer that was given up may still have arrived; or a partition moved.
                 if truth_ends == ends == positions:
                     break
-            else:
-                raise ChaosError(f"no quiet moment to compare at: positions {positions}, ends {truth_ends}")
+                if time.monotonic() > deadline:
+                    raise ChaosError(
+                        f"no quiet moment to compare at: positions {positions}, ends {truth_ends}"
+                    )
+                await asyncio.sleep(0.2)
         finally:
             self.feed.resume()
         truth = self.recount.counts

@@ -136,7 +136,8 @@ class TcpProxy:
                     writer.transport.abort()
                     return
                 await self._forward(data, writer, "down")
-            writer.close()
+        # Also after a reset by the broker: a worker that were not told would wait for its answer.
+        writer.close()
 
     async def _forward(self, data: bytes, writer: asyncio.StreamWriter, direction: Direction) -> None:
         while self.mode == f"stall-{direction}":
