@@ -6,6 +6,7 @@ still live; stores closed; group left; HTTP closed. `Deadline` ends the process 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ EXIT_STALLED = 75
 
 EXIT_DEADLINE = 70
 """Exit code of a process that could not stop in time. Nothing is lost: what was not flushed is read again."""
+
+UNASSIGNED_STOP_S = 5.0
+"""Longest stop of a worker without partitions: ending it loses nothing, and Faust hangs while its consumer's thread starts."""
 
 FLUSH_SHARE = 0.6
 """Share of the shutdown timeout that the last flush may take."""
@@ -69,17 +73,16 @@ class Deadline:
         self._timeout_s = timeout_s
         self._timer: threading.Timer | None = None
 
-    def start(self, exit_code: int = EXIT_DEADLINE) -> None:
+    def start(self, exit_code: int = EXIT_DEADLINE, *, at_most_s: float = math.inf) -> None:
         """Begin to count; later calls change nothing."""
         if self._timer is None:
-            self._timer = threading.Timer(self._timeout_s, self._end, [exit_code])
+            timeout_s = min(self._timeout_s, at_most_s)
+            self._timer = threading.Timer(timeout_s, self._end, [exit_code, timeout_s])
             self._timer.daemon = True
             self._timer.start()
 
-    def _end(self, exit_code: int) -> None:
-        say(
-            f"not stopped within {self._timeout_s:g} s; ending now, what was not flushed will be counted again"
-        )
+    def _end(self, exit_code: int, timeout_s: float) -> None:
+        say(f"not stopped within {timeout_s:g} s; ending now, what was not flushed will be counted again")
         os._exit(exit_code)
 
 
@@ -125,7 +128,10 @@ class WordcountApp(faust.App):
 
     async def on_stop(self) -> None:
         """Stop in the order of this module's docstring."""
-        self.deadline.start()
+        if self.word_counts.partition_numbers():
+            self.deadline.start()
+        else:
+            self.deadline.start(0, at_most_s=UNASSIGNED_STOP_S)
         self.on_draining("stopping")
         self.on_before_shutdown.connect(self._flush_and_close)
         await super().on_stop()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.faust_app import EXIT_DEADLINE
+from app.faust_app import EXIT_DEADLINE, UNASSIGNED_STOP_S
 from app.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import Workers, close_all
 from tests.integration.worker import Worker, counts_of, lines, recount, wait_counted, wait_for
@@ -102,6 +104,26 @@ async def test_sigterm_at_any_moment_of_a_start_ends_the_worker_in_order(
     await starting[-1].start().wait_ready()
     await wait_counted([starting[-1]], servers, topic)
     assert await counts_of([starting[-1]]) == await recount(servers, topic)
+
+
+async def test_sigterm_before_anything_was_assigned_ends_soon_although_the_broker_does_not_answer(
+    own: tuple[EmbeddedBroker, KafkaClient, Workers],
+) -> None:
+    broker, kafka, workers = own
+    await kafka.create_topic(workers.topic, 1)
+    worker = workers(shutdown_timeout_s=60).start()
+
+    async def connects() -> bool:
+        return MOMENTS[2] in worker.log
+
+    await wait_for(connects, "the consumer's thread started")
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        exit_code, took_s = await worker.stop()
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+    assert exit_code == 0
+    assert took_s < UNASSIGNED_STOP_S + 2
 
 
 async def test_sigterm_while_the_broker_is_away_ends_in_time_and_loses_nothing(
