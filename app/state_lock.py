@@ -25,10 +25,7 @@ class StateLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / "LOCK").open("a+")
         except OSError as error:
-            raise ConfigurationError(
-                f"the state folder {folder} cannot be written ({error.strerror})",
-                "set WORDCOUNT_STATE_DIR to a folder that this user can write",
-            ) from error
+            raise _unusable(folder, error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -39,10 +36,20 @@ class StateLock:
                 f"the state folder {folder} is in use by process {holder}",
                 "stop that process, or set WORDCOUNT_STATE_DIR to a folder of this worker's own",
             ) from error
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
+        except OSError as error:
+            raise _unusable(folder, error) from error
 
     def release(self) -> None:
         """Let another process have the folder."""
         self._file.close()
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"the state folder {folder} cannot be written ({error.strerror})",
+        "free disk space, or set WORDCOUNT_STATE_DIR to a folder that this user can write",
+    )
