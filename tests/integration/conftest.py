@@ -41,6 +41,9 @@ class KafkaClient:
         await admin.start()
         try:
             answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                while name not in await admin.list_topics():  # created, but not yet told to the broker
+                    await asyncio.sleep(0.01)
         finally:
             await admin.close()
         assert [error[:2] for error in answer.topic_errors] == [(name, 0)], answer

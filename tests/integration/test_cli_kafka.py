@@ -476,7 +476,11 @@ async def test_a_missing_right_is_named_by_doctor_and_by_the_command_that_needs_
     wordcount = Wordcount(strict_broker.bootstrap_servers, topic_name, tmp_path)
     changelog = f"wordcount-{topic_name}-changelog"
     assert wordcount("topics", "create").returncode == 0
-    assert {title: check for title, check in examine(wordcount, code=0).items() if check["status"] != "ok"} == {}
+    for _ in range(5):  # A new broker makes the topic of its coordinators when one is first asked for.
+        not_ok = [check for check in examine(wordcount, code=0).values() if check["status"] != "ok"]
+        if not not_ok:
+            break
+    assert not_ok == []
 
     await strict_broker.allow_only(TOPIC, changelog, READ)
     await strict_broker.allow_only(TOPIC, topic_name, READ)
