@@ -59,13 +59,13 @@ class Case:
 
 CASES = (
     Case("zipf-10m-whitespace", "zipf", 1_000_000, "whitespace", 5),
-    Case("zipf-30m-whitespace", "zipf", 3_000_000, "whitespace", 5),
-    Case("zipf-10m-unicode", "zipf", 1_000_000, "unicode", 5),
-    Case("zipf-10m-java-s", "zipf", 1_000_000, "java-s", 3),
-    Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 3),
-    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 3),
-    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 3),
-    Case("distinct-5m-of-10m-whitespace", "distinct", 1_000_000, "whitespace", 3),
+    Case("zipf-30m-whitespace", "zipf", 3_000_000, "whitespace", 3),
+    Case("zipf-10m-unicode", "zipf", 1_000_000, "unicode", 3),
+    Case("zipf-10m-java-s", "zipf", 1_000_000, "java-s", 1),
+    Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 1),
+    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 1),
+    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 1),
+    Case("distinct-5m-of-10m-whitespace", "distinct", 1_000_000, "whitespace", 1),
 )
 
 
