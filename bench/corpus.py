@@ -53,25 +53,11 @@ def hot_word_lines(lines: int, seed: int = 2) -> Iterator[list[bytes]]:
         yield _joined(drawn, 10)
 
 
-def distinct_lines(lines: int, seed: int = 3) -> Iterator[list[bytes]]:
-    """Lines of 10 words, every other word new: 5 distinct words a line."""
-    number = 0
-    words = np.array([word.encode() for word in vocabulary()], object)
-    cumulative = _cumulative(len(words))
-    for random, count in _chunks(lines, seed):
-        drawn = words[np.searchsorted(cumulative, random.random(count * 10))]
-        new = count * 5
-        drawn[::2] = [b"n%d" % i for i in range(number, number + new)]
-        number += new
-        yield _joined(drawn, 10)
-
-
 CORPORA: dict[str, Callable[[int], Iterator[list[bytes]]]] = {
     "zipf": zipf_lines,
     "long-lines": lambda lines: zipf_lines(lines, words_per_line=150),
     "one-word": lambda lines: zipf_lines(lines, words_per_line=1),
     "hot-word": hot_word_lines,
-    "distinct": distinct_lines,
 }
 """By name: a function from a number of lines to chunks of lines."""
 

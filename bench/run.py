@@ -65,7 +65,6 @@ CASES = (
     Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 1),
     Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 1),
     Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 1),
-    Case("distinct-5m-of-10m-whitespace", "distinct", 1_000_000, "whitespace", 1),
 )
 
 
