@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check format bench chaos simulate lock clean help
+.PHONY: run test test-changes test-workers test-rules check format bench chaos simulate lock clean help
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
@@ -12,8 +12,17 @@ help: ## Show the targets.
 run: .venv/.run ## Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
 	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
 
-test: .venv/.dev ## All tests.
-	$(BIN)/pytest
+test: .venv/.dev ## All tests, three parts at a time: most of them wait for processes.
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line test-changes test-workers test-rules
+
+test-changes: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/test_c*.py
+
+test-workers: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py'
+
+test-rules: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider tests/policy tests/property tests/simulation tests/unit
 
 check: .venv/.dev ## Style, types, imports.
 	$(BIN)/ruff format --check .
