@@ -22,8 +22,8 @@ from tables.errors import ConfigurationError, InexactError
 from tables.ports import ChangelogSlice
 from tables.positions import check_position
 from tables.producer import ReplaceableProducer
-from tables.replay import Replay
-from tables.rows import StoreState, unpack_row
+from tables.replay import MergedRows, Replay
+from tables.rows import Marker, StoreState, unpack_row
 from tables.schema import MARKER_KEY, changelog_topic
 from tables.topic_ids import TopicDescription
 from tables.windows import Totals
@@ -108,15 +108,15 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[V
                 yield Verified(partition)
                 continue
             _, end = await offsets.bounds(topic, partition)
-            replay = await asyncio.to_thread(_replayed, changelog, partition, end, word)
-            limits = await offsets.bounds(settings.topic, partition)
-            if replay.marker is None:
+            marker, rows = await asyncio.to_thread(_replayed, changelog, partition, end, word)
+            start, input_end = await offsets.bounds(settings.topic, partition)
+            if marker is None:
                 # Nothing but a first flush that is not complete yet can be there: no count is claimed.
                 yield Verified(partition)
-            elif problem := _problem(scope, partition, replay, *limits):
-                yield Verified(partition, replay.marker.origin, replay.marker.position, impossible=problem)
+            elif problem := _problem(scope, partition, marker, rows, start=start, end=input_end):
+                yield Verified(partition, marker.origin, marker.position, impossible=problem)
             else:
-                yield await _compared(scope, partition, replay, word)
+                yield await _compared(scope, partition, marker, rows, word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,14 @@ class NoRows:
         return [None] * len(words)
 
 
-def _replayed(changelog: KafkaChangelog, partition: int, end: int, word: str | None) -> Replay:
+def _replayed(
+    changelog: KafkaChangelog, partition: int, end: int, word: str | None
+) -> tuple[Marker | None, MergedRows]:
     replay = Replay(NoRows(), StoreState(marker=None, changelog_next=0, ahead=0))
     wanted = None if word is None else word.encode()
     for part in changelog.read(partition, 0, end) if end else ():
         replay.apply(part if wanted is None else _only(part, wanted))
-    return replay
+    return replay.marker, replay.take()
 
 
 def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
@@ -152,12 +154,12 @@ def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
     return ChangelogSlice([key for key, _ in kept], [value for _, value in kept], part.next_offset)
 
 
-def _problem(scope: _Scope, partition: int, replay: Replay, start: int, end: int) -> str:
+def _problem(
+    scope: _Scope, partition: int, marker: Marker, merged: MergedRows, *, start: int, end: int
+) -> str:
     """Why the marker's counts cannot be counted again; "" = they can."""
-    marker = replay.marker
-    assert marker is not None
     topic = scope.settings.topic
-    last = max([marker.position, *(unpack_row(value)[1] for value in replay.rows.values())])
+    last = max(marker.position, int(merged.rows[:, 1].max(initial=0)))
     where = f"{topic} partition {partition}"
     try:
         check_position(
@@ -177,10 +179,12 @@ def _problem(scope: _Scope, partition: int, replay: Replay, start: int, end: int
     return f"{where} ends at offset {end}, but a row counts up to {last}: truncated" if end < last else ""
 
 
-async def _compared(scope: _Scope, partition: int, replay: Replay, word: str | None) -> Verified:
-    marker = replay.marker
-    assert marker is not None
-    rows = {key.decode(): unpack_row(value) for key, value in replay.rows.items()}
+async def _compared(
+    scope: _Scope, partition: int, marker: Marker, merged: MergedRows, word: str | None
+) -> Verified:
+    rows = {
+        key.decode(): unpack_row(value) for key, value in zip(merged.keys(), merged.values(), strict=True)
+    }
     ahead = {key: upto for key, (_, upto) in rows.items() if upto > marker.position}
     tp, last = TopicPartition(scope.settings.topic, partition), max([marker.position, *ahead.values()])
     truth: Counter[str] = Counter()

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition
+from typing import Protocol
 
 from rocksdict import (
     BlockBasedOptions,
@@ -50,11 +51,19 @@ _BLOOM_BITS_PER_KEY = 10
 _LEVEL0_FILES = 8
 
 
+class ByteColumn(Protocol):
+    """Keys, or values, of a flush."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
 class StagedRows:
     """Rows of one flush, on their way into the store; nothing of them is visible before `PartitionStore.commit`."""
 
     def __init__(
-        self, keys: Sequence[bytes], values: Sequence[bytes], file: Path | None, writer: SstFileWriter | None
+        self, keys: ByteColumn, values: ByteColumn, file: Path | None, writer: SstFileWriter | None
     ) -> None:
         self.keys = keys
         self.values = values
@@ -149,7 +158,7 @@ class PartitionStore:
         for part in self.slices():
             yield from part
 
-    def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
+    def stage(self, keys: ByteColumn, values: ByteColumn) -> StagedRows:
         """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
         if len(keys) <= SMALL_FLUSH_ROWS:
             return StagedRows(keys, values, None, None)

@@ -2,17 +2,30 @@
 
 A record whose row loses is *foreign*: somebody appended it after the partition had moved on. Where it is the latest record of its
 word in the log, compaction would keep it and drop the better one, so that the better one has to be appended again (`stale`).
+
+Records are kept and merged as columns, not as Python objects: a fraction of the memory, and most of the work is done without the
+interpreter's lock (ADR 7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
-from tables.rows import Marker, StoreState, decode_marker, unpack_rows
-from tables.schema import MARKER_KEY
+from tables.rows import Marker, RowArray, StoreState, decode_marker, pack_rows, unpack_row, unpack_rows
+from tables.schema import MARKER_KEY, SLICE_ROWS
+from tables.windows import Int64Array
+
+BUFFER_BYTES = 32 << 20
+"""Records are merged when they take as much; where the merged rows still take half of it they have to go into the store."""
 
 
 class StoredRows(Protocol):
@@ -21,31 +34,90 @@ class StoredRows(Protocol):
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Bytes that exist only while one goes through them, slice by slice: as a list they would take ten times the memory."""
+
+    length: int
+    convert: Callable[[int, int], Sequence[bytes]]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, self.length, SLICE_ROWS):
+            yield from self.convert(start, start + SLICE_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRows:
+    """One row per word.
+
+    Attributes:
+        words: `pyarrow.BinaryArray`, distinct.
+        rows: the best row of each.
+        latest: int64, `upto` of the latest record of each.
+    """
+
+    words: pa.BinaryArray
+    rows: RowArray
+    latest: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def byte_count(self) -> int:
+        return int(self.words.nbytes + self.rows.nbytes + self.latest.nbytes)
+
+    def taken(self, indices: Int64Array) -> MergedRows:
+        """The rows at `indices`, in their order."""
+        return MergedRows(self.words.take(pa.array(indices)), self.rows[indices], self.latest[indices])
+
+    def sliced(self, start: int, end: int) -> MergedRows:
+        """The rows of these indices; `end` may lie beyond the last one."""
+        return MergedRows(self.words[start:end], self.rows[start:end], self.latest[start:end])
+
+    def keys(self) -> Column:
+        """The words, as the store has them."""
+        return Column(len(self), lambda start, end: _bytes(self.words[start:end]))
+
+    def values(self) -> Column:
+        """The rows, as the store has them."""
+        return Column(
+            len(self), lambda start, end: pack_rows(self.rows[start:end, 0], self.rows[start:end, 1])
+        )
+
+
 class Replay:
     """Rows and marker of the changelog records given to `apply`, on top of `stored`.
 
     Args:
-        stored: rows that the records are merged with.
+        stored: rows that the records are merged with; has what a `take` returned before the next `take`.
         state: of those rows.
 
     Attributes:
-        rows: word -> row value, as merged, of the records since the last `forget_rows`.
-        stale: words of which the latest record in the log is not the best one.
+        stale: words of which the latest record in the log is not the best one, as of the last `take`.
         marker: the last one by offset.
         newest_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
         examined: next changelog offset to read.
+        full: whether rows have to be taken before memory runs out.
     """
 
     def __init__(self, stored: StoredRows, state: StoreState) -> None:
-        self.rows: dict[bytes, bytes] = {}
         self.stale: set[bytes] = set()
         self.marker: Marker | None = state.marker
         self.newest_upto = max(state.ahead, state.position)
         self.examined = state.changelog_next
+        self.full = False
         self._stored = stored
+        self._stored_upto = self.newest_upto
+        self._parts: list[MergedRows] = []
+        self._buffered_bytes = 0
+        self._merge_at_bytes = BUFFER_BYTES
 
     def apply(self, part: ChangelogSlice) -> None:
-        """Merge adjacent changelog records.
+        """Take in adjacent changelog records.
 
         Raises:
             InexactError: one is neither row nor marker, or was written for a former changelog of this name: what that one had
@@ -62,20 +134,43 @@ class Replay:
             values = [value for key, value in pairs if key != MARKER_KEY]
         if not keys:
             return
-        uptos = unpack_rows(values)[:, 1]
-        lowest, highest = int(uptos.min()), int(uptos.max())
-        if lowest == highest >= self.newest_upto:
-            # The rows of one flush that nothing before it can beat: the whole slice at once (0.2 µs a row instead of 1).
-            self.rows.update(zip(keys, values, strict=True))
-            if self.stale:
-                self.stale.difference_update(keys)
-        else:
-            self._merge(keys, values)
-        self.newest_upto = max(self.newest_upto, highest)
+        rows = unpack_rows(values)
+        self.newest_upto = max(self.newest_upto, int(rows[:, 1].max()))
+        added = MergedRows(pa.array(keys, pa.binary()), rows, rows[:, 1])
+        self._parts.append(added)
+        self._buffered_bytes += added.byte_count
+        if self._buffered_bytes >= self._merge_at_bytes:
+            self._parts = [_merged(self._parts)]
+            self._buffered_bytes = self._parts[0].byte_count
+            self._merge_at_bytes = BUFFER_BYTES + 2 * self._buffered_bytes
+            self.full = self._buffered_bytes >= BUFFER_BYTES // 2
 
-    def forget_rows(self) -> None:
-        """Drop the rows after they went into `stored`; what is stale and newest stays known."""
-        self.rows.clear()
+    def take(self) -> MergedRows:
+        """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""
+        merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
+        merged = merged.taken(pc.array_sort_indices(merged.words).to_numpy().astype(np.int64))
+        self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, BUFFER_BYTES, False
+        beaten = self._beaten_by_stored(merged)
+        stale = beaten | (merged.latest < merged.rows[:, 1])
+        if self.stale:
+            self.stale.difference_update(merged.keys())
+        if stale.any():
+            self.stale.update(merged.taken(np.flatnonzero(stale)).keys())
+        self._stored_upto = self.newest_upto
+        return merged.taken(np.flatnonzero(~beaten)) if beaten.any() else merged
+
+    def _beaten_by_stored(self, merged: MergedRows) -> npt.NDArray[np.bool_]:
+        """Which rows are worse than those that `stored` has."""
+        beaten = np.zeros(len(merged), np.bool_)
+        uptos = merged.rows[:, 1]
+        doubtful = np.flatnonzero(uptos < self._stored_upto)
+        if len(doubtful):
+            stored = self._stored.get_many(list(merged.taken(doubtful).keys()))
+            beaten[doubtful] = [
+                row is not None and unpack_row(row)[1] > upto
+                for row, upto in zip(stored, uptos[doubtful].tolist(), strict=True)
+            ]
+        return beaten
 
     def _check_changelog(self, marker: Marker) -> None:
         before = self.marker.changelog_id if self.marker is not None else ""
@@ -86,13 +181,30 @@ class Replay:
                 "wordcount reset counts again what the input has now",
             )
 
-    def _merge(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        unseen = [key for key in keys if key not in self.rows]
-        stored = dict(zip(unseen, self._stored.get_many(unseen), strict=True))
-        for key, value in zip(keys, values, strict=True):
-            current = self.rows.get(key) or stored[key]
-            if current is None or value[8:] >= current[8:]:
-                self.rows[key] = value
-                self.stale.discard(key)
-            else:
-                self.stale.add(key)
+
+def _merged(parts: Sequence[MergedRows]) -> MergedRows:
+    """One row per word of `parts`, which are in offset order."""
+    if not parts:
+        return MergedRows(pa.array([], pa.binary()), np.empty((0, 2), np.int64), np.empty(0, np.int64))
+    rows = np.concatenate([part.rows for part in parts])
+    encoded = pa.concat_arrays([part.words for part in parts]).dictionary_encode()
+    ids, count = encoded.indices.to_numpy(), len(encoded.dictionary)
+    last = np.empty(count, np.int64)
+    last[ids] = np.arange(len(ids))  # Of several values for one index the last one stays.
+    latest = np.concatenate([part.latest for part in parts])[last]
+    return MergedRows(encoded.dictionary, rows[_best(ids, rows[:, 1], count)], latest)
+
+
+def _best(ids: npt.NDArray[np.int32], uptos: Int64Array, count: int) -> Int64Array:
+    """Of each id in [0, count) the index of its largest upto, the last one of equals."""
+    largest = np.full(count, np.iinfo(np.int64).min)
+    np.maximum.at(largest, ids, uptos)
+    candidates = np.flatnonzero(uptos == largest[ids])
+    best = np.empty(count, np.int64)
+    best[ids[candidates]] = candidates
+    return best
+
+
+def _bytes(words: pa.BinaryArray) -> list[bytes]:
+    converted: list[bytes] = words.to_numpy(zero_copy_only=False).tolist()
+    return converted

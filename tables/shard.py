@@ -27,16 +27,13 @@ from tables.errors import FlushUnknownError, PartitionsLostError
 from tables.partition_store import PartitionStore, StagedRows
 from tables.ports import PackedRecords, Result
 from tables.positions import check_position, check_replaceable, is_of_changelog
-from tables.replay import Replay
-from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
+from tables.replay import MergedRows, Replay
+from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row, unpack_rows
 from tables.schema import MARKER_KEY, SLICE_ROWS
 from tables.services import ShardServices
 from tables.threads import to_the_end
 from tables.vocabulary import CountCache
 from tables.windows import Int64Array, RecordBatch, Tally, Totals
-
-RESTORE_CHUNK_ROWS = 1_000_000
-"""Distinct rows that a restore holds in memory (about 250 bytes each) before it writes them to the store."""
 
 
 class ForeignRecordsError(Exception):
@@ -304,38 +301,41 @@ class Shard:
             if self._leaving.is_set():
                 raise PartitionsLostError(f"partition {self.partition} moved on while it was restored")
             replay.apply(part)
-            if len(replay.rows) >= RESTORE_CHUNK_ROWS:
+            if replay.full:
                 rows += self._write_replayed(replay)
         replay.examined = max(replay.examined, end)
         return rows + self._write_replayed(replay)
 
     def _write_replayed(self, replay: Replay) -> int:
-        words = sorted(replay.rows)
-        values = [replay.rows[word] for word in words]
+        rows = replay.take()
         ahead = max(replay.newest_upto, replay.marker.position if replay.marker else 0)
         # A crash before the healing must find the foreign records again: they count as examined only once it is done.
         examined = self.store.state.changelog_next if replay.stale else replay.examined
         state = StoreState(marker=replay.marker, changelog_next=examined, ahead=ahead)
-        if words or state != self.store.state:
-            self.store.commit(self.store.stage(words, values), state)
-        if words:
-            self._remember(words, values)
-        replay.forget_rows()
-        return len(words)
+        if len(rows) or state != self.store.state:
+            self.store.commit(self.store.stage(rows.keys(), rows.values()), state)
+        self._remember(rows)
+        return len(rows)
 
-    def _remember(self, words: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def _remember(self, rows: MergedRows) -> None:
         """Fill the cache from rows that are in the store now, so that the first flushes need not read them."""
         self.renew_cache()
-        self._cache.learn(words, values, self.store.state.exact_position)
+        for start in range(0, len(rows), SLICE_ROWS):
+            part = rows.sliced(start, start + SLICE_ROWS)
+            if not self._services.vocabulary.has_room(len(part)):
+                self._cache = CountCache(self._cache.vocabulary, complete=False)
+                return
+            self._cache.learn(list(part.keys()), part.rows[:, 0], self.store.state.exact_position)
 
     def _fill_cache(self) -> None:
         """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
         limit = self._services.vocabulary
         cache = CountCache(limit.current(), complete=True)
         for rows in self.store.slices():
-            if len(cache.vocabulary) + len(rows) > limit.max_words or self._leaving.is_set():
+            if not limit.has_room(len(rows)) or self._leaving.is_set():
                 return
-            cache.learn([word for word, _ in rows], [row for _, row in rows], self.store.state.exact_position)
+            counts = unpack_rows([row for _, row in rows])[:, 0]
+            cache.learn([word for word, _ in rows], counts, self.store.state.exact_position)
         self._cache = cache
 
     def _heal(self, replay: Replay) -> PackedRecords:

@@ -63,6 +63,10 @@ class VocabularyLimit:
         self.max_words = max_words
         self._current = Vocabulary()
 
+    def has_room(self, words: int) -> bool:
+        """Whether so many more words may be added to the current vocabulary."""
+        return len(self._current) + words <= self.max_words
+
     def current(self) -> Vocabulary:
         if len(self._current) > self.max_words:
             self._current = Vocabulary()
@@ -106,9 +110,8 @@ class CountCache:
             self._counts[ids] = counts
             self.position = position
 
-    def learn(self, words: Sequence[bytes], rows: Sequence[bytes], position: int | None) -> None:
-        """`update` from rows as the store has them."""
-        counts = np.frombuffer(b"".join(rows), ">i8")[::2].astype(np.int64)
+    def learn(self, words: Sequence[bytes], counts: Int64Array, position: int | None) -> None:
+        """`update` of words that may be new to the vocabulary."""
         self.update(self.vocabulary.ids(words), counts, position)
 
     def add_to(self, sums: Int64Array) -> int | None:

@@ -35,7 +35,7 @@ POINTS = (
 
 ROWS_PER_CHANGELOG_BATCH = 24
 SMALL_FLUSH_ROWS = 48
-RESTORE_CHUNK_ROWS = 500
+RESTORE_BUFFER_BYTES = 20_000
 STORE_WRITE_S = 0.0002
 
 
@@ -83,11 +83,11 @@ def install(failpoints: Failpoints) -> None:
     from aiokafka.producer.sender import SendProduceReqHandler
 
     from agents.kafka_source import GroupOwnership
-    from tables import changelog, partition_store, shard
+    from tables import changelog, partition_store, replay, shard
 
     changelog.ROWS_PER_CHANGELOG_BATCH = ROWS_PER_CHANGELOG_BATCH
     partition_store.SMALL_FLUSH_ROWS = SMALL_FLUSH_ROWS
-    shard.RESTORE_CHUNK_ROWS = RESTORE_CHUNK_ROWS
+    replay.BUFFER_BYTES = RESTORE_BUFFER_BYTES
 
     passes = failpoints.passes
     _after(shard.Shard, "_count", lambda: passes("count-done"))

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables import replay as replay_module
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
 from tables.rows import Marker, StoreState, decode_marker, encode_marker, pack_row, unpack_row
@@ -25,11 +27,11 @@ class Store:
         return [self.rows.get(word) for word in words]
 
     def take(self, replay: Replay) -> None:
-        self.rows.update(replay.rows)
+        rows = replay.take()
+        self.rows.update(zip(rows.keys(), rows.values(), strict=True))
         self.state = StoreState(
             marker=replay.marker, changelog_next=replay.examined, ahead=replay.newest_upto
         )
-        replay.forget_rows()
 
 
 def row(word: bytes, upto: int) -> Record:
@@ -47,6 +49,9 @@ flushes = st.lists(st.tuples(st.sets(words), uptos), max_size=8).map(
     lambda parts: [r for found, upto in parts for r in [*(row(w, upto) for w in sorted(found)), marker(upto)]]
 )
 changelogs = logs | flushes
+buffers = st.sampled_from([1, 100, 1 << 20])
+"""Bytes at which records are merged: after each slice, after some, not before the rows are taken."""
+
 cuts = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=30)
 
 
@@ -64,10 +69,14 @@ def restored(log: list[Record], cut: list[tuple[int, bool]], store: Store, *, be
     return replay
 
 
-@given(changelogs, cuts)
-def test_the_outcome_is_that_of_the_definition(log: list[Record], cut: list[tuple[int, bool]]) -> None:
+@given(changelogs, cuts, buffers)
+def test_the_outcome_is_that_of_the_definition(
+    log: list[Record], cut: list[tuple[int, bool]], buffer: int
+) -> None:
     store = Store()
-    replay = restored(log, cut, store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay_module, "BUFFER_BYTES", buffer)
+        replay = restored(log, cut, store)
     best: dict[bytes, bytes] = {}
     for word, value in log:
         if word != MARKER_KEY and (word not in best or unpack_row(value)[1] >= unpack_row(best[word])[1]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tables import shard as shard_module
+from tables import replay as replay_module
 from tables import word_counts as word_counts_module
 from tables.errors import StoreCorruptedError, StoreFullError
 from tests.simulation.broker import WORDS, Broker, Value
@@ -328,7 +328,7 @@ def simulate(seed: int, mutate: Mutate | None = None, *, honour_lag: bool = True
         patch.setattr(word_counts_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(word_counts_module, "Cache", lambda size: None)
         patch.setattr(word_counts_module, "_log", _Silent())
-        patch.setattr(shard_module, "RESTORE_CHUNK_ROWS", schedule.random.choice([1, 3, 1000]))
+        patch.setattr(replay_module, "BUFFER_BYTES", schedule.random.choice([1, 120, 1 << 20]))
         if mutate is not None:
             mutate(patch)
         try:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from rocksdict import Cache
 
+from tables import replay as replay_module
 from tables.errors import StoreCorruptedError
 from tables.partition_store import PartitionStore, StagedRows, StoreSnapshot
-from tables.replay import Replay
+from tables.replay import MergedRows, Replay
 from tables.rows import Marker, StoreState, pack_row
 from tables.shard import Flushed, Shard
 from tables.windows import RecordBatch, Tally, merge_tallies
@@ -52,9 +53,13 @@ def marker_first(patch: Patch) -> None:
 
 
 def latest_row_wins_in_a_replay(patch: Patch) -> None:
-    patch.setattr(
-        Replay, "_merge", lambda replay, keys, values: replay.rows.update(zip(keys, values, strict=True))
-    )
+    def last(ids: Any, uptos: Any, count: int) -> Any:
+        found = np.empty(count, np.int64)
+        found[ids] = np.arange(len(ids))
+        return found
+
+    patch.setattr(replay_module, "_best", last)
+    patch.setattr(Replay, "_beaten_by_stored", lambda replay, merged: np.zeros(len(merged), bool))
 
 
 def cache_updated_before_the_commit(patch: Patch) -> None:
@@ -84,13 +89,14 @@ def foreign_records_ignored(patch: Patch) -> None:
 
 
 def stale_rows_not_healed(patch: Patch) -> None:
-    merge = Replay._merge
+    take = Replay.take
 
-    def merged(replay: Replay, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        merge(replay, keys, values)
+    def taken(replay: Replay) -> MergedRows:
+        rows = take(replay)
         replay.stale.clear()
+        return rows
 
-    patch.setattr(Replay, "_merge", merged)
+    patch.setattr(Replay, "take", taken)
 
 
 def healing_not_examined_itself(patch: Patch) -> None:
@@ -112,14 +118,13 @@ def healing_not_examined_itself(patch: Patch) -> None:
 
 
 def examined_before_healed(patch: Patch) -> None:
-    write = Shard._write_replayed
-
     def written(shard: Shard, replay: Replay) -> int:
-        stale, replay.stale = replay.stale, set()
-        try:
-            return write(shard, replay)
-        finally:
-            replay.stale = stale
+        rows = replay.take()
+        ahead = max(replay.newest_upto, replay.marker.position if replay.marker else 0)
+        state = StoreState(marker=replay.marker, changelog_next=replay.examined, ahead=ahead)
+        shard.store.commit(shard.store.stage(rows.keys(), rows.values()), state)
+        shard._remember(rows)
+        return len(rows)
 
     patch.setattr(Shard, "_write_replayed", written)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from rocksdict import Cache
 
@@ -30,7 +31,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         row = pack_row(3, state.ahead)
         store.commit(store.stage([b"word"], [row]), state)
         cache = CountCache(vocabulary, complete=request.param)
-        cache.learn([b"word"], [row], state.exact_position)
+        cache.learn([b"word"], np.array([3]), state.exact_position)
         shards[number] = SimpleNamespace(store=store, cache=cache)
     asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards)), lambda: 2)
     yield asked

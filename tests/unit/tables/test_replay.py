@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tables import replay as replay_module
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
@@ -46,18 +47,37 @@ def replayed(
     return replay
 
 
+def taken(replay: Replay) -> dict[bytes, bytes]:
+    rows = replay.take()
+    found = dict(zip(rows.keys(), rows.values(), strict=True))
+    assert list(found) == sorted(found)
+    return found
+
+
+@pytest.fixture(autouse=True, params=[1, 60, 1 << 20])
+def _merging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each slice, after some, and not before rows are taken."""
+    monkeypatch.setattr(replay_module, "BUFFER_BYTES", request.param)
+
+
 def test_the_row_with_the_larger_upto_stays() -> None:
     replay = replayed(records(row(b"a", 5), row(b"b", 5)), records(row(b"a", 9)), records(row(b"b", 3)))
-    assert replay.rows == dict([row(b"a", 9), row(b"b", 5)])
+    assert taken(replay) == dict([row(b"a", 9), row(b"b", 5)])
 
 
 def test_a_word_is_stale_while_its_latest_record_is_not_its_best() -> None:
-    replay = replayed(records(row(b"a", 9), row(b"b", 9), row(b"c", 9)), records(row(b"a", 5), row(b"b", 5)))
-    assert replay.stale == {b"a", b"b"}
-    replay.apply(records(row(b"a", 9)))
-    assert replay.stale == {b"b"}
-    replay.apply(records(row(b"b", 12), row(b"d", 12)))
-    assert replay.stale == set()
+    stored: dict[bytes, bytes] = {}
+    best, worse = records(row(b"a", 9), row(b"b", 9), row(b"c", 9)), records(row(b"a", 5), row(b"b", 5))
+    replay = replayed(best, worse, stored=stored)
+    for part, stale in [
+        (None, {b"a", b"b"}),
+        (records(row(b"a", 9)), {b"b"}),
+        (records(row(b"b", 12), row(b"d", 12)), set()),
+    ]:
+        if part is not None:
+            replay.apply(part)
+        stored.update(taken(replay))
+        assert replay.stale == stale
 
 
 def test_a_stored_row_beats_an_older_record() -> None:
@@ -67,22 +87,22 @@ def test_a_stored_row_beats_an_older_record() -> None:
         stored=stored,
         state=StoreState(marker=None, changelog_next=3, ahead=9),
     )
-    assert (replay.rows, replay.stale) == (dict([row(b"b", 5)]), {b"a"})
+    assert (taken(replay), replay.stale) == (dict([row(b"b", 5)]), {b"a"})
 
 
-def test_rows_that_were_forgotten_still_count_as_stored() -> None:
+def test_rows_that_were_taken_count_as_stored() -> None:
     stored: dict[bytes, bytes] = {}
     replay = replayed(records(row(b"a", 9)), stored=stored)
-    stored.update(replay.rows)
-    replay.forget_rows()
+    stored.update(taken(replay))
     replay.apply(records(row(b"a", 5), row(b"b", 5)))
-    assert (replay.rows, replay.stale) == (dict([row(b"b", 5)]), {b"a"})
+    assert (taken(replay), replay.stale) == (dict([row(b"b", 5)]), {b"a"})
 
 
 def test_the_same_word_twice_in_a_slice_is_merged() -> None:
-    assert replayed(records(row(b"a", 5), row(b"a", 7), row(b"a", 6))).rows == dict([row(b"a", 7)])
-    assert replayed(records(row(b"a", 5), row(b"a", 7), row(b"a", 6))).stale == {b"a"}
-    assert replayed(records(row(b"a", 5), row(b"a", 5))).stale == set()
+    replay = replayed(records(row(b"a", 5), row(b"a", 7), row(b"a", 6)))
+    assert (taken(replay), replay.stale) == (dict([row(b"a", 7)]), {b"a"})
+    replay = replayed(records(row(b"a", 5), row(b"a", 5)))
+    assert (taken(replay), replay.stale) == (dict([row(b"a", 5)]), set())
 
 
 def test_the_position_is_that_of_the_last_marker_by_offset() -> None:
@@ -116,3 +136,18 @@ def test_markers_of_two_changelogs_in_one_are_refused() -> None:
     assert replay.marker is not None
     with pytest.raises(InexactError, match="reset"):
         replayed(records(marker(5, "old")), records(marker(6, "new")))
+
+
+def test_rows_have_to_be_taken_once_merging_does_not_make_them_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_module, "BUFFER_BYTES", 4000)
+    replay = replayed(*(records(row(b"a", upto)) for upto in range(1, 1000)))
+    assert not replay.full
+    number = 0
+    while not replay.full:
+        number += 1
+        replay.apply(records(row(b"%d" % number, 2000)))
+    assert 2000 / 40 < number < 4000 / 30
+    assert len(replay.take()) == number + 1
+    assert not replay.full

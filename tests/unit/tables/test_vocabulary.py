@@ -100,7 +100,7 @@ def test_a_cache_grows_with_its_vocabulary() -> None:
 def test_sums_take_what_is_known_and_tell_the_position() -> None:
     vocabulary = Vocabulary()
     cache = CountCache(vocabulary, complete=True)
-    cache.learn([b"a", b"c"], [pack_row(5, 9), pack_row(2, 7)], 9)
+    cache.learn([b"a", b"c"], np.array([5, 2]), 9)
     vocabulary.ids([b"%d" % i for i in range(3000)])
     sums = np.full(len(vocabulary), 10, np.int64)
     assert cache.add_to(sums) == 9
