@@ -62,6 +62,8 @@ class GroupOwnership:
         self._waiting[TopicPartition(self._topic, partition)] = position
         if self._next is None:
             self._next = asyncio.create_task(self._commit())
+            # Where all that waited were cancelled, asyncio would report an error that nobody waits for.
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(self._next)
 
     async def _commit(self) -> None:

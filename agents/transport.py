@@ -25,6 +25,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from agents import static_member
 from agents.assignor import AddressedStickyAssignor
 from tables import fetching
 from tables.errors import FlushUnknownError, InexactError, PartitionsLostError
@@ -65,6 +66,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetching.install()
+        static_member.install()
         options = self.app.consumer_options
         consumer = super()._create_worker_consumer(transport)
         self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
@@ -75,8 +77,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Faust's, then remember every heartbeat that the coordinator accepted."""
+        """Faust's, then remember every heartbeat that the coordinator accepted, and every loss of a static membership."""
         self.last_contact = monotonic()
+        self._takeovers = static_member.TakeoverDetector(self.app.conf.broker_session_timeout)
         await super().on_start()
         coordinator = self._consumer._coordinator
         self._assignor.current_generation = lambda: coordinator.generation
@@ -89,6 +92,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return accepted
 
         coordinator._do_heartbeat = beat_and_remember
+        forget = coordinator.reset_generation
+
+        def note_and_forget() -> None:
+            if coordinator._group_instance_id is not None and coordinator.generation > 0:
+                self._takeovers.lost(monotonic(), self.last_contact)
+            forget()
+
+        coordinator.reset_generation = note_and_forget
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Faust's; an assignment is a contact as good as a heartbeat."""
@@ -157,6 +168,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         if not self._is_connected():
             return None
         coordinator = self._consumer._coordinator
+        if self._takeovers.is_taken():
+            return static_member.FencedInstanceIdError(coordinator._group_instance_id)
         if coordinator._pending_exception is not None:
             error: BaseException = coordinator._pending_exception
             return error

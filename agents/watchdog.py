@@ -18,6 +18,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from agents.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
 from tables.offsets import TopicOffsets
 from tables.word_counts import WordCounts
@@ -130,6 +131,11 @@ class Watchdog:
                 return ConfigurationError(
                     f"group {self._group} has members that are no Wordcount workers",
                     "stop them, or set WORDCOUNT_GROUP to another name",
+                )
+            case _ if is_fenced(error):
+                return ConfigurationError(
+                    f"another process is in group {self._group} under this worker's WORDCOUNT_GROUP_INSTANCE_ID",
+                    "give each worker an id of its own, or none",
                 )
             case _:
                 return WordcountError(f"the membership in group {self._group} ended ({error!r})")

@@ -126,6 +126,28 @@ async def test_a_state_folder_that_another_worker_uses_is_refused(
     assert await first.status("/readyz") == 200
 
 
+async def test_two_workers_with_one_static_id_do_not_go_on_for_ever(
+    kafka: KafkaClient, workers: Workers
+) -> None:
+    topic, servers = workers.topic, workers.bootstrap_servers
+    await kafka.create_topic(topic, 2)
+    pair = [workers(group_instance_id="one-id").start() for _ in range(2)]
+
+    async def has_ended() -> bool:
+        await kafka.produce(topic, lines(1, 20))
+        return not all(worker.is_running() for worker in pair)
+
+    await wait_for(has_ended, "one of the workers ended")
+    ended, other = sorted(pair, key=Worker.is_running)
+    assert await refused(ended, workers.group, "WORDCOUNT_GROUP_INSTANCE_ID") == EXIT_CONFIGURATION
+    if other.is_running():  # It may have heard of the loss in the same moment.
+        await other.stop()
+
+    await ended.start().wait_ready()
+    await wait_counted([ended], servers, topic)
+    assert await counts_of([ended]) == await recount(servers, topic)
+
+
 async def test_a_missing_topic_that_may_not_be_created_is_refused_with_the_command(workers: Workers) -> None:
     worker = workers(create_topics="false").start()
     said = (workers.topic, "WORDCOUNT_CREATE_TOPICS", "wordcount topics create")

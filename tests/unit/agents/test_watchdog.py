@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError, InconsistentGroupProtocolError
+from aiokafka.errors import GroupAuthorizationFailedError, InconsistentGroupProtocolError, KafkaError
 
 from agents import watchdog
+from agents.static_member import FencedInstanceIdError
 from agents.watchdog import Stall, Watchdog
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
 
@@ -117,7 +118,13 @@ async def test_a_deleted_topic_ends_the_worker_and_is_named(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "parked", [GroupAuthorizationFailedError("readers"), InconsistentGroupProtocolError()]
+    "parked",
+    [
+        GroupAuthorizationFailedError("readers"),
+        InconsistentGroupProtocolError(),
+        FencedInstanceIdError(),
+        KafkaError(repr(FencedInstanceIdError())),
+    ],
 )
 async def test_an_error_that_aiokafka_parks_ends_the_worker_and_names_the_group(
     monkeypatch: pytest.MonkeyPatch, parked: Exception
