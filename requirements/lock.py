@@ -4,6 +4,7 @@
 
 `dev.txt` holds everything; the others are parts of it, with the same versions:
 `runtime.txt` for the image, `run.txt` with the embedded broker for `make run`, `build.txt` to install the project itself.
+`peers-*.txt` stand apart: each is the environment of another word count, for `make bench-peers`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ def main() -> None:
     compile_lock("dev.txt", "pyproject.toml", "--extra", "broker", "--group", "dev")
     compile_lock("runtime.txt", "pyproject.toml", *whole)
     compile_lock("run.txt", "pyproject.toml", "--extra", "broker", *whole)
-    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
-    tools = [line for line in pinned if line.split("==")[0] in BUILD_TOOLS]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    tools = [line for line in groups["dev"] if line.split("==")[0] in BUILD_TOOLS]
     compile_lock("build.txt", "-", *whole, text="\n".join(tools))
+    for name, pinned in groups.items():
+        if name.startswith("peers-"):
+            compile_lock(f"{name}.txt", "-", text="\n".join(pinned))
 
 
 def compile_lock(name: str, source: str, *options: str, text: str | None = None) -> None:

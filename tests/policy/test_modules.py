@@ -13,6 +13,10 @@ MODULES = [path for package in ("app", "agents", "tables") for path in sorted((R
 MAX_LINES = 400
 STARTS_SOMETHING = {"app/faust_entry.py", "app/__main__.py"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+JAR_LOCKS = [
+    ROOT / "app" / "kafka" / "jars.lock",
+    *sorted((ROOT / "bench" / "peers" / "locks").glob("*.lock")),
+]
 
 
 def named(path: Path) -> str:
@@ -96,7 +100,7 @@ def test_lock_files_agree_on_versions():
     for name, version, _ in entries(whole):
         versions.setdefault(name, set()).add(version)
     for lock in LOCKS:
-        if lock.name != "helm.txt":
+        if lock.name != "helm.txt" and not lock.name.startswith("peers-"):
             for name, version, _ in entries(lock):
                 assert version in versions[name], f"{lock.name}: {name}"
 
@@ -109,7 +113,18 @@ def test_lock_files_hold_what_the_project_pins():
         assert (name, version) in locked, requirement
 
 
-def test_jars_are_locked_by_hash_and_hold_no_address():
-    lines = (ROOT / "app" / "kafka" / "jars.lock").read_text("utf-8").splitlines()
+def test_other_word_counts_have_the_versions_that_the_project_pins():
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    peers = {lock.stem for lock in LOCKS if lock.name.startswith("peers-")}
+    assert peers == {name for name in groups if name.startswith("peers-")} != set()
+    for peer in peers:
+        locked = {(name, version) for name, version, _ in entries(ROOT / "requirements" / f"{peer}.txt")}
+        for requirement in groups[peer]:
+            assert re.match(r"([\w-]+)(?:\[[\w,]+\])?==([\w.]+)", requirement).groups() in locked, requirement
+
+
+@pytest.mark.parametrize("lock", JAR_LOCKS, ids=named)
+def test_jars_are_locked_by_hash_and_hold_no_address(lock):
+    lines = lock.read_text("utf-8").splitlines()
     assert lines
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+ [0-9a-f]{64}", line)] == []
