@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -112,6 +113,7 @@ class Replay:
         self.full = False
         self._stored = stored
         self._stored_upto = self.newest_upto
+        self._reached = state.marker.reached if state.marker is not None else 0
         self._parts: list[MergedRows] = []
         self._buffered_bytes = 0
         self._merge_at_bytes = BUFFER_BYTES
@@ -128,8 +130,9 @@ class Replay:
             pairs = list(zip(keys, values, strict=True))
             for marker in [decode_marker(value) for key, value in pairs if key == MARKER_KEY]:
                 self._check_changelog(marker)
+                self._reached = max(self._reached, marker.reached)
                 self.marker = marker
-                self.newest_upto = max(self.newest_upto, marker.position)
+            self.newest_upto = max(self.newest_upto, self._reached)
             keys = [key for key, _ in pairs if key != MARKER_KEY]
             values = [value for key, value in pairs if key != MARKER_KEY]
         if not keys:
@@ -144,6 +147,16 @@ class Replay:
             self._buffered_bytes = self._parts[0].byte_count
             self._merge_at_bytes = BUFFER_BYTES + 2 * self._buffered_bytes
             self.full = self._buffered_bytes >= BUFFER_BYTES // 2
+
+    def needs_healing(self) -> bool:
+        """Whether compaction would keep what is not the best: some row, or a marker that knows less than one before it."""
+        return bool(self.stale) or (self.marker is not None and self.marker.reached < self._reached)
+
+    def healed_marker(self) -> Marker | None:
+        """The marker to append after healing rows."""
+        if self.marker is None or self.marker.reached == self._reached:
+            return self.marker
+        return msgspec.structs.replace(self.marker, ahead=self._reached)
 
     def take(self) -> MergedRows:
         """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""

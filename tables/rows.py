@@ -34,6 +34,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         profile: identity of the tokenizer; counts of two tokenizers never mix.
         origin: first source offset that was counted, inclusive.
         position: next source offset to count.
+        ahead: position that an earlier marker had reached, where that is larger: answers may have been given as of it.
         records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of [origin, position).
     """
 
@@ -44,6 +45,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     topic_id: str = ""
     changelog_id: str = ""
     version: int = FORMAT_VERSION
+    ahead: int = 0
     records: int = 0
     counted: int = 0
     words: int = 0
@@ -57,12 +59,18 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
             self.records, self.counted, self.words, self.skipped, self.dead_lettered, self.dropped_words
         )
 
+    @property
+    def reached(self) -> int:
+        """The largest position of this marker and of those before it."""
+        return max(self.position, self.ahead)
+
     def advanced(self, position: int, totals: Totals) -> Marker:
         """The marker after a flush up to `position` that brought `totals`."""
         after = self.totals + totals
         return msgspec.structs.replace(
             self,
             position=position,
+            ahead=self.ahead if self.ahead > position else 0,
             records=after.records,
             counted=after.counted,
             words=after.words,

@@ -189,9 +189,9 @@ class Shard:
         rows = 0
         while True:
             rows += await self._in_thread(self._replay, replay, end)
-            if not replay.stale:
+            if not replay.needs_healing():
                 break
-            # Compaction keeps the latest record of a word, which is not the right one here: append the right one again.
+            # Compaction keeps the latest record of a key, which is not the right one here: append the right one again.
             healing = await self._in_thread(self._heal, replay)
             ranges = await services.changelog.append(self.partition, healing)
             end = ranges[-1][1] if ranges[0][0] >= 0 else await services.changelog.end_offset(self.partition)
@@ -308,10 +308,9 @@ class Shard:
 
     def _write_replayed(self, replay: Replay) -> int:
         rows = replay.take()
-        ahead = max(replay.newest_upto, replay.marker.position if replay.marker else 0)
         # A crash before the healing must find the foreign records again: they count as examined only once it is done.
-        examined = self.store.state.changelog_next if replay.stale else replay.examined
-        state = StoreState(marker=replay.marker, changelog_next=examined, ahead=ahead)
+        examined = self.store.state.changelog_next if replay.needs_healing() else replay.examined
+        state = StoreState(marker=replay.marker, changelog_next=examined, ahead=replay.newest_upto)
         if len(rows) or state != self.store.state:
             self.store.commit(self.store.stage(rows.keys(), rows.values()), state)
         self._remember(rows)
@@ -343,9 +342,10 @@ class Shard:
         rows = self.store.get_many(words)
         keys, values = list(words), [row for row in rows if row is not None]
         assert len(keys) == len(values), "a stale word has a better row in the store"
-        if replay.marker is not None:
+        marker = replay.healed_marker()
+        if marker is not None:
             keys.append(MARKER_KEY)
-            values.append(encode_marker(replay.marker))
+            values.append(encode_marker(marker))
         return self._services.changelog.pack(keys, values)
 
     async def _find_position(self) -> None:

@@ -129,6 +129,11 @@ def examined_before_healed(patch: Patch) -> None:
     patch.setattr(Shard, "_write_replayed", written)
 
 
+def late_marker_taken_for_all_that_was_reached(patch: Patch) -> None:
+    patch.setattr(Replay, "needs_healing", lambda replay: bool(replay.stale))
+    patch.setattr(Replay, "healed_marker", lambda replay: replay.marker)
+
+
 def ahead_forgotten_by_the_store(patch: Patch) -> None:
     create = Replay.__init__
 
@@ -218,6 +223,7 @@ MUTANTS: dict[Mutate, int] = {
     stale_rows_not_healed: 300,
     healing_not_examined_itself: 2000,
     examined_before_healed: 3000,
+    late_marker_taken_for_all_that_was_reached: 1000,
     ahead_forgotten_by_the_store: 100,
     rows_ahead_counted_again: 100,
     rows_ahead_skipped_by_whole_batches: 100,

@@ -151,3 +151,18 @@ def test_rows_have_to_be_taken_once_merging_does_not_make_them_fewer(
     assert 2000 / 40 < number < 4000 / 30
     assert len(replay.take()) == number + 1
     assert not replay.full
+
+
+def test_a_late_marker_that_knows_less_than_one_before_it_is_healed() -> None:
+    replay = replayed(records(marker(9)), records(marker(7)))
+    assert replay.needs_healing()
+    healed = replay.healed_marker()
+    assert healed is not None
+    assert (healed.position, healed.ahead) == (7, 9)
+
+    replay.apply(records((MARKER_KEY, encode_marker(healed))))
+    assert not replay.needs_healing()
+    # What compaction leaves of it says enough.
+    assert replayed(records((MARKER_KEY, encode_marker(healed)))).newest_upto == 9
+    assert healed.advanced(8, healed.totals).reached == 9
+    assert healed.advanced(9, healed.totals).ahead == 0
