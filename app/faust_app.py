@@ -21,6 +21,7 @@ from faust.app.base import BootStrategy
 
 from agents.topology import Topology
 from agents.transport import BatchTransport
+from app.loop_delay import watch_loop
 from tables.errors import ConfigurationError, StalledError, WordcountError
 from tables.word_counts import WordCounts
 
@@ -96,6 +97,7 @@ class WordcountApp(faust.App):
     flush_timeout_s: float
     prepare: Callable[[], Awaitable[None]]
     on_draining: Callable[[str], None]
+    on_loop_delay: Callable[[float], None]
     fatal_error: Exception | None = None
 
     BootStrategy = WebFirst
@@ -118,6 +120,7 @@ class WordcountApp(faust.App):
             os._exit(exit_code(error))
         # Faust's own tasks begin after the first assignment, which never comes where the group refuses this worker.
         self.add_future(self.topology.watchdog.watch())
+        self.add_future(watch_loop(self.on_loop_delay))
         await super().on_first_start()
 
     async def on_started_init_extra_tasks(self) -> None:

@@ -23,6 +23,7 @@ from tables.windows import Totals
 _STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")
 _FLUSH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RESTORE_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+_LOOP_DELAY_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _ROWS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 
 
@@ -77,6 +78,18 @@ class Metrics:
             ["partition", "state"],
             registry=self.registry,
         )
+        self._loop_delay_s = Histogram(
+            "wordcount_event_loop_delay_seconds",
+            "How late the event loop ran what was due, looked at every 10 ms.",
+            buckets=_LOOP_DELAY_S,
+            registry=self.registry,
+        )
+        self._longest_loop_delay_s = Gauge(
+            "wordcount_event_loop_delay_max_seconds",
+            "The longest of these delays since the start of the process.",
+            registry=self.registry,
+        )
+        self._longest_s = 0.0
         self._records.labels("counted", "")
 
     def watch(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
@@ -107,6 +120,13 @@ class Metrics:
         """Count a restore."""
         self._restored_rows.inc(rows)
         self._restore_s.observe(duration_s)
+
+    def loop_delayed(self, delay_s: float) -> None:
+        """Count a look at the clock that came `delay_s` late."""
+        self._loop_delay_s.observe(delay_s)
+        if delay_s > self._longest_s:
+            self._longest_s = delay_s
+            self._longest_loop_delay_s.set(delay_s)
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """Show the state of a partition until it is released."""

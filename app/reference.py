@@ -54,6 +54,7 @@ def metrics_page() -> str:
     metrics.flush_failed(0, TimeoutError())
     metrics.restored(0, rows=1, duration_s=1)
     metrics.partition_state(0, "counting")
+    metrics.loop_delayed(0.1)
     metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2)})
     rows = []
     for family in metrics.registry.collect():
