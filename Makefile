@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test test-changes test-workers test-rules check format bench chaos simulate lock clean help
+.PHONY: run test test-changes test-workers test-rules check format bench bench-growth bench-peers profile chaos simulate lock clean help
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: .venv/.run ## Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
 	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
@@ -22,7 +22,7 @@ test-workers: .venv/.dev
 	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py'
 
 test-rules: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/policy tests/property tests/simulation tests/unit
+	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
 check: .venv/.dev ## Style, types, imports.
 	$(BIN)/ruff format --check .
@@ -34,9 +34,19 @@ format: .venv/.dev ## Rewrite the code in house style.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev ## Measure words per second; writes bench/results/latest.json.
+bench: .venv/.dev ## Measure speed, latency, restore: 8 minutes, all or CASES="..."; writes bench/results/latest.json.
 	$(BIN)/python -m bench.run $(CASES)
 	$(BIN)/python -m bench.table
+
+bench-growth: .venv/.dev ## Measure how speed changes with words, partitions, lines, workers: PARTS="...".
+	$(BIN)/python -m bench.growth $(PARTS)
+	$(BIN)/python -m bench.table
+
+profile: .venv/.dev ## Flame graph of a worker that counts a backlog, and its top functions.
+	$(BIN)/python -m bench.flame
+
+bench-peers: .venv/.dev ## Compare with other word counts: PEERS=name,name RUNS=n for less; all writes bench/results/peers.json.
+	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers
 
 chaos: .venv/.dev ## Kill and starve workers and broker, compare every count: CHAOS_SEEDS=3 CHAOS_MINUTES=5.
 	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) $(BIN)/python -m tests.chaos.chaos

@@ -1,8 +1,14 @@
-"""Fixed, seeded corpora: the same lines on every machine."""
+"""Fixed, seeded corpora: the same lines on every machine; the natural text is the same wherever CPython's version is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import pydoc_data.topics
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +16,27 @@ import numpy.typing as npt
 VOCABULARY_WORDS = 200_000
 ZIPF_EXPONENT = 1.05
 ZIPF_SHIFT = 2.7
+OCCURRENCES = 2
+"""Of each word of the corpus `distinct`."""
+
 _CHUNK_LINES = 50_000
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+_NOT_LIBRARY = {"__pycache__", "idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text of any length.
+
+    Attributes:
+        lines: makes chunks of lines, given how many in all.
+        about: what it is, in a few words.
+        natural: whether its words are what a tokeniser's profile says; otherwise what stands between spaces, in every profile.
+    """
+
+    lines: Callable[[int], Iterator[list[bytes]]]
+    about: str
+    natural: bool = False
 
 
 def vocabulary(size: int = VOCABULARY_WORDS) -> list[str]:
@@ -38,7 +63,7 @@ def zipf_lines(lines: int, words_per_line: int = 10, seed: int = 1) -> Iterator[
     """
     words = np.array([word.encode() for word in vocabulary()], object)
     cumulative = _cumulative(len(words))
-    for random, count in _chunks(lines, seed):
+    for random, count in _chunks(lines, seed, words_per_line):
         ranks = np.searchsorted(cumulative, random.random(count * words_per_line))
         yield _joined(words[ranks], words_per_line)
 
@@ -53,19 +78,55 @@ def hot_word_lines(lines: int, seed: int = 2) -> Iterator[list[bytes]]:
         yield _joined(drawn, 10)
 
 
-CORPORA: dict[str, Callable[[int], Iterator[list[bytes]]]] = {
-    "zipf": zipf_lines,
-    "long-lines": lambda lines: zipf_lines(lines, words_per_line=150),
-    "one-word": lambda lines: zipf_lines(lines, words_per_line=1),
-    "hot-word": hot_word_lines,
+def distinct_lines(lines: int, distinct: int | None = None, seed: int = 3) -> Iterator[list[bytes]]:
+    """Lines of 10 words in random order, each word as often as any other.
+
+    Args:
+        lines: number of lines.
+        distinct: number of words, of which the text has an equal share each; None = each occurs `OCCURRENCES` times.
+        seed: of numpy's PCG64.
+    """
+    total = lines * 10
+    order = np.random.default_rng(seed).permutation(total) % (distinct or total // OCCURRENCES)
+    for start in range(0, total, _CHUNK_LINES * 10):
+        numbers = order[start : start + _CHUNK_LINES * 10].tolist()
+        words = [b"w%07d" % number for number in numbers]
+        yield [b" ".join(words[i : i + 10]) for i in range(0, len(words), 10)]
+
+
+def natural_lines(lines: int, seed: int = 4) -> Iterator[list[bytes]]:
+    """Lines drawn, with replacement, from the documentation in Python's standard library."""
+    source = np.array(library_lines(), object)
+    for random, count in _chunks(lines, seed):
+        yield source[random.integers(0, len(source), count)].tolist()
+
+
+@cache
+def library_lines() -> list[bytes]:
+    """The lines of the language reference that `help()` shows, and of all texts in triple quotes in the standard library."""
+    folder = Path(os.__file__).parent
+    texts = [pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics)]
+    for path in sorted(folder.rglob("*.py")):
+        if not _NOT_LIBRARY & set(path.relative_to(folder).parts):
+            texts += re.findall(r'"""(.*?)"""', path.read_text("utf-8", "replace"), re.DOTALL)
+    return [line.strip().encode() for text in texts for line in text.splitlines() if line.strip()]
+
+
+CORPORA: Mapping[str, Corpus] = {
+    "zipf": Corpus(zipf_lines, "10-word lines, Zipf-Mandelbrot, 200,000 words"),
+    "long-lines": Corpus(lambda lines: zipf_lines(lines, 150), "the same words in lines of 150 (1 KB)"),
+    "one-word": Corpus(lambda lines: zipf_lines(lines, 1), "the same words, one a message"),
+    "hot-word": Corpus(hot_word_lines, "one word is half of all"),
+    "distinct": Corpus(distinct_lines, "every word occurs twice, far apart"),
+    "natural": Corpus(natural_lines, "English: documentation of Python's standard library", natural=True),
 }
-"""By name: a function from a number of lines to chunks of lines."""
 
 
-def _chunks(lines: int, seed: int) -> Iterator[tuple[np.random.Generator, int]]:
+def _chunks(lines: int, seed: int, words_per_line: int = 10) -> Iterator[tuple[np.random.Generator, int]]:
     random = np.random.default_rng(seed)
-    for start in range(0, lines, _CHUNK_LINES):
-        yield random, min(_CHUNK_LINES, lines - start)
+    at_once = max(1, _CHUNK_LINES if words_per_line <= 10 else _CHUNK_LINES * 10 // words_per_line)
+    for start in range(0, lines, at_once):
+        yield random, min(at_once, lines - start)
 
 
 def _joined(words: npt.NDArray[np.object_], words_per_line: int) -> list[bytes]:

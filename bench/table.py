@@ -1,52 +1,289 @@
-"""The figures of README, made from the result file: `python -m bench.table` writes them between its two markers."""
+"""Writes the measured figures into the documents, between markers, and draws the plot: `python -m bench.table`."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.capacity import capacity_table
+from bench.corpus import CORPORA
+from bench.plot import PLOT, plot
+from bench.results import GROWTH, LATEST, read
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-RESULT = ROOT / "bench" / "results" / "latest.json"
+PERFORMANCE = ROOT / "docs" / "performance.md"
+CAPACITY = ROOT / "docs" / "capacity.md"
+RESULT = LATEST
 START, END = "<!-- bench -->", "<!-- /bench -->"
+UNMEASURED = "(not measured yet)"
+GROWING: Mapping[str, tuple[str, str]] = {
+    "distinct": ("Distinct words", "10 M words in 10-word lines, each word as often as any other"),
+    "partitions": ("Partitions", "10 M words of the corpus `zipf`"),
+    "line": ("Words per message", "10 M words of the corpus `zipf`; 5 M where each is a message"),
+    "workers": (
+        "Workers",
+        "30 M words (6 M of the corpus `zipf`, five times), sent while they are counted, 8 partitions, all on the cores above",
+    ),
+}
+"""By part of the growth file: what grows, and what stays."""
+
+Results = Mapping[str, Any]
 
 
 def main() -> None:
-    """Put the latest figures into README."""
-    README.write_text(with_table(README.read_text("utf-8"), json.loads(RESULT.read_bytes())), "utf-8")
+    """Bring all documents and the plot up to date with the result files."""
+    latest, growth = read(LATEST), read(GROWTH)
+    README.write_text(with_table(README.read_text("utf-8"), latest), "utf-8")
+    for page, blocks in pages(latest, growth).items():
+        page.write_text(with_blocks(page.read_text("utf-8"), blocks), "utf-8")
+    PLOT.write_bytes(plot(latest, growth))
 
 
-def with_table(text: str, report: Mapping[str, Any]) -> str:
-    """`text` with the table of `report` between the markers, which it has once each, in this order."""
-    assert text.count(START) == text.count(END) == 1, f"README needs {START} and {END} once each"
-    block = f"{START}\n{table(report)}\n{END}"
-    return re.sub(f"{START}.*{END}", lambda _: block, text, count=1, flags=re.DOTALL)
+def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
+    """By page: what stands between the markers `<!-- NAME -->` and `<!-- /NAME -->`."""
+    return {
+        PERFORMANCE: {
+            "machine": machine_line(latest),
+            "cases": cases_table(latest),
+            "latency": latency_table(latest),
+            "http": http_table(latest),
+            "restore": restore_table(latest),
+        },
+        CAPACITY: {
+            "growth-machine": machine_line(growth),
+            "example": capacity_table(latest) if "restore" in latest else UNMEASURED,
+            **{f"growth-{part}": growth_table(growth, part) for part in GROWING},
+        },
+    }
 
 
-def table(report: Mapping[str, Any]) -> str:
-    """A row per case, and what they were measured on."""
+def with_blocks(text: str, blocks: Mapping[str, str]) -> str:
+    """`text` with each block between its markers, which it has once each, in this order."""
+    for name, block in blocks.items():
+        text = _with_block(text, f"<!-- {name} -->", f"<!-- /{name} -->", block)
+    return text
+
+
+def with_table(text: str, report: Results) -> str:
+    """README with the table of `report`."""
+    return _with_block(text, START, END, table(report))
+
+
+def table(report: Results) -> str:
+    """README's: a row per case, and what they were measured on."""
     machine = report["machine"]
     rows = [
-        "| Text | Words | Profile | Words/s | CPU-s per million words | Peak memory | Every count right |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for case in report["cases"]:
-        verified = "yes" if case["verified"] else "NO"
-        rows.append(
-            f"| {case['corpus']} | {case['words'] / 1e6:.3g} M | `{case['profile']}` | {case['words_per_s'] / 1e6:.2f} M "
-            f"| {case['cpu_s_per_million_words']:.2f} | {case['rss_mb']} MiB | {verified} |"
+        (
+            case["corpus"],
+            f"{case['words'] / 1e6:.3g} M",
+            f"`{case['profile']}`",
+            f"{case['words_per_s'] / 1e6:.2f} M",
+            f"{case['cpu_s_per_million_words']:.2f}",
+            f"{case['rss_mb']} MiB",
+            _yes(case),
         )
+        for case in report["cases"]
+    ]
+    heads = (
+        "Text",
+        "Words",
+        "Profile",
+        "Words/s",
+        "CPU-s per million words",
+        "Peak memory",
+        "Every count right",
+    )
     return "\n".join(
         [
-            *rows,
+            *_table(heads, rows),
             "",
             f"Medians, on {machine['cores']} cores ({machine['cpu']}, {machine['system']}, Python {machine['python']}); "
             "from [bench/results/latest.json](bench/results/latest.json).",
         ]
     )
+
+
+def machine_line(report: Results) -> str:
+    """Machine, versions and commit of a result file."""
+    if not report:
+        return UNMEASURED
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in report.get("versions", {}).items())
+    commits = sorted(
+        {part["commit"] for part in report.get("parts", {}).values()} or {report.get("commit", "")}
+    )
+    return (
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, {machine['system']}, Python "
+        f"{machine['python']}{', ' if versions else ''}{versions}; commit {', '.join(commits)}."
+    )
+
+
+def cases_table(report: Results) -> str:
+    """A row per throughput case, with its spread."""
+    rows = []
+    for case in report["cases"]:
+        rates = case["runs_words_per_s"]
+        rows.append(
+            (
+                f"`{case['name']}`",
+                CORPORA[case["corpus"]].about,
+                f"{case['words_per_s'] / 1e6:.2f} M ({min(rates) / 1e6:.2f}-{max(rates) / 1e6:.2f}, {len(rates)})",
+                f"{case['records_per_s'] / 1e6:.3g} M",
+                f"{case['cpu_s_per_million_words']:.2f} + {case['broker_cpu_s_per_million_words']:.2f}",
+                f"{case['rss_mb']}",
+                _number(case, "changelog_bytes_per_word"),
+                _number(case, "disk_bytes_per_word"),
+                _stalls(case),
+                _yes(case),
+            )
+        )
+    heads = (
+        "Case",
+        "Text",
+        "Words/s (least-most, runs)",
+        "Messages/s",
+        "CPU-s per M words, worker + broker",
+        "Peak MiB",
+        "Changelog B/word",
+        "Disk B/word",
+        "Loop stalls > 50 ms (longest delay)",
+        "Every count right",
+    )
+    return "\n".join(_table(heads, rows))
+
+
+def latency_table(report: Results) -> str:
+    """A row per share of the capacity."""
+    rows = [
+        (
+            f"{result['share_of_capacity']:.0%}",
+            f"{result['words_per_s'] / 1e6:.2f} M",
+            f"{result['samples']:,}",
+            *(f"{result[name]}" for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")),
+            _stalls(result),
+            _yes(result),
+        )
+        for result in report.get("latency", ())
+    ]
+    heads = (
+        "Load",
+        "Words/s",
+        "Samples",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "Longest ms",
+        "Loop stalls > 50 ms (longest delay)",
+        "Every count right",
+    )
+    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
+
+
+def http_table(report: Results) -> str:
+    """Idle, and while catching up."""
+    rows = [
+        (
+            {"http-catching-up": "catching up", "http-idle": "idle"}[result["name"]],
+            f"{result['words_per_s'] / 1e6:.2f} M" if "words_per_s" in result else "",
+            f"{result['requests']:,}",
+            *(f"{result[name]}" for name in ("p50_ms", "p99_ms", "max_ms")),
+            _yes(result),
+        )
+        for result in report.get("http", ())
+    ]
+    heads = ("Worker", "Words/s", "Requests", "p50 ms", "p99 ms", "Longest ms", "Every count right")
+    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
+
+
+def restore_table(report: Results) -> str:
+    """One row."""
+    if "restore" not in report:
+        return UNMEASURED
+    result = report["restore"]
+    row = (
+        f"{result['rows'] / 1e6:.2f} M",
+        f"{result['seconds']:.1f}",
+        f"{result['rows_per_s'] / 1e6:.2f} M",
+        f"{result['cpu_s_per_million_rows']:.2f}",
+        f"{result['changelog_bytes_per_row']:.1f}",
+        f"{result['disk_bytes_per_row']:.1f}",
+        f"{result['rss_mb']}",
+        _yes(result),
+    )
+    heads = (
+        "Rows",
+        "Seconds, start included",
+        "Rows/s",
+        "CPU-s per M rows",
+        "Changelog B/row",
+        "Disk B/row",
+        "Peak MiB",
+        "Every count right",
+    )
+    return "\n".join(_table(heads, [row]))
+
+
+def growth_table(growth: Results, part: str) -> str:
+    """A row per point of a part."""
+    if part not in growth.get("parts", {}):
+        return UNMEASURED
+    heads = (
+        GROWING[part][0],
+        "Words/s",
+        "CPU-s per M words",
+        "Peak MiB",
+        "Changelog B/word",
+        "Disk B/word",
+        "Every count right",
+    )
+    rows = [
+        (
+            f"{point['value']:,}",
+            f"{point['words_per_s'] / 1e6:.2f} M",
+            f"{point['cpu_s_per_million_words']:.2f}",
+            f"{point['rss_mb']}",
+            _number(point, "changelog_bytes_per_word"),
+            _number(point, "disk_bytes_per_word"),
+            _yes(point),
+        )
+        for point in growth["parts"][part]["points"]
+    ]
+    return "\n".join([f"{GROWING[part][1]}:", "", *_table(heads, rows)])
+
+
+def _with_block(text: str, start: str, end: str, block: str) -> str:
+    assert text.count(start) == text.count(end) == 1, f"{start} and {end} are needed once each"
+    return re.sub(
+        f"{re.escape(start)}.*{re.escape(end)}",
+        lambda _: f"{start}\n{block}\n{end}",
+        text,
+        count=1,
+        flags=re.DOTALL,
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [
+        "| " + " | ".join(line) + " |" if line[0] != "---" else "|---" * len(heads) + "|" for line in lines
+    ]
+
+
+def _yes(result: Results) -> str:
+    return "yes" if result["verified"] else "NO"
+
+
+def _number(result: Results, name: str) -> str:
+    return f"{result[name]:.1f}" if name in result else ""
+
+
+def _stalls(result: Results) -> str:
+    if "loop_stalls" not in result:
+        return ""
+    return f"{result['loop_stalls']} ({result['longest_loop_delay_ms']:.0f} ms)"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,252 @@
+"""The cost of counting, as a ratio: CPU seconds of the real count path over those of fixed work of the same kind.
+
+The count path is `Shard.flush` as the worker runs it (tally, old counts, packing, RocksDB), with a changelog that acknowledges what it
+is given. The yardstick uses Python's dictionaries, Arrow and numpy in about the same shares, and none of our code: a machine that is
+slower, or busier, is slower at both. CPU time is the whole process's, so that waiting counts for nothing. What neighbours take away is
+left out by small steps: windows of 50,000 words are timed in turn with their yardsticks, and the least of several passes counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rocksdict import Cache
+
+from agents.tally import Policies, RecordTally
+from agents.tokenizer import tokenizer
+from agents.value_format import value_format
+from bench.corpus import zipf_lines
+from tables.changelog import KafkaChangelog, PackedBatches
+from tables.partition_store import PartitionStore
+from tables.ports import ChangelogSlice, PackedRecords
+from tables.services import ShardServices
+from tables.shard import Shard
+from tables.vocabulary import VocabularyLimit
+from tables.windows import DeadLetter, RecordBatch, Tally
+
+LINES = 30_000
+WORDS_PER_LINE = 10
+WINDOWS = 6
+"""Of 50,000 words and about 12,000 rows: large enough for a sorted file each, and too few of them to be compacted."""
+
+_BLOCK_CACHE_BYTES = 16 << 20
+_BATCH_LINES = 1000
+
+
+@dataclass(frozen=True)
+class Costs:
+    """CPU seconds, of all windows together.
+
+    Attributes:
+        counting: of the count path.
+        slowed: of the count path with a planted loss.
+        yardstick: of the fixed work.
+    """
+
+    counting: float
+    slowed: float
+    yardstick: float
+
+    @property
+    def ratio(self) -> float:
+        """What counting costs, in units of the yardstick."""
+        return self.counting / self.yardstick
+
+    @property
+    def slowed_ratio(self) -> float:
+        """What counting with the planted loss costs, in units of the yardstick."""
+        return self.slowed / self.yardstick
+
+
+class Meter:
+    """Times all three in turn, window by window, and keeps the least of each window.
+
+    Args:
+        planted_loss: share of the count path's own time that the slowed one wastes on top.
+    """
+
+    def __init__(self, planted_loss: float) -> None:
+        self._planted_loss = planted_loss
+        self._texts = [line for chunk in zipf_lines(LINES, WORDS_PER_LINE) for line in chunk]
+        self._least = np.full((WINDOWS, 3), np.inf)
+        asyncio.run(self._pass())  # Imports, first touches of memory; and how much to waste.
+
+    def run(self, passes: int) -> Costs:
+        """Go over the text `passes` times more, half a second each; the costs as known by now."""
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(passes):
+                self._least = np.minimum(self._least, asyncio.run(self._pass()))
+        finally:
+            gc.enable()
+        return Costs(*self._least.sum(axis=0).tolist())
+
+    async def _pass(self) -> list[tuple[float, float, float]]:
+        """CPU seconds per window, in the order of `Costs`. Stores are new and empty."""
+        tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
+        slowed_tally = _Slowed(tally)
+        counts: dict[bytes, int] = {}
+        found = []
+        with _open_shard(tally) as shard, _open_shard(slowed_tally) as slowed_shard:
+            await shard.restore()
+            await slowed_shard.restore()
+            size = LINES // WINDOWS
+            for window in range(WINDOWS):
+                texts = self._texts[window * size : (window + 1) * size]
+                started = time.process_time()
+                _yardstick(texts, counts)
+                yardstick = time.process_time() - started
+                counting = await _flushed(shard, texts, window * size)
+                slowed_tally.wasted_s = self._planted_loss * min(counting, self._least[window, 0])
+                slowed = await _flushed(slowed_shard, texts, window * size)
+                found.append((counting, slowed, yardstick))
+        return found
+
+
+async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> float:
+    """CPU seconds of counting one window."""
+    batches = [
+        RecordBatch(
+            pa.array(texts[start : start + _BATCH_LINES], pa.binary()),
+            first_offset + start,
+            first_offset + start + _BATCH_LINES,
+        )
+        for start in range(0, len(texts), _BATCH_LINES)
+    ]
+    started = time.process_time()
+    assert shard.add(batches)
+    await shard.flush()
+    return time.process_time() - started
+
+
+@contextmanager
+def _open_shard(tally: Any) -> Iterator[Shard]:
+    with tempfile.TemporaryDirectory(prefix="wordcount-hot-path-") as folder:
+        store = PartitionStore(Path(folder) / "0", Cache(_BLOCK_CACHE_BYTES))
+        try:
+            yield Shard(0, store, _services(tally))
+        finally:
+            store.close()
+
+
+class _Slowed:
+    """A tally that wastes `wasted_s` of CPU time with each window."""
+
+    def __init__(self, tally: RecordTally) -> None:
+        self.identity = tally.identity
+        self.wasted_s = 0.0
+        self._tally = tally
+
+    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
+        until = time.thread_time() + self.wasted_s
+        while time.thread_time() < until:
+            pass
+        return self._tally(batches)
+
+
+def _yardstick(texts: Sequence[bytes], counts: dict[bytes, int]) -> int:
+    """Work like that of the count path; adds the words of `texts` to `counts`."""
+    array = pa.array(texts, pa.binary()).cast(pa.string())
+    found = pc.value_counts(pc.list_flatten(pc.utf8_split_whitespace(array)))
+    words = found.field("values").cast(pa.binary())
+    order = pc.sort_indices(words)
+    keys = words.take(order).to_pylist()
+    numbers = found.field("counts").take(order).to_numpy()
+    sums = np.array([counts.get(key, 0) for key in keys], np.int64) + numbers
+    counts.update(zip(keys, sums.tolist(), strict=True))
+    packed = [key + number.to_bytes(8, "big") for key, number in zip(keys, sums.tolist(), strict=True)]
+    return len(b"".join(sorted(packed, reverse=True)))
+
+
+class _Acknowledging:
+    """A changelog that takes everything and keeps nothing; packs as the real one does."""
+
+    def __init__(self) -> None:
+        self._end = 0
+
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedBatches:
+        return KafkaChangelog.pack(self, keys, values)  # type: ignore[arg-type]
+
+    async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
+        assert isinstance(records, PackedBatches)
+        ranges = []
+        for batch in records.batches:
+            ranges.append((self._end, self._end + batch.record_count()))
+            self._end = ranges[-1][1]
+        return ranges
+
+    async def identity(self) -> str:
+        return "changelog"
+
+    async def end_offset(self, partition: int) -> int:
+        return self._end
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        return iter(())
+
+
+class _Owner:
+    def check(self) -> None:
+        pass
+
+    async def prove(self, partition: int, position: int) -> None:
+        pass
+
+
+class _Source:
+    async def identity(self) -> str:
+        return "input"
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        return 0, LINES
+
+    async def seek(self, partition: int, position: int) -> None:
+        pass
+
+
+class _NoDeadLetters:
+    async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
+        raise AssertionError("nothing here cannot be counted")
+
+
+def _services(tally: Any) -> ShardServices:
+    def run(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+    return ShardServices(
+        topic="input",
+        profile=tally.identity,
+        tally=tally,
+        changelog=_Acknowledging(),
+        ownership=_Owner(),
+        source=_Source(),
+        dead_letters=_NoDeadLetters(),
+        vocabulary=VocabularyLimit(1_000_000),
+        run=run,
+        run_long=run,
+    )
+
+
+def main() -> None:
+    """Print what a baseline is chosen from: some ratios, each of a new meter."""
+    for _ in range(10):
+        costs = Meter(0.2).run(6)
+        print(
+            f"ratio {costs.ratio:.3f}, with a loss of a fifth {costs.slowed_ratio:.3f}   {costs}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""From a message to its visible count: p50, p99 and p99.9 at shares of the measured capacity.
+
+Batches that were built beforehand are sent at a steady rate, one to each partition a hundred times a second. The last record of
+each is a sample: its time runs from when the batch was due, whether or not it was sent in time, to the answer of `/v1/stats` whose
+`as_of` is beyond it. Asking every 5 ms adds at most that. The load comes from this process, on the cores of broker and worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+
+from bench.prepared import WORDS_PER_LINE, PreparedLoad, connected, prepared_load, send
+from bench.rig import PARTITIONS, Rig, stop_cleanly
+from bench.throughput import wait_counted
+from bench.topics import create_topic
+from bench.usage import loop_delays, usage_of
+from bench.verify import answers_right, stores_right
+
+SHARES = (0.1, 0.5, 0.8)
+SECONDS = 12.0
+WARM_UP_S = 3.0
+TICKS_PER_S = 100
+_ASK_EVERY_S = 0.005
+_DRAIN_S = 30.0
+
+
+@dataclass
+class Samples:
+    """Batches that are awaited, by partition, and what the others took."""
+
+    awaited: dict[int, deque[tuple[int, float]]] = field(default_factory=dict)
+    seen: list[tuple[float, float]] = field(default_factory=list)
+    """(when it was due, seconds until it was visible) of each batch."""
+
+    def add(self, partition: int, end_offset: int, due: float) -> None:
+        """A batch that ends before `end_offset` and was due at `due` is in the log."""
+        self.awaited.setdefault(partition, deque()).append((end_offset, due))
+
+    def answered(self, as_of: dict[str, int], now: float) -> None:
+        """An answer came at `now`."""
+        for number, position in as_of.items():
+            waiting = self.awaited.get(int(number), deque())
+            while waiting and waiting[0][0] <= position:
+                due = waiting.popleft()[1]
+                self.seen.append((due, now - due))
+
+
+def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any]]:
+    """A result per share of the capacity."""
+    return [_measure(rig, share, capacity_words_per_s * share) for share in SHARES]
+
+
+def _measure(rig: Rig, share: float, words_per_s: float) -> dict[str, Any]:
+    topic = group = f"latency-{share * 100:.0f}"
+    asyncio.run(create_topic(rig.servers, topic, PARTITIONS))
+    load = prepared_load(
+        topic, PARTITIONS, max(1, round(words_per_s / WORDS_PER_LINE / PARTITIONS / TICKS_PER_S))
+    )
+    gc.collect()
+    gc.freeze()
+    with rig.worker(topic, group) as worker:
+        worker.wait_ready()
+        delays = loop_delays(worker.url)
+        before = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
+        seconds, taken = asyncio.run(_run(rig.servers, worker.url, load))
+        after = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
+        wait_counted([worker], load.sent * load.lines * PARTITIONS)
+        stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
+        truth = load.truth()
+        answered = answers_right(worker, truth)
+        stop_cleanly(worker)
+    gc.unfreeze()
+    p50, p99, p999 = np.percentile(seconds, [50, 99, 99.9]) * 1000
+    result = {
+        "name": f"latency-{share * 100:.0f}-percent",
+        "share_of_capacity": share,
+        "words_per_s": round(truth.total() / taken),
+        "cores_of_worker_broker_load": [
+            round((late - early).cpu_s / taken, 2) for late, early in zip(after, before, strict=True)
+        ],
+        "samples": len(seconds),
+        "p50_ms": round(p50),
+        "p99_ms": round(p99),
+        "p999_ms": round(p999),
+        "max_ms": round(max(seconds) * 1000),
+        "loop_stalls": stalls,
+        "longest_loop_delay_ms": round(longest_s * 1000, 1),
+        "verified": answered and stores_right(rig.stores(topic, group), truth),
+    }
+    print(result, flush=True)
+    return result
+
+
+async def _run(servers: str, url: str, load: PreparedLoad) -> tuple[list[float], float]:
+    """Seconds of each sample, without those of the warm-up, and how long the sending took."""
+    client, node = await connected(servers)
+    samples = Samples()
+    asking = asyncio.create_task(_ask(url, samples))
+    try:
+        started = time.perf_counter()
+        answers: set[asyncio.Task[None]] = set()
+        while (now := time.perf_counter()) < started + WARM_UP_S + SECONDS:
+            due = started + load.sent / TICKS_PER_S
+            if now < due:
+                await asyncio.sleep(due - now)
+            task = asyncio.create_task(_send(client, node, load.next(), load.lines, due, samples))
+            answers.add(task)
+            task.add_done_callback(answers.discard)
+        await asyncio.gather(*answers)
+        taken = time.perf_counter() - started
+        deadline = time.perf_counter() + _DRAIN_S
+        while any(samples.awaited.values()) and time.perf_counter() < deadline:
+            if asking.done():
+                asking.result()
+            await asyncio.sleep(_ASK_EVERY_S)
+        return [seconds for due, seconds in samples.seen if due >= started + WARM_UP_S], taken
+    finally:
+        asking.cancel()
+        await client.close()
+
+
+async def _send(
+    client: AIOKafkaClient, node: int, request: ProduceRequest, lines: int, due: float, samples: Samples
+) -> None:
+    for partition, offset in await send(client, node, request):
+        samples.add(partition, offset + lines, due)
+
+
+async def _ask(url: str, samples: Samples) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        while True:
+            writer.write(b"GET /v1/stats HTTP/1.1\r\nHost: worker\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            body = msgspec.json.decode(await reader.readexactly(length))
+            samples.answered(body["as_of"], time.perf_counter())
+            await asyncio.sleep(_ASK_EVERY_S)
+    finally:
+        writer.close()

@@ -1,0 +1,44 @@
+"""Rows per second of a restore: a worker whose state folder is lost, from its start until `/readyz` is 200.
+
+The changelog is the one that counting the corpus `distinct` leaves: 5 M words that occur twice each, far apart, in 8 partitions, which
+makes a row of nearly every occurrence.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.rig import Rig, stop_cleanly
+from bench.topics import LoadedTopic
+from bench.usage import loop_delays, peak_rss_mb, samples_of, usage_of
+from bench.verify import answers_right, stores_right
+
+
+def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
+    """Restore what `group` has counted of `topic`; no worker of it may run."""
+    rig.forget_state(group)
+    changelog_bytes = rig.changelog_bytes(topic.name, group)
+    started = time.perf_counter()
+    with rig.worker(topic.name, group) as worker:
+        worker.wait_ready()
+        seconds = time.perf_counter() - started
+        used, rss_mb = usage_of(worker.pid), peak_rss_mb(worker.pid)
+        rows = int(samples_of(worker.url)["wordcount_restored_rows_total", ""])
+        longest_s = loop_delays(worker.url).longest_s
+        answered = answers_right(worker, topic.truth)
+        stop_cleanly(worker)
+    result = {
+        "name": "restore",
+        "rows": rows,
+        "seconds": round(seconds, 2),
+        "rows_per_s": round(rows / seconds),
+        "cpu_s_per_million_rows": round(used.cpu_s / rows * 1e6, 3),
+        "changelog_bytes_per_row": round(changelog_bytes / rows, 2),
+        "disk_bytes_per_row": round(used.written_bytes / rows, 2),
+        "rss_mb": round(rss_mb),
+        "longest_loop_delay_ms": round(longest_s * 1000, 1),
+        "verified": answered and stores_right(rig.stores(topic.name, group), topic.truth),
+    }
+    print(result, flush=True)
+    return result

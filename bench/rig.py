@@ -1,0 +1,116 @@
+"""What all measurements share: one broker, topics loaded once each, workers on fresh groups and folders."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from app.kafka.embedded import EmbeddedBroker
+from app.local_worker import LocalWorker
+from bench.corpus import CORPORA
+from bench.topics import LoadedTopic, load_topic
+from tables.schema import changelog_topic
+
+PARTITIONS = 8
+CLEAN_STOP_S = 30.0
+"""A worker that needs longer was killed, and its stores are older than its answers."""
+
+
+class Rig:
+    """A running broker and what is on it; made by `running_rig`."""
+
+    def __init__(self, broker: EmbeddedBroker, folder: Path) -> None:
+        self.broker = broker
+        self.folder = folder
+        self._topics: dict[str, LoadedTopic] = {}
+
+    @property
+    def servers(self) -> str:
+        """`host:port` of the broker."""
+        return self.broker.bootstrap_servers
+
+    def topic(self, corpus: str, lines: int, profile: str = "whitespace") -> LoadedTopic:
+        """The topic with so many lines of `corpus`, loaded when first asked for."""
+        kind = CORPORA[corpus]
+        name = f"{corpus}-{lines}" + (f"-{profile}" if kind.natural else "")
+        if name not in self._topics:
+            definition = profile if kind.natural else None
+            self._topics[name] = asyncio.run(
+                load_topic(self.servers, name, kind.lines(lines), PARTITIONS, definition)
+            )
+        return self._topics[name]
+
+    def add(self, topic: LoadedTopic) -> LoadedTopic:
+        """Remember a topic that was loaded otherwise."""
+        self._topics[topic.name] = topic
+        return topic
+
+    @contextmanager
+    def worker(
+        self, topic: str, group: str, profile: str = "whitespace", *, number: int = 1
+    ) -> Iterator[LocalWorker]:
+        """A worker process, from its start on; `number` tells those of one group apart."""
+        settings = {
+            "WORDCOUNT_BOOTSTRAP_SERVERS": self.servers,
+            "WORDCOUNT_TOPIC": topic,
+            "WORDCOUNT_GROUP": group,
+            "WORDCOUNT_STATE_DIR": str(self.state_dir(group, number)),
+            "WORDCOUNT_PROFILE": profile,
+            "WORDCOUNT_HTTP_PORT": str(free_port()),
+            "WORDCOUNT_LOG_LEVEL": "warning",
+        }
+        with LocalWorker(settings, self.folder / f"{group}-{number}.log") as worker:
+            yield worker
+
+    def state_dir(self, group: str, number: int = 1) -> Path:
+        """State folder of a worker."""
+        return self.folder / f"{group}-{number}"
+
+    def stores(self, topic: str, group: str, number: int = 1) -> list[Path]:
+        """Folders of a worker's partition stores."""
+        folder = self.state_dir(group, number) / changelog_topic(group, topic)
+        return sorted(path for path in folder.iterdir() if path.name.isdecimal())
+
+    def forget_state(self, group: str, number: int = 1) -> None:
+        """Remove a worker's state folder."""
+        shutil.rmtree(self.state_dir(group, number))
+
+    def changelog_bytes(self, topic: str, group: str) -> int:
+        """Size of the changelog's segments on the broker's disk, as compressed."""
+        name = changelog_topic(group, topic)
+        logs = self.broker.data_dir.rglob(f"{name}-*/*.log")
+        return sum(path.stat().st_size for path in logs)
+
+
+@contextmanager
+def running_rig() -> Iterator[Rig]:
+    """A rig in a temporary folder, which is removed afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="wordcount-bench-", ignore_cleanup_errors=True) as folder,
+        EmbeddedBroker(Path(folder) / "broker") as broker,
+    ):
+        yield Rig(broker, Path(folder))
+
+
+def stop_cleanly(worker: LocalWorker) -> None:
+    """SIGTERM, and wait until stores are closed. Ends the benchmark where that takes too long."""
+    process = psutil.Process(worker.pid)
+    process.terminate()
+    try:
+        process.wait(CLEAN_STOP_S)
+    except psutil.TimeoutExpired:
+        raise SystemExit(f"a worker did not stop within {CLEAN_STOP_S:g} s; see {worker.log_path}") from None
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,152 @@
+"""Words per second of one worker process from a backlog, with changelog and RocksDB on, every count verified.
+
+The clock runs from the moment when the worker has its partitions (`/readyz` is 200) until `/v1/stats` shows every record counted,
+durable and queryable. CPU and bytes are the worker's alone, in the same interval; resident memory is the peak of its whole life.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.local_worker import LocalWorker
+from bench.rig import Rig, stop_cleanly
+from bench.topics import LoadedTopic
+from bench.usage import loop_delays, peak_rss_mb, usage_of
+from bench.verify import answers_right, stores_right
+
+TIMEOUT_S = 300.0
+_ASK_EVERY_S = 0.01
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement.
+
+    Attributes:
+        name: in the result file.
+        corpus: name in `bench.corpus.CORPORA`.
+        lines: records in the topic.
+        profile: tokeniser.
+        runs: of which the median is reported.
+    """
+
+    name: str
+    corpus: str
+    lines: int
+    profile: str
+    runs: int
+
+
+CASES = (
+    Case("zipf-10m-whitespace", "zipf", 1_000_000, "whitespace", 5),
+    Case("zipf-30m-whitespace", "zipf", 3_000_000, "whitespace", 5),
+    Case("zipf-10m-unicode", "zipf", 1_000_000, "unicode", 5),
+    Case("zipf-10m-java-s", "zipf", 1_000_000, "java-s", 1),
+    Case("natural-10m-unicode", "natural", 1_450_000, "unicode", 3),
+    Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 1),
+    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 3),
+    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 3),
+    Case("distinct-5m", "distinct", 1_000_000, "whitespace", 1),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a worker took."""
+
+    seconds: float
+    cpu_s: float
+    broker_cpu_s: float
+    rss_mb: float
+    written_bytes: int
+    changelog_bytes: int
+    stalls: int
+    longest_delay_s: float
+    verified: bool
+
+
+def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
+    """Start a worker on a fresh group and state folder, let it count everything, stop it, verify."""
+    with rig.worker(topic.name, group, profile) as worker:
+        worker.wait_ready()
+        started, worker_before, broker_before = (
+            time.perf_counter(),
+            usage_of(worker.pid),
+            usage_of(rig.broker.pid),
+        )
+        delays_before = loop_delays(worker.url)
+        wait_counted([worker], topic.records)
+        seconds = time.perf_counter() - started
+        used = usage_of(worker.pid) - worker_before
+        broker_used = usage_of(rig.broker.pid) - broker_before
+        stalls, longest_delay_s = loop_delays(worker.url).stalls_since(delays_before)
+        rss_mb = peak_rss_mb(worker.pid)
+        answered = answers_right(worker, topic.truth)
+        stop_cleanly(worker)
+    return Run(
+        seconds=seconds,
+        cpu_s=used.cpu_s,
+        broker_cpu_s=broker_used.cpu_s,
+        rss_mb=rss_mb,
+        written_bytes=used.written_bytes,
+        changelog_bytes=rig.changelog_bytes(topic.name, group),
+        stalls=stalls,
+        longest_delay_s=longest_delay_s,
+        verified=answered and stores_right(rig.stores(topic.name, group), topic.truth),
+    )
+
+
+def wait_counted(workers: Sequence[LocalWorker], records: int) -> None:
+    """Return once `workers` together have counted so many records. Ends the benchmark after `TIMEOUT_S`."""
+    deadline = time.perf_counter() + TIMEOUT_S
+    while sum(worker.ask("/v1/stats")["records"] for worker in workers) < records:
+        if time.perf_counter() > deadline:
+            raise SystemExit(f"{records:,} records are not counted within {TIMEOUT_S:g} s")
+        time.sleep(_ASK_EVERY_S)
+
+
+def measure_case(rig: Rig, case: Case) -> dict[str, Any]:
+    """All runs of a case; printed, and summed up for the result file."""
+    topic = rig.topic(case.corpus, case.lines, case.profile)
+    runs = []
+    for number in range(case.runs):
+        run = measure(rig, topic, f"{case.name}-{number}", case.profile)
+        print(
+            f"{case.name} run {number + 1}: {topic.words / run.seconds / 1e6:.2f} M words/s, {run}",
+            flush=True,
+        )
+        runs.append(run)
+    return summary(case, topic, runs)
+
+
+def summary(case: Case, topic: LoadedTopic, runs: Sequence[Run]) -> dict[str, Any]:
+    """The medians, and every run's rate; of delays the worst."""
+    words = topic.words
+    rates = [words / run.seconds for run in runs]
+    return {
+        "name": case.name,
+        "words": words,
+        "words_per_s": round(statistics.median(rates)),
+        "cpu_s_per_million_words": _per_word([run.cpu_s for run in runs], words / 1e6),
+        "broker_cpu_s_per_million_words": _per_word([run.broker_cpu_s for run in runs], words / 1e6),
+        "records_per_s": round(statistics.median(topic.records / run.seconds for run in runs)),
+        "rss_mb": round(max(run.rss_mb for run in runs)),
+        "verified": all(run.verified for run in runs),
+        "corpus": case.corpus,
+        "profile": case.profile,
+        "distinct_words": len(topic.truth),
+        "changelog_bytes_per_word": _per_word([run.changelog_bytes for run in runs], words),
+        "disk_bytes_per_word": _per_word([run.written_bytes for run in runs], words),
+        "loop_stalls": max(run.stalls for run in runs),
+        "longest_loop_delay_ms": round(max(run.longest_delay_s for run in runs) * 1000, 1),
+        "runs_words_per_s": [round(rate) for rate in rates],
+        "runs_cpu_s_per_million_words": [round(run.cpu_s / words * 1e6, 3) for run in runs],
+    }
+
+
+def _per_word(amounts: Sequence[float], words: float) -> float:
+    return round(statistics.median(amounts) / words, 3)

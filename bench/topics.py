@@ -1,0 +1,92 @@
+"""Topics full of a corpus, and the true counts of what they hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from agents.tokenizer import tokenizer
+
+_BATCH_LINES = 1000
+
+
+@dataclass(frozen=True)
+class LoadedTopic:
+    """A topic that does not grow any more.
+
+    Attributes:
+        name: of the topic.
+        records: records in it.
+        truth: how often each word occurs.
+    """
+
+    name: str
+    records: int
+    truth: Counter[bytes]
+
+    @property
+    def words(self) -> int:
+        """Occurrences of words."""
+        return self.truth.total()
+
+
+async def create_topic(servers: str, name: str, partitions: int) -> None:
+    """Create an empty topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1)])
+    finally:
+        await admin.close()
+
+
+async def load_topic(
+    servers: str, name: str, chunks: Iterable[list[bytes]], partitions: int, profile: str | None = None
+) -> LoadedTopic:
+    """Fill a new topic, a batch of 1,000 lines to each partition in turn.
+
+    Args:
+        servers: brokers.
+        name: of the topic.
+        chunks: its lines.
+        partitions: of the topic.
+        profile: the tokeniser whose definition of a word the truth follows, one line at a time; None = what stands between
+            spaces. Only for text of which lines repeat: each is looked at once.
+    """
+    await create_topic(servers, name, partitions)
+    records, number = 0, 0
+    truth: Counter[bytes] = Counter()
+    lines: Counter[bytes] = Counter()
+    async with AIOKafkaProducer(bootstrap_servers=servers, acks="all", compression_type="lz4") as producer:
+        for chunk in chunks:
+            records += len(chunk)
+            if profile is None:
+                truth.update(b" ".join(chunk).split())
+            else:
+                lines.update(chunk)
+            for part in _parts(chunk):
+                rest = iter(part)
+                batch = producer.create_batch()
+                for line in rest:
+                    if batch.append(key=None, value=line, timestamp=None) is None:
+                        await producer.send_batch(batch, name, partition=number % partitions)
+                        batch = producer.create_batch()
+                        batch.append(key=None, value=line, timestamp=None)
+                await producer.send_batch(batch, name, partition=number % partitions)
+                number += 1
+        await producer.flush()
+    if profile is not None:
+        tokens = tokenizer(profile).tokens
+        for line, count in lines.items():
+            for word in tokens(line.decode()):
+                truth[word.encode()] += count
+    return LoadedTopic(name, records, truth)
+
+
+def _parts(chunk: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(chunk), _BATCH_LINES):
+        yield chunk[start : start + _BATCH_LINES]

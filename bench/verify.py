@@ -1,0 +1,51 @@
+"""Whether a worker counted right: every word of its stores after it has stopped, some words over HTTP before."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from rocksdict import Cache
+
+from app.local_worker import LocalWorker
+from tables.partition_store import PartitionStore
+from tables.rows import unpack_rows
+
+ASKED_WORDS = 20
+_CACHE_BYTES = 8 << 20
+
+
+def answers_right(worker: LocalWorker, truth: Counter[bytes], seed: int = 0) -> bool:
+    """Whether the worker's answers for some words, and its total, are those of `truth`."""
+    words = random.Random(seed).sample(list(truth), min(ASKED_WORDS, len(truth)))
+    return worker.ask("/v1/stats")["words"] == truth.total() and all(
+        worker.ask(f"/v1/words/{word.decode()}")["count"] == truth[word] for word in words
+    )
+
+
+def stores_right(folders: Sequence[Path], truth: Counter[bytes]) -> bool:
+    """Whether the sums over the stores in `folders`, which nobody has open, are exactly `truth`."""
+    words, counts = _sums(folders)
+    return len(words) == len(truth) and all(
+        truth[word] == count for word, count in zip(words, counts, strict=True)
+    )
+
+
+def _sums(folders: Sequence[Path]) -> tuple[list[bytes], list[int]]:
+    words: list[pa.Array] = [pa.array([], pa.binary())]
+    counts: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = [np.array([], np.int64)]
+    for folder in folders:
+        store = PartitionStore(folder, Cache(_CACHE_BYTES))
+        try:
+            for rows in store.slices():
+                words.append(pa.array([word for word, _ in rows], pa.binary()))
+                counts.append(unpack_rows([row for _, row in rows])[:, 0])
+        finally:
+            store.close()
+    table = pa.table({"word": pa.chunked_array(words), "count": np.concatenate(counts)})
+    sums = table.group_by("word").aggregate([("count", "sum")])
+    return sums["word"].to_pylist(), sums["count_sum"].to_pylist()

@@ -1,0 +1,36 @@
+"""Counting must not become slower: its CPU time, in units of fixed work of the same kind (`bench.hot_path`).
+
+Calibrated on two shared cores, Python 3.11: ten meters while four other processes ran had ratios of 1.50 to 1.62.
+"""
+
+import pytest
+
+from bench.hot_path import Costs, Meter
+
+BASELINE = 1.55
+"""Ratio of the count path to its yardstick. To be measured anew when either is changed on purpose: `python -m bench.hot_path`."""
+
+ALLOWED = 1.15
+PLANTED = 0.2
+FIRST_PASSES = 6
+MORE_PASSES = 4
+MOST_PASSES = 18
+
+
+@pytest.fixture(scope="module")
+def costs() -> Costs:
+    """As many passes as it takes: more of them can only bring the least of each closer to what it is without neighbours."""
+    meter = Meter(PLANTED)
+    found, passes = meter.run(FIRST_PASSES), FIRST_PASSES
+    while passes < MOST_PASSES and not (found.ratio <= BASELINE * ALLOWED < found.slowed_ratio):
+        found, passes = meter.run(MORE_PASSES), passes + MORE_PASSES
+    print(found, found.ratio, found.slowed_ratio, passes)
+    return found
+
+
+def test_counting_costs_no_more_than_it_did(costs: Costs) -> None:
+    assert costs.ratio <= BASELINE * ALLOWED
+
+
+def test_a_loss_of_a_fifth_would_be_noticed(costs: Costs) -> None:
+    assert costs.slowed_ratio > costs.ratio * ALLOWED
