@@ -1,0 +1,1 @@
+"""Other word counts on the same topic, machine and broker."""

@@ -1,0 +1,52 @@
+"""The word count in Flink SQL, started from Python: lines, words, a count per word, changes to an upsert topic."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import run
+from pyflink.common import Configuration
+from pyflink.table import EnvironmentSettings, TableEnvironment
+
+READING = "Adding split(s) to reader"
+"""What Flink logs when its reader gets its partitions: no call of SQL tells of the first line."""
+
+
+def main() -> None:
+    """Run until the end of the topic, and thereby until the last checkpoint."""
+    configuration = Configuration()
+    for name, value in run.settings().items():
+        configuration.set_string(name, value)
+    configuration.set_string("pipeline.jars", run.text("JARS"))
+    configuration.set_string("execution.checkpointing.dir", Path(run.text("STATE")).as_uri())
+    settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration)
+    environment = TableEnvironment.create(settings.build())
+    environment.execute_sql(f"""
+        CREATE TABLE lines (line STRING) WITH (
+            'connector' = 'kafka', 'topic' = '{run.text("TOPIC")}', 'format' = 'raw',
+            'properties.bootstrap.servers' = '{run.text("SERVERS")}', 'properties.group.id' = '{run.text("ID")}',
+            'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')""")
+    environment.execute_sql(f"""
+        CREATE TABLE counts (word STRING, n BIGINT, PRIMARY KEY (word) NOT ENFORCED) WITH (
+            'connector' = 'upsert-kafka', 'topic' = '{run.text("ID")}-counts',
+            'properties.bootstrap.servers' = '{run.text("SERVERS")}',
+            'key.format' = 'raw', 'value.format' = 'raw', 'value.fields-include' = 'EXCEPT_KEY')""")
+    threading.Thread(target=mark_when_reading, args=[Path(run.text("LOGS"))], daemon=True).start()
+    environment.execute_sql("""
+        INSERT INTO counts
+        SELECT word, COUNT(*) FROM lines CROSS JOIN UNNEST(SPLIT(line, ' ')) AS words (word) GROUP BY word
+        """).wait()
+    run.mark("durable")
+
+
+def mark_when_reading(folder: Path) -> None:
+    """Tell of the first line."""
+    while not any(READING in path.read_text("utf-8", "replace") for path in folder.glob("*.log")):
+        time.sleep(0.01)
+    run.mark("first")
+
+
+if __name__ == "__main__":
+    main()

