@@ -1,6 +1,7 @@
 """`make soak`: two workers count and answer for SOAK_MINUTES; their memory and descriptors must not grow, and no count may differ.
 
-The vocabulary is bounded and seen in the first seconds: whatever grows after the warm-up is kept for nothing.
+The vocabulary is bounded and seen in the first seconds, and stores are compacted several times (`small_memtables`): whatever grows
+after the warm-up is kept for nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from rich.table import Table
 
 from app.kafka.embedded import EmbeddedBroker
 from tables.schema import changelog_topic
+from tests.chaos import small_memtables
 from tests.chaos.chaos import commit
 from tests.chaos.oracle import Recount
 from tests.chaos.trend import Trend, trend
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
 from tests.integration.worker import (
-    COMMANDS,
     ROOT,
     Worker,
     counts_of,
@@ -104,7 +105,8 @@ async def two_workers(folder: Path, servers: str) -> AsyncIterator[list[Worker]]
         "WORDCOUNT_SESSION_TIMEOUT_MS": "10000",
         "WORDCOUNT_FLUSH_INTERVAL_MS": "250",
     }
-    workers = [Worker(f"worker-{number}", folder, settings, COMMANDS["wordcount"]) for number in range(2)]
+    command = [sys.executable, small_memtables.__file__]
+    workers = [Worker(f"worker-{number}", folder, settings, command) for number in range(2)]
     try:
         for worker in workers:
             await worker.start().wait_ready()
