@@ -25,7 +25,8 @@ from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
 from tables.schema import ROWS_PER_CHANGELOG_BATCH
 
 _SNAPPY = 2
-_READ_BYTES = 4 << 20
+_READ_BYTES = 1 << 20
+"""All records of an answer become Python objects at once: 130,000 rows, compressed as they are, and 15 MB."""
 _POLL_MS = 500
 
 

@@ -146,6 +146,11 @@ class PartitionStore:
         with self.snapshot() as view:
             return view.scan(start, limit)
 
+    def estimated_rows(self) -> int:
+        """About as many rows as there are, or more; read from counters."""
+        with _store_errors(self._folder):
+            return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
         """All (word, row) pairs in byte order; writes between two slices may or may not be seen."""
         start = b""

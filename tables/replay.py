@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -46,8 +47,8 @@ class Column:
         return self.length
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, self.length, SLICE_ROWS):
-            yield from self.convert(start, start + SLICE_ROWS)
+        starts = range(0, self.length, SLICE_ROWS)
+        return chain.from_iterable(self.convert(start, start + SLICE_ROWS) for start in starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +154,15 @@ class Replay:
         return bool(self.stale) or (self.marker is not None and self.marker.reached < self._reached)
 
     def healed_marker(self) -> Marker | None:
-        """The marker to append after healing rows."""
+        """The marker to append after the rows of stale words."""
         if self.marker is None or self.marker.reached == self._reached:
             return self.marker
         return msgspec.structs.replace(self.marker, ahead=self._reached)
+
+    def healed(self) -> None:
+        """What needed healing was appended again."""
+        self.stale.clear()
+        self.marker = self.healed_marker()
 
     def take(self) -> MergedRows:
         """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""

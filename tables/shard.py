@@ -195,7 +195,7 @@ class Shard:
             healing = await self._in_thread(self._heal, replay)
             ranges = await services.changelog.append(self.partition, healing)
             end = ranges[-1][1] if ranges[0][0] >= 0 else await services.changelog.end_offset(self.partition)
-            replay.stale.clear()
+            replay.healed()
         await self._find_position()
         await self._in_thread(self._find_rows_ahead)
         if not self._cache.complete:
@@ -304,31 +304,33 @@ class Shard:
             if replay.full:
                 rows += self._write_replayed(replay)
         replay.examined = max(replay.examined, end)
-        return rows + self._write_replayed(replay)
+        return rows + self._write_replayed(replay, learn=rows == 0)
 
-    def _write_replayed(self, replay: Replay) -> int:
+    def _write_replayed(self, replay: Replay, *, learn: bool = False) -> int:
         rows = replay.take()
         # A crash before the healing must find the foreign records again: they count as examined only once it is done.
         examined = self.store.state.changelog_next if replay.needs_healing() else replay.examined
         state = StoreState(marker=replay.marker, changelog_next=examined, ahead=replay.newest_upto)
         if len(rows) or state != self.store.state:
             self.store.commit(self.store.stage(rows.keys(), rows.values()), state)
-        self._remember(rows)
+        if learn and self._services.vocabulary.has_room(len(rows)):
+            self._learn(rows)
+        elif len(rows):
+            # Learning costs as much as storing: of so many rows the cache is filled at the end, if it has room.
+            self._cache = CountCache(self._services.vocabulary.current(), complete=False)
         return len(rows)
 
-    def _remember(self, rows: MergedRows) -> None:
-        """Fill the cache from rows that are in the store now, so that the first flushes need not read them."""
+    def _learn(self, rows: MergedRows) -> None:
         self.renew_cache()
         for start in range(0, len(rows), SLICE_ROWS):
             part = rows.sliced(start, start + SLICE_ROWS)
-            if not self._services.vocabulary.has_room(len(part)):
-                self._cache = CountCache(self._cache.vocabulary, complete=False)
-                return
             self._cache.learn(list(part.keys()), part.rows[:, 0], self.store.state.exact_position)
 
     def _fill_cache(self) -> None:
         """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
         limit = self._services.vocabulary
+        if self.store.estimated_rows() > limit.max_words:
+            return
         cache = CountCache(limit.current(), complete=True)
         for rows in self.store.slices():
             if not limit.has_room(len(rows)) or self._leaving.is_set():

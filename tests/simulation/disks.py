@@ -91,6 +91,9 @@ class MemoryStore:
         words = sorted(word for word in self.image.rows if word >= start)
         return [(word, self.image.rows[word]) for word in words[:limit]]
 
+    def estimated_rows(self) -> int:
+        return len(self.image.rows)
+
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
         start = b""
         while part := self.scan(start, 2):

@@ -166,3 +166,13 @@ def test_a_late_marker_that_knows_less_than_one_before_it_is_healed() -> None:
     assert replayed(records((MARKER_KEY, encode_marker(healed)))).newest_upto == 9
     assert healed.advanced(8, healed.totals).reached == 9
     assert healed.advanced(9, healed.totals).ahead == 0
+
+
+def test_after_healing_nothing_needs_healing_until_more_is_read() -> None:
+    replay = replayed(records(marker(9), row(b"a", 9)), records(row(b"a", 5), marker(7)))
+    replay.take()
+    assert (replay.stale, replay.needs_healing()) == ({b"a"}, True)
+    replay.healed()
+    assert (replay.stale, replay.needs_healing()) == (set(), False)
+    replay.apply(records(marker(8)))
+    assert replay.needs_healing()
