@@ -89,11 +89,11 @@ def _point(rig: Rig, value: int, topic: LoadedTopic) -> dict[str, Any]:
     return {
         "value": value,
         "words": words,
-        "words_per_s": round(words / run.seconds),
-        "cpu_s_per_million_words": round(run.cpu_s / words * 1e6, 3),
+        "words_per_s": round(run.words_per_s),
+        "cpu_s_per_million_words": round(run.cpu_s_per_million_words, 3),
         "rss_mb": round(run.rss_mb),
         "changelog_bytes_per_word": round(run.changelog_bytes / words, 2),
-        "disk_bytes_per_word": round(run.written_bytes / words, 2),
+        "disk_bytes_per_word": round(run.written_bytes / run.words, 2),
         "longest_loop_delay_ms": round(run.longest_delay_s * 1000, 1),
         "verified": run.verified,
     }

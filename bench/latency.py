@@ -28,8 +28,8 @@ from bench.usage import loop_delays, usage_of
 from bench.verify import answers_right, stores_right
 
 SHARES = (0.1, 0.5, 0.8)
-SECONDS = 12.0
-WARM_UP_S = 3.0
+SECONDS = 8.0
+WARM_UP_S = 2.0
 TICKS_PER_S = 100
 _ASK_EVERY_S = 0.005
 _DRAIN_S = 30.0
@@ -81,7 +81,7 @@ def _measure(rig: Rig, share: float, words_per_s: float) -> dict[str, Any]:
         answered = answers_right(worker, truth)
         stop_cleanly(worker)
     gc.unfreeze()
-    p50, p99, p999 = np.percentile(seconds, [50, 99, 99.9]) * 1000
+    p50, p99, p999 = (np.percentile(seconds, [50, 99, 99.9]) * 1000).tolist()
     result = {
         "name": f"latency-{share * 100:.0f}-percent",
         "share_of_capacity": share,
