@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test test-changes test-workers test-rules check format bench bench-growth bench-peers profile chaos simulate lock clean help
+.PHONY: run test test-changes test-workers test-rules check format bench bench-growth bench-peers profile chaos soak simulate lock clean help
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
@@ -49,10 +49,15 @@ bench-peers: .venv/.dev ## Compare with other word counts: PEERS=name,name RUNS=
 	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers
 
 chaos: .venv/.dev ## Kill and starve workers and broker, compare every count: CHAOS_SEEDS=3 CHAOS_MINUTES=5.
-	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) $(BIN)/python -m tests.chaos.chaos
+	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
+		$(BIN)/python -m tests.chaos.chaos
 
-simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000.
-	SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0
+soak: .venv/.dev ## Count steadily for SOAK_MINUTES=15; memory and descriptors must not grow, no count may differ.
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),15) $(BIN)/python -m tests.chaos.soak
+
+simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.
+	$(if $(SEED),$(BIN)/python -m tests.simulation.replay $(SEED) $(STEPS),\
+		SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0)
 
 lock: .venv/.dev ## Compile requirements/*.txt anew from pyproject.toml.
 	$(BIN)/python requirements/lock.py

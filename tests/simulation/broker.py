@@ -2,19 +2,35 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from tables.rows import decode_marker, unpack_row
 from tables.schema import MARKER_KEY
 from tables.windows import Totals
 
-WORDS = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"]
+WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 
 Value = bytes | None
 Record = tuple[bytes, bytes]
 """Key and value of a changelog record."""
+
+
+class WrongError(AssertionError):
+    """The tables broke one of their promises.
+
+    Args:
+        promise: which one; the same text for every breach of it.
+        found: what was found instead.
+        steps: that a schedule had taken, once it is known.
+    """
+
+    def __init__(self, promise: str, found: str, steps: Sequence[Any] = ()) -> None:
+        super().__init__(f"{promise}: {found}")
+        self.promise = promise
+        self.steps = steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +107,35 @@ def words_of(value: Value) -> list[bytes]:
 
 
 class ChangelogPartition:
-    """One partition of a compacted topic."""
+    """One partition of a compacted topic.
 
-    def __init__(self, source: SourcePartition) -> None:
+    Args:
+        topic_id: of the topic.
+        inputs: the input partition and its predecessors under that name, by topic id, the present one last.
+    """
+
+    def __init__(self, topic_id: str, inputs: dict[str, SourcePartition]) -> None:
+        self.topic_id = topic_id
         self.records: list[tuple[int, bytes, bytes]] = []
         self.end = 0
         self.examined = 0
         """Up to where an owner has examined it; the cleaner stays behind (`min.compaction.lag.ms`)."""
         self.delayed: list[list[Sequence[Record]]] = []
         """Per producer, the batches that are still on their way; they arrive in order or not at all."""
-        self._source = source
+        self._inputs = inputs
 
     def append(self, records: Sequence[Record]) -> tuple[int, int]:
-        """Append a batch; a row that does not tell the truth is refused with an AssertionError."""
+        """Append a batch. Raises WrongError for a row that is not true."""
         base = self.end
         for key, value in records:
             if key != MARKER_KEY:
                 count, upto = unpack_row(value)
-                true = self._source.count(key, upto)
-                assert count == true, f"row {key!r} says {count} up to {upto}, true is {true}"
+                true = true_counts(self._inputs, key, upto)
+                if count not in true:
+                    raise WrongError(
+                        "a row in the changelog is the count below its upto",
+                        f"{key!r} {count} up to {upto}, true is {true}",
+                    )
             self.records.append((self.end, key, value))
             self.end += 1
         return base, self.end
@@ -127,36 +153,115 @@ class ChangelogPartition:
         latest = {key: offset for offset, key, _ in self.records if offset < below}
         self.records = [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
 
-    def restored(self) -> dict[bytes, int]:
-        """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog."""
+    def restored(self) -> dict[bytes, int] | None:
+        """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog.
+
+        None where its last marker is of another input or changelog.
+        """
+        topic_id, source = [*self._inputs.items()][-1]
         rows: dict[bytes, tuple[int, int]] = {}
-        position = self._source.start
+        position = source.start
         for _, key, row in self.records:
             if key == MARKER_KEY:
-                position = decode_marker(row).position
+                marker = decode_marker(row)
+                position = marker.position
+                if (marker.topic_id, marker.changelog_id) != (topic_id, self.topic_id):
+                    return None
             else:
                 count, upto = unpack_row(row)
                 if key not in rows or upto >= rows[key][1]:
                     rows[key] = (count, upto)
         counts = defaultdict(int, {word: count for word, (count, _) in rows.items()})
-        for offset, value in self._source.values.items():
+        for offset, value in source.values.items():
             for word in words_of(value):
                 if offset >= max(position, rows.get(word, (0, 0))[1]):
                     counts[word] += 1
         return dict(counts)
 
 
-@dataclass
-class Broker:
-    """Both topics, and who owns which partition in which generation of the group."""
+def true_counts(inputs: Mapping[str, SourcePartition], word: bytes, upto: int) -> set[int]:
+    """How often `word` occurs below `upto` in an input partition, and in its predecessors under that name."""
+    return {source.count(word, upto) for source in inputs.values()}
 
-    source: list[SourcePartition]
-    changelog: list[ChangelogPartition]
-    dead_letters: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+@dataclass
+class Group:
+    """The consumer group as its coordinator knows it.
+
+    Attributes:
+        members: names of processes whose membership is live.
+        owners: partition -> name of the member that owns it in this generation.
+        committed: partition -> offset that was committed last.
+    """
+
+    members: set[str] = field(default_factory=set)
     generation: int = 0
     owners: dict[int, str] = field(default_factory=dict)
+    committed: dict[int, int] = field(default_factory=dict)
 
-    @classmethod
-    def create(cls, random: Random, partitions: int) -> "Broker":
-        source = [SourcePartition(random.choice([0, 0, 7])) for _ in range(partitions)]
-        return cls(source, [ChangelogPartition(part) for part in source])
+    def commit(self, member: str, generation: int, offsets: Mapping[int, int]) -> bool:
+        """Whether it is accepted; as Kafka does, an empty group accepts what anybody commits without a generation."""
+        accepted = (
+            member in self.members and generation == self.generation if generation > 0 else not self.members
+        )
+        if accepted:
+            self.committed.update(offsets)
+        return accepted
+
+    def owned_by(self, member: str, partition: int) -> bool:
+        """Whether it is a live member, and the partition its own."""
+        return member in self.members and self.owners.get(partition) == member
+
+
+class Broker:
+    """Both topics and the group.
+
+    Args:
+        starts: first offset of each partition of the input.
+    """
+
+    def __init__(self, starts: Sequence[int]) -> None:
+        self.group = Group()
+        self.dead_letters: dict[int, set[int]] = defaultdict(set)
+        self._inputs = [{"input-1": SourcePartition(start)} for start in starts]
+        self.changelog = [ChangelogPartition("changelog-1", inputs) for inputs in self._inputs]
+
+    @property
+    def source(self) -> list[SourcePartition]:
+        """The partitions of the input."""
+        return [inputs[self.source_id] for inputs in self._inputs]
+
+    @property
+    def source_id(self) -> str:
+        return f"input-{len(self._inputs[0])}"
+
+    @property
+    def changelog_id(self) -> str:
+        return self.changelog[0].topic_id
+
+    @property
+    def replaced(self) -> bool:
+        """Whether a topic was deleted and created again: then partitions may have stopped."""
+        return (self.source_id, self.changelog_id) != ("input-1", "changelog-1")
+
+    def source_of(self, partition: int, topic_id: str) -> SourcePartition:
+        """A partition of the input that has or had this id; "" = the present one."""
+        return self._inputs[partition][topic_id or self.source_id]
+
+    def true_counts(self, partition: int, word: bytes, upto: int) -> set[int]:
+        """See the function."""
+        return true_counts(self._inputs[partition], word, upto)
+
+    def replace_source(self) -> None:
+        """Delete the input and create it again; it begins at the same offsets."""
+        new_id = f"input-{len(self._inputs[0]) + 1}"
+        for inputs, former in zip(self._inputs, self.source, strict=True):
+            inputs[new_id] = SourcePartition(former.start)
+
+    def replace_changelog(self) -> None:
+        """Delete the changelog and create it again; what is still on its way to the former one goes to the new one."""
+        number = int(self.changelog_id.removeprefix("changelog-")) + 1
+        former = self.changelog
+        self.changelog = [ChangelogPartition(f"changelog-{number}", inputs) for inputs in self._inputs]
+        for new, old in zip(self.changelog, former, strict=True):
+            new.delayed = old.delayed

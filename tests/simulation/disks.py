@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -82,14 +83,22 @@ class MemoryStore:
     def image(self) -> Image:
         return self.disk.images[-1]
 
+    def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
+        self._check()
+        return self.image.rows.get(word), self.state.exact_position
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Snapshot"]:
+        self._check()
+        yield Snapshot(self.image)
+
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         self._check()
         return [self.image.rows.get(word) for word in words]
 
     def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        self._check()
-        words = sorted(word for word in self.image.rows if word >= start)
-        return [(word, self.image.rows[word]) for word in words[:limit]]
+        with self.snapshot() as view:
+            return view.scan(start, limit)
 
     def estimated_rows(self) -> int:
         return len(self.image.rows)
@@ -144,3 +153,18 @@ class MemoryStore:
             raise NotReadyError("closed")
         if self.disk.corrupt:
             raise StoreCorruptedError("corrupt")
+
+
+class Snapshot:
+    """As `StoreSnapshot`."""
+
+    def __init__(self, image: Image) -> None:
+        self._rows = image.rows
+        self.position = (image.state or EMPTY).exact_position
+
+    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+        words = sorted(word for word in self._rows if word >= start and word.startswith(prefix))
+        return [(word, self._rows[word]) for word in words[:limit]]
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from sorted(self._rows.items())

@@ -5,16 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from tables.errors import NotReadyError, StoreCorruptedError
+from tables.positions import COUNT_AGAIN
 from tables.rows import unpack_row
 from tables.shard import Shard
 from tables.vocabulary import UNKNOWN
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import Process
-
-
-class WrongError(AssertionError):
-    """The tables broke one of their promises."""
 
 
 class Judge:
@@ -26,61 +24,102 @@ class Judge:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._shown: Counter[int] = Counter()
+        self._shown: Counter[tuple[int, str, SourcePartition]] = Counter()
         self._checked: dict[Shard, tuple[Any, ...]] = {}
 
     def look_at(self, process: Process) -> None:
         """Raises WrongError."""
         for number, part in process.counts._partitions.items():
             self._look_at_shard(process, number, part.shard)
+        self._look_at_answers(process)
         for number, error in process.counts.errors().items():
-            raise WrongError(f"partition {number} of {process.name} stopped: {error}")
+            if not (self._broker.replaced and COUNT_AGAIN in error):
+                raise WrongError(
+                    "a partition stops for replaced topics alone", f"{number} of {process.name}: {error}"
+                )
 
     def look_at_changelogs(self) -> None:
-        """Whoever has nothing but a changelog comes to the true counts. Raises WrongError."""
+        """Whoever has nothing but a changelog comes to the true counts, or to an error. Raises WrongError."""
         for number, (log, source) in enumerate(zip(self._broker.changelog, self._broker.source, strict=True)):
             restored, true = log.restored(), source.counts(source.end)
-            if restored != true:
-                raise WrongError(f"changelog {number} alone gives {restored}, true is {true}")
+            if restored != true and restored is not None:
+                raise WrongError(
+                    "a changelog is enough to restore from", f"{number} gives {restored}, true is {true}"
+                )
 
     def _look_at_shard(self, process: Process, number: int, shard: Shard) -> None:
         store = store_of(shard)
         if store.disk.corrupt or not store.disk.locked:
             return
-        name = f"partition {number} of {process.name}"
-        if self._broker.owners.get(number) == process.name and not process.fenced:
-            self._look_at_owner(name, process, number, shard)
+        if process.counts.state(number)[0] == "counting" and self._is_owner(process, number):
+            log = self._broker.changelog[number]
+            if shard.marker is not None and shard.marker.changelog_id == log.topic_id:
+                log.examined = max(log.examined, shard.store.state.changelog_next)
         looked_at = (store.image, shard.cache, shard.readable)
         before = self._checked.get(shard, (None, None, None))
         if all(now is then for now, then in zip(looked_at, before, strict=True)):
             return
         self._checked[shard] = looked_at
-        self._look_at_rows(name, number, shard)
+        self._look_at_rows(f"partition {number} of {process.name}", number, shard)
 
-    def _look_at_owner(self, name: str, process: Process, number: int, shard: Shard) -> None:
-        if shard.readable:
-            shown = self._shown[number]
-            if shard.position < shown:
-                raise WrongError(f"{name} answers as of {shard.position}, after {shown} was shown")
-            self._shown[number] = shard.position
-        if process.counts.state(number)[0] == "counting":
-            log = self._broker.changelog[number]
-            log.examined = max(log.examined, shard.store.state.changelog_next)
+    def _look_at_answers(self, process: Process) -> None:
+        """What readers are answered is true as of the positions that they are told, and owners never go back."""
+        try:
+            words, tops = process.ask()
+        except (NotReadyError, StoreCorruptedError):
+            return
+        for answer, found in ((words, dict(words.value.words)), (tops, dict(tops.value))):
+            true: Counter[str] = Counter()
+            for number, position in answer.as_of.items():
+                counts = self._source(process, number).counts(position)
+                true.update({word.decode(): count for word, count in counts.items()})
+            if found != true:
+                raise WrongError(
+                    "an answer is true at its as_of", f"{process.name}: {answer}, true is {true}"
+                )
+        for number, position in words.as_of.items():
+            if self._is_owner(process, number):
+                self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
+
+    def _never_goes_back(self, name: str, process: Process, number: int, position: int) -> None:
+        marker = process.counts.shards()[number].marker
+        # Where the changelog is created again, the input is counted again.
+        counted = (number, marker.changelog_id if marker else "", self._source(process, number))
+        if position < self._shown[counted]:
+            raise WrongError("no answer goes back", f"{name}: {position} after {self._shown[counted]}")
+        self._shown[counted] = position
+
+    def _is_owner(self, process: Process, number: int) -> bool:
+        return self._broker.group.owners.get(number) == process.name and not process.fenced
+
+    def _source(self, process: Process, number: int) -> SourcePartition:
+        """The input that a shard counts, or counted before the topic was replaced."""
+        marker = process.counts.shards()[number].marker
+        return self._broker.source_of(number, marker.topic_id if marker else "")
 
     def _look_at_rows(self, name: str, number: int, shard: Shard) -> None:
-        source = self._broker.source[number]
         rows = {word: unpack_row(value) for word, value in store_of(shard).image.rows.items()}
         for word, (count, upto) in rows.items():
-            if count != source.count(word, upto):
-                raise WrongError(f"{name}: {word!r} {count} up to {upto}, true is {source.count(word, upto)}")
+            true = self._broker.true_counts(number, word, upto)
+            if count not in true:
+                raise WrongError(
+                    "a stored row is the count below its upto",
+                    f"{name}: {word!r} {count} up to {upto}, true is {true}",
+                )
         counts = {word: count for word, (count, _) in rows.items()}
         _look_at_cache(name, shard, counts)
         if shard.readable:
+            source = self._broker.source_of(number, shard.marker.topic_id if shard.marker else "")
             true, totals = source.counts(shard.position), source.totals(shard.position)
             if counts != true:
-                raise WrongError(f"{name} at {shard.position}: {counts}, true is {true}")
+                raise WrongError(
+                    "rows are those of the position", f"{name} {shard.position}: {counts}, true is {true}"
+                )
             if shard.store.state.totals != totals:
-                raise WrongError(f"{name} at {shard.position}: {shard.store.state.totals}, true is {totals}")
+                raise WrongError(
+                    "each record is accounted for once",
+                    f"{name} at {shard.position}: {shard.store.state.totals}, true is {totals}",
+                )
 
 
 def store_of(shard: Shard) -> MemoryStore:
@@ -97,4 +136,6 @@ def _look_at_cache(name: str, shard: Shard, counts: dict[bytes, int]) -> None:
     for word, count in zip(words, cached.tolist(), strict=True):
         missing = count == UNKNOWN and not (shard.cache.complete and word in counts)
         if not missing and count != counts.get(word, 0):
-            raise WrongError(f"{name}: the cache has {count} of {word!r}, the store {counts.get(word)}")
+            raise WrongError(
+                "the cache is as the store", f"{name}: {count} of {word!r}, the store has {counts.get(word)}"
+            )

@@ -1,7 +1,7 @@
 """One worker process: the real `WordCounts` on fakes of everything that `tables.ports` names."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,15 +14,17 @@ import pyarrow as pa
 from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
-from tables.errors import BrokerUnavailableError, FlushUnknownError, PartitionsLostError
+from app.queries import WordQueries
+from app.web.ports import Answer, WordPage
+from tables.errors import BrokerUnavailableError
 from tables.flush_policy import FlushPolicy
 from tables.observer import NullObserver
-from tables.ports import ChangelogSlice
 from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
-from tables.windows import DeadLetter, RecordBatch
+from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
-from tests.simulation.broker import Broker, KafkaBatch, Record, Value
+from tests.simulation.broker import Broker, KafkaBatch, Value
+from tests.simulation.connections import TOPIC, Changelog, DeadLetters, Membership, connect
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
@@ -39,6 +41,7 @@ class Process:
         machine: whose disks it uses.
         random: decides every pause and failure.
         fault_rate: probability of each fault at each place.
+        late_rate: probability that a former producer's request arrives just before one of this process.
         on_fatal: told of errors that end the process.
     """
 
@@ -49,6 +52,7 @@ class Process:
         broker: Broker,
         random: Random,
         fault_rate: float,
+        late_rate: float,
         on_fatal: Callable[["Process", Exception], None],
     ) -> None:
         self.name = name
@@ -56,24 +60,26 @@ class Process:
         self.broker = broker
         self.random = random
         self.fault_rate = fault_rate
+        self.late_rate = late_rate
         self.dead = False
         self.fenced = False
         """Whether the group went on without it, and it does not know."""
-        self.generation = -1
+        self.membership = Membership()
         self.assigned: set[int] = set()
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.membership = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self.fetched: list[tuple[int, list[RecordBatch], int]] = []
         self.fetch_position: dict[int, int] = {}
         self._loop = asyncio.get_running_loop()
+        ownership, source = connect(self)
         services = ShardServices(
-            topic="input",
+            topic=TOPIC,
             profile=TALLY.identity,
             tally=TALLY,
-            changelog=_Changelog(self),
-            ownership=_Ownership(self),
-            source=_Source(self),
-            dead_letters=_DeadLetters(self),
+            changelog=Changelog(self),
+            ownership=ownership,
+            source=source,
+            dead_letters=DeadLetters(self),
             vocabulary=VocabularyLimit(random.choice([4, 1000])),
             run=self.run,
             run_long=self.run,
@@ -83,6 +89,8 @@ class Process:
         self.counts = WordCounts(
             Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
         )
+
+        self._queries = _Queries(self.counts, lambda: len(broker.source))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -97,7 +105,7 @@ class Process:
         """Run one after the other what the group tells this process."""
 
         async def in_turn() -> None:
-            async with self.membership:
+            async with self.turn:
                 await told()
 
         with self.running():
@@ -117,6 +125,16 @@ class Process:
         """Let others go on, for a moment or for longer than any time-out; or not."""
         if self.fault_rate and self.random.random() < 0.3:
             await asyncio.sleep(self.random.choice(PAUSES_S))
+
+    def ask(self) -> "tuple[Answer[WordPage], Answer[Sequence[tuple[str, int]]]]":
+        """All words as a page, and as the most frequent ones. Raises NotReadyError, StoreCorruptedError."""
+        return _at_once(self._queries.list("", None, 1000)), _at_once(self._queries.top(1000))
+
+    async def answer(self) -> None:
+        """What an answer of the broker takes. Raises BrokerUnavailableError."""
+        await self.pause()
+        if self.fault():
+            raise BrokerUnavailableError("no answer")
 
     def run(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
         """A thread: it starts and ends later, even where nobody waits for it any more."""
@@ -156,6 +174,10 @@ class Process:
         source = self.broker.source[partition]
         if position is None or not self.counts.accepts(partition):
             return ""
+        if position > source.end:
+            with self.running():
+                self.counts.reexamine(partition)
+            return "out of range"
         waiting = [batch for batch in source.batches if batch.next_offset > position]
         polled = waiting[: self.random.randint(1, 4)] if self.fault_rate else waiting
         if not polled:
@@ -191,107 +213,18 @@ class Process:
         return joined
 
 
-class _Changelog:
-    def __init__(self, process: Process) -> None:
-        self._process = process
+class _Queries(WordQueries):
+    """The real ones, in the simulation's only thread."""
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[list[Record]]:
-        records = list(zip(keys, values, strict=True))
-        size = self._process.random.randint(1, len(records))
-        return [records[i : i + size] for i in range(0, len(records), size)]
-
-    async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
-        process = self._process
-        log = process.broker.changelog[partition]
-        batches, ranges = list(records), []
-        try:
-            await process.pause()
-            while batches:
-                if process.fault():
-                    raise FlushUnknownError("not acknowledged")
-                if process.fault_rate and process.random.random() < 0.2:
-                    log.delayed_arrives(process.random)
-                ranges.append(log.append(batches.pop(0)))
-                await process.pause()
-        finally:
-            # What was not sent may arrive long after, in order.
-            if batches and process.random.random() < 0.6:
-                log.delayed.append(batches)
-        if process.fault():
-            raise FlushUnknownError("acknowledgement lost")
-        if process.fault():
-            return [(-1, -1)] * len(ranges)
-        return ranges
-
-    async def identity(self) -> str:
-        return "changelog"
-
-    async def end_offset(self, partition: int) -> int:
-        await self._process.pause()
-        if self._process.fault():
-            raise BrokerUnavailableError("no end")
-        return self._process.broker.changelog[partition].end
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
-        random, log = self._process.random, self._process.broker.changelog[partition]
-        stop = log.end if random.random() < 0.2 else end
-        records = [record for record in log.records if start <= record[0] < stop]
-        while records:
-            part = records[: random.randint(1, 6)]
-            del records[: len(part)]
-            if self._process.fault():
-                raise BrokerUnavailableError("no answer")
-            next_offset = records[0][0] if records else stop
-            yield ChangelogSlice([key for _, key, _ in part], [value for _, _, value in part], next_offset)
+    async def _in_thread(self, function: Callable[..., Any], *arguments: object, **_: object) -> Any:
+        with self._corruption_reported():
+            return function(*arguments)
 
 
-class _Ownership:
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    def check(self) -> None:
-        if self._process.fault():
-            raise PartitionsLostError("no heartbeat was accepted for long; the next one will be")
-
-    async def prove(self, partition: int, position: int) -> None:
-        process, broker = self._process, self._process.broker
-        self.check()
-        await process.pause()
-        if process.fault():
-            raise FlushUnknownError("no answer")
-        if broker.owners.get(partition) != process.name or broker.generation != process.generation:
-            raise PartitionsLostError("another member owns it")
-        await process.pause()
-        if process.fault():
-            raise FlushUnknownError("no answer")
-
-
-class _Source:
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    async def identity(self) -> str:
-        return "input"
-
-    async def bounds(self, partition: int) -> tuple[int, int]:
-        if self._process.fault():
-            raise BrokerUnavailableError("no bounds")
-        source = self._process.broker.source[partition]
-        return source.start, source.end
-
-    async def seek(self, partition: int, position: int) -> None:
-        await self._process.pause()
-        if partition not in self._process.assigned:
-            raise PartitionsLostError("not assigned")
-        self._process.fetch_position[partition] = position
-
-
-class _DeadLetters:
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        await self._process.pause()
-        if self._process.fault():
-            raise FlushUnknownError("not acknowledged")
-        self._process.broker.dead_letters[partition].update(letter.offset for letter in letters)
+def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits for something")

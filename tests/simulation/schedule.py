@@ -1,7 +1,7 @@
-"""One schedule: everything that happens to some workers and a broker, chosen by a seed, judged after every step."""
+"""One schedule: everything that happens to some workers and a broker, chosen by a plan, judged after every step."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 from tables import replay as replay_module
 from tables import word_counts as word_counts_module
 from tables.errors import StoreCorruptedError, StoreFullError
-from tests.simulation.broker import WORDS, Broker, Value
+from tests.simulation.broker import WORDS, Broker, Value, WrongError
 from tests.simulation.disks import Disks
-from tests.simulation.judge import Judge, WrongError, store_of
+from tests.simulation.judge import Judge, store_of
+from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.process import CURRENT, Process
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
@@ -23,64 +24,51 @@ QUIET_S = 600.0
 """Virtual seconds within which everything has to be counted once nothing fails any more."""
 
 
-SHORT_S = [0, 0.01, 0.1, 0.3, 0.3]
-LONG_S = [0.5, 2.0, 40.0]
-
-
 class Schedule:
-    """What one seed makes of the world.
+    """What happens when the steps of a plan, or some of them, are taken.
 
     Args:
-        seed: decides everything.
+        plan: decides everything.
         honour_lag: whether the cleaner stays behind what an owner has examined.
     """
 
-    def __init__(self, seed: int, *, honour_lag: bool = True) -> None:
-        self.random = Random(seed)
+    def __init__(self, plan: Plan, *, honour_lag: bool = True) -> None:
+        self.random = Random(plan.stream)
+        """Begins another stream at each step: what a step brings does not depend on how much chance was used before."""
         self.trace: list[str] = []
-        self.broker = Broker.create(self.random, self.random.choice([1, 1, 2]))
+        self.taken: list[Step] = []
+        self.broker = Broker(plan.starts)
         self.disks = Disks()
         self.processes: list[Process] = []
-        self._fault_rate = self.random.choice([0.01, 0.03, 0.1])
+        self._plan = plan
+        self._words = WORDS[: plan.bias.words]
         self._honour_lag = honour_lag
         self._calm = False
         self._started = 0
         self._rebalancing: asyncio.Task[None] | None = None
         self._rebalance_wanted = False
-        self._error = ""
+        self._error: WrongError | None = None
         self._judgement = Judge(self.broker)
 
-    async def run(self) -> None:
-        """Raises WrongError with what happened."""
+    async def run(self, steps: Sequence[Step]) -> None:
+        """Raises WrongError."""
         loop = asyncio.get_running_loop()
         loop.set_task_factory(_owned_task)
         # Threads of processes that are gone end with errors that nobody waits for.
         loop.set_exception_handler(lambda *_: None)
-        for machine in range(self.random.choice([1, 2, 2, 3])):
+        for machine in range(self._plan.machines):
             self._start_process(f"m{machine}")
         self._rebalance()
-        steps = [
-            (self._append, 24),
-            (self._poll, 40),
-            (self._wait, 10),
-            (self._compact, 8),
-            (self._delayed_arrives, 10),
-            (self._crash, 4),
-            (self._rebalance, 5),
-            (self._fence, 3),
-            (self._wake, 3),
-            (self._break_disk, 2),
-        ]
-        for number in range(self.random.randint(40, 120)):
-            [step] = self.random.choices([step for step, _ in steps], [weight for _, weight in steps])
-            step()
-            await asyncio.sleep(
-                self.random.choice(SHORT_S) if step != self._wait else self.random.choice(LONG_S)
-            )
+        for step in steps:
+            self.taken.append(step)
+            self.random.seed(step.stream)
+            getattr(self, f"_{step.name}")()
+            await asyncio.sleep(step.pause_s)
             self._tick()
             self._judge()
-            if number % 10 == 0:
+            if step.number % 10 == 0:
                 self._judgement.look_at_changelogs()
+        self.random.seed(self._plan.stream)
         await self._settle()
 
     # Steps
@@ -92,7 +80,8 @@ class Schedule:
             values: list[Value] = []
             for _ in range(self.random.randint(0, 3)):
                 kind = self.random.random()
-                words = self.random.choices(WORDS, k=self.random.randint(0, 3))
+                count = 0 if self.random.random() < self._plan.wordless else self.random.randint(0, 3)
+                words = self.random.choices(self._words, k=count)
                 values.append(None if kind < 0.06 else b"\xff" if kind < 0.12 else b" ".join(words))
             holes = [self.random.random() < 0.15 for _ in range(len(values) + 1)]
             source.append(values, holes)
@@ -145,6 +134,7 @@ class Schedule:
         if len(members) > 1:
             process = self.random.choice(members)
             process.fenced = True
+            self.broker.group.members.discard(process.name)
             self._note(f"{process.name} is fenced without knowing")
             self._rebalance()
 
@@ -153,6 +143,15 @@ class Schedule:
             if process.fenced:
                 self._note(f"{process.name} learns that it is fenced")
                 process.start(partial(self._woken, process))
+
+    def _replace_topic(self) -> None:
+        if self.broker.replaced:
+            return
+        if self.random.random() < 0.5:
+            self.broker.replace_changelog()
+        else:
+            self.broker.replace_source()
+        self._note(f"a topic is created again: {self.broker.source_id}, {self.broker.changelog_id}")
 
     def _break_disk(self) -> None:
         for process in self._alive():
@@ -168,8 +167,15 @@ class Schedule:
 
     # Group
 
+    async def _suspended(self, process: Process, clean: bool, timeout_s: float) -> None:
+        if not clean:
+            # It is told some time after its membership was lost.
+            process.membership.lose()
+            await process.pause()
+        await process.counts.suspend(clean=clean, timeout_s=timeout_s)
+
     async def _woken(self, process: Process) -> None:
-        await process.counts.suspend(clean=False, timeout_s=1.0)
+        await self._suspended(process, clean=False, timeout_s=1.0)
         process.assigned = set()
         await process.counts.assign([])
         process.fenced = False
@@ -185,19 +191,22 @@ class Schedule:
         clean = self.random.random() < 0.8
         timeout_s = self.random.choice([0.02, 5.0])
         self._note(f"rebalance begins ({'clean' if clean else 'unclean'}, {timeout_s} s)")
+        if not clean:
+            self.broker.group.members.clear()
         await self._all(
-            process.start(partial(process.counts.suspend, clean=clean, timeout_s=timeout_s))
-            for process in members
+            process.start(partial(self._suspended, process, clean, timeout_s)) for process in members
         )
         members = [process for process in members if not process.dead and not process.fenced]
         if not members:
             return
-        self.broker.generation += 1
+        group = self.broker.group
+        group.generation += 1
+        group.members = {process.name for process in members}
         owners = {number: self.random.choice(members) for number in range(len(self.broker.source))}
-        self.broker.owners = {number: process.name for number, process in owners.items()}
-        self._note(f"generation {self.broker.generation}: {self.broker.owners}")
+        group.owners = {number: process.name for number, process in owners.items()}
+        self._note(f"generation {group.generation}: {group.owners}")
         for process in members:
-            process.generation = self.broker.generation
+            process.membership.join(process.name, group.generation)
             process.assigned = {number for number, owner in owners.items() if owner is process}
         await self._all(
             process.start(partial(process.counts.assign, set(process.assigned))) for process in members
@@ -207,12 +216,19 @@ class Schedule:
         waiting = list(tasks)
         for task, result in zip(waiting, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
             if isinstance(result, Exception):
-                self._wrong(f"{task}: {result!r}")
+                self._wrong("an assignment or its end fails in no way", f"{task}: {result!r}")
 
     def _start_process(self, machine: str) -> Process:
         self._started += 1
-        fault_rate = 0.0 if self._calm else self._fault_rate
-        process = Process(f"p{self._started}", machine, self.broker, self.random, fault_rate, self._on_fatal)
+        process = Process(
+            f"p{self._started}",
+            machine,
+            self.broker,
+            self.random,
+            0.0 if self._calm else self._plan.fault_rate,
+            self._plan.bias.late_rate,
+            self._on_fatal,
+        )
         self.processes.append(process)
         return process
 
@@ -222,6 +238,7 @@ class Schedule:
         self._note(f"{process.name} on {process.machine} ends{' and loses its disk' if lost else ''}")
         process.die()
         self.processes.remove(process)
+        self.broker.group.members.discard(process.name)
         for folder, disk in list(self.disks.by_folder.items()):
             if folder.parts[1] == process.machine:
                 disk.crash(self.random)
@@ -234,15 +251,17 @@ class Schedule:
     def _on_fatal(self, process: Process, error: Exception) -> None:
         if process.dead:
             return
-        if not isinstance(error, StoreFullError | StoreCorruptedError):
-            self._wrong(f"{process.name} ends with {error!r}")
+        if isinstance(error, WrongError):
+            self._error = self._error or error
+        elif not isinstance(error, StoreFullError | StoreCorruptedError):
+            self._wrong("a process ends for its disk alone", f"{process.name}: {error!r}")
         asyncio.get_running_loop().call_soon(self._end, process)
 
     def _judge(self) -> None:
         for process in self._alive():
             self._judgement.look_at(process)
-        if self._error:
-            raise WrongError(self._error)
+        if self._error is not None:
+            raise self._error
 
     async def _settle(self) -> None:
         """Nothing fails any more; everything has to be counted, and to survive the loss of all disks."""
@@ -266,8 +285,9 @@ class Schedule:
                 source.append([WORDS[0]], [False, False])
             await self._counted()
         for number, source in enumerate(self.broker.source):
-            if not source.dead_letters() <= self.broker.dead_letters[number]:
-                raise WrongError(f"dead letters of partition {number} are missing")
+            missing = source.dead_letters() - self.broker.dead_letters[number]
+            if missing and not self.broker.replaced:
+                raise WrongError("each dead letter is sent", f"partition {number} has none of {missing}")
         self._judgement.look_at_changelogs()
         for log in self.broker.changelog:
             log.compact(log.end)
@@ -283,9 +303,9 @@ class Schedule:
         while not all(self._answers(number) for number in range(len(self.broker.source))):
             if asyncio.get_running_loop().time() > deadline:
                 states = {p.name: (dict(p.counts._partitions), p.fetch_position) for p in self._alive()}
-                raise WrongError(f"not everything is counted, though nothing fails any more: {states}")
+                raise WrongError("everything is counted once nothing fails any more", f"{states}")
             if self._rebalancing is None or self._rebalancing.done():
-                owners = set(self.broker.owners.values())
+                owners = set(self.broker.group.owners.values())
                 if not owners or owners - {process.name for process in self._alive()}:
                     self._rebalance()
             self._poll()
@@ -294,10 +314,13 @@ class Schedule:
             self._judge()
 
     def _answers(self, number: int) -> bool:
+        """Whether its owner answers for all of it; or has stopped, where a topic was replaced."""
         for process in self._alive():
-            shard = process.counts.shards().get(number)
-            if self.broker.owners.get(number) == process.name and shard is not None:
-                return shard.position == self.broker.source[number].end
+            if self.broker.group.owners.get(number) == process.name:
+                if number in process.counts.errors():
+                    return self.broker.replaced
+                shard = process.counts.shards().get(number)
+                return shard is not None and shard.position == self.broker.source[number].end
         return False
 
     def _tick(self) -> None:
@@ -311,33 +334,56 @@ class Schedule:
     def _note(self, text: str) -> None:
         self.trace.append(f"{asyncio.get_running_loop().time():9.3f} {text}")
 
-    def _wrong(self, text: str) -> None:
-        self._error = self._error or text
+    def _wrong(self, promise: str, found: str) -> None:
+        self._error = self._error or WrongError(promise, found)
 
 
-def simulate(seed: int, mutate: Mutate | None = None, *, honour_lag: bool = True) -> list[str]:
-    """Run the schedule of `seed` and return its steps. Raises AssertionError with them where a promise is broken.
+def simulate(
+    seed: int,
+    mutate: Mutate | None = None,
+    *,
+    bias: Bias = USUAL,
+    steps: Sequence[Step] | None = None,
+    honour_lag: bool = True,
+) -> list[str]:
+    """Run the schedule of `seed` and return what happened. Raises WrongError with it where a promise is broken.
 
     Args:
         mutate: makes the tables wrong, to show that it is noticed.
+        bias: see `Plan`.
+        steps: those that are taken, instead of all.
         honour_lag: see `Schedule`.
     """
-    schedule = Schedule(seed, honour_lag=honour_lag)
+    plan = Plan.of(seed, bias)
+    steps = plan.steps if steps is None else steps
+    schedule = Schedule(plan, honour_lag=honour_lag)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(word_counts_module, "PartitionStore", schedule.disks.open)
         patch.setattr(word_counts_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(word_counts_module, "Cache", lambda size: None)
         patch.setattr(word_counts_module, "_log", _Silent())
-        patch.setattr(replay_module, "BUFFER_BYTES", schedule.random.choice([1, 120, 1 << 20]))
+        patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)
         if mutate is not None:
             mutate(patch)
         try:
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                runner.run(schedule.run())
+                runner.run(schedule.run(steps))
         except (AssertionError, StuckError) as error:
-            steps = "\n".join(schedule.trace)
-            raise WrongError(f"seed {seed}: {error!r}\n{steps}") from error
+            promise = error.promise if isinstance(error, WrongError) else _raised_in(error)
+            text = f"{error!r}\nseed {seed}, steps {ranges([step.number for step in steps])}\n" + "\n".join(
+                schedule.trace
+            )
+            raise WrongError(promise, text, schedule.taken) from error
     return schedule.trace
+
+
+def _raised_in(error: BaseException) -> str:
+    """A promise that an assertion stands for: the same text wherever the same one fails."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = trace.tb_frame.f_code.co_qualname if trace is not None else ""
+    return f"{type(error).__name__} in {place}"
 
 
 class _Silent:

@@ -1,12 +1,15 @@
 """Thousands of schedules of crash, torn flush, zombie, late request, compaction, rebalance and broken disk: no count differs.
 
-A failing seed is printed with its steps; `SIMULATION_SEEDS=1` with `SIMULATION_FIRST=<seed>` runs it alone.
+A failing seed is shrunk and printed with its steps; `make simulate SEED=… STEPS=…` takes exactly these again.
 """
 
 import os
 
 import pytest
 
+from tests.simulation.broker import WrongError
+from tests.simulation.plan import numbers, ranges
+from tests.simulation.replay import shrunk
 from tests.simulation.schedule import simulate
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3000"))
@@ -18,8 +21,16 @@ CHUNK = 500
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
 def test_counts_are_exact_whatever_happens(first: int) -> None:
     for seed in range(first, min(first + CHUNK, FIRST + SEEDS)):
-        simulate(seed)
+        try:
+            simulate(seed)
+        except WrongError as error:
+            pytest.fail(str(shrunk(seed, error)), pytrace=False)
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:
     assert simulate(7) == simulate(7)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0-3", "1,3-5,9", "7-8"])
+def test_steps_are_named_and_found_again(text: str) -> None:
+    assert ranges(numbers(text)) == text

@@ -1,0 +1,211 @@
+"""What a process is connected to: changelog, group, input and dead letters, each of which may fail, pause or answer late.
+
+The group is asked through the real `agents.transport` and `agents.kafka_source`: only aiokafka's consumer is a fake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
+
+from agents.kafka_source import GroupOwnership, KafkaSource
+from agents.transport import BatchConsumerThread
+from tables.errors import BrokerUnavailableError, FlushUnknownError
+from tables.ports import ChangelogSlice
+from tables.windows import DeadLetter
+from tests.simulation.broker import Record, WrongError
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+
+TOPIC = "input"
+
+
+class Changelog:
+    """Implements `tables.ports.Changelog`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[list[Record]]:
+        records = list(zip(keys, values, strict=True))
+        size = self._process.random.randint(1, len(records))
+        return [records[i : i + size] for i in range(0, len(records), size)]
+
+    async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
+        process = self._process
+        batches, ranges = list(records), []
+        try:
+            await process.pause()
+            while batches:
+                if process.fault():
+                    raise FlushUnknownError("not acknowledged")
+                log = process.broker.changelog[partition]
+                if process.fault_rate and process.random.random() < process.late_rate:
+                    log.delayed_arrives(process.random)
+                ranges.append(log.append(batches.pop(0)))
+                await process.pause()
+        finally:
+            # What was not sent may arrive long after, in order.
+            if batches and process.random.random() < 0.6:
+                process.broker.changelog[partition].delayed.append(batches)
+        if process.fault():
+            raise FlushUnknownError("acknowledgement lost")
+        if process.fault():
+            return [(-1, -1)] * len(ranges)
+        return ranges
+
+    async def identity(self) -> str:
+        await self._process.answer()
+        return self._process.broker.changelog_id
+
+    async def end_offset(self, partition: int) -> int:
+        await self._process.answer()
+        return self._process.broker.changelog[partition].end
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        random, log = self._process.random, self._process.broker.changelog[partition]
+        stop = log.end if random.random() < 0.2 else end
+        records = [record for record in log.records if start <= record[0] < stop]
+        while records:
+            part = records[: random.randint(1, 6)]
+            del records[: len(part)]
+            if self._process.fault():
+                raise BrokerUnavailableError("no answer")
+            next_offset = records[0][0] if records else stop
+            yield ChangelogSlice([key for _, key, _ in part], [value for _, _, value in part], next_offset)
+
+
+class Membership:
+    """As much of aiokafka's coordinator as `agents.transport` asks."""
+
+    def __init__(self) -> None:
+        self.lose()
+
+    def join(self, member_id: str, generation: int) -> None:
+        self.member_id, self.generation = member_id, generation
+
+    def lose(self) -> None:
+        """A heartbeat was refused: from here on commits go out as those of a client without a group."""
+        self.member_id, self.generation = "", -1
+
+
+class Consumer:
+    """As much of aiokafka's consumer as `agents.transport` uses.
+
+    Attributes:
+        owned: partition -> position of the last commit that was accepted while the process owned it.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._coordinator = process.membership
+        self.owned: dict[int, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition(TOPIC, number) for number in self._process.assigned}
+
+    def seek(self, tp: TopicPartition, position: int) -> None:
+        self._process.fetch_position[tp.partition] = position
+
+    def resume(self, tp: TopicPartition) -> None: ...
+
+    def committed(self, partition: int) -> int | None:
+        """What the group would tell a consumer that asks where to go on."""
+        return self._process.broker.group.committed.get(partition)
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        process, group = self._process, self._process.broker.group
+        positions = {tp.partition: committed.offset for tp, committed in offsets.items()}
+        if not positions.keys() <= process.assigned:
+            raise IllegalStateError("not assigned")
+        await process.pause()
+        if process.fault():
+            raise TimeoutError
+        member_id, generation = process.membership.member_id, process.membership.generation
+        await process.pause()
+        if not group.commit(member_id, generation, positions):
+            raise CommitFailedError
+        self.owned.update(
+            (number, position)
+            for number, position in positions.items()
+            if group.owned_by(process.name, number)
+        )
+        await process.pause()
+        if process.fault():
+            raise TimeoutError
+
+
+class ConsumerThread(BatchConsumerThread):
+    """The real one on a `Consumer`, in the simulation's only thread."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._consumer = Consumer(process)
+        self.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=10.0))
+
+    @property
+    def last_contact(self) -> float:
+        """Some heartbeats were not accepted for long; the next one will be."""
+        return float("-inf" if self._process.fault() else "inf")
+
+    async def call_thread(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        return await function(*arguments)
+
+
+class Ownership(GroupOwnership):
+    """The real one, and a witness: what it takes for a proof must be one."""
+
+    def __init__(self, faust_app: Any, consumer: Consumer) -> None:
+        super().__init__(faust_app, TOPIC)
+        self._consumer = consumer
+
+    async def prove(self, partition: int, position: int) -> None:
+        self._consumer.owned.pop(partition, None)
+        await super().prove(partition, position)
+        if self._consumer.owned.get(partition) != position:
+            raise WrongError(
+                "ownership is proven by an owner alone",
+                f"partition {partition}, position {position}: the commit was accepted from somebody else",
+            )
+
+
+class InputOffsets:
+    """As much of `tables.offsets.TopicOffsets` as the input needs."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def topic_id(self, topic: str) -> str:
+        await self._process.answer()
+        return self._process.broker.source_id
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        await self._process.answer()
+        source = self._process.broker.source[partition]
+        return source.start, source.end
+
+
+class DeadLetters:
+    """Implements `tables.ports.DeadLetters`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
+        await self._process.pause()
+        if self._process.fault():
+            raise FlushUnknownError("not acknowledged")
+        self._process.broker.dead_letters[partition].update(letter.offset for letter in letters)
+
+
+def connect(process: Process) -> tuple[Ownership, KafkaSource]:
+    """What goes over the consumer of a process."""
+    thread = ConsumerThread(process)
+    faust_app = SimpleNamespace(consumer=SimpleNamespace(_thread=thread))
+    return Ownership(faust_app, thread._consumer), KafkaSource(faust_app, TOPIC, InputOffsets(process))

@@ -1,0 +1,140 @@
+"""What a seed decides before anything runs: a world, and steps that keep their own randomness when others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+SHORT_S = [0, 0.01, 0.1, 0.3, 0.3]
+LONG_S = [0.5, 2.0, 40.0]
+WEIGHTS = {
+    "append": 24,
+    "poll": 40,
+    "wait": 10,
+    "compact": 8,
+    "delayed_arrives": 10,
+    "crash": 4,
+    "rebalance": 5,
+    "fence": 3,
+    "wake": 3,
+    "break_disk": 2,
+    "replace_topic": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """What is more frequent than usual.
+
+    Attributes:
+        weights: of steps, instead of those in `WEIGHTS`.
+        fault_rates: one of them is the probability of each fault at each place.
+        late_rate: probability that a former producer's request arrives just before an owner's.
+        words: how many unlike words there are, at most 26.
+        wordless: part of the schedules in which nearly all records have no words: then only markers tell what was reached.
+        length: fewest and most steps.
+    """
+
+    weights: Mapping[str, int] = field(default_factory=dict)
+    fault_rates: Sequence[float] = (0.01, 0.03, 0.1)
+    late_rate: float = 0.2
+    words: int = 8
+    wordless: float = 1 / 8
+    length: tuple[int, int] = (40, 120)
+
+
+USUAL = Bias()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a schedule.
+
+    Attributes:
+        number: in its plan, from 0.
+        name: of the method of `Schedule` that takes it.
+        stream: seed of all that is random from this step to the next one.
+        pause_s: virtual seconds after it.
+    """
+
+    number: int
+    name: str
+    stream: int
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The world of a seed and its steps.
+
+    Attributes:
+        starts: first offset of each partition of the input.
+        machines: how many.
+        wordless: probability that a record has no words, beside those that have none by chance.
+        restore_bytes: of changelog records that a restore holds in memory.
+        stream: seed of all that is random before the first step and after the last one.
+    """
+
+    seed: int
+    bias: Bias
+    starts: Sequence[int]
+    machines: int
+    fault_rate: float
+    wordless: float
+    restore_bytes: int
+    stream: int
+    steps: Sequence[Step]
+
+    @classmethod
+    def of(cls, seed: int, bias: Bias = USUAL) -> Plan:
+        random = Random(seed)
+        weights = {**WEIGHTS, **bias.weights}
+        replaces = "replace_topic" not in bias.weights and random.random() < REPLACING
+        if replaces:
+            weights["replace_topic"] = 2
+        names = random.choices([*weights], [*weights.values()], k=random.randint(*bias.length))
+        return cls(
+            seed=seed,
+            bias=bias,
+            starts=[random.choice([0, 0, 7]) for _ in range(random.choice([1, 1, 2]))],
+            machines=random.choice([1, 2, 2, 3]),
+            fault_rate=random.choice(bias.fault_rates),
+            wordless=0.9 if random.random() < bias.wordless else 0.0,
+            restore_bytes=random.choice([1, 120, 1 << 20]),
+            stream=random.getrandbits(32),
+            steps=[
+                Step(
+                    number,
+                    name,
+                    random.getrandbits(32),
+                    random.choice(LONG_S if name == "wait" else SHORT_S),
+                )
+                for number, name in enumerate(names)
+            ],
+        )
+
+
+REPLACING = 0.1
+"""Part of the schedules in which a topic may be deleted and created again."""
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers as text: `1-3,7`."""
+    texts: list[str] = []
+    for number in numbers:
+        first, _, last = texts[-1].partition("-") if texts else ("", "", "")
+        if texts and number == int(last or first) + 1:
+            texts[-1] = f"{first}-{number}"
+        else:
+            texts.append(str(number))
+    return ",".join(texts)
+
+
+def numbers(text: str) -> list[int]:
+    """The numbers of such a text. Raises ValueError."""
+    found: list[int] = []
+    for part in text.split(",") if text else []:
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found

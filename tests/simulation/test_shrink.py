@@ -1,0 +1,43 @@
+"""A failing schedule becomes a short one that fails alike, and can be had again."""
+
+import pytest
+
+from tests.simulation.broker import WrongError
+from tests.simulation.replay import shrunk, steps_of
+from tests.simulation.schedule import simulate
+from tests.simulation.shrink import shrink
+from tests.simulation.test_mutants import marker_first, position_outside_the_atomic_write
+
+
+def test_all_that_does_not_matter_is_left_out() -> None:
+    assert shrink(range(100), lambda kept: {3, 41, 98} <= set(kept)) == [3, 41, 98]
+    assert len(shrink(range(100), lambda kept: len(kept) >= 7)) == 7
+    assert shrink([1, 2], lambda kept: True) == []
+
+
+def test_shrinking_ends_in_time_with_what_it_has() -> None:
+    assert shrink(range(100), lambda kept: True, limit_s=-1) == list(range(100))
+
+
+@pytest.mark.parametrize("mutate", [marker_first, position_outside_the_atomic_write])
+def test_the_steps_that_show_a_planted_bug_are_few_and_show_it_again(mutate) -> None:
+    seed, failure = next(_failures(mutate))
+    found = shrunk(seed, failure, mutate, limit_s=10)
+    assert len(found.steps) <= len(failure.steps) / 2
+
+    [note] = found.__notes__
+    text = note.rpartition("STEPS=")[2]
+    assert f"SEED={seed} STEPS={text}" in note
+    with pytest.raises(WrongError) as again:
+        simulate(seed, mutate, steps=steps_of(seed, text))
+    assert (again.value.promise, str(again.value)) == (failure.promise, str(found))
+
+
+def _failures(mutate):
+    """(seed, error) of schedules that take more than 20 steps to fail."""
+    for seed in range(300):
+        try:
+            simulate(seed, mutate)
+        except WrongError as error:
+            if len(error.steps) > 20:
+                yield seed, error
