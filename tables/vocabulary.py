@@ -3,6 +3,9 @@
 Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.15 µs a
 row, 125-180 bytes a word once, and 8 bytes a word and partition (ADR 3). A store that was empty when opened, or whose rows were all
 put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
+
+A vocabulary that is full takes no more words: those that came first are the frequent ones, and the counts of the others are read. Text
+changes, so that it is given up for an empty one once ten times as many were refused: the reading that this may spare costs more.
 """
 
 from __future__ import annotations
@@ -18,33 +21,51 @@ from tables.schema import SLICE_ROWS
 from tables.windows import Int64Array
 
 UNKNOWN = -1
+NO_ID = -1
+REFUSALS_PER_WORD = 10
 
 
 class Vocabulary:
-    """Ids for words, dense from 0, never reused. Threads may ask at the same time."""
+    """Ids for words, dense from 0, never reused. Threads may ask at the same time.
 
-    def __init__(self) -> None:
-        self._ids: dict[bytes, int] = {}
+    Args:
+        max_words: from so many on it takes no more; what is asked for at once may go beyond by a slice.
+
+    Attributes:
+        words: by id.
+        refused: times that a word had no id and got none.
+    """
+
+    def __init__(self, max_words: int) -> None:
+        self.max_words = max_words
         self.words: list[bytes] = []
+        self.refused = 0
+        self._ids: dict[bytes, int] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.words)
 
     def ids(self, words: Sequence[bytes]) -> Int64Array:
-        """The id of each word, new ones for words not seen before."""
+        """The id of each word, new ones for words not seen before; NO_ID where there is no room for one."""
         ids: list[int] = []
         for start in range(0, len(words), SLICE_ROWS):
             part = words[start : start + SLICE_ROWS]
             with self._lock:
                 known = list(map(self._ids.get, part))
                 if None in known:
-                    known = [self._add(word) if i is None else i for word, i in zip(part, known, strict=True)]
+                    known = self._with_new(part, known)
                 ids += known  # type: ignore[arg-type]
         return np.array(ids, np.int64)
 
     def id_of(self, word: bytes) -> int | None:
         return self._ids.get(word)
+
+    def _with_new(self, words: Sequence[bytes], known: Sequence[int | None]) -> list[int | None]:
+        if len(self.words) < self.max_words:
+            return [self._add(word) if i is None else i for word, i in zip(words, known, strict=True)]
+        self.refused += known.count(None)
+        return [NO_ID if i is None else i for i in known]
 
     def _add(self, word: bytes) -> int:
         new = len(self.words)
@@ -54,22 +75,22 @@ class Vocabulary:
 
 
 class VocabularyLimit:
-    """Hands out the current vocabulary and starts a new one where the old one has grown past `max_words`.
+    """Hands out the current vocabulary and starts a new one where the old one has refused too many words.
 
     A vocabulary is never cleared in place: a flush in another thread still holds ids of it.
     """
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
-        self._current = Vocabulary()
+        self._current = Vocabulary(max_words)
 
     def has_room(self, words: int) -> bool:
         """Whether so many more words may be added to the current vocabulary."""
         return len(self._current) + words <= self.max_words
 
     def current(self) -> Vocabulary:
-        if len(self._current) > self.max_words:
-            self._current = Vocabulary()
+        if self._current.refused > REFUSALS_PER_WORD * self.max_words:
+            self._current = Vocabulary(self.max_words)
         return self._current
 
 
@@ -92,7 +113,7 @@ class CountCache:
     def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
         """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
         self._grow()
-        counts = self._counts[ids]
+        counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids])
         missing = np.flatnonzero(counts == UNKNOWN).tolist()
         if not missing:
             return counts
@@ -106,8 +127,10 @@ class CountCache:
     def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:
         """Remember counts that are in the store now, at `position`. Called after the store's commit, never before."""
         self._grow()
+        known = ids != NO_ID
         with self._lock:
-            self._counts[ids] = counts
+            self._counts[ids[known]] = counts[known]
+            self.complete = self.complete and bool(known.all())
             self.position = position
 
     def learn(self, words: Sequence[bytes], counts: Int64Array, position: int | None) -> None:
@@ -115,12 +138,12 @@ class CountCache:
         self.update(self.vocabulary.ids(words), counts, position)
 
     def add_to(self, sums: Int64Array) -> int | None:
-        """Add the known counts to `sums`, an array indexed by word id; returns the position that they are at.
+        """Add all counts to `sums`, an array indexed by word id; returns the position that they are at.
 
-        Where some are ahead of it nothing is added, and None returned.
+        Where some are ahead of it, or not here, nothing is added, and None returned.
         """
         with self._lock:
-            if self.position is None:
+            if self.position is None or not self.complete:
                 return None
             counts = self._counts[: len(sums)]
             np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)

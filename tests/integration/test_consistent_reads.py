@@ -97,7 +97,7 @@ def test_a_close_waits_for_snapshots_and_admits_no_more(tmp_path: Path) -> None:
 
 
 def test_cached_counts_and_their_position_are_of_one_flush() -> None:
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(1_000_000)
     cache = CountCache(vocabulary, complete=True)
     ids = vocabulary.ids([b"%06d" % number for number in range(5_000)])
     ended = threading.Event()

@@ -25,7 +25,7 @@ def state_at(position: int, ahead: int) -> StoreState:
 @pytest.fixture(params=[True, False], ids=["cached", "read from stores"])
 def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQueries]:
     """Partition 0 is at 5; partition 1 is at 7 and has the rows of a flush to 9."""
-    vocabulary, shards = Vocabulary(), {}
+    vocabulary, shards = Vocabulary(1000), {}
     for number, state in enumerate([state_at(5, 5), state_at(7, 9)]):
         store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
         row = pack_row(3, state.ahead)

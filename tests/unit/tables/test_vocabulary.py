@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tables.rows import pack_row
-from tables.vocabulary import CountCache, Vocabulary, VocabularyLimit
+from tables.vocabulary import NO_ID, REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit
 
 
 class Store:
@@ -28,7 +28,7 @@ def old_counts(cache: CountCache, store: Store, *words: bytes) -> list[int]:
 
 
 def test_ids_are_dense_and_stay() -> None:
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(100_000)
     assert vocabulary.ids([b"a", b"b"]).tolist() == [0, 1]
     assert vocabulary.ids([b"c", b"b"]).tolist() == [2, 1]
     assert (vocabulary.words, len(vocabulary)) == ([b"a", b"b", b"c"], 3)
@@ -37,7 +37,7 @@ def test_ids_are_dense_and_stay() -> None:
 
 
 def test_threads_agree_on_ids() -> None:
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(100_000)
     words = [b"%d" % i for i in range(20_000)]
     found: list[list[int]] = []
     threads = [
@@ -53,20 +53,43 @@ def test_threads_agree_on_ids() -> None:
     assert [vocabulary.words[i] for i in vocabulary.ids(words)] == words
 
 
-def test_a_vocabulary_that_has_grown_too_large_is_followed_by_another() -> None:
+def test_a_full_vocabulary_takes_no_more_words_and_keeps_those_it_has() -> None:
+    vocabulary = Vocabulary(2)
+    assert vocabulary.ids([b"a", b"b"]).tolist() == [0, 1]
+    assert vocabulary.ids([b"b", b"c", b"d"]).tolist() == [1, NO_ID, NO_ID]
+    assert (vocabulary.words, vocabulary.refused) == ([b"a", b"b"], 2)
+
+
+def test_a_vocabulary_that_refused_too_often_is_followed_by_another() -> None:
     limit = VocabularyLimit(2)
     first = limit.current()
     first.ids([b"a", b"b"])
-    assert limit.current() is first
-    first.ids([b"c"])
+    assert not limit.has_room(1)
+    for _ in range(REFUSALS_PER_WORD):
+        first.ids([b"c", b"d"])
+        assert limit.current() is first
+    first.ids([b"e"])
     second = limit.current()
     assert second is not first
-    assert (len(second), limit.current()) == (0, second)
-    assert first.words == [b"a", b"b", b"c"]
+    assert (len(second), limit.has_room(2), limit.current()) == (0, True, second)
+    assert first.words == [b"a", b"b"]
+
+
+def test_counts_of_words_that_were_refused_are_read_once_they_are_stored() -> None:
+    cache, store = CountCache(Vocabulary(1), complete=True), Store()
+    cache.vocabulary.ids([b"a"])
+    words = [b"a", b"b"]
+    assert old_counts(cache, store, *words) == [0, 0]
+    cache.update(cache.vocabulary.ids(words), np.array([3, 4], np.int64), 9)
+    assert not cache.complete
+    assert cache.add_to(np.zeros(1, np.int64)) is None
+    store.counts[b"b"] = 4
+    assert old_counts(cache, store, *words) == [3, 4]
+    assert store.asked == [b"b"]
 
 
 def test_a_complete_cache_reads_nothing() -> None:
-    cache, store = CountCache(Vocabulary(), complete=True), Store(a=5)
+    cache, store = CountCache(Vocabulary(100_000), complete=True), Store(a=5)
     assert old_counts(cache, store, b"a", b"b") == [0, 0]
     cache.update(cache.vocabulary.ids([b"b"]), np.array([3], np.int64), 9)
     assert old_counts(cache, store, b"a", b"b") == [0, 3]
@@ -74,21 +97,21 @@ def test_a_complete_cache_reads_nothing() -> None:
 
 
 def test_an_incomplete_cache_reads_what_it_does_not_know() -> None:
-    cache, store = CountCache(Vocabulary(), complete=False), Store(a=5, b=1)
+    cache, store = CountCache(Vocabulary(100_000), complete=False), Store(a=5, b=1)
     cache.update(cache.vocabulary.ids([b"b"]), np.array([3], np.int64), 9)
     assert old_counts(cache, store, b"a", b"b", b"c") == [5, 3, 0]
     assert store.asked == [b"a", b"c"]
 
 
 def test_old_counts_are_not_taken_for_committed_ones() -> None:
-    cache, store = CountCache(Vocabulary(), complete=False), Store(a=5)
+    cache, store = CountCache(Vocabulary(100_000), complete=False), Store(a=5)
     assert old_counts(cache, store, b"a") == [5]
     store.counts[b"a"] = 6
     assert old_counts(cache, store, b"a") == [6]
 
 
 def test_a_cache_grows_with_its_vocabulary() -> None:
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(100_000)
     cache, other = CountCache(vocabulary, complete=True), CountCache(vocabulary, complete=True)
     words = [b"%d" % i for i in range(5000)]
     ids = vocabulary.ids(words)
@@ -98,7 +121,7 @@ def test_a_cache_grows_with_its_vocabulary() -> None:
 
 
 def test_sums_take_what_is_known_and_tell_the_position() -> None:
-    vocabulary = Vocabulary()
+    vocabulary = Vocabulary(100_000)
     cache = CountCache(vocabulary, complete=True)
     cache.learn([b"a", b"c"], np.array([5, 2]), 9)
     vocabulary.ids([b"%d" % i for i in range(3000)])
@@ -109,7 +132,7 @@ def test_sums_take_what_is_known_and_tell_the_position() -> None:
     assert (cache.add_to(few), few.tolist()) == (9, [5])
 
 
-@pytest.mark.parametrize("complete", [True, False])
-def test_a_cache_begins_at_no_position(complete: bool) -> None:
-    cache = CountCache(Vocabulary(), complete=complete)
-    assert (cache.position, cache.add_to(np.zeros(3, np.int64))) == (0, 0)
+@pytest.mark.parametrize(("complete", "position"), [(True, 0), (False, None)])
+def test_a_cache_begins_with_no_counts(complete: bool, position: int | None) -> None:
+    cache = CountCache(Vocabulary(100_000), complete=complete)
+    assert (cache.position, cache.add_to(np.zeros(3, np.int64))) == (0, position)
