@@ -16,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.embedded import EmbeddedBroker
+from app.settings import Settings, load_settings
+from tests.integration.commands import Wordcount
 from tests.integration.worker import COMMANDS, Worker, end_offsets, lines
 
 # Compaction and retention act within seconds. The active segment still rolls only when something is appended.
@@ -207,3 +209,18 @@ async def close_all(workers: Iterable[Worker]) -> None:
             print(
                 f"--- {worker.log_path.name}, exit code {worker.exit_code}\n" + worker.log[-LOG_CHARACTERS:]
             )
+
+
+@pytest.fixture
+def wordcount(broker: EmbeddedBroker, topic_name: str, tmp_path: Path) -> Wordcount:
+    """Runs commands on a topic of this test alone."""
+    return Wordcount(broker.bootstrap_servers, topic_name, tmp_path)
+
+
+@pytest.fixture
+def settings(
+    broker: EmbeddedBroker, topic_name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Settings:
+    """Settings of a process in a folder of its own, on a topic of this test alone."""
+    monkeypatch.chdir(tmp_path)
+    return load_settings(bootstrap_servers=broker.bootstrap_servers, topic=topic_name, partitions=3)

@@ -1,0 +1,139 @@
+"""What `wordcount doctor` finds, and rights that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from app.kafka.embedded import EmbeddedBroker
+from app.kafka.topics import ensure_topics
+from app.settings import Settings
+from tables.errors import ConfigurationError
+from tests.integration.commands import Wordcount, examine, report
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient
+
+TOPIC, GROUP = 2, 3
+READ = 3
+
+
+class StrictBroker:
+    """A broker with an authorizer, on which a resource is free for all until it has its first rule."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    async def allow_only(self, resource: int, name: str, operation: int, user: str = "ANONYMOUS") -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        rule = CreateAclsRequest(resource, name, 3, f"User:{user}", "*", operation, 3)
+        try:
+            answer = await admin._send_request(rule)
+        finally:
+            await admin.close()
+        assert [code for code, *_ in answer.creation_responses] == [0]
+
+
+@pytest.fixture(scope="module")
+def strict_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictBroker]:
+    rules = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    with EmbeddedBroker(tmp_path_factory.mktemp("strict"), settings=rules) as running:
+        yield StrictBroker(running.bootstrap_servers)
+
+
+async def test_a_changelog_that_deletes_is_refused_by_worker_and_doctor(
+    wordcount: Wordcount, settings: Settings, kafka: KafkaClient
+) -> None:
+    changelog = f"wordcount-{settings.topic}-changelog"
+    await kafka.create_topic(settings.topic, 1)
+    await kafka.create_topic(changelog, 1, {"cleanup.policy": "delete"})
+    with pytest.raises(ConfigurationError, match=rf"kafka-configs.sh .*--entity-name {changelog}"):
+        await ensure_topics(settings)
+    examined = examine(wordcount)
+    assert examined["changelog compaction"]["status"] == "fail"
+    assert "cleanup.policy=delete" in examined["changelog compaction"]["detail"]
+
+
+async def test_doctor_finds_everything_in_order_where_it_is(wordcount: Wordcount) -> None:
+    assert wordcount("topics", "create").returncode == 0
+    examined = examine(wordcount, code=0)
+    assert {check["status"] for check in examined.values()} == {"ok"}
+    assert wordcount.environment["WORDCOUNT_BOOTSTRAP_SERVERS"] in examined["broker"]["detail"]
+    assert examined["partition counts"]["detail"] == "input and changelog have 8 each"
+    assert (
+        examined[f"rights on topic wordcount-{wordcount.topic}-changelog"]["detail"]
+        == "Describe, Read, Write"
+    )
+    assert examined["rights on group wordcount"]["detail"] == "Describe, Read"
+
+
+async def test_doctor_creates_nothing_and_tells_what_would_be(wordcount: Wordcount) -> None:
+    for _ in range(2):
+        assert examine(wordcount, code=0)[f"topic {wordcount.topic}"]["status"] == "warn"
+    strict = examine(wordcount, create_topics="false")[f"topic {wordcount.topic}"]
+    assert (strict["status"], strict["remedy"]) == ("fail", "run: wordcount topics create")
+
+
+async def test_doctor_compares_partitions_and_warns_of_a_compacted_input(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 3, {"cleanup.policy": "compact"})
+    await kafka.create_topic(f"wordcount-{wordcount.topic}-changelog", 2, {"cleanup.policy": "compact"})
+    examined = examine(wordcount, code=0)
+    assert examined["partition counts"]["status"] == "warn"
+    assert examined["input retention"]["status"] == "warn"
+    assert examined["changelog compaction"]["status"] == "warn"  # the lag of the settings is not set
+    assert examine(wordcount, create_topics="false")["partition counts"]["status"] == "fail"
+
+
+async def test_a_missing_right_is_named_by_doctor_and_by_the_command_that_needs_it(
+    strict_broker: StrictBroker, topic_name: str, tmp_path: Path
+) -> None:
+    wordcount = Wordcount(strict_broker.bootstrap_servers, topic_name, tmp_path)
+    changelog = f"wordcount-{topic_name}-changelog"
+    assert wordcount("topics", "create").returncode == 0
+    for _ in range(5):  # A new broker makes the topic of its coordinators when one is first asked for.
+        not_ok = [check for check in examine(wordcount, code=0).values() if check["status"] != "ok"]
+        if not not_ok:
+            break
+    assert not_ok == []
+
+    await strict_broker.allow_only(TOPIC, changelog, READ)
+    await strict_broker.allow_only(TOPIC, topic_name, READ)
+    await strict_broker.allow_only(GROUP, "wordcount", READ, user="somebody-else")
+    examined = examine(wordcount)
+    assert {name for name, check in examined.items() if check["status"] == "fail"} == {
+        f"rights on topic {changelog}",
+        "rights on group wordcount",
+    }
+    assert examined["changelog compaction"]["status"] == "warn"  # which needs DescribeConfigs
+    denied = examined[f"rights on topic {changelog}"]
+    assert (denied["detail"], denied["remedy"]) == ("missing: Write", f'grant Write on topic "{changelog}"')
+    assert examined["rights on group wordcount"]["detail"] == "missing: Describe, Read"
+
+    done = wordcount("produce", stdin=b"a line\n")
+    assert done.returncode == 2
+    assert f'this user may not write to topic "{topic_name}"'.encode() in done.stderr
+    assert report(done) == (1, 6, 0)
+
+
+async def test_a_topic_that_may_not_be_described_is_named(
+    strict_broker: StrictBroker, topic_name: str, tmp_path: Path
+) -> None:
+    wordcount = Wordcount(strict_broker.bootstrap_servers, topic_name, tmp_path)
+    await strict_broker.allow_only(TOPIC, topic_name, READ, user="somebody-else")
+    done = wordcount("produce", stdin=b"a line\n")
+    assert done.returncode == 2
+    assert (
+        f'wordcount: this user may not describe topic "{topic_name}"; grant Describe'.encode() in done.stderr
+    )
+    assert examine(wordcount)[f"topic {topic_name}"]["status"] == "fail"

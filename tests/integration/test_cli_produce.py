@@ -1,0 +1,226 @@
+"""`wordcount produce` on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import zstandard
+
+from app.kafka.embedded import EmbeddedBroker
+from app.kafka.line_producer import MAX_LINE_BYTES, Report, produce_lines
+from app.settings import Settings, load_settings
+from tables.errors import BrokerUnavailableError
+from tests.integration.commands import DEADLINE_S, Wordcount, report, sent_well
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient
+
+
+def values(records: list[Any]) -> list[bytes]:
+    return [record.value for record in records]
+
+
+async def test_lines_become_records_without_their_ends(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    (wordcount.folder / "text").write_bytes(b"one\r\ntwo\n\nfo\rur\n\xff\xfe\nlast")
+    assert sent_well(wordcount("produce", "text")) == (6, 17, 6)
+    records = await kafka.read_all(wordcount.topic)
+    assert values(records) == [b"one", b"two", b"", b"fo\rur", b"\xff\xfe", b"last"]
+    assert {record.key for record in records} == {None}
+
+
+async def test_files_are_sent_in_order_unpacked_and_as_often_as_asked(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    (wordcount.folder / "a").write_bytes(b"plain\n")
+    (wordcount.folder / "b.gz").write_bytes(gzip.compress(b"gzip 1\ngzip 2"))
+    (wordcount.folder / "c.zst").write_bytes(zstandard.compress(b"zstandard\n"))
+    assert sent_well(wordcount("produce", "a", "b.gz", "c.zst", "--loop", "2"))[0] == 8
+    assert values(await kafka.read_all(wordcount.topic)) == [b"plain", b"gzip 1", b"gzip 2", b"zstandard"] * 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+async def test_standard_input_is_sent(wordcount: Wordcount, kafka: KafkaClient, arguments: list[str]) -> None:
+    assert sent_well(wordcount("produce", *arguments, stdin=b"from\nstdin\n")) == (2, 9, 2)
+    assert values(await kafka.read_all(wordcount.topic)) == [b"from", b"stdin"]
+
+
+async def test_nothing_to_send_is_a_success(wordcount: Wordcount) -> None:
+    assert sent_well(wordcount("produce")) == (0, 0, 0)
+
+
+async def test_many_lines_spread_over_all_partitions_in_large_batches(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    lines = [
+        b"line %06d with a few words in it, sixty bytes of text or so" % number for number in range(60_000)
+    ]
+    (wordcount.folder / "text").write_bytes(b"\n".join(lines))
+    assert sent_well(wordcount("produce", "text"))[2] == len(lines)
+    records = await kafka.read_all(wordcount.topic)
+    assert sorted(values(records)) == lines
+    per_partition = [sum(record.partition == partition for record in records) for partition in range(8)]
+    assert min(per_partition) > len(lines) / 16
+    for partition in range(8):  # a partition keeps the order of the file
+        own = [record.value for record in records if record.partition == partition]
+        assert own == sorted(own)
+
+
+async def test_a_key_is_on_every_record_and_chooses_the_partition(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    assert sent_well(wordcount("produce", "--key", "schlüssel", stdin=b"a\nb\n" * 5000))[2] == 10_000
+    records = await kafka.read_all(wordcount.topic)
+    assert {record.key for record in records} == {"schlüssel".encode()}
+    [other] = await kafka.produce(wordcount.topic, [b"c"], keys=["schlüssel".encode()])
+    assert {record.partition for record in records} == {other[0]}
+
+
+async def test_a_rate_is_kept(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    started = time.monotonic()
+    assert sent_well(wordcount("produce", "--rate", "100", stdin=b"x\n" * 150))[2] == 150
+    assert time.monotonic() - started > 1.4
+    records = await kafka.read_all(wordcount.topic)
+    times_ms = [record.timestamp for record in records]
+    assert 1300 < max(times_ms) - min(times_ms) < 20_000
+    assert len({record.partition for record in records}) == 8
+
+
+async def test_a_line_of_a_slow_pipe_is_sent_before_the_next_one_comes(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic)
+    with wordcount.start("produce") as producing:
+        assert producing.stdin is not None
+        producing.stdin.write(b"early\n")
+        producing.stdin.flush()
+        async with asyncio.timeout(DEADLINE_S):
+            while values(await kafka.read_all(wordcount.topic)) != [b"early"]:
+                await asyncio.sleep(0.05)
+        producing.stdin.write(b"late")
+        producing.stdin.close()
+        assert producing.wait(DEADLINE_S) == 0
+    assert values(await kafka.read_all(wordcount.topic)) == [b"early", b"late"]
+
+
+async def test_ctrl_c_ends_a_producer_that_waits_for_input(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    await kafka.create_topic(wordcount.topic)
+    with wordcount.start("produce") as producing:
+        assert producing.stdin is not None
+        assert producing.stdout is not None
+        assert producing.stderr is not None
+        producing.stdin.write(b"a line\n")
+        producing.stdin.flush()
+        async with asyncio.timeout(DEADLINE_S):
+            while not await kafka.read_all(wordcount.topic):
+                await asyncio.sleep(0.05)
+        producing.send_signal(signal.SIGINT)
+        assert producing.wait(DEADLINE_S) == 130
+        assert producing.stderr.read() == b""
+        assert b"sent 1 lines (6 bytes)" in producing.stdout.read()
+
+
+async def test_a_missing_file_is_told_before_anything_is_sent(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic)
+    (wordcount.folder / "good").write_bytes(b"a line\n")
+    done = wordcount("produce", "good", "missing")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b'wordcount: "missing" does not exist; ')
+    assert await kafka.read_all(wordcount.topic) == []
+
+
+@pytest.mark.parametrize("extra_bytes", [1, 20_000_000])
+async def test_a_line_that_is_too_long_is_named_and_what_is_before_it_is_sent(
+    wordcount: Wordcount, kafka: KafkaClient, extra_bytes: int
+) -> None:
+    longest = b"x" * MAX_LINE_BYTES
+    (wordcount.folder / "text").write_bytes(
+        b"first\n" + longest + b"\n" + b"y" * (MAX_LINE_BYTES + extra_bytes) + b"\nlast\n"
+    )
+    done = wordcount("produce", "text")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"wordcount: text, line 3 is longer than 1,000,000 bytes")
+    assert report(done)[2] == 2
+    assert sorted(values(await kafka.read_all(wordcount.topic))) == [b"first", longest]
+
+
+async def test_a_damaged_file_fails_after_what_could_be_read_is_sent(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    text = b"".join(b"%d\n" % number for number in range(200_000))
+    (wordcount.folder / "text.gz").write_bytes(gzip.compress(text)[:-100])
+    done = wordcount("produce", "text.gz")
+    assert done.returncode == 2
+    assert b"text.gz cannot be read beyond line " in done.stderr
+    lines, _, acknowledged = report(done)
+    assert lines == acknowledged == len(await kafka.read_all(wordcount.topic)) > 100_000
+
+
+async def test_a_missing_topic_that_may_not_be_created_is_told_with_the_commands(
+    wordcount: Wordcount,
+) -> None:
+    done = wordcount("produce", stdin=b"a\n", create_topics="false", replication_factor="1")
+    assert done.returncode == 2
+    address = wordcount.environment["WORDCOUNT_BOOTSTRAP_SERVERS"]
+    assert done.stderr.decode() == (
+        f'wordcount: topic "{wordcount.topic}" does not exist and WORDCOUNT_CREATE_TOPICS is false; run: wordcount '
+        f"topics create --bootstrap-servers {address} --topic {wordcount.topic} --group wordcount; or: kafka-topics.sh "
+        f"--bootstrap-server {address} --create --topic {wordcount.topic} --partitions 8 --replication-factor 1\n"
+    )
+
+
+async def test_a_topic_that_refuses_large_batches_is_told(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    await kafka.create_topic(wordcount.topic, config={"max.message.bytes": "1000"})
+    (wordcount.folder / "text").write_bytes(os.urandom(20_000).replace(b"\n", b""))
+    done = wordcount("produce", "text")
+    assert done.returncode == 2
+    assert b"raise max.message.bytes of the topic" in done.stderr
+    assert b"1 of 1 lines were not acknowledged" in done.stderr
+    assert report(done) == (1, report(done)[1], 0)
+
+
+async def test_progress_tells_what_was_sent_and_acknowledged(settings: Settings, kafka: KafkaClient) -> None:
+    await kafka.create_topic(settings.topic)
+    seen: list[Report] = []
+    final = await produce_lines(
+        settings, (b"%d" % number for number in range(200_000)), on_progress=seen.append
+    )
+    assert (final.lines, final.acknowledged) == (200_000, 200_000)
+    assert final.byte_count == sum(len(str(number)) for number in range(200_000))
+    assert final.lines_per_s > 0
+    assert seen[-1].acknowledged == 200_000
+    assert [line.lines for line in seen] == sorted(line.lines for line in seen)
+    assert all(line.acknowledged <= line.lines for line in seen)
+
+
+async def test_lines_that_a_dead_broker_did_not_acknowledge_are_an_error_that_counts_them(
+    tmp_path: Path,
+    broker: EmbeddedBroker,  # has filled the cache of jars
+    monkeypatch: pytest.MonkeyPatch,
+    kafka_at: Callable[[str], KafkaClient],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("app.kafka.line_producer.STALL_TIMEOUT_S", 2.0)
+    with EmbeddedBroker(tmp_path / "broker") as mortal:
+        settings = load_settings(bootstrap_servers=mortal.bootstrap_servers, topic="mortal")
+        await kafka_at(mortal.bootstrap_servers).create_topic("mortal")
+        seen: list[Report] = []
+
+        def lines() -> Any:
+            for number in range(2_000_000):
+                if number == 500_000:
+                    mortal.kill()
+                yield b"line %d" % number
+
+        with pytest.raises(BrokerUnavailableError, match=r"[\d,]+ of [\d,]+ lines were not acknowledged"):
+            await produce_lines(settings, lines(), on_progress=seen.append)
+    assert 0 < seen[-1].acknowledged < seen[-1].lines

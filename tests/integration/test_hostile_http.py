@@ -1,0 +1,80 @@
+"""HTTP requests that are made to harm."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+from tests.integration.hostile import assert_log_is_not_forged
+from tests.integration.worker import (
+    Worker,
+    wait_counted,
+)
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient, Workers
+
+
+async def asked_raw(worker: Worker, request: bytes) -> bytes:
+    """What a connection answers to these bytes until it is closed, or after a second without one more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    answer = b""
+    try:
+        with suppress(ConnectionError, TimeoutError):
+            writer.write(request)
+            await writer.drain()
+            while part := await asyncio.wait_for(reader.read(65_536), 1):
+                answer += part
+                if answer.endswith(b"}"):
+                    break
+    finally:
+        writer.close()
+    return answer
+
+
+async def test_bad_http_is_refused_and_open_connections_keep_nobody_waiting(
+    kafka: KafkaClient, workers: Workers
+) -> None:
+    await kafka.create_topic(workers.topic, 1)
+    await kafka.produce(workers.topic, [b"word"])
+    worker = await workers().start().wait_ready()
+    await wait_counted([worker], workers.bootstrap_servers, workers.topic)
+    ended = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for request, status in [
+        (b"GET /v1/words/" + b"a" * 60_000 + ended, b"404"),
+        (b"GET /v1/words/" + b"a" * 200_000 + ended, b"400"),
+        (b"GET /v1/words/\xff\xfe" + ended, b"400"),
+        (b"GET /v1/words/%ff" + ended, b"400"),
+        (b"GET /v1/words/a%00b" + ended, b"404"),
+        (b"GET /v1/words/a\x00b" + ended, b"400"),
+        (b"GET /v1/words?limit=99999999999999999999" + ended, b"422"),
+        (b"GET /v1/top?k=-1" + ended, b"422"),
+        (b"GET /v1/top?k=1&k=2" + ended, b"400"),
+        (b"GET /../../etc/passwd" + ended, b"404"),
+        (b"DELETE /v1/words/word" + ended, b"405"),
+        (
+            b"POST /v1/words HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789",
+            b"405",
+        ),
+        (b"BREW /v1/top" + ended, b"4"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: \x1b[31m\r\nA\x00B: c\r\n\r\n", b"400"),
+        (b"\x00" * 100_000, b"400"),
+    ]:
+        answer = await asked_raw(worker, request)
+        assert answer.startswith(b"HTTP/1.1 " + status), (request[:60], answer[:200])
+        assert b"Traceback" not in answer
+    async with AsyncExitStack() as opened:
+        for _ in range(200):
+            _, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+            opened.callback(writer.close)
+            writer.write(b"GET /v1/top HTTP/1.1\r\nHost: x\r\nX-Never-Ends: ")
+            await writer.drain()
+        started = time.monotonic()
+        assert (await worker.json("/v1/words/word"))["count"] == 1
+        assert time.monotonic() - started < 1
+    assert_log_is_not_forged(worker)
+    assert "Traceback" not in worker.log
+    assert (await worker.stop())[0] == 0
