@@ -40,7 +40,12 @@ def test_samples_run_from_when_a_batch_was_due_to_the_answer_that_has_it():
 
 def test_samples_of_a_profile_are_added_up_by_function():
     alone, within = added_up(
-        ["main (a.py:1);work (b.py:7) 3", "main (a.py:2);work (b.py:9);work (b.py:7) 2", "main (a.py:2) 1"]
+        [
+            "main (a.py:1);work (b.py:7) 3",
+            "main (a.py:2);work (b.py:9);work (b.py:7) 2",
+            "main (a.py:2) 1",
+            "main (a.py:1);_worker (concurrent/futures/thread.py:81) 9",
+        ]
     )
     assert alone == {"work (b.py)": 5, "main (a.py)": 1}
     assert within == {"work (b.py)": 5, "main (a.py)": 6}
