@@ -20,7 +20,7 @@ from bench.topics import create_topic
 PROGRAMS = Path(__file__).parent / "programs"
 READY_TIMEOUT_S = 60.0
 WRITE_TIMEOUT_S = 120.0
-_ASK_EVERY_S = 0.005
+_ASK_EVERY_S = 0.01
 
 Command = Callable[[System], list[str]]
 """Program and arguments of a system."""

@@ -24,7 +24,7 @@ from app.kafka.child import Child
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 _ALIVE_CHECK_S = 0.25
-_LOG_LINES = 12
+_LOG_LINES = 30
 _KEPT = ("HOME", "LANG")
 
 
@@ -123,6 +123,8 @@ class Subject:
         """Wait for `first` and `durable`. Raises SubjectError where they do not come."""
         first = self.wait_for("first", START_TIMEOUT_S)
         last = self.wait_for("durable", timeout_s)
+        if last == first:
+            raise SubjectError("was first and durable at once")
         return window(first, last, self._child.pid)
 
     def wait_for(self, mark: str, timeout_s: float) -> Moment:

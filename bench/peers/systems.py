@@ -73,6 +73,7 @@ def _on_the_jvm() -> tuple[System, ...]:
                 "auto.offset.reset": "earliest",
                 "num.stream.threads": "2",
                 "processing.guarantee": "at_least_once",
+                "statestore.cache.max.bytes": "134217728",
                 "topology.optimization": "all",
                 "jvm": "-Xmx2g",
             },

@@ -75,6 +75,15 @@ def test_a_program_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -
         running.run_job(30)
 
 
+def test_a_program_without_time_between_its_moments_is_no_result(tmp_path: Path) -> None:
+    command = program(
+        tmp_path, 'os.write(os.open(os.environ["PEER_MARKS"], os.O_WRONLY), b"first\\ndurable\\n")'
+    )
+    told = pytest.raises(SubjectError, match="first and durable at once")
+    with subject(command, tmp_path / "run") as running, told:
+        running.run_job(30)
+
+
 def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     command = program(
         tmp_path,
@@ -98,6 +107,7 @@ def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
 ) -> None:
     body = """
         tell("first")
+        subprocess.run(["true"])
         tell("durable")
         open(os.environ["PEER_COUNTS"] + "-0", "w").write("the\\t1\\n")
         tell("written")

@@ -8,7 +8,7 @@ import java.util.function.BooleanSupplier;
 
 /** What a run is told by variables PEER_*, and the marks by which it tells how far it is. */
 final class Run {
-    private static final int POLL_MS = 2;
+    private static final int POLL_MS = 10;
 
     private Run() {}
 

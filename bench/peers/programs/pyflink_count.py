@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
@@ -33,19 +32,21 @@ def main() -> None:
             'connector' = 'upsert-kafka', 'topic' = '{run.text("ID")}-counts',
             'properties.bootstrap.servers' = '{run.text("SERVERS")}',
             'key.format' = 'raw', 'value.format' = 'raw', 'value.fields-include' = 'EXCEPT_KEY')""")
-    threading.Thread(target=mark_when_reading, args=[Path(run.text("LOGS"))], daemon=True).start()
-    environment.execute_sql("""
+    job = environment.execute_sql("""
         INSERT INTO counts
         SELECT word, COUNT(*) FROM lines CROSS JOIN UNNEST(SPLIT(line, ' ')) AS words (word) GROUP BY word
-        """).wait()
+        """)
+    # In this thread: with a second one, the bridge to Java changes threads there, and the planner breaks.
+    wait_until_reading(Path(run.text("LOGS")))
+    run.mark("first")
+    job.wait()
     run.mark("durable")
 
 
-def mark_when_reading(folder: Path) -> None:
-    """Tell of the first line."""
+def wait_until_reading(folder: Path) -> None:
+    """Return once the log says so."""
     while not any(READING in path.read_text("utf-8", "replace") for path in folder.glob("*.log")):
         time.sleep(0.01)
-    run.mark("first")
 
 
 if __name__ == "__main__":
