@@ -1,6 +1,6 @@
 """`make soak`: two workers count and answer for SOAK_MINUTES; their memory and descriptors must not grow, and no count may differ.
 
-The vocabulary is bounded and seen in the first seconds, and stores are compacted several times (`small_memtables`): whatever grows
+The vocabulary is bounded and seen in the first seconds, and stores are compacted several times (`small_stores`): whatever grows
 after the warm-up is kept for nothing.
 """
 
@@ -29,7 +29,7 @@ from rich.table import Table
 
 from app.kafka.embedded import EmbeddedBroker
 from tables.schema import changelog_topic
-from tests.chaos import small_memtables
+from tests.chaos import small_stores
 from tests.chaos.chaos import commit
 from tests.chaos.oracle import Recount
 from tests.chaos.trend import Trend, trend
@@ -105,7 +105,7 @@ async def two_workers(folder: Path, servers: str) -> AsyncIterator[list[Worker]]
         "WORDCOUNT_SESSION_TIMEOUT_MS": "10000",
         "WORDCOUNT_FLUSH_INTERVAL_MS": "250",
     }
-    command = [sys.executable, small_memtables.__file__]
+    command = [sys.executable, small_stores.__file__]
     workers = [Worker(f"worker-{number}", folder, settings, command) for number in range(2)]
     try:
         for worker in workers:
