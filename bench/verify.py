@@ -35,6 +35,17 @@ def stores_right(folders: Sequence[Path], truth: Counter[bytes]) -> bool:
     )
 
 
+def newest(folders: Sequence[Path]) -> list[Path]:
+    """Of the stores of each partition the one that is furthest: a worker that stops first leaves its partitions to the others."""
+    furthest: dict[str, tuple[int, Path]] = {}
+    for folder in folders:
+        store = PartitionStore(folder, Cache(_CACHE_BYTES))
+        position = store.state.position
+        store.close()
+        furthest[folder.name] = max(furthest.get(folder.name, (-1, folder)), (position, folder))
+    return [folder for _, folder in furthest.values()]
+
+
 def _sums(folders: Sequence[Path]) -> tuple[list[bytes], list[int]]:
     words: list[pa.Array] = [pa.array([], pa.binary())]
     counts: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = [np.array([], np.int64)]

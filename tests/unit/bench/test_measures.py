@@ -7,7 +7,7 @@ from rocksdict import Cache
 from bench.flame import added_up
 from bench.latency import Samples
 from bench.usage import LoopDelays
-from bench.verify import stores_right
+from bench.verify import newest, stores_right
 from tables.partition_store import PartitionStore
 from tables.rows import Marker, StoreState, pack_row
 
@@ -67,3 +67,13 @@ def test_a_word_too_many_one_missing_and_a_wrong_count_are_noticed_in_stores(tmp
     assert not stores_right(folders, truth | Counter({b"d": 1}))
     assert not stores_right(folders, truth | Counter({b"a": 2}))
     assert not stores_right(folders, Counter({b"a": 1, b"b": 5}))
+
+
+def test_of_two_stores_of_a_partition_the_furthest_is_taken(tmp_path: Path):
+    for worker, position in (("first", 9), ("second", 7)):
+        store = PartitionStore(tmp_path / worker / "0", Cache(1 << 20))
+        marker = Marker(topic="t", profile="p", origin=0, position=position)
+        store.commit(store.stage([], []), StoreState(marker=marker, changelog_next=1, ahead=position))
+        store.close()
+    folders = [tmp_path / "second" / "0", tmp_path / "first" / "0"]
+    assert newest(folders) == newest(folders[::-1]) == [tmp_path / "first" / "0"]
