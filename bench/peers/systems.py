@@ -157,7 +157,7 @@ def _on_python() -> tuple[System, ...]:
             title="Flink SQL from Python, heap",
             version=provisions.python_version_of("pyflink", "apache-flink"),
             lines=TEN_MILLION,
-            runs=2,
+            runs=1,
             guarantee="exactly once for its state: full checkpoints every second; the upsert topic gets changes at least once",
             clock="the job has ended, with its last checkpoint",
             settings={
@@ -180,7 +180,7 @@ def _on_python() -> tuple[System, ...]:
             name="quix",
             title="Quix Streams",
             version=provisions.python_version_of("quix", "quixstreams"),
-            lines=30_000,
+            lines=20_000,
             runs=2,
             guarantee="at least once: changelog topic acknowledged and offsets committed, RocksDB written",
             clock="stopped at the last word, with its last checkpoint",
