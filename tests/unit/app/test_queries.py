@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,3 +54,20 @@ async def test_a_list_leaves_a_partition_with_rows_ahead_out(queries: WordQuerie
 async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
     answer = await queries.top(10)
     assert (answer.value, answer.as_of, answer.missing_partitions) == ([("word", 3)], {0: 5}, [1])
+
+
+async def test_a_look_up_gives_others_a_turn_after_each_partition(queries: WordQueries) -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    await asyncio.sleep(0)
+    before = turns
+    await queries.get("word")
+    other.cancel()
+    assert turns - before >= 2
