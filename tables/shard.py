@@ -337,6 +337,7 @@ class Shard:
                 return
             counts = unpack_rows([row for _, row in rows])[:, 0]
             cache.learn([word for word, _ in rows], counts, self.store.state.exact_position)
+        cache.position = self.store.state.exact_position  # Also where there are no rows.
         self._cache = cache
 
     def _heal(self, replay: Replay) -> PackedRecords:
@@ -353,8 +354,10 @@ class Shard:
     async def _find_position(self) -> None:
         """Check the position against the input topic; a shard without one begins at the first record there is."""
         services, marker = self._services, self.marker
-        start, end = await services.source.bounds(self.partition)
         topic_id, changelog_id = await services.source.identity(), await services.changelog.identity()
+        start, end = await services.source.bounds(self.partition)
+        if topic_id != await services.source.identity():
+            raise FlushUnknownError(f"{services.topic} was created again while its offsets were asked for")
         if marker is None:
             marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
         check_position(

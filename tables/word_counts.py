@@ -152,7 +152,7 @@ class WordCounts:
     def unreadable(self, partition: int, offset: int, error: InexactError) -> None:
         """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
 
-        What was fetched of other partitions together with that is lost, and is fetched again.
+        What was fetched of other partitions together with that is fetched again.
         """
         for part in self._partitions.values():
             if part.state == "counting":
@@ -286,21 +286,17 @@ class WordCounts:
     def _after_failure(self, part: OwnedPartition, error: Exception) -> None:
         number = part.shard.partition
         match error:
-            case PartitionsLostError():
-                # Write nothing more for it until the membership is live; or the group says that it is lost for good.
-                _log.warning("partition lost", partition=number, reason=str(error))
+            case (
+                PartitionsLostError() | FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError()
+            ):
+                # The restore waits for a live membership, and ends where the group says that the partition is lost for good.
+                _log.warning("not flushed, examining the changelog", partition=number, reason=str(error))
                 self._start_restore(part)
-            case FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError():
-                _log.warning(
-                    "flush not applied, examining the changelog", partition=number, reason=str(error)
-                )
-                self._start_restore(part)
-            case StoreCorruptedError() | ChangelogReplacedError() if part.rebuilds < MAX_REBUILDS:
+            case ChangelogReplacedError():
+                self._start_rebuild(part, error)
+            case StoreCorruptedError() if part.rebuilds < MAX_REBUILDS:
                 part.rebuilds += 1
-                _log.error("rebuilding the store", partition=number, reason=str(error))
-                part.shard.restored = False
-                part.rebuild = True
-                self._start_restore(part)
+                self._start_rebuild(part, error)
             case InexactError():
                 self._stop(part, error)
             case WordcountError():
@@ -314,6 +310,12 @@ class WordCounts:
     def _start_restore(self, part: OwnedPartition) -> None:
         self._enter(part, "restoring")
         part.task = asyncio.create_task(self._restore(part), name=f"restore-{part.shard.partition}")
+
+    def _start_rebuild(self, part: OwnedPartition, error: Exception) -> None:
+        _log.error("rebuilding the store", partition=part.shard.partition, reason=str(error))
+        part.shard.restored = False
+        part.rebuild = True
+        self._start_restore(part)
 
     async def _restore(self, part: OwnedPartition) -> None:
         number = part.shard.partition

@@ -208,6 +208,23 @@ async def test_after_a_seek_back_the_same_records_come_again(
         await running.wait_values(0, VALUES + VALUES + VALUES[50:] + VALUES)
 
 
+async def test_nothing_is_kept_of_what_was_delivered(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name)
+    async with start() as running:
+        running.counts.accepted = {0}
+        await running.seek(0, 0)
+        for number in range(1, 6):
+            await kafka.produce(topic_name, VALUES)
+            await running.wait_values(0, VALUES * number)
+        consumer = running.faust_app.consumer
+        kept = [*consumer._acked.values(), *consumer._acked_index.values(), consumer._unacked_messages]
+        assert not any(kept), (
+            "Faust's stream keeps the offset of each event until Faust commits, which it never does"
+        )
+
+
 async def test_the_groups_committed_offsets_are_never_asked_for(
     kafka: KafkaClient, topic_name: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -253,10 +253,10 @@ class Broker:
         return true_counts(self._inputs[partition], word, upto)
 
     def replace_source(self) -> None:
-        """Delete the input and create it again; it begins at the same offsets."""
+        """Delete the input and create it again."""
         new_id = f"input-{len(self._inputs[0]) + 1}"
-        for inputs, former in zip(self._inputs, self.source, strict=True):
-            inputs[new_id] = SourcePartition(former.start)
+        for inputs in self._inputs:
+            inputs[new_id] = SourcePartition(0)
 
     def replace_changelog(self) -> None:
         """Delete the changelog and create it again; what is still on its way to the former one goes to the new one."""

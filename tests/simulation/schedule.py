@@ -289,8 +289,9 @@ class Schedule:
             if missing and not self.broker.replaced:
                 raise WrongError("each dead letter is sent", f"partition {number} has none of {missing}")
         self._judgement.look_at_changelogs()
-        for log in self.broker.changelog:
-            log.compact(log.end)
+        for number, log in enumerate(self.broker.changelog):
+            # Where a partition has stopped, nobody heals: an operator has to act before the cleaner gets there.
+            log.compact(log.examined if self._has_stopped(number) else log.end)
         self._judgement.look_at_changelogs()
         self._note("all disks are lost")
         for process in self._alive():
@@ -313,11 +314,14 @@ class Schedule:
             self._tick()
             self._judge()
 
+    def _has_stopped(self, number: int) -> bool:
+        return any(number in process.counts.errors() for process in self._alive())
+
     def _answers(self, number: int) -> bool:
         """Whether its owner answers for all of it; or has stopped, where a topic was replaced."""
         for process in self._alive():
             if self.broker.group.owners.get(number) == process.name:
-                if number in process.counts.errors():
+                if self._has_stopped(number):
                     return self.broker.replaced
                 shard = process.counts.shards().get(number)
                 return shard is not None and shard.position == self.broker.source[number].end

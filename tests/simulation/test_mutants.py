@@ -324,7 +324,7 @@ MUTANTS: dict[Mutate, Trial] = {
     foreign_records_ignored: Trial(300, LATE),
     stale_rows_not_healed: Trial(),
     healing_not_examined_itself: Trial(300, HEALING),
-    examined_before_healed: Trial(100, HEALING, first=250),
+    examined_before_healed: Trial(100, HEALING, first=150),
     ahead_forgotten_by_the_store: Trial(),
     rows_ahead_counted_again: Trial(),
     rows_ahead_skipped_by_whole_batches: Trial(),
