@@ -42,15 +42,19 @@ class Kept:
 
 
 def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
-    """A worker of this project: from ready, which is before its first fetch, until all records are durable and shown."""
+    """A worker of this project: from its first answer until all records are durable and shown.
+
+    What it has counted by the first answer is taken to have cost what the rest does.
+    """
     rig = attempt.rig
     with rig.worker(attempt.topic.name, attempt.name, system.settings["profile"]) as worker:
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while worker.status("/readyz") != httpx.codes.OK:
+        while worker.status("/v1/stats") != httpx.codes.OK:
             worker.check_alive()
             if time.monotonic() > deadline:
-                raise SubjectError(f"not ready within {READY_TIMEOUT_S:g} s")
+                raise SubjectError(f"no partition counts within {READY_TIMEOUT_S:g} s")
             time.sleep(_ASK_EVERY_S)
+        words_before = worker.ask("/v1/stats")["words"]
         first = moment(worker.pid, rig.broker.pid)
         deadline = time.monotonic() + system.timeout_s
         while worker.ask("/v1/stats")["records"] < attempt.topic.records:
@@ -58,7 +62,8 @@ def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
                 raise SubjectError(f"not done within {system.timeout_s:g} s")
             time.sleep(_ASK_EVERY_S)
         took = window(first, moment(worker.pid, rig.broker.pid), worker.pid)
-        return [Outcome(took, difference(worker.counts(), truth(attempt)))]
+        share = 1 - words_before / attempt.topic.words
+        return [Outcome(took.extended(share), difference(worker.counts(), truth(attempt)))]
 
 
 def marked(

@@ -50,6 +50,10 @@ class Window:
     broker_cpu_s: float
     rss_mb: float
 
+    def extended(self, share: float) -> Window:
+        """That of the whole job, where this is one of `share` (0 to 1) of it."""
+        return Window(self.seconds / share, self.cpu_s / share, self.broker_cpu_s / share, self.rss_mb)
+
 
 def moment(pid: int, broker_pid: int) -> Moment:
     """Now."""
