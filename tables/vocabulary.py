@@ -149,6 +149,15 @@ class CountCache:
             np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)
             return self.position
 
+    def count_of(self, word: bytes) -> tuple[int, int] | None:
+        """(count, position that it is at); a count of 0 = there is no row. None where the store has to be asked."""
+        with self._lock:
+            if self.position is None or not self.complete:
+                return None
+            number = self.vocabulary.id_of(word)
+            known = number is not None and number < len(self._counts)
+            return max(0, int(self._counts[number])) if known else 0, self.position
+
     def _grow(self) -> None:
         size = len(self.vocabulary)
         if size > len(self._counts):

@@ -10,9 +10,12 @@ from tables.positions import COUNT_AGAIN
 from tables.rows import unpack_row
 from tables.shard import Shard
 from tables.vocabulary import UNKNOWN
-from tests.simulation.broker import Broker, SourcePartition, WrongError
+from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import Process
+
+ASKED = WORDS[0].decode()
+"""The word that is looked up."""
 
 
 class Judge:
@@ -65,19 +68,19 @@ class Judge:
     def _look_at_answers(self, process: Process) -> None:
         """What readers are answered is true as of the positions that they are told, and owners never go back."""
         try:
-            words, tops = process.ask()
+            words, tops, one = process.ask(ASKED)
         except (NotReadyError, StoreCorruptedError):
             return
-        for answer, found in ((words, dict(words.value.words)), (tops, dict(tops.value))):
+        for answer, found in ((words, dict(words.value.words)), (tops, dict(tops.value)), (one, one.value)):
             true: Counter[str] = Counter()
             for number, position in answer.as_of.items():
                 counts = self._source(process, number).counts(position)
                 true.update({word.decode(): count for word, count in counts.items()})
-            if found != true:
+            if found != (true if answer is not one else true.get(ASKED)):
                 raise WrongError(
                     "an answer is true at its as_of", f"{process.name}: {answer}, true is {true}"
                 )
-        for number, position in words.as_of.items():
+        for number, position in [*words.as_of.items(), *one.as_of.items()]:
             if self._is_owner(process, number):
                 self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
 

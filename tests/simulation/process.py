@@ -126,9 +126,15 @@ class Process:
         if self.fault_rate and self.random.random() < 0.3:
             await asyncio.sleep(self.random.choice(PAUSES_S))
 
-    def ask(self) -> "tuple[Answer[WordPage], Answer[Sequence[tuple[str, int]]]]":
-        """All words as a page, and as the most frequent ones. Raises NotReadyError, StoreCorruptedError."""
-        return _at_once(self._queries.list("", None, 1000)), _at_once(self._queries.top(1000))
+    def ask(
+        self, word: str
+    ) -> "tuple[Answer[WordPage], Answer[Sequence[tuple[str, int]]], Answer[int | None]]":
+        """All words as a page, and as the most frequent ones, and one of them. Raises NotReadyError, StoreCorruptedError."""
+        return (
+            _at_once(self._queries.list("", None, 1000)),
+            _at_once(self._queries.top(1000)),
+            _at_once(self._queries.get(word)),
+        )
 
     async def answer(self) -> None:
         """What an answer of the broker takes. Raises BrokerUnavailableError."""
@@ -222,9 +228,10 @@ class _Queries(WordQueries):
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing."""
+    """The result of a coroutine that waits for nothing; it may give others a turn."""
     try:
-        coroutine.send(None)
+        while True:
+            turn = coroutine.send(None)
+            assert turn is None, "it waits for something"
     except StopIteration as end:
         return end.value
-    raise AssertionError("it waits for something")

@@ -56,7 +56,9 @@ async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) 
     assert (answer.value, answer.as_of, answer.missing_partitions) == ([("word", 3)], {0: 5}, [1])
 
 
-async def test_a_look_up_gives_others_a_turn_after_each_partition(queries: WordQueries) -> None:
+async def test_a_look_up_gives_others_a_turn_after_each_read_of_a_store(
+    queries: WordQueries, request: pytest.FixtureRequest
+) -> None:
     turns = 0
 
     async def take_turns() -> None:
@@ -70,4 +72,5 @@ async def test_a_look_up_gives_others_a_turn_after_each_partition(queries: WordQ
     before = turns
     await queries.get("word")
     other.cancel()
-    assert turns - before >= 2
+    # Partition 1 has rows ahead: its cache is not asked.
+    assert turns - before >= (1 if request.node.callspec.params["queries"] else 2)

@@ -136,3 +136,19 @@ def test_sums_take_what_is_known_and_tell_the_position() -> None:
 def test_a_cache_begins_with_no_counts(complete: bool, position: int | None) -> None:
     cache = CountCache(Vocabulary(100_000), complete=complete)
     assert (cache.position, cache.add_to(np.zeros(3, np.int64))) == (0, position)
+
+
+def test_a_count_is_told_with_its_position_where_all_counts_are_known() -> None:
+    vocabulary = Vocabulary(100_000)
+    cache = CountCache(vocabulary, complete=True)
+    cache.learn([b"a"], np.array([5]), 9)
+    vocabulary.ids([b"%d" % i for i in range(3000)])
+    assert [cache.count_of(word) for word in (b"a", b"7", b"2999", b"none")] == [
+        (5, 9),
+        (0, 9),
+        (0, 9),
+        (0, 9),
+    ]
+    cache.position = None
+    assert cache.count_of(b"a") is None
+    assert CountCache(vocabulary, complete=False).count_of(b"a") is None
