@@ -279,9 +279,7 @@ class WordCounts:
                 async with asyncio.timeout(timeout_s):
                     await asyncio.gather(*(drain(part) for part in parts))
             except TimeoutError:
-                _log.warning(
-                    "not everything could be flushed in time; it will be read again", timeout_s=timeout_s
-                )
+                _log.warning("not everything was flushed in time; it is read again", timeout_s=timeout_s)
 
     def _after_failure(self, part: OwnedPartition, error: Exception) -> None:
         number = part.shard.partition
