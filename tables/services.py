@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tables.flush_turns import FlushTurns
 from tables.ports import Changelog, DeadLetters, Ownership, RunInThread, Source
 from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
@@ -22,6 +23,7 @@ class ShardServices:
         vocabulary: ids for the cache of old counts.
         run: runs blocking functions beside the event loop: those of a flush.
         run_long: the same for those of a restore, which take seconds.
+        turns: bounds the large flushes that are under way.
         clock: seconds, monotonic.
     """
 
@@ -35,4 +37,5 @@ class ShardServices:
     vocabulary: VocabularyLimit
     run: RunInThread
     run_long: RunInThread
+    turns: FlushTurns = field(default_factory=FlushTurns)
     clock: Callable[[], float] = time.monotonic

@@ -148,6 +148,10 @@ class Shard:
             ForeignRecordsError: `restore` has to adopt and heal.
             StoreCorruptedError, StoreFullError: from the store.
         """
+        async with self._services.turns.turn(self.pending_bytes):
+            return await self._flush()
+
+    async def _flush(self) -> Flushed:
         services = self._services
         batches, self.pending, self.pending_bytes = self.pending, [], 0
         assert batches, "nothing to flush"
