@@ -235,3 +235,13 @@ def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
             assert turn is None, "it waits for something"
     except StopIteration as end:
         return end.value
+
+
+def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
+    """A task factory: tasks that are created while a process runs are its own."""
+    task = asyncio.Task(coroutine, loop=loop, **options)
+    process = CURRENT.get()
+    if process is not None:
+        process.tasks.add(task)
+        task.add_done_callback(process.tasks.discard)
+    return task

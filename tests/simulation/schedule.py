@@ -15,7 +15,7 @@ from tests.simulation.broker import WORDS, Broker, Value, WrongError
 from tests.simulation.disks import Disks
 from tests.simulation.judge import Judge, store_of
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
-from tests.simulation.process import CURRENT, Process
+from tests.simulation.process import CURRENT, Process, owned_task
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
@@ -53,7 +53,7 @@ class Schedule:
     async def run(self, steps: Sequence[Step]) -> None:
         """Raises WrongError."""
         loop = asyncio.get_running_loop()
-        loop.set_task_factory(_owned_task)
+        loop.set_task_factory(owned_task)
         # Threads of processes that are gone end with errors that nobody waits for.
         loop.set_exception_handler(lambda *_: None)
         for machine in range(self._plan.machines):
@@ -395,12 +395,3 @@ class _Silent:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None
-
-
-def _owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
-    task = asyncio.Task(coroutine, loop=loop, **options)
-    process = CURRENT.get()
-    if process is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
-    return task
