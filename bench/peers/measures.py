@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from bench.peers import provisions
-from bench.peers.subject import Subject, SubjectError, moment, window
+from bench.peers.subject import Subject, moment, window
 from bench.peers.system import Attempt, Measure, Outcome, System
 from bench.peers.topics import Decode, changelog_counts, difference
 from bench.rig import PARTITIONS
+from bench.throughput import wait_answering, wait_counted
 from bench.topics import create_topic
 
 PROGRAMS = Path(__file__).parent / "programs"
-READY_TIMEOUT_S = 60.0
 WRITE_TIMEOUT_S = 120.0
-_ASK_EVERY_S = 0.01
 
 Command = Callable[[System], list[str]]
 """Program and arguments of a system."""
@@ -48,19 +44,9 @@ def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
     """
     rig = attempt.rig
     with rig.worker(attempt.topic.name, attempt.name, system.settings["profile"]) as worker:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while worker.status("/v1/stats") != httpx.codes.OK:
-            worker.check_alive()
-            if time.monotonic() > deadline:
-                raise SubjectError(f"no partition counts within {READY_TIMEOUT_S:g} s")
-            time.sleep(_ASK_EVERY_S)
-        words_before = worker.ask("/v1/stats")["words"]
+        words_before = wait_answering(worker)
         first = moment(worker.pid, rig.broker.pid)
-        deadline = time.monotonic() + system.timeout_s
-        while worker.ask("/v1/stats")["records"] < attempt.topic.records:
-            if time.monotonic() > deadline:
-                raise SubjectError(f"not done within {system.timeout_s:g} s")
-            time.sleep(_ASK_EVERY_S)
+        wait_counted([worker], attempt.topic.records)
         took = window(first, moment(worker.pid, rig.broker.pid), worker.pid)
         share = 1 - words_before / attempt.topic.words
         return [Outcome(took.extended(share), difference(worker.counts(), truth(attempt)))]
