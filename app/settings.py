@@ -167,13 +167,13 @@ class Settings(BaseSettings):
         description="Longest time from reading a record to its durable, visible count when caught up.",
     )
     window_bytes: int = Field(
-        4_194_304,
+        8_388_608,
         ge=1_024,
         le=268_435_456,
-        description="Pending bytes per partition that start a flush early.",
+        description="Pending bytes of a partition that are flushed at once, at most; fewer with many distinct words.",
     )
     vocabulary_words: int = Field(
-        1_000_000,
+        690_000,
         ge=1,
         le=100_000_000,
         description="Words whose counts are cached in memory.",
