@@ -8,7 +8,7 @@ from tables.word_counts import WordCounts
 
 
 async def count_words(stream: Any, word_counts: WordCounts) -> None:
-    """Take in all events of `stream`. Never waits: back-pressure is `WordCounts.accepts`, which the fetch obeys."""
+    """Take in all events of `stream`. Never waits: back-pressure is `WordCounts.accepting`, which the fetch obeys."""
     async for event in stream.events():
         fetched = event.value
         word_counts.add(event.message.partition, fetched.batches, fetched.highwater)

@@ -208,7 +208,7 @@ class _Forgotten(dict[TP, Any]):
 
 
 class BatchConsumer(driver.Consumer):
-    """Delivers `Fetched` batches of the partitions that `WordCounts` accepts."""
+    """Delivers `Fetched` batches of the partitions that are `WordCounts.accepting`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -227,7 +227,8 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Fetched]]:
         counts = self._word_counts
-        wanted = {tp for tp in active_partitions or () if counts.accepts(tp.partition)}
+        accepting = counts.accepting()
+        wanted = {tp for tp in active_partitions or () if tp.partition in accepting}
         if not wanted:
             # An empty set would mean all. This line counts as a poll: without one aiokafka leaves the group after a while.
             with self._thread._ensure_consumer()._subscription.fetch_context():

@@ -81,7 +81,7 @@ class Shard:
         self.restored = False
         """Whether the store has been brought to the end of the changelog since it was opened."""
         self.pending: list[RecordBatch] = []
-        self.pending_bytes = 0
+        self.pending_bytes = self.flushing_bytes = 0
         self.pending_since = 0.0
         self.next = self.position
         """Next offset to take in: the end of what is pending or being flushed."""
@@ -149,7 +149,11 @@ class Shard:
             StoreCorruptedError, StoreFullError: from the store.
         """
         async with self._services.turns.turn(self.pending_bytes):
-            return await self._flush()
+            self.flushing_bytes = self.pending_bytes
+            try:
+                return await self._flush()
+            finally:
+                self.flushing_bytes = 0
 
     async def _flush(self) -> Flushed:
         services = self._services
@@ -190,16 +194,16 @@ class Shard:
         end = await services.changelog.end_offset(self.partition)
         await self._check_store(end)
         replay = Replay(self.store, self.store.state)
-        rows = 0
-        while True:
+        rows, examined = 0, -1
+        # Until nothing is appended meanwhile: a row that compaction took away was replaced by one further down.
+        while examined < end:
             rows += await self._in_thread(self._replay, replay, end)
-            if not replay.needs_healing():
-                break
-            # Compaction keeps the latest record of a key, which is not the right one here: append the right one again.
-            healing = await self._in_thread(self._heal, replay)
-            ranges = await services.changelog.append(self.partition, healing)
-            end = ranges[-1][1] if ranges[0][0] >= 0 else await services.changelog.end_offset(self.partition)
-            replay.healed()
+            if replay.needs_healing():
+                # Compaction keeps the latest record of a key, which is not the right one here: append the right one again.
+                healing = await self._in_thread(self._heal, replay)
+                await services.changelog.append(self.partition, healing)
+                replay.healed()
+            examined, end = end, await services.changelog.end_offset(self.partition)
         await self._find_position()
         await self._in_thread(self._find_rows_ahead)
         if not self._cache.complete:

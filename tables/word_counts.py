@@ -1,7 +1,7 @@
 """All partitions of this process: assignment, intake, when to flush, what to do when a flush fails, and reads.
 
 Everything runs on one event loop. A partition is *restoring* (nothing is taken in), *counting*, or *stopped* by an error that
-only an operator can resolve. The source asks `accepts` before it fetches: that is the back-pressure.
+only an operator can resolve. The source asks `accepting` before it fetches: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from tables.errors import (
     WordcountError,
 )
 from tables.flush_policy import FlushPolicy
+from tables.intake import Intake
 from tables.observer import Observer, PartitionState
 from tables.owned_partition import OwnedPartition
 from tables.partition_store import PartitionStore, destroy_store
 from tables.services import ShardServices
 from tables.shard import ChangelogReplacedError, Flushed, ForeignRecordsError, Shard
 from tables.threads import cancel, to_the_end
+from tables.window_size import WindowSize
 from tables.windows import RecordBatch
 
 _log = structlog.get_logger(__name__)
@@ -69,6 +71,8 @@ class WordCounts:
         self._on_fatal = on_fatal
         self.on_flush: Callable[[int, Flushed], None] | None = None
         """Told what each flush made durable, in order per partition."""
+        self._intake = Intake(policy.near_offsets, policy.total_bytes)
+        self._window_size = WindowSize(policy.window_bytes)
         self._block_cache = Cache(BLOCK_CACHE_BYTES)
         self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
@@ -118,15 +122,9 @@ class WordCounts:
 
     # Intake
 
-    def accepts(self, partition: int) -> bool:
-        """Whether records of `partition` can be taken in now."""
-        part = self._partitions.get(partition)
-        return (
-            part is not None
-            and part.state == "counting"
-            and part.seeking is None
-            and (part.task is None or part.shard.pending_bytes < self._window_bytes())
-        )
+    def accepting(self) -> set[int]:
+        """Partitions of which records can be taken in now."""
+        return self._intake.choose(self._partitions, self._window_size.full_bytes)
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
         """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
@@ -138,6 +136,8 @@ class WordCounts:
         if part is None or part.state != "counting":
             return
         part.highwater = max(part.highwater, highwater)
+        if not part.shard.pending:
+            part.catching_up = part.behind_offsets > self._policy.near_offsets
         if not part.shard.add(batches):
             # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
             self._start_seek(part)
@@ -225,24 +225,22 @@ class WordCounts:
 
     # Flushing
 
-    def _window_bytes(self) -> int:
-        return self._policy.bytes_per_partition(len(self._partitions))
-
     def _flush_if_due(self, part: OwnedPartition) -> None:
         shard = part.shard
         if part.task is not None or not shard.pending or part.state != "counting":
             return
         due = self._policy.is_due(
             pending_bytes=shard.pending_bytes,
+            full_bytes=self._window_size.full_bytes,
             age_ms=(self._services.clock() - shard.pending_since) * 1000,
-            pending_offsets=shard.next - shard.position,
-            behind_offsets=part.highwater - shard.next,
-            partitions=len(self._partitions),
+            behind_offsets=part.behind_offsets,
+            catching_up=part.catching_up,
         )
         if due:
             self._start_flush(part)
 
     def _start_flush(self, part: OwnedPartition) -> asyncio.Task[None]:
+        self._window_size.window_taken()
         part.task = asyncio.create_task(self._flush(part), name=f"flush-{part.shard.partition}")
         return part.task
 
@@ -257,6 +255,7 @@ class WordCounts:
             return
         part.task = None
         totals = flushed.totals
+        self._window_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
         self._observer.flushed(
             part.shard.partition,
             rows=flushed.rows,

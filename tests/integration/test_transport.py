@@ -49,8 +49,8 @@ class NotedCounts:
         self.suspended: list[bool] = []
         self.reexamined: set[int] = set()
 
-    def accepts(self, partition: int) -> bool:
-        return partition in self.accepted
+    def accepting(self) -> set[int]:
+        return self.accepted
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
         for batch in batches:

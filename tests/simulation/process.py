@@ -33,6 +33,14 @@ TALLY = RecordTally(
 )
 
 
+_POLICIES = (
+    FlushPolicy(window_bytes=8, total_bytes=32, near_offsets=0),
+    FlushPolicy(window_bytes=64, near_offsets=3),
+    FlushPolicy(window_bytes=1 << 20),
+)
+"""Small windows, of partitions that take turns from the first record or the fourth on; and all at any time."""
+
+
 class Process:
     """A worker from its start to its end.
 
@@ -85,7 +93,7 @@ class Process:
             run_long=self.run,
             clock=self._loop.time,
         )
-        policy = FlushPolicy(window_bytes=random.choice([8, 64, 1 << 20]))
+        policy = random.choice(_POLICIES)
         self.counts = WordCounts(
             Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
         )
@@ -178,7 +186,7 @@ class Process:
         """Poll some Kafka batches, if the partition takes any."""
         position = self.fetch_position.get(partition)
         source = self.broker.source[partition]
-        if position is None or not self.counts.accepts(partition):
+        if position is None or partition not in self.counts.accepting():
             return ""
         if position > source.end:
             with self.running():

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,34 @@ def healing_not_examined_itself(patch: Patch) -> None:
     patch.setattr(Replay, "needs_healing", lambda replay: not is_healed(replay) and needs_healing(replay))
     patch.setattr(Shard, "_heal", heal_once)
     patch.setattr(Shard, "_replay", replayed)
+
+
+def restored_to_a_former_end(patch: Patch) -> None:
+    restore, end_offset, healed = Shard.restore, Changelog.end_offset, Replay.healed
+    first_ends: ContextVar[list[int] | None] = ContextVar("first_ends", default=None)
+
+    async def restored(shard: Shard) -> int:
+        first_ends.set([])
+        try:
+            return await restore(shard)
+        finally:
+            first_ends.set(None)
+
+    async def former_end(changelog: Changelog, partition: int) -> int:
+        known = first_ends.get()
+        if known is None:
+            return await end_offset(changelog, partition)
+        if not known:
+            known.append(await end_offset(changelog, partition))
+        return known[0]
+
+    def healed_beyond(replay: Replay) -> None:
+        (first_ends.get() or []).clear()
+        healed(replay)
+
+    patch.setattr(Shard, "restore", restored)
+    patch.setattr(Changelog, "end_offset", former_end)
+    patch.setattr(Replay, "healed", healed_beyond)
 
 
 def examined_before_healed(patch: Patch) -> None:
@@ -322,9 +351,10 @@ MUTANTS: dict[Mutate, Trial] = {
     cache_updated_before_the_commit: Trial(),
     cache_left_behind_by_a_cancelled_commit: Trial(),
     foreign_records_ignored: Trial(300, LATE),
-    stale_rows_not_healed: Trial(),
-    healing_not_examined_itself: Trial(300, HEALING),
-    examined_before_healed: Trial(100, HEALING, first=150),
+    stale_rows_not_healed: Trial(300),
+    healing_not_examined_itself: Trial(100, HEALING, first=2400),
+    restored_to_a_former_end: Trial(100, first=2200),
+    examined_before_healed: Trial(100, HEALING, first=250),
     ahead_forgotten_by_the_store: Trial(),
     rows_ahead_counted_again: Trial(),
     rows_ahead_skipped_by_whole_batches: Trial(),
@@ -335,7 +365,7 @@ MUTANTS: dict[Mutate, Trial] = {
     ownership_taken_from_an_accepted_commit_alone: Trial(300),
     position_taken_from_the_offset_of_the_group: Trial(),
     counts_shown_before_they_are_durable: Trial(),
-    compaction_ahead_of_the_examination: Trial(300, honour_lag=False),
+    compaction_ahead_of_the_examination: Trial(100, first=1700, honour_lag=False),
 }
 
 
