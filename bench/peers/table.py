@@ -58,11 +58,11 @@ def _figures(case: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> str:
         return f"| {name} | {_count(case['words'])} | not measured: {_cell(case['reason'])} | | | | | | NO |"
     rates = case["runs_words_per_s"]
     spread = f"{_count(min(rates))}, {_count(max(rates))} ({len(rates)} runs)"
-    times = f"{ratio['ratio']:.3g}x as fast" if ratio else ""
+    times = f"{_digits(ratio['ratio'])}x as fast" if ratio else ""
     right = "yes" if case["verified"] else f"NO: {_cell(case['reason'])}"
     return (
         f"| {name} | {_count(case['words'])} | {_count(case['words_per_s'])} | {spread} | {times} "
-        f"| {case['cpu_s_per_million_words']:.3g} | {case['broker_cpu_s_per_million_words']:.2g} "
+        f"| {_digits(case['cpu_s_per_million_words'])} | {_digits(case['broker_cpu_s_per_million_words'])} "
         f"| {case['rss_mb']} MiB | {right} |"
     )
 
@@ -70,6 +70,11 @@ def _figures(case: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> str:
 def _terms(case: Mapping[str, Any]) -> str:
     settings = ", ".join(f"`{name}` = `{value}`" for name, value in case["settings"].items())
     return f"| {case['system']} | {_cell(case['guarantee'])} | {_cell(case['clock'])} | {settings} |"
+
+
+def _digits(number: float) -> str:
+    """Three digits, or more before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _count(number: float) -> str:
