@@ -26,9 +26,10 @@ class WindowSize:
         self._limit_bytes = most_bytes
         self._most_bytes = most_bytes
 
-    def window_taken(self) -> None:
-        """A window goes to be flushed; the next one may be larger."""
-        self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
+    def taken(self, window_bytes: int) -> None:
+        """A window of so many bytes goes to be flushed; after a full one the next may be larger."""
+        if window_bytes >= self.full_bytes:
+            self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
 
     def flushed(self, window_bytes: int, rows: int) -> None:
         """A window of so many bytes had so many (>= 0) distinct words. Words repeat more in a larger one: the bound is a low one."""

@@ -240,7 +240,7 @@ class WordCounts:
             self._start_flush(part)
 
     def _start_flush(self, part: OwnedPartition) -> asyncio.Task[None]:
-        self._window_size.window_taken()
+        self._window_size.taken(part.shard.pending_bytes)
         part.task = asyncio.create_task(self._flush(part), name=f"flush-{part.shard.partition}")
         return part.task
 

@@ -12,14 +12,20 @@ def test_windows_grow_up_to_the_largest() -> None:
     sizes = []
     for _ in range(5):
         sizes.append(size.full_bytes // FIRST_BYTES)
-        size.window_taken()
+        size.taken(size.full_bytes)
     assert sizes == [1, 2, 4, 8, 8]
+
+
+def test_windows_that_are_not_full_are_no_reason_for_larger_ones() -> None:
+    size = WindowSize(MOST_BYTES)
+    size.taken(FIRST_BYTES - 1)
+    assert size.full_bytes == FIRST_BYTES
 
 
 def test_a_largest_window_below_the_first_one_is_the_first_one() -> None:
     size = WindowSize(1024)
     assert size.full_bytes == 1024
-    size.window_taken()
+    size.taken(1024)
     size.flushed(1024, 1024)
     assert size.full_bytes == 1024
 
@@ -29,7 +35,7 @@ def test_many_distinct_words_make_smaller_windows_and_fewer_larger_ones_again() 
     size.flushed(MOST_BYTES, 2 * FULL_ROWS)
     assert size.full_bytes == MOST_BYTES // 2
     size.flushed(MOST_BYTES // 2, FULL_ROWS // 2)
-    size.window_taken()
+    size.taken(MOST_BYTES // 2)
     assert size.full_bytes == MOST_BYTES
 
 
@@ -54,5 +60,5 @@ def test_a_window_without_any_word_is_no_reason_for_small_ones() -> None:
 def _grown() -> WindowSize:
     size = WindowSize(MOST_BYTES)
     for _ in range(3):
-        size.window_taken()
+        size.taken(size.full_bytes)
     return size
