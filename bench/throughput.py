@@ -137,7 +137,7 @@ def wait_counted(workers: Sequence[LocalWorker], records: int) -> None:
         if took_s > TIMEOUT_S:
             raise SystemExit(f"{records:,} records are not counted within {TIMEOUT_S:g} s")
         expected_s = took_s * (records - counted) / max(1, counted - first)
-        time.sleep(min(max(expected_s / 4, _ASK_EVERY_S), _ASK_AT_MOST_S))
+        time.sleep(min(max(expected_s / 10, _ASK_EVERY_S), _ASK_AT_MOST_S))
         counted = sum(worker.ask("/v1/stats")["records"] for worker in workers)
 
 
