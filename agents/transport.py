@@ -4,7 +4,7 @@ What is overridden and why (each fact has a test in `tests/integration/test_tran
 
 * `_create_worker_consumer`: our assignor; bytes instead of record objects; no offset reset, since resetting is losing or doubling.
 * `_getmany`: fetch only from partitions that can take records in. Faust resumes all partitions after every rebalance; this filter is
-  the one place that it cannot undo. An error of one partition stops that partition, not the worker.
+  the one place that it cannot undo. An error of one partition stops that partition, not the worker. Few records are left to gather.
 * `_to_message`: one event per partition and poll.
 * `on_partitions_revoked`, `on_partitions_assigned`: flush before Faust forgets, restore after it assigned.
 * `ack`, `_commit`, `_filter_tps_with_pending_acks`, `_add_gap`, `_read_offset`, `seek_to_committed`: Faust keeps no positions.
@@ -38,6 +38,9 @@ COMMIT_TIMEOUT_S = 3.0
 FETCH_WAIT_MS = 500
 """Longest wait of the broker for new records; an idle partition that becomes ready waits no longer than this."""
 _IDLE_S = 0.02
+PACE_S = 0.025
+"""Pause after a poll that brought little and left nothing: a poll costs as much for ten records as for thousands."""
+LITTLE_RECORDS = 10_000
 
 CORRUPT_REMEDY = (
     "have the broker serve an intact replica and start the worker again; where there is none, delete the records up to and with "
@@ -57,6 +60,11 @@ class Fetched:
 
     batches: list[RecordBatch]
     highwater: int
+
+    @property
+    def known_offsets(self) -> int:
+        """Offsets from the first one fetched to the end of the partition."""
+        return self.highwater - self.batches[0].first_offset
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -216,6 +224,7 @@ class BatchConsumer(driver.Consumer):
         # Faust's compiled stream adds every offset by itself, past `ack`; only a commit of Faust would take it out again.
         self._acked = _Forgotten(list)
         self._acked_index = _Forgotten(set)
+        self._paced_until = 0.0
 
     @property
     def _word_counts(self) -> WordCounts:
@@ -227,6 +236,8 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Fetched]]:
         counts = self._word_counts
+        if (pause_s := self._paced_until - monotonic()) > 0:
+            await asyncio.sleep(pause_s)
         accepting = counts.accepting()
         wanted = {tp for tp in active_partitions or () if tp.partition in accepting}
         if not wanted:
@@ -249,7 +260,10 @@ class BatchConsumer(driver.Consumer):
                 counts.unreadable(number, error.offset, InexactError(error.description, CORRUPT_REMEDY))
             await asyncio.sleep(_IDLE_S)
             return {}
-        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in found.items()}
+        fetched = {tp: Fetched(batches, self._readable_end(tp)) for tp, batches in found.items()}
+        if sum(each.known_offsets for each in fetched.values()) < LITTLE_RECORDS:
+            self._paced_until = monotonic() + PACE_S
+        return {tp: [each] for tp, each in fetched.items()}
 
     def _readable_end(self, tp: TP) -> int:
         consumer = self._thread._ensure_consumer()

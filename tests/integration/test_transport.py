@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 import pyarrow as pa
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.structs import OffsetAndMetadata
@@ -23,7 +23,7 @@ from faust.types import TP
 
 from agents.count_words import count_words
 from agents.topology import PassThrough
-from agents.transport import BatchTransport, Fetched
+from agents.transport import PACE_S, BatchTransport, Fetched
 from app.faust_app import ConsumerOptions
 from tables import fetching
 from tables.errors import PartitionsLostError
@@ -47,12 +47,14 @@ class NotedCounts:
         self.highwaters: dict[int, int] = {}
         self.assigned: list[set[int]] = []
         self.suspended: list[bool] = []
+        self.polls = 0
         self.reexamined: set[int] = set()
 
     def accepting(self) -> set[int]:
         return self.accepted
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
+        self.polls += 1
         for batch in batches:
             self.values[partition] += batch.values.to_pylist()
         self.highwaters[partition] = highwater
@@ -192,6 +194,23 @@ async def test_a_partition_is_fetched_from_where_it_was_seeked_and_only_while_ac
         assert running.counts.values[1] == []
         running.counts.accepted = {0, 1}
         await running.wait_values(1, VALUES)
+
+
+async def test_records_that_come_one_by_one_are_gathered(
+    kafka: KafkaClient, topic_name: str, start: Start
+) -> None:
+    await kafka.create_topic(topic_name)
+    async with start() as running:
+        running.counts.accepted = {0}
+        await running.seek(0, 0)
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+            started = monotonic()
+            for value in VALUES:
+                await producer.send_and_wait(topic_name, value, partition=0)
+            await running.wait_values(0, VALUES)
+        # Without a pause each record would come by itself: it is acknowledged before the next one is sent.
+        assert running.counts.polls <= 1 + (monotonic() - started) / PACE_S
+        assert running.counts.polls < len(VALUES)
 
 
 async def test_after_a_seek_back_the_same_records_come_again(
