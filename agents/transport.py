@@ -39,7 +39,7 @@ FETCH_WAIT_MS = 500
 """Longest wait of the broker for new records; an idle partition that becomes ready waits no longer than this."""
 _IDLE_S = 0.02
 PACE_S = 0.025
-"""Pause after a poll that brought little and left nothing: a poll costs as much for ten records as for thousands."""
+"""Pause after a poll that brought little: a poll costs as much for ten records as for thousands."""
 LITTLE_RECORDS = 10_000
 
 CORRUPT_REMEDY = (
@@ -60,11 +60,6 @@ class Fetched:
 
     batches: list[RecordBatch]
     highwater: int
-
-    @property
-    def known_offsets(self) -> int:
-        """Offsets from the first one fetched to the end of the partition."""
-        return self.highwater - self.batches[0].first_offset
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -260,10 +255,9 @@ class BatchConsumer(driver.Consumer):
                 counts.unreadable(number, error.offset, InexactError(error.description, CORRUPT_REMEDY))
             await asyncio.sleep(_IDLE_S)
             return {}
-        fetched = {tp: Fetched(batches, self._readable_end(tp)) for tp, batches in found.items()}
-        if sum(each.known_offsets for each in fetched.values()) < LITTLE_RECORDS:
+        if sum(batch.record_count for batches in found.values() for batch in batches) < LITTLE_RECORDS:
             self._paced_until = monotonic() + PACE_S
-        return {tp: [each] for tp, each in fetched.items()}
+        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in found.items()}
 
     def _readable_end(self, tp: TP) -> int:
         consumer = self._thread._ensure_consumer()
