@@ -96,6 +96,11 @@ class Running:
     async def seek(self, partition: int, position: int) -> None:
         await self.call(self.thread.seek_owned, TopicPartition(self.topic, partition), position)
 
+    async def begin(self) -> None:
+        """Accept partition 0, from its beginning."""
+        self.counts.accepted = {0}
+        await self.seek(0, 0)
+
     async def commit(self, partition: int, position: int) -> None:
         await self.call(self.thread.commit_owned, {TopicPartition(self.topic, partition): position})
 
@@ -201,8 +206,7 @@ async def test_records_that_come_one_by_one_are_gathered(
 ) -> None:
     await kafka.create_topic(topic_name)
     async with start() as running:
-        running.counts.accepted = {0}
-        await running.seek(0, 0)
+        await running.begin()
         async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
             started = monotonic()
             for value in VALUES:
@@ -220,8 +224,7 @@ async def test_after_a_seek_back_the_same_records_come_again(
     for _ in range(2):
         await kafka.produce(topic_name, VALUES)
     async with start() as running:
-        running.counts.accepted = {0}
-        await running.seek(0, 0)
+        await running.begin()
         await running.wait_values(0, VALUES + VALUES)
         await running.seek(0, 50)
         await running.wait_values(0, VALUES + VALUES + VALUES[50:] + VALUES)
@@ -232,8 +235,7 @@ async def test_nothing_is_kept_of_what_was_delivered(
 ) -> None:
     await kafka.create_topic(topic_name)
     async with start() as running:
-        running.counts.accepted = {0}
-        await running.seek(0, 0)
+        await running.begin()
         for number in range(1, 6):
             await kafka.produce(topic_name, VALUES)
             await running.wait_values(0, VALUES * number)
