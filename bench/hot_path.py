@@ -99,7 +99,7 @@ class Meter:
         slowed_tally = _Slowed(tally)
         counts: dict[bytes, int] = {}
         found = []
-        with _open_shard(tally) as shard, _open_shard(slowed_tally) as slowed_shard:
+        with open_shard(tally) as shard, open_shard(slowed_tally) as slowed_shard:
             await shard.restore()
             await slowed_shard.restore()
             size = LINES // WINDOWS
@@ -132,7 +132,8 @@ async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> f
 
 
 @contextmanager
-def _open_shard(tally: Any) -> Iterator[Shard]:
+def open_shard(tally: Any) -> Iterator[Shard]:
+    """A shard on a new, empty store, to be restored; its changelog acknowledges at once."""
     with tempfile.TemporaryDirectory(prefix="wordcount-hot-path-") as folder:
         store = PartitionStore(Path(folder) / "0", Cache(_BLOCK_CACHE_BYTES))
         try:

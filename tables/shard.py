@@ -2,7 +2,7 @@
 
 A flush, in this order (ARCHITECTURE.md, "Rules"):
 
-1. count the window once, look old counts up, pack the new rows: in a thread;
+1. close the window, count it once, look old counts up, pack the new rows: in a thread; meanwhile compare the topics' ids;
 2. append rows, then the marker, to the changelog, and wait until all of it is acknowledged; meanwhile stage the rows on disk;
 3. the acknowledged offsets must continue where this shard had examined the changelog: a hole means that somebody else appended;
 4. prove ownership by a group commit under a live membership;
@@ -28,11 +28,11 @@ from tables.partition_store import PartitionStore, StagedRows
 from tables.ports import PackedRecords, Result
 from tables.positions import check_position, check_replaceable, is_of_changelog
 from tables.replay import MergedRows, Replay
-from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row, unpack_rows
+from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
 from tables.schema import MARKER_KEY, SLICE_ROWS
 from tables.services import ShardServices
-from tables.threads import to_the_end
-from tables.vocabulary import CountCache
+from tables.threads import cancel, to_the_end
+from tables.vocabulary import CountCache, cache_of
 from tables.windows import Int64Array, RecordBatch, Tally, Totals
 
 
@@ -148,36 +148,45 @@ class Shard:
             ForeignRecordsError: `restore` has to adopt and heal.
             StoreCorruptedError, StoreFullError: from the store.
         """
-        async with self._services.turns.turn(self.pending_bytes):
-            self.flushing_bytes = self.pending_bytes
+        async with self._services.turns.to_flush(self.pending_bytes):
             try:
                 return await self._flush()
+            except BaseException:
+                self.drop_pending()
+                raise
             finally:
                 self.flushing_bytes = 0
 
     async def _flush(self) -> Flushed:
         services = self._services
-        batches, self.pending, self.pending_bytes = self.pending, [], 0
-        assert batches, "nothing to flush"
-        staging = None
+        checking = staging = None
         try:
-            services.ownership.check()
-            counted = await self._in_thread(self._count, batches)
+            async with services.turns.to_count(self.pending_bytes):
+                batches = self._close_window()
+                services.ownership.check()
+                checking = asyncio.create_task(self._check_topics())
+                counted = await self._in_thread(self._count, batches)
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
             staging = services.run(self.store.stage, counted.words, counted.values)
-            await self._check_topics()
+            await checking
             ranges = await services.changelog.append(self.partition, counted.records)
             examined = self._continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)
             staged, staging = await asyncio.shield(staging), None
             await self._commit(staged, counted, examined)
         except BaseException:
-            self.drop_pending()
+            await cancel(checking)
             if staging is not None:
                 (await staging).discard()
             raise
         return Flushed(len(counted.words), counted.tally.totals, batches)
+
+    def _close_window(self) -> Sequence[RecordBatch]:
+        batches, self.pending = self.pending, []
+        self.flushing_bytes, self.pending_bytes = self.pending_bytes, 0
+        assert batches, "nothing to flush"
+        return batches
 
     async def restore(self) -> int:
         """Bring the store to the end of the changelog, heal what others appended, and find the position.
@@ -335,18 +344,7 @@ class Shard:
             self._cache.learn(list(part.keys()), part.rows[:, 0], self.store.state.exact_position)
 
     def _fill_cache(self) -> None:
-        """Read the whole store into the cache, as long as the vocabulary has room (0.6 µs a row)."""
-        limit = self._services.vocabulary
-        if self.store.estimated_rows() > limit.max_words:
-            return
-        cache = CountCache(limit.current(), complete=True)
-        for rows in self.store.slices():
-            if not limit.has_room(len(rows)) or self._leaving.is_set():
-                return
-            counts = unpack_rows([row for _, row in rows])[:, 0]
-            cache.learn([word for word, _ in rows], counts, self.store.state.exact_position)
-        cache.position = self.store.state.exact_position  # Also where there are no rows.
-        self._cache = cache
+        self._cache = cache_of(self.store, self._services.vocabulary, self._leaving) or self._cache
 
     def _heal(self, replay: Replay) -> PackedRecords:
         words = sorted(replay.stale)

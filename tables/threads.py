@@ -33,7 +33,7 @@ async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) ->
 
 
 async def cancel(task: asyncio.Task[None] | None) -> None:
-    """Cancel `task` and wait until it has ended, whatever it ends with."""
-    if task is not None and not task.done():
+    """Cancel `task` and wait until it has ended, whatever it ends with, or ended with before."""
+    if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

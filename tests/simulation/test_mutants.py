@@ -352,9 +352,9 @@ MUTANTS: dict[Mutate, Trial] = {
     cache_left_behind_by_a_cancelled_commit: Trial(),
     foreign_records_ignored: Trial(300, LATE),
     stale_rows_not_healed: Trial(300),
-    healing_not_examined_itself: Trial(100, HEALING, first=2400),
-    restored_to_a_former_end: Trial(100, first=2200),
-    examined_before_healed: Trial(100, HEALING, first=250),
+    healing_not_examined_itself: Trial(100, HEALING, first=400),
+    restored_to_a_former_end: Trial(100, HEALING),
+    examined_before_healed: Trial(100, HEALING, first=2600),
     ahead_forgotten_by_the_store: Trial(),
     rows_ahead_counted_again: Trial(),
     rows_ahead_skipped_by_whole_batches: Trial(),
@@ -365,7 +365,7 @@ MUTANTS: dict[Mutate, Trial] = {
     ownership_taken_from_an_accepted_commit_alone: Trial(300),
     position_taken_from_the_offset_of_the_group: Trial(),
     counts_shown_before_they_are_durable: Trial(),
-    compaction_ahead_of_the_examination: Trial(100, first=1700, honour_lag=False),
+    compaction_ahead_of_the_examination: Trial(100, first=800, honour_lag=False),
 }
 
 

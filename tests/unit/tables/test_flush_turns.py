@@ -1,24 +1,38 @@
-"""How many windows are flushed at a time."""
+"""How many windows are flushed and counted at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
-from tables.flush_turns import LARGE_FLUSHES, LARGE_WINDOW_BYTES, FlushTurns
+from tables.flush_turns import LARGE_FLUSHES, LARGE_WINDOW_BYTES, SMALL_COUNTS, FlushTurns
+
+LARGE, SMALL = LARGE_WINDOW_BYTES, LARGE_WINDOW_BYTES - 1
+
+Turn = Callable[[FlushTurns, int], AbstractAsyncContextManager[None]]
 
 
-async def test_large_windows_take_turns_and_small_ones_do_not_wait() -> None:
+@pytest.mark.parametrize(
+    ("turn", "at_once", "waits", "free"),
+    [
+        pytest.param(FlushTurns.to_flush, LARGE_FLUSHES, LARGE, SMALL, id="flush"),
+        pytest.param(FlushTurns.to_count, SMALL_COUNTS, SMALL, LARGE, id="count"),
+    ],
+)
+async def test_windows_of_one_kind_take_turns_and_the_others_do_not_wait(
+    turn: Turn, at_once: int, waits: int, free: int
+) -> None:
     turns = FlushTurns()
     async with AsyncExitStack() as held:
-        for _ in range(LARGE_FLUSHES):
-            await held.enter_async_context(turns.turn(LARGE_WINDOW_BYTES))
-        async with turns.turn(LARGE_WINDOW_BYTES - 1):
+        for _ in range(at_once):
+            await held.enter_async_context(turn(turns, waits))
+        async with turn(turns, free):
             pass
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), turns.turn(LARGE_WINDOW_BYTES):
+            async with asyncio.timeout(0.01), turn(turns, waits):
                 pass
-    async with asyncio.timeout(1), turns.turn(LARGE_WINDOW_BYTES):
+    async with asyncio.timeout(1), turn(turns, waits):
         pass

@@ -1,11 +1,12 @@
 """A cancelled wait for a thread ends with the thread, not before."""
 
 import asyncio
+import gc
 from threading import Event
 
 import pytest
 
-from tables.threads import to_the_end
+from tables.threads import cancel, to_the_end
 
 
 async def test_a_result_or_an_error_is_passed_on() -> None:
@@ -39,3 +40,17 @@ async def test_a_thread_may_see_that_it_should_leave() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_cancelled_task_has_ended_and_its_error_is_nobodys(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    failed, sleeping = asyncio.create_task(fail()), asyncio.create_task(asyncio.sleep(30))
+    await asyncio.sleep(0)
+    for task in (failed, sleeping, None):
+        await cancel(task)
+    assert sleeping.cancelled()
+    del failed, task
+    gc.collect()
+    assert not caplog.records, "asyncio complains of an error that was never retrieved"
