@@ -19,6 +19,7 @@ from agents.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
 from tables.errors import ConfigurationError
 from tables.windows import DeadLetter, Int64Array, RecordBatch, Tally, Totals
+from tables.word_order import byte_order
 
 NULL: Final = "null"
 INVALID_UTF8: Final = "invalid_utf8"
@@ -121,8 +122,8 @@ class RecordTally:
         texts = self._texts(self._not_null(_Records(values, np.arange(len(values))), rejects), rejects)
         counted = self._count(texts, rejects)
         words = counted.words.cast(pa.binary())
-        order = pc.sort_indices(words)
-        counts: Int64Array = counted.counts.take(order).to_numpy()
+        order = byte_order(words)
+        counts: Int64Array = counted.counts.to_numpy()[order]
         skipped, dead = rejects.skipped.total(), len(rejects.dead)
         totals = Totals(
             records=len(values),
@@ -132,7 +133,9 @@ class RecordTally:
             dead_lettered=dict(Counter(rejects.dead.values())),
             dropped_words=counted.dropped,
         )
-        return Tally(words.take(order), counts, totals, _dead_letters(batches, values, rejects.dead))
+        return Tally(
+            words.take(pa.array(order)), counts, totals, _dead_letters(batches, values, rejects.dead)
+        )
 
     def _not_null(self, records: _Records, rejects: _Rejects) -> _Records:
         if not records.values.null_count:

@@ -18,13 +18,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
 from tables.rows import Marker, RowArray, StoreState, decode_marker, pack_rows, unpack_row, unpack_rows
 from tables.schema import MARKER_KEY, SLICE_ROWS
 from tables.windows import Int64Array
+from tables.word_order import byte_order
 
 BUFFER_BYTES = 32 << 20
 """Records are merged when they take as much; where the merged rows still take half of it they have to go into the store."""
@@ -167,7 +167,7 @@ class Replay:
     def take(self) -> MergedRows:
         """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""
         merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
-        merged = merged.taken(pc.array_sort_indices(merged.words).to_numpy().astype(np.int64))
+        merged = merged.taken(byte_order(merged.words))
         self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, BUFFER_BYTES, False
         beaten = self._beaten_by_stored(merged)
         stale = beaten | (merged.latest < merged.rows[:, 1])
