@@ -40,6 +40,9 @@ WORDS_PER_LINE = 10
 WINDOWS = 6
 """Of 50,000 words and about 12,000 rows: large enough for a sorted file each, and too few of them to be compacted."""
 
+MOST_PASSES = 16
+"""From here on the least of each window does not get less."""
+
 _BLOCK_CACHE_BYTES = 16 << 20
 _BATCH_LINES = 1000
 
@@ -243,7 +246,7 @@ def _services(tally: Any) -> ShardServices:
 def main() -> None:
     """Print what a baseline is chosen from: some ratios, each of a new meter."""
     for _ in range(10):
-        costs = Meter(0.2).run(6)
+        costs = Meter(0.2).run(MOST_PASSES)
         print(
             f"ratio {costs.ratio:.3f}, with a loss of a fifth {costs.slowed_ratio:.3f}   {costs}", flush=True
         )
