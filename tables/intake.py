@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from tables.owned_partition import OwnedPartition
 
-FILLED_AT_ONCE = 2
-"""One is filled from what was fetched while more of the other one is on its way."""
+FILLED_AT_ONCE = 3
+"""One is filled from what was fetched while more of the others is on its way; with two the first windows waited for the fetch."""
 
 BACKLOG_SHARE = 0.625
 """Of the bytes that may be held, so many are for partitions that lag behind: five full windows, three of which are being flushed."""

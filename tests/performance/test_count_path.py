@@ -23,7 +23,9 @@ def costs() -> Costs:
     """As many passes as it takes: more of them can only bring the least of each closer to what it is without neighbours."""
     meter = Meter(PLANTED)
     found, passes = meter.run(FIRST_PASSES), FIRST_PASSES
-    while passes < MOST_PASSES and not (found.ratio <= BASELINE * ALLOWED < found.slowed_ratio):
+    while passes < MOST_PASSES and not (
+        found.ratio <= BASELINE * ALLOWED and found.slowed_ratio > found.ratio * ALLOWED
+    ):
         found, passes = meter.run(MORE_PASSES), passes + MORE_PASSES
     print(found, found.ratio, found.slowed_ratio, passes)
     return found

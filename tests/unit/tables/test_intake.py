@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,12 +51,13 @@ def test_a_window_that_was_begun_is_filled_first_the_oldest_before_others() -> N
     parts[7] = _part(pending=1, since=3.0)
     parts[8] = _part(pending=500, since=5.0)
     parts[9] = _part(pending=1, since=4.0)
-    assert _choose(parts) == {7, 9}
+    parts[10] = _part(pending=1, since=2.0)
+    assert _choose(parts) == {7, 9, 10}
 
 
 def test_all_that_lag_behind_get_their_turn_though_nothing_can_be_fetched_of_them() -> None:
     intake, parts = _intake(), {number: _part() for number in MANY}
-    polls = len(MANY) // FILLED_AT_ONCE
+    polls = ceil(len(MANY) / FILLED_AT_ONCE)
     chosen = [intake.choose(parts, WINDOW_BYTES) for _ in range(polls)]
     assert set.union(*chosen) == set(MANY)
 
