@@ -46,22 +46,23 @@ def main(names: Sequence[str]) -> None:
     if unknown := set(names) - set(PARTS):
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
     verified = True
+    measured = commit()  # Before the first point is kept: the file would be a change of its own.
     for name in names or PARTS:
         with running_rig() as rig:
             for point in PARTS[name](rig):
                 print(f"{name}: {point}", flush=True)
-                _keep(name, point)
+                _keep(name, point, measured)
                 verified = verified and point["verified"]
     if not verified:
         raise SystemExit("a run counted wrong")
 
 
-def _keep(name: str, point: dict[str, Any]) -> None:
+def _keep(name: str, point: dict[str, Any], measured: str) -> None:
     """Put a point into the file, in place of an earlier one of the same value."""
     parts = read(GROWTH).get("parts", {})
     others = [each for each in parts.get(name, {}).get("points", ()) if each["value"] != point["value"]]
     points = sorted([*others, point], key=lambda each: each["value"])
-    parts[name] = {"commit": commit(), "points": points}
+    parts[name] = {"commit": measured, "points": points}
     report = {"machine": machine(), "versions": versions(), "command": "make bench-growth", "parts": parts}
     write(GROWTH, report)
 
