@@ -251,11 +251,7 @@ async def test_the_groups_committed_offsets_are_never_asked_for(
 ) -> None:
     await kafka.create_topic(topic_name)
     await kafka.produce(topic_name, VALUES)
-    tp = TopicPartition(topic_name, 0)
-    group = f"group-{topic_name}"
-    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, group_id=group) as other:
-        other.assign([tp])
-        await other.commit({tp: OffsetAndMetadata(70, "")})
+    await commit_as_stranger(kafka, topic_name, 70)
     asked: list[Any] = []
     ask = GroupCoordinator._do_fetch_commit_offsets
 
@@ -271,9 +267,12 @@ async def test_the_groups_committed_offsets_are_never_asked_for(
     assert asked == []
     # The spy sees those who do ask.
     async with AIOKafkaConsumer(
-        topic_name, bootstrap_servers=kafka.bootstrap_servers, group_id=group
+        topic_name,
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=f"group-{topic_name}",
+        enable_auto_commit=False,
     ) as asking:
-        await asking.getone()
+        assert (await asking.getone()).offset == 70
     assert asked != []
 
 
@@ -360,15 +359,20 @@ async def committed(kafka: KafkaClient, topic: str) -> int:
         return int(await consumer.committed(tp))
 
 
+async def commit_as_stranger(kafka: KafkaClient, topic: str, position: int) -> None:
+    """Commit for partition 0 without being a member, and nothing else: an automatic commit at the end would be of another offset."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic}", enable_auto_commit=False
+    ) as stranger:
+        tp = TopicPartition(topic, 0)
+        stranger.assign([tp])
+        await stranger.commit({tp: OffsetAndMetadata(position, "")})
+
+
 async def test_an_empty_group_accepts_the_commit_of_anybody(kafka: KafkaClient, topic_name: str) -> None:
     """Why an accepted commit alone proves nothing."""
     await kafka.create_topic(topic_name)
-    async with AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic_name}"
-    ) as stranger:
-        tp = TopicPartition(topic_name, 0)
-        stranger.assign([tp])
-        await stranger.commit({tp: OffsetAndMetadata(9, "")})
+    await commit_as_stranger(kafka, topic_name, 9)
     assert await committed(kafka, topic_name) == 9
 
 

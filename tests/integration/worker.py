@@ -31,6 +31,9 @@ SETTINGS = {
     "WORDCOUNT_FLUSH_INTERVAL_MS": "100",
     "WORDCOUNT_SHUTDOWN_TIMEOUT_S": "15",
 }
+_PORTS = range(10_000, 20_000)
+"""Below those that systems give to outgoing connections and those that embedded brokers choose from."""
+_kept_ports: list[socket.socket] = []
 COMMANDS: Mapping[str, Sequence[str]] = {
     "wordcount": [str(BIN / "wordcount"), "worker"],
     "faust": [sys.executable, "-m", "faust", "-A", "app.faust_entry", "worker", "-l", "info"],
@@ -297,12 +300,19 @@ def lines(seed: int, count: int, words: int = 10, vocabulary: int = 2000) -> lis
 
 
 def free_port() -> int:
-    """A port that is free now, below those that systems give to outgoing connections."""
+    """A port that is free, and stays so for who listens on it later: several test runs may choose at the same time.
+
+    A socket of this process keeps it until the process ends. It is bound and does not listen, so that whoever reuses addresses, as
+    servers do, can listen on the port, and whoever connects to it before is refused.
+    """
     while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        port = random.SystemRandom().choice(_PORTS)
+        keeper = socket.socket()
+        try:
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            keeper.close()
+            continue
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept_ports.append(keeper)
+        return port
