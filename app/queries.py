@@ -144,13 +144,13 @@ def _top(shards: Mapping[int, Shard], k: int) -> tuple[Sequence[tuple[bytes, int
     caches = {number: shard.cache for number, shard in shards.items()}
     vocabulary = next(iter(caches.values())).vocabulary
     if all(cache.complete and cache.vocabulary is vocabulary for cache in caches.values()):
-        words = vocabulary.words
-        sums = np.zeros(len(words), np.int64)
+        sums = np.zeros(len(vocabulary), np.int64)
         added = {number: cache.add_to(sums) for number, cache in caches.items()}
         as_of = {number: position for number, position in added.items() if position is not None}
         least = np.partition(sums, -k)[-k] if len(sums) > k else 0
-        candidates = np.flatnonzero(sums >= max(1, least)).tolist()
-        return _most_frequent(((words[i], int(sums[i])) for i in candidates), k), as_of
+        candidates = np.flatnonzero(sums >= max(1, least))
+        counted = zip(vocabulary.words_of(candidates), sums[candidates].tolist(), strict=True)
+        return _most_frequent(counted, k), as_of
     with ExitStack() as open_views:
         views = {n: open_views.enter_context(shard.store.snapshot()) for n, shard in shards.items()}
         as_of = {number: view.position for number, view in views.items() if view.position is not None}

@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         description="Pending bytes of a partition that are flushed at once, at most; fewer with many distinct words.",
     )
     vocabulary_words: int = Field(
-        690_000,
+        1_000_000,
         ge=1,
         le=100_000_000,
         description="Words whose counts are cached in memory.",

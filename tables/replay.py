@@ -76,10 +76,6 @@ class MergedRows:
         """The rows at `indices`, in their order."""
         return MergedRows(self.words.take(pa.array(indices)), self.rows[indices], self.latest[indices])
 
-    def sliced(self, start: int, end: int) -> MergedRows:
-        """The rows of these indices; `end` may lie beyond the last one."""
-        return MergedRows(self.words[start:end], self.rows[start:end], self.latest[start:end])
-
     def keys(self) -> Column:
         """The words, as the store has them."""
         return Column(len(self), lambda start, end: _bytes(self.words[start:end]))

@@ -269,7 +269,7 @@ class Shard:
         tally = self._tally(batches)
         words = tally.word_list()
         self.renew_cache()
-        ids = self._cache.vocabulary.ids(words)
+        ids = self._cache.vocabulary.ids(tally.words)
         counts = self._cache.old_counts(words, ids, self.store) + tally.counts
         values: list[bytes] = []
         for start in range(0, len(words), SLICE_ROWS):
@@ -339,9 +339,7 @@ class Shard:
 
     def _learn(self, rows: MergedRows) -> None:
         self.renew_cache()
-        for start in range(0, len(rows), SLICE_ROWS):
-            part = rows.sliced(start, start + SLICE_ROWS)
-            self._cache.learn(list(part.keys()), part.rows[:, 0], self.store.state.exact_position)
+        self._cache.learn(rows.words, rows.rows[:, 0], self.store.state.exact_position)
 
     def _fill_cache(self) -> None:
         self._cache = cache_of(self.store, self._services.vocabulary, self._leaving) or self._cache

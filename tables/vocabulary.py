@@ -1,7 +1,7 @@
 """Cache of old counts: one process-wide `word -> id` and, per partition, an int64 array of counts by id.
 
-Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.15 µs a
-row, 125-180 bytes a word once, and 8 bytes a word and partition (ADR 3). A store that was empty when opened, or whose rows were all
+Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.06 µs a
+row, 24-48 bytes a word once, and 8 bytes a word and partition (ADR 3). A store that was empty when opened, or whose rows were all
 put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
 
 A vocabulary that is full takes no more words: those that came first are the frequent ones, and the counts of the others are read. Text
@@ -10,21 +10,20 @@ changes, so that it is given up for an empty one once ten times as many were ref
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from itertools import count, islice
-from operator import itemgetter
 from threading import Event, Lock
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from tables.partition_store import PartitionStore
 from tables.rows import unpack_row, unpack_rows
-from tables.schema import SLICE_ROWS
 from tables.windows import Int64Array
+from tables.word_bytes import lengths
+from tables.word_table import NO_ID, SHORT_BYTES, WordTable
 
 UNKNOWN = -1
-NO_ID = -1
 REFUSALS_PER_WORD = 10
 
 
@@ -32,53 +31,61 @@ class Vocabulary:
     """Ids for words, dense from 0, never reused. Threads may ask at the same time.
 
     Args:
-        max_words: from so many on it takes no more; what is asked for at once may go beyond by a slice.
+        max_words: it takes no more.
 
     Attributes:
-        words: by id.
         refused: times that a word had no id and got none.
     """
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
-        self.words: list[bytes] = []
         self.refused = 0
-        self._ids: defaultdict[bytes, int] = defaultdict(count().__next__)
+        self._size = 0
+        self._short = WordTable()
+        self._long: dict[bytes, int] = {}
+        self._long_words: dict[int, bytes] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self.words)
+        return self._size
 
-    def ids(self, words: Sequence[bytes]) -> Int64Array:
-        """The id of each word, new ones for words not seen before; NO_ID where there is no room for one.
-
-        Looked up and added without a step of Python's per word: 0.4 µs where `map(dict.get, ...)` takes 0.6, the GIL held.
-        """
+    def ids(self, words: pa.BinaryArray) -> Int64Array:
+        """The id of each word, new ones for words not seen before; NO_ID where there is no room for one. No word comes twice."""
+        is_short = lengths(words) <= SHORT_BYTES
+        long_words = words.filter(pa.array(~is_short)).to_pylist()
         ids = np.empty(len(words), np.int64)
-        for start in range(0, len(words), SLICE_ROWS):
-            part = words[start : start + SLICE_ROWS]
-            with self._lock:
-                ids[start : start + len(part)] = (
-                    self._with_new(part) if self._has_room() else self._known(part)
-                )
+        with self._lock:
+            ids[is_short] = self._short.find(words.filter(pa.array(is_short)))
+            ids[~is_short] = [self._long.get(word, NO_ID) for word in long_words]
+            new = np.flatnonzero(ids == NO_ID)
+            taken = new[: max(0, self.max_words - self._size)]
+            self.refused += len(new) - len(taken)
+            self._add(words, ids, taken, is_short[taken])
         return ids
 
     def id_of(self, word: bytes) -> int | None:
-        return self._ids.get(word)
+        return self._short.id_of(word) if len(word) <= SHORT_BYTES else self._long.get(word)
 
-    def _has_room(self) -> bool:
-        return len(self.words) < self.max_words
+    def words_of(self, ids: Int64Array) -> list[bytes]:
+        """The words that have these ids, which were given."""
+        is_long = np.isin(ids, list(self._long_words))
+        short = iter(self._short.words_of(ids[~is_long]))
+        return [
+            self._long_words[number] if long else next(short)
+            for number, long in zip(ids.tolist(), is_long.tolist(), strict=True)
+        ]
 
-    def _with_new(self, words: Sequence[bytes]) -> tuple[int, ...]:
-        ids: tuple[int, ...] = itemgetter(*words)(self._ids)
-        new = list(islice(reversed(self._ids), len(self._ids) - len(self.words)))
-        self.words += reversed(new)
-        return ids
-
-    def _known(self, words: Sequence[bytes]) -> list[int]:
-        known = list(map(self._ids.get, words))
-        self.refused += known.count(None)
-        return [NO_ID if i is None else i for i in known]
+    def _add(
+        self, words: pa.BinaryArray, ids: Int64Array, places: Int64Array, is_short: npt.NDArray[np.bool_]
+    ) -> None:
+        """Give the words at `places` ids."""
+        ids[places] = given = np.arange(self._size, self._size + len(places))
+        self._short.add(words.take(pa.array(places[is_short])), given[is_short])
+        long_words = words.take(pa.array(places[~is_short])).to_pylist()
+        for word, number in zip(long_words, given[~is_short].tolist(), strict=True):
+            self._long_words[number] = word
+            self._long[word] = number
+        self._size += len(places)
 
 
 class VocabularyLimit:
@@ -121,14 +128,12 @@ class CountCache:
         """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
         self._grow()
         counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids])
-        missing = np.flatnonzero(counts == UNKNOWN).tolist()
-        if not missing:
-            return counts
+        missing = np.flatnonzero(counts == UNKNOWN)
         if self.complete:
             counts[missing] = 0
-            return counts
-        rows = store.get_many([words[i] for i in missing])
-        counts[missing] = [0 if row is None else unpack_row(row)[0] for row in rows]
+        elif len(missing):
+            rows = store.get_many([words[i] for i in missing.tolist()])
+            counts[missing] = [0 if row is None else unpack_row(row)[0] for row in rows]
         return counts
 
     def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:
@@ -140,7 +145,7 @@ class CountCache:
             self.complete = self.complete and bool(known.all())
             self.position = position
 
-    def learn(self, words: Sequence[bytes], counts: Int64Array, position: int | None) -> None:
+    def learn(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> None:
         """`update` of words that may be new to the vocabulary."""
         self.update(self.vocabulary.ids(words), counts, position)
 
@@ -186,5 +191,6 @@ def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> C
         if not limit.has_room(len(rows)) or leaving.is_set():
             return None
         counts = unpack_rows([row for _, row in rows])[:, 0]
-        cache.learn([word for word, _ in rows], counts, store.state.exact_position)
+        words = pa.array([word for word, _ in rows], pa.binary())
+        cache.learn(words, counts, store.state.exact_position)
     return cache

@@ -169,7 +169,7 @@ class WordCounts:
         for part in self._partitions.values():
             self._flush_if_due(part)
             if part.task is None:
-                part.shard.renew_cache()  # An idle partition would keep 180 MB of an old vocabulary.
+                part.shard.renew_cache()  # An idle partition would keep an old vocabulary.
 
     async def examine_idle(self) -> None:
         """See whether somebody appended to the changelog of a partition that has nothing to flush; to be called each minute.

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tables.windows import Int64Array
-
-_PREFIX_BYTES = 8
+from tables.word_bytes import eight_bytes
 
 
 def byte_order(words: pa.BinaryArray) -> Int64Array:
     """Indices that sort `words`, which are all different and none of them null, by their unsigned bytes."""
-    prefixes = _prefixes(words)
+    prefixes = eight_bytes(words)
     order: Int64Array = np.argsort(prefixes)
     ascending = prefixes[order]
     same = ascending[1:] == ascending[:-1]
@@ -29,21 +27,3 @@ def byte_order(words: pa.BinaryArray) -> Int64Array:
         among = order[tied]
         order[tied] = among[pc.sort_indices(words.take(pa.array(among))).to_numpy()]
     return order
-
-
-def _prefixes(words: pa.BinaryArray) -> npt.NDArray[np.uint64]:
-    """The first bytes of each word as a number that compares as they do, zeros after a shorter word."""
-    if not len(words):
-        return np.empty(0, np.uint64)
-    _, offsets, data = words.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[words.offset : words.offset + len(words) + 1]
-    first, end = int(bounds[0]), int(bounds[-1])
-    padded = np.zeros(end - first + _PREFIX_BYTES, np.uint8)
-    if end > first:
-        padded[:-_PREFIX_BYTES] = np.frombuffer(data, np.uint8)[first:end]
-    anywhere = np.ndarray(len(padded) - _PREFIX_BYTES + 1, ">u8", padded, strides=(1,))
-    prefixes = anywhere[bounds[:-1] - first].astype(np.uint64)
-    lengths = np.diff(bounds)
-    beyond = (8 * np.maximum(_PREFIX_BYTES - lengths, 0)).astype(np.uint64)
-    # A shift by all 64 bits would do nothing.
-    return np.where(lengths > 0, prefixes >> beyond << beyond, np.uint64(0))

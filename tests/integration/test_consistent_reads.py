@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
@@ -99,7 +100,7 @@ def test_a_close_waits_for_snapshots_and_admits_no_more(tmp_path: Path) -> None:
 def test_cached_counts_and_their_position_are_of_one_flush() -> None:
     vocabulary = Vocabulary(1_000_000)
     cache = CountCache(vocabulary, complete=True)
-    ids = vocabulary.ids([b"%06d" % number for number in range(5_000)])
+    ids = vocabulary.ids(pa.array([b"%06d" % number for number in range(5_000)], pa.binary()))
     ended = threading.Event()
 
     def update() -> None:

@@ -132,7 +132,8 @@ def store_of(shard: Shard) -> MemoryStore:
 
 
 def _look_at_cache(name: str, shard: Shard, counts: dict[bytes, int]) -> None:
-    words = shard.cache.vocabulary.words
+    vocabulary = shard.cache.vocabulary
+    words = vocabulary.words_of(np.arange(len(vocabulary)))
     cached = np.full(len(words), UNKNOWN, np.int64)
     known = shard.cache._counts[: len(words)]
     cached[: len(known)] = known

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
@@ -32,7 +33,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         row = pack_row(3, state.ahead)
         store.commit(store.stage([b"word"], [row]), state)
         cache = CountCache(vocabulary, complete=request.param)
-        cache.learn([b"word"], np.array([3]), state.exact_position)
+        cache.learn(pa.array([b"word"], pa.binary()), np.array([3]), state.exact_position)
         shards[number] = SimpleNamespace(store=store, cache=cache)
     asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards)), lambda: 2)
     yield asked

@@ -4,10 +4,12 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tables.rows import pack_row
-from tables.vocabulary import NO_ID, REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit
+from tables.vocabulary import REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit
+from tables.word_table import NO_ID
 
 
 class Store:
@@ -22,65 +24,84 @@ class Store:
         return [pack_row(self.counts[word], 9) if word in self.counts else None for word in words]
 
 
+LONG = b"longer than fifteen bytes"
+
+
+def column(words: Sequence[bytes]) -> pa.BinaryArray:
+    return pa.array(words, pa.binary())
+
+
+def ids_of(vocabulary: Vocabulary, *words: bytes) -> list[int]:
+    found: list[int] = vocabulary.ids(column(words)).tolist()
+    return found
+
+
+def words_in(vocabulary: Vocabulary) -> list[bytes]:
+    return vocabulary.words_of(np.arange(len(vocabulary)))
+
+
 def old_counts(cache: CountCache, store: Store, *words: bytes) -> list[int]:
-    counts: list[int] = cache.old_counts(words, cache.vocabulary.ids(words), store).tolist()  # type: ignore[arg-type]
+    ids = cache.vocabulary.ids(column(words))
+    counts: list[int] = cache.old_counts(words, ids, store).tolist()  # type: ignore[arg-type]
     return counts
 
 
 def test_ids_are_dense_and_stay() -> None:
     vocabulary = Vocabulary(100_000)
-    assert vocabulary.ids([b"a", b"b"]).tolist() == [0, 1]
-    assert vocabulary.ids([b"c", b"b"]).tolist() == [2, 1]
-    assert (vocabulary.words, len(vocabulary)) == ([b"a", b"b", b"c"], 3)
-    assert (vocabulary.id_of(b"c"), vocabulary.id_of(b"d")) == (2, None)
-    assert vocabulary.ids([]).tolist() == []
+    assert ids_of(vocabulary, b"a", LONG, b"b") == [0, 1, 2]
+    assert ids_of(vocabulary, LONG + b"!", b"c", b"b", LONG) == [3, 4, 2, 1]
+    assert words_in(vocabulary) == [b"a", LONG, b"b", LONG + b"!", b"c"]
+    assert vocabulary.words_of(np.array([3, 2])) == [LONG + b"!", b"b"]
+    assert [vocabulary.id_of(word) for word in (b"c", LONG, b"d", LONG + b"?")] == [4, 1, None, None]
+    assert ids_of(vocabulary) == []
 
 
 def test_threads_agree_on_ids() -> None:
     vocabulary = Vocabulary(100_000)
-    words = [b"%d" % i for i in range(20_000)]
+    words = [b"%d" % i for i in range(20_000)] + [LONG + b"%d" % i for i in range(2_000)]
     found: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda part=part: found.append(vocabulary.ids(part).tolist()))
+        threading.Thread(target=lambda part=part: found.append(ids_of(vocabulary, *part)))
         for part in (words, words[::-1], words[5000:] + words[:5000])
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(vocabulary) == len(set(vocabulary.words)) == len(words)
+    assert sorted(words_in(vocabulary)) == sorted(words)
     assert all(sorted(ids) == list(range(len(words))) for ids in found)
-    assert [vocabulary.words[i] for i in vocabulary.ids(words)] == words
+    assert vocabulary.words_of(vocabulary.ids(column(words))) == words
 
 
 def test_a_full_vocabulary_takes_no_more_words_and_keeps_those_it_has() -> None:
     vocabulary = Vocabulary(2)
-    assert vocabulary.ids([b"a", b"b"]).tolist() == [0, 1]
-    assert vocabulary.ids([b"b", b"c", b"d"]).tolist() == [1, NO_ID, NO_ID]
-    assert (vocabulary.words, vocabulary.refused) == ([b"a", b"b"], 2)
+    assert ids_of(vocabulary, b"a") == [0]
+    assert ids_of(vocabulary, b"b", b"c", LONG) == [1, NO_ID, NO_ID]
+    assert ids_of(vocabulary, b"a", b"c") == [0, NO_ID]
+    assert (words_in(vocabulary), vocabulary.refused) == ([b"a", b"b"], 3)
 
 
 def test_a_vocabulary_that_refused_too_often_is_followed_by_another() -> None:
     limit = VocabularyLimit(2)
     first = limit.current()
-    first.ids([b"a", b"b"])
+    ids_of(first, b"a", b"b")
     assert not limit.has_room(1)
     for _ in range(REFUSALS_PER_WORD):
-        first.ids([b"c", b"d"])
+        ids_of(first, b"c", b"d")
         assert limit.current() is first
-    first.ids([b"e"])
+    ids_of(first, b"e")
     second = limit.current()
     assert second is not first
     assert (len(second), limit.has_room(2), limit.current()) == (0, True, second)
-    assert first.words == [b"a", b"b"]
+    assert words_in(first) == [b"a", b"b"]
 
 
 def test_counts_of_words_that_were_refused_are_read_once_they_are_stored() -> None:
     cache, store = CountCache(Vocabulary(1), complete=True), Store()
-    cache.vocabulary.ids([b"a"])
+    ids_of(cache.vocabulary, b"a")
     words = [b"a", b"b"]
     assert old_counts(cache, store, *words) == [0, 0]
-    cache.update(cache.vocabulary.ids(words), np.array([3, 4], np.int64), 9)
+    cache.update(cache.vocabulary.ids(column(words)), np.array([3, 4], np.int64), 9)
     assert not cache.complete
     assert cache.add_to(np.zeros(1, np.int64)) is None
     store.counts[b"b"] = 4
@@ -91,14 +112,14 @@ def test_counts_of_words_that_were_refused_are_read_once_they_are_stored() -> No
 def test_a_complete_cache_reads_nothing() -> None:
     cache, store = CountCache(Vocabulary(100_000), complete=True), Store(a=5)
     assert old_counts(cache, store, b"a", b"b") == [0, 0]
-    cache.update(cache.vocabulary.ids([b"b"]), np.array([3], np.int64), 9)
+    cache.update(cache.vocabulary.ids(column([b"b"])), np.array([3], np.int64), 9)
     assert old_counts(cache, store, b"a", b"b") == [0, 3]
     assert store.asked == []
 
 
 def test_an_incomplete_cache_reads_what_it_does_not_know() -> None:
     cache, store = CountCache(Vocabulary(100_000), complete=False), Store(a=5, b=1)
-    cache.update(cache.vocabulary.ids([b"b"]), np.array([3], np.int64), 9)
+    cache.update(cache.vocabulary.ids(column([b"b"])), np.array([3], np.int64), 9)
     assert old_counts(cache, store, b"a", b"b", b"c") == [5, 3, 0]
     assert store.asked == [b"a", b"c"]
 
@@ -114,7 +135,7 @@ def test_a_cache_grows_with_its_vocabulary() -> None:
     vocabulary = Vocabulary(100_000)
     cache, other = CountCache(vocabulary, complete=True), CountCache(vocabulary, complete=True)
     words = [b"%d" % i for i in range(5000)]
-    ids = vocabulary.ids(words)
+    ids = vocabulary.ids(column(words))
     cache.update(ids, np.arange(5000) + 1, 9)
     assert old_counts(cache, Store(), *words) == list(range(1, 5001))
     assert old_counts(other, Store(), *words) == [0] * 5000
@@ -123,8 +144,8 @@ def test_a_cache_grows_with_its_vocabulary() -> None:
 def test_sums_take_what_is_known_and_tell_the_position() -> None:
     vocabulary = Vocabulary(100_000)
     cache = CountCache(vocabulary, complete=True)
-    cache.learn([b"a", b"c"], np.array([5, 2]), 9)
-    vocabulary.ids([b"%d" % i for i in range(3000)])
+    cache.learn(column([b"a", b"c"]), np.array([5, 2]), 9)
+    ids_of(vocabulary, *(b"%d" % i for i in range(3000)))
     sums = np.full(len(vocabulary), 10, np.int64)
     assert cache.add_to(sums) == 9
     assert sums[:4].tolist() == [15, 12, 10, 10]
@@ -141,8 +162,8 @@ def test_a_cache_begins_with_no_counts(complete: bool, position: int | None) -> 
 def test_a_count_is_told_with_its_position_where_all_counts_are_known() -> None:
     vocabulary = Vocabulary(100_000)
     cache = CountCache(vocabulary, complete=True)
-    cache.learn([b"a"], np.array([5]), 9)
-    vocabulary.ids([b"%d" % i for i in range(3000)])
+    cache.learn(column([b"a"]), np.array([5]), 9)
+    ids_of(vocabulary, *(b"%d" % i for i in range(3000)))
     assert [cache.count_of(word) for word in (b"a", b"7", b"2999", b"none")] == [
         (5, 9),
         (0, 9),
