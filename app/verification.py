@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from aiokafka import TopicPartition
 
 from app.kafka.admin import connection
@@ -148,10 +150,8 @@ def _replayed(
 
 
 def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
-    kept = [
-        (key, value) for key, value in zip(part.keys, part.values, strict=True) if key in {word, MARKER_KEY}
-    ]
-    return ChangelogSlice([key for key, _ in kept], [value for _, value in kept], part.next_offset)
+    kept = pc.is_in(part.keys, value_set=pa.array([word, MARKER_KEY], pa.binary()))
+    return ChangelogSlice(part.keys.filter(kept), part.values.filter(kept), part.next_offset)
 
 
 def _problem(

@@ -143,7 +143,7 @@ class KafkaChangelog:
                             raise BrokerUnavailableError(
                                 f"{self.topic} partition {partition}: no answer at offset {position}"
                             )
-                        yield ChangelogSlice([], [], position)  # A turn for a caller that wants to leave.
+                        yield ChangelogSlice.of([], position)  # A turn for a caller that wants to leave.
             finally:
                 runner.run(consumer.stop())
 
@@ -193,5 +193,5 @@ class KafkaChangelog:
                 f"{self.topic} partition {partition} cannot be read ({error!r})"
             ) from error
         if reached > (parts[-1].next_offset if parts else position):
-            return [*parts, ChangelogSlice([], [], reached)]
+            return [*parts, ChangelogSlice.of([], reached)]
         return parts

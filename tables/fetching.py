@@ -121,29 +121,40 @@ class RecordBatchUnpacker:
 
 
 class ChangelogUnpacker:
-    """Keys and values, one `ChangelogSlice` per Kafka batch. Records without a value are not the changelog's and are kept, as b""."""
+    """Keys and values, one `ChangelogSlice` per response: a thread that restores loses its turn less often than with one per batch.
+
+    Records without key or value are not the changelog's and are kept, as b"".
+    """
 
     def unpack(self, records: BatchedPartitionRecords) -> Iterator[ChangelogSlice]:
+        """See `Unpacker.unpack`."""
+        parts: list[tuple[pa.BinaryArray, pa.BinaryArray]] = []
         for batch in records.data_batches():
-            keys: list[bytes] = []
-            values: list[bytes] = []
+            keys: list[bytes | None] = []
+            values: list[bytes | None] = []
             first_offset = records.next_fetch_offset
             below = batch.base_offset < first_offset
             # Two appends cost 275 ns a record, pairs that are split afterwards 390.
             for record in (one for one in batch if one.offset >= first_offset) if below else batch:
                 keys.append(record.key)
                 values.append(record.value)
-            if None in keys:
-                keys = [key or b"" for key in keys]
-            if None in values:
-                values = [value or b"" for value in values]
+            parts.append((_column(keys), _column(values)))
             records.next_fetch_offset = batch.next_offset
-            yield ChangelogSlice(keys, values, batch.next_offset)
+        if parts:
+            key_parts, value_parts = zip(*parts, strict=True)
+            yield ChangelogSlice(
+                pa.concat_arrays(key_parts), pa.concat_arrays(value_parts), records.next_fetch_offset
+            )
 
 
 def install() -> None:
     """Make aiokafka use this module's class from now on. May be called again."""
     fetcher.PartitionRecords = BatchedPartitionRecords
+
+
+def _column(values: Sequence[bytes | None]) -> pa.BinaryArray:
+    column = pa.array(values, pa.binary())
+    return column.fill_null(b"") if column.null_count else column
 
 
 def _record_batch(

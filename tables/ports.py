@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import pyarrow as pa
+
 from tables.windows import DeadLetter
 
 Result = TypeVar("Result")
@@ -19,14 +21,20 @@ class ChangelogSlice:
     """Adjacent changelog records, markers included.
 
     Attributes:
-        keys: words, or `schema.MARKER_KEY`.
-        values: rows or markers, one per key.
+        keys: `pyarrow.BinaryArray` of words, or `schema.MARKER_KEY`; no nulls.
+        values: `pyarrow.BinaryArray` of rows or markers, one per key; no nulls.
         next_offset: changelog offset after them.
     """
 
-    keys: Sequence[bytes]
-    values: Sequence[bytes]
+    keys: pa.BinaryArray
+    values: pa.BinaryArray
     next_offset: int
+
+    @classmethod
+    def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
+        """A slice of few (key, value) pairs, or none."""
+        keys, values = [key for key, _ in records], [value for _, value in records]
+        return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), next_offset)
 
 
 class PackedRecords(Protocol):

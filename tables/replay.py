@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
@@ -123,20 +124,20 @@ class Replay:
                 before it is missing here.
         """
         keys, values, self.examined = part.keys, part.values, part.next_offset
-        if MARKER_KEY in keys:
-            pairs = list(zip(keys, values, strict=True))
-            for marker in [decode_marker(value) for key, value in pairs if key == MARKER_KEY]:
+        is_marker = pc.equal(keys, MARKER_KEY)
+        if markers := values.filter(is_marker).to_pylist():
+            for marker in map(decode_marker, markers):
                 self._check_changelog(marker)
                 self._reached = max(self._reached, marker.reached)
                 self.marker = marker
             self.newest_upto = max(self.newest_upto, self._reached)
-            keys = [key for key, _ in pairs if key != MARKER_KEY]
-            values = [value for key, value in pairs if key != MARKER_KEY]
-        if not keys:
+            is_row = pc.invert(is_marker)
+            keys, values = keys.filter(is_row), values.filter(is_row)
+        if not len(keys):
             return
         rows = unpack_rows(values)
         self.newest_upto = max(self.newest_upto, int(rows[:, 1].max()))
-        added = MergedRows(pa.array(keys, pa.binary()), rows, rows[:, 1])
+        added = MergedRows(keys, rows, rows[:, 1])
         self._parts.append(added)
         self._buffered_bytes += added.byte_count
         if self._buffered_bytes >= self._merge_at_bytes:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from tables.byte_arrays import joined, lengths
 from tables.errors import InexactError
 from tables.schema import FORMAT_VERSION, ROW_BYTES
 from tables.windows import Int64Array, Totals
@@ -171,12 +173,12 @@ def unpack_row(value: bytes) -> tuple[int, int]:
     return int.from_bytes(value[:8], "big", signed=True), int.from_bytes(value[8:], "big", signed=True)
 
 
-def unpack_rows(values: Sequence[bytes]) -> RowArray:
+def unpack_rows(values: pa.BinaryArray | Sequence[bytes]) -> RowArray:
     """All row values at once. Raises InexactError where one is not a row."""
-    joined = b"".join(values)
-    if len(joined) != ROW_BYTES * len(values) or not set(map(len, values)) <= {ROW_BYTES}:
+    column = values if isinstance(values, pa.BinaryArray) else pa.array(values, pa.binary())
+    if (lengths(column) != ROW_BYTES).any():
         raise InexactError(
-            f"a changelog batch of {len(values)} records holds a value that is not {ROW_BYTES} bytes long",
+            f"a changelog batch of {len(column)} records holds a value that is not {ROW_BYTES} bytes long",
             "find out what else writes to the changelog topic",
         )
-    return np.frombuffer(joined, _BIG_ENDIAN).reshape(-1, 2).astype(np.int64)
+    return joined(column).view(_BIG_ENDIAN).reshape(-1, 2).astype(np.int64)

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tables.byte_arrays import lengths
 from tables.partition_store import PartitionStore
 from tables.rows import unpack_row, unpack_rows
 from tables.windows import Int64Array
-from tables.word_bytes import lengths
 from tables.word_table import NO_ID, SHORT_BYTES, WordTable
 
 UNKNOWN = -1

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tables.byte_arrays import eight_bytes
 from tables.windows import Int64Array
-from tables.word_bytes import eight_bytes
 
 
 def byte_order(words: pa.BinaryArray) -> Int64Array:

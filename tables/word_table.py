@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tables.byte_arrays import UInt64Array, eight_bytes, lengths
 from tables.windows import Int64Array
-from tables.word_bytes import UInt64Array, eight_bytes, lengths
 
 SHORT_BYTES = 15
 """Longest word that the table takes."""

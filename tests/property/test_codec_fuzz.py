@@ -136,7 +136,7 @@ def test_a_changelog_of_any_records_is_replayed_or_refused(slices: list[list[tup
     with contextlib.suppress(InexactError):
         for records in slices:
             end += len(records)
-            replay.apply(ChangelogSlice([key for key, _ in records], [value for _, value in records], end))
+            replay.apply(ChangelogSlice.of(records, end))
             assert replay.examined == end
         assert all(len(row) == ROW_BYTES for row in replay.take().values())
 

@@ -62,7 +62,7 @@ def restored(log: list[Record], cut: list[tuple[int, bool]], store: Store, *, be
     while rest:
         length, write = next(lengths, (len(rest), False))
         part, rest = rest[:length], rest[length:]
-        replay.apply(ChangelogSlice([k for k, _ in part], [v for _, v in part], len(log) - len(rest)))
+        replay.apply(ChangelogSlice.of(part, len(log) - len(rest)))
         if write:
             store.take(replay)
     store.take(replay)

@@ -78,7 +78,7 @@ class Changelog:
             if self._process.fault():
                 raise BrokerUnavailableError("no answer")
             next_offset = records[0][0] if records else stop
-            yield ChangelogSlice([key for _, key, _ in part], [value for _, _, value in part], next_offset)
+            yield ChangelogSlice.of([(key, value) for _, key, value in part], next_offset)
 
 
 class Membership:

@@ -247,18 +247,32 @@ def changelog_slices(*batches: bytes, position: int) -> Iterator[ChangelogSlice]
 def test_a_changelog_batch_becomes_keys_and_values() -> None:
     batch = kafka_batch(3, {3: b"1", 5: b"2"}, 7, keys=[b"x", b"y"])
     [part] = changelog_slices(batch, position=3)
-    assert (list(part.keys), list(part.values), part.next_offset) == ([b"x", b"y"], [b"1", b"2"], 7)
+    assert (part.keys.to_pylist(), part.values.to_pylist(), part.next_offset) == (
+        [b"x", b"y"],
+        [b"1", b"2"],
+        7,
+    )
+
+
+def test_the_batches_of_a_response_become_one_slice() -> None:
+    batches = [kafka_batch(3, {3: b"1"}, 4, keys=[b"x"]), kafka_batch(4, {5: b"2"}, 6, keys=[b"y"])]
+    [part] = changelog_slices(*batches, position=3)
+    assert (part.keys.to_pylist(), part.values.to_pylist(), part.next_offset) == (
+        [b"x", b"y"],
+        [b"1", b"2"],
+        6,
+    )
 
 
 def test_changelog_records_below_the_position_are_left_out() -> None:
     batch = kafka_batch(3, {3: b"1", 5: b"2"}, 7, keys=[b"x", b"y"])
     [part] = changelog_slices(batch, position=4)
-    assert (list(part.keys), list(part.values), part.next_offset) == ([b"y"], [b"2"], 7)
+    assert (part.keys.to_pylist(), part.values.to_pylist(), part.next_offset) == ([b"y"], [b"2"], 7)
 
 
 def test_a_changelog_record_without_key_or_value_is_shown_as_empty() -> None:
     [part] = changelog_slices(plain(0, None), position=0)
-    assert (list(part.keys), list(part.values)) == ([b""], [b""])
+    assert (part.keys.to_pylist(), part.values.to_pylist()) == ([b""], [b""])
 
 
 def test_other_consumers_see_ordinary_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def marker(position: int, changelog_id: str = "") -> Record:
 
 
 def records(*parts: Record, end: int = 99) -> ChangelogSlice:
-    return ChangelogSlice([key for key, _ in parts], [value for _, value in parts], end)
+    return ChangelogSlice.of(parts, end)
 
 
 def replayed(

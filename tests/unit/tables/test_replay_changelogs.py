@@ -23,7 +23,7 @@ def replay(*changelog_ids: str, before: Marker | None = None) -> Replay:
     replayed = Replay(NoRows(), StoreState(marker=before, changelog_next=0, ahead=0))
     for changelog_id in changelog_ids:
         value = encode_marker(msgspec.structs.replace(MARKER, changelog_id=changelog_id))
-        replayed.apply(ChangelogSlice([MARKER_KEY], [value], replayed.examined + 1))
+        replayed.apply(ChangelogSlice.of([(MARKER_KEY, value)], replayed.examined + 1))
     return replayed
 
 
