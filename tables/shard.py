@@ -31,7 +31,7 @@ from tables.replay import MergedRows, Replay
 from tables.rows import Marker, StoreState, encode_marker, pack_rows, unpack_row
 from tables.schema import MARKER_KEY, SLICE_ROWS
 from tables.services import ShardServices
-from tables.threads import cancel, to_the_end
+from tables.threads import cancel, release, to_the_end
 from tables.vocabulary import CountCache, cache_of
 from tables.windows import Int64Array, RecordBatch, Tally, Totals
 
@@ -59,8 +59,8 @@ class _Counted:
 
     marker: Marker
     tally: Tally
-    words: Sequence[bytes]
-    values: Sequence[bytes]
+    words: list[bytes]
+    values: list[bytes]
     ids: Int64Array
     counts: Int64Array
     records: PackedRecords
@@ -180,7 +180,7 @@ class Shard:
             if staging is not None:
                 (await staging).discard()
             raise
-        return Flushed(len(counted.words), counted.tally.totals, batches)
+        return Flushed(len(counted.ids), counted.tally.totals, batches)
 
     def _close_window(self) -> Sequence[RecordBatch]:
         batches, self.pending = self.pending, []
@@ -308,6 +308,8 @@ class Shard:
         """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
         self.store.commit(staged, state)
         self._cache.update(counted.ids, counted.counts, self.store.state.exact_position)
+        release(counted.words)
+        release(counted.values)
 
     def _replay(self, replay: Replay, end: int) -> int:
         """Read the changelog up to `end` into the store; in a thread. Returns the rows written."""

@@ -1,4 +1,4 @@
-"""Waiting for threads that write to stores, and for tasks that wait for them."""
+"""Waiting for threads that write to stores, and for tasks that wait for them; letting other threads go on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from threading import Event
 from typing import TypeVar
+
+from tables.schema import SLICE_ROWS
 
 Result = TypeVar("Result")
 
@@ -37,3 +39,9 @@ async def cancel(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def release(items: list[bytes]) -> None:
+    """Empty a list that nobody needs any more, in slices: freeing 250,000 objects at once holds the interpreter's lock for 20 ms."""
+    while items:
+        del items[-SLICE_ROWS:]

@@ -20,6 +20,7 @@ import pyarrow as pa
 from tables.byte_arrays import lengths
 from tables.partition_store import PartitionStore
 from tables.rows import unpack_row, unpack_rows
+from tables.schema import SLICE_ROWS
 from tables.windows import Int64Array
 from tables.word_table import NO_ID, SHORT_BYTES, WordTable
 
@@ -131,9 +132,11 @@ class CountCache:
         missing = np.flatnonzero(counts == UNKNOWN)
         if self.complete:
             counts[missing] = 0
-        elif len(missing):
-            rows = store.get_many([words[i] for i in missing.tolist()])
-            counts[missing] = [0 if row is None else unpack_row(row)[0] for row in rows]
+        else:
+            for start in range(0, len(missing), SLICE_ROWS):
+                part = missing[start : start + SLICE_ROWS]
+                rows = store.get_many([words[i] for i in part.tolist()])
+                counts[part] = [0 if row is None else unpack_row(row)[0] for row in rows]
         return counts
 
     def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:

@@ -6,7 +6,8 @@ from threading import Event
 
 import pytest
 
-from tables.threads import cancel, to_the_end
+from tables.schema import SLICE_ROWS
+from tables.threads import cancel, release, to_the_end
 
 
 async def test_a_result_or_an_error_is_passed_on() -> None:
@@ -54,3 +55,10 @@ async def test_a_cancelled_task_has_ended_and_its_error_is_nobodys(caplog: pytes
     del failed, task
     gc.collect()
     assert not caplog.records, "asyncio complains of an error that was never retrieved"
+
+
+@pytest.mark.parametrize("length", [0, 1, SLICE_ROWS, 2 * SLICE_ROWS + 1])
+def test_a_released_list_is_empty(length: int) -> None:
+    items = [b"word"] * length
+    release(items)
+    assert items == []
