@@ -22,6 +22,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 
 from bench.prepared import WORDS_PER_LINE, PreparedLoad, connected, prepared_load, send
+from bench.repeated import summed_up
 from bench.rig import PARTITIONS, Rig, stop_cleanly
 from bench.throughput import wait_counted
 from bench.topics import create_topic
@@ -29,7 +30,8 @@ from bench.usage import loop_delays, usage_of
 from bench.verify import answers_right, stores_right
 
 SHARES = (0.1, 0.5, 0.8)
-SECONDS = 8.0
+RUNS = 5
+SECONDS = 5.0
 WARM_UP_S = 2.0
 TICKS_PER_S = 100
 _ASK_EVERY_S = 0.02
@@ -58,12 +60,20 @@ class Samples:
 
 
 def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any]]:
-    """A result per share of the capacity."""
-    return [_measure(rig, share, capacity_words_per_s * share) for share in SHARES]
+    """A result per share of the capacity: medians of the runs' percentiles, of maxima and stalls the worst."""
+    return [
+        summed_up(
+            [_measure(rig, share, capacity_words_per_s * share, number) for number in range(RUNS)],
+            listed="p99_ms",
+            worst=("max_ms", "loop_stalls", "longest_loop_delay_ms"),
+            added=("samples",),
+        )
+        for share in SHARES
+    ]
 
 
-def _measure(rig: Rig, share: float, words_per_s: float) -> dict[str, Any]:
-    topic = group = f"latency-{share * 100:.0f}"
+def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[str, Any]:
+    topic = group = f"latency-{share * 100:.0f}-{number}"
     asyncio.run(create_topic(rig.servers, topic, PARTITIONS))
     load = prepared_load(
         topic, PARTITIONS, max(1, round(words_per_s / WORDS_PER_LINE / PARTITIONS / TICKS_PER_S))

@@ -9,14 +9,22 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from bench.repeated import summed_up
 from bench.rig import Rig, stop_cleanly
 from bench.topics import LoadedTopic
 from bench.usage import loop_delays, peak_rss_mb, samples_of, usage_of
 from bench.verify import answers_right, stores_right
 
+RUNS = 5
+
 
 def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
-    """Restore what `group` has counted of `topic`; no worker of it may run."""
+    """Restore what `group` has counted of `topic`, several times; no worker of it may run."""
+    runs = [_restored(rig, topic, group) for _ in range(RUNS)]
+    return summed_up(runs, listed="rows_per_s", worst=("rss_mb", "loop_stalls", "longest_loop_delay_ms"))
+
+
+def _restored(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
     rig.forget_state(group)
     changelog_bytes = rig.changelog_bytes(topic.name, group)
     started = time.perf_counter()
@@ -25,7 +33,7 @@ def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
         seconds = time.perf_counter() - started
         used, rss_mb = usage_of(worker.pid), peak_rss_mb(worker.pid)
         rows = int(samples_of(worker.url)["wordcount_restored_rows_total", ""])
-        longest_s = loop_delays(worker.url).longest_s
+        delays = loop_delays(worker.url)
         answered = answers_right(worker, topic.truth)
         stop_cleanly(worker)
     result = {
@@ -37,7 +45,8 @@ def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
         "changelog_bytes_per_row": round(changelog_bytes / rows, 2),
         "disk_bytes_per_row": round(used.written_bytes / rows, 2),
         "rss_mb": round(rss_mb),
-        "longest_loop_delay_ms": round(longest_s * 1000, 1),
+        "loop_stalls": delays.stalls,
+        "longest_loop_delay_ms": round(delays.longest_s * 1000, 1),
         "verified": answered and stores_right(rig.stores(topic.name, group), topic.truth),
     }
     print(result, flush=True)

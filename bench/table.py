@@ -162,7 +162,9 @@ def latency_table(report: Results) -> str:
             f"{result['share_of_capacity']:.0%}",
             f"{result['words_per_s'] / 1e6:.2f} M",
             f"{result['samples']:,}",
-            *(f"{result[name]}" for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")),
+            f"{result['p50_ms']}",
+            _with_spread(result),
+            *(f"{result[name]}" for name in ("p999_ms", "max_ms")),
             _stalls(result),
             _yes(result),
         )
@@ -173,7 +175,7 @@ def latency_table(report: Results) -> str:
         "Words/s",
         "Samples",
         "p50 ms",
-        "p99 ms",
+        "p99 ms (least-most, runs)",
         "p99.9 ms",
         "Longest ms",
         "Loop stalls > 50 ms (longest delay)",
@@ -189,12 +191,24 @@ def http_table(report: Results) -> str:
             {"http-catching-up": "catching up", "http-idle": "idle"}[result["name"]],
             f"{result['words_per_s'] / 1e6:.2f} M" if "words_per_s" in result else "",
             f"{result['requests']:,}",
-            *(f"{result[name]}" for name in ("p50_ms", "p99_ms", "max_ms")),
+            f"{result['p50_ms']}",
+            _with_spread(result),
+            f"{result['max_ms']}",
+            _stalls(result) if "loop_stalls" in result else "",
             _yes(result),
         )
         for result in report.get("http", ())
     ]
-    heads = ("Worker", "Words/s", "Requests", "p50 ms", "p99 ms", "Longest ms", "Every count right")
+    heads = (
+        "Worker",
+        "Words/s",
+        "Requests",
+        "p50 ms",
+        "p99 ms (least-most, runs)",
+        "Longest ms",
+        "Loop stalls > 50 ms (longest delay)",
+        "Every count right",
+    )
     return "\n".join(_table(heads, rows)) if rows else UNMEASURED
 
 
@@ -203,24 +217,27 @@ def restore_table(report: Results) -> str:
     if "restore" not in report:
         return UNMEASURED
     result = report["restore"]
+    rates = result["runs_rows_per_s"]
     row = (
         f"{result['rows'] / 1e6:.2f} M",
         f"{result['seconds']:.1f}",
-        f"{result['rows_per_s'] / 1e6:.2f} M",
+        f"{result['rows_per_s'] / 1e6:.2f} M ({min(rates) / 1e6:.2f}-{max(rates) / 1e6:.2f}, {len(rates)})",
         f"{result['cpu_s_per_million_rows']:.2f}",
         f"{result['changelog_bytes_per_row']:.1f}",
         f"{result['disk_bytes_per_row']:.1f}",
         f"{result['rss_mb']}",
+        _stalls(result),
         _yes(result),
     )
     heads = (
         "Rows",
         "Seconds, start included",
-        "Rows/s",
+        "Rows/s (least-most, runs)",
         "CPU-s per M rows",
         "Changelog B/row",
         "Disk B/row",
         "Peak MiB",
+        "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
     return "\n".join(_table(heads, [row]))
@@ -278,6 +295,11 @@ def _yes(result: Results) -> str:
 
 def _number(result: Results, name: str) -> str:
     return f"{result[name]:.1f}" if name in result else ""
+
+
+def _with_spread(result: Results) -> str:
+    runs = result["runs_p99_ms"]
+    return f"{result['p99_ms']} ({min(runs)}-{max(runs)}, {len(runs)})"
 
 
 def _stalls(result: Results) -> str:

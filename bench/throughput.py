@@ -52,9 +52,9 @@ CASES = (
     Case("zipf-10m-java-s", "zipf", 1_000_000, "java-s", 1),
     Case("natural-10m-unicode", "natural", 1_450_000, "unicode", 3),
     Case("long-lines-10m-whitespace", "long-lines", 67_000, "whitespace", 1),
-    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 3),
-    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 3),
-    Case("distinct-5m", "distinct", 1_000_000, "whitespace", 1),
+    Case("one-word-5m-whitespace", "one-word", 5_000_000, "whitespace", 5),
+    Case("hot-word-10m-whitespace", "hot-word", 1_000_000, "whitespace", 5),
+    Case("distinct-5m", "distinct", 1_000_000, "whitespace", 5),
 )
 
 

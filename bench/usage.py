@@ -39,6 +39,11 @@ class LoopDelays:
     buckets: dict[float, int]
     longest_s: float
 
+    @property
+    def stalls(self) -> int:
+        """Delays over `STALL_S`."""
+        return self.buckets[float("inf")] - self.buckets[STALL_S]
+
     def stalls_since(self, earlier: LoopDelays) -> tuple[int, float]:
         """(delays over `STALL_S`, the longest delay in seconds) since `earlier`.
 
