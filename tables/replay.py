@@ -75,7 +75,9 @@ class MergedRows:
 
     def taken(self, indices: Int64Array) -> MergedRows:
         """The rows at `indices`, in their order."""
-        return MergedRows(self.words.take(pa.array(indices)), self.rows[indices], self.latest[indices])
+        # Not `rows[indices]`, which takes eight times as long.
+        rows = self.rows.take(indices, axis=0)
+        return MergedRows(self.words.take(pa.array(indices)), rows, self.latest[indices])
 
     def keys(self) -> Column:
         """The words, as the store has them."""
@@ -208,7 +210,7 @@ def _merged(parts: Sequence[MergedRows]) -> MergedRows:
     last = np.empty(count, np.int64)
     last[ids] = np.arange(len(ids))  # Of several values for one index the last one stays.
     latest = np.concatenate([part.latest for part in parts])[last]
-    return MergedRows(encoded.dictionary, rows[_best(ids, rows[:, 1], count)], latest)
+    return MergedRows(encoded.dictionary, rows.take(_best(ids, rows[:, 1], count), axis=0), latest)
 
 
 def _best(ids: npt.NDArray[np.int32], uptos: Int64Array, count: int) -> Int64Array:

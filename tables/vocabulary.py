@@ -10,6 +10,7 @@ changes, so that it is given up for an empty one once ten times as many were ref
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from threading import Event, Lock
 
@@ -27,12 +28,15 @@ from tables.word_table import NO_ID, SHORT_BYTES, WordTable
 UNKNOWN = -1
 REFUSALS_PER_WORD = 10
 
+MAX_LONG_WORDS = 690_000
+"""Words that are too long for the table: with 699,051 Python copies their dict into a larger one, 80 ms in which nothing else runs."""
+
 
 class Vocabulary:
     """Ids for words, dense from 0, never reused. Threads may ask at the same time.
 
     Args:
-        max_words: it takes no more.
+        max_words: it takes no more, and no more than `MAX_LONG_WORDS` that are longer than the table's.
 
     Attributes:
         refused: times that a word had no id and got none.
@@ -44,7 +48,8 @@ class Vocabulary:
         self._size = 0
         self._short = WordTable()
         self._long: dict[bytes, int] = {}
-        self._long_words: dict[int, bytes] = {}
+        self._long_words: list[bytes] = []
+        self._long_ids = array("q")
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -59,7 +64,8 @@ class Vocabulary:
             ids[is_short] = self._short.find(words.filter(pa.array(is_short)))
             ids[~is_short] = [self._long.get(word, NO_ID) for word in long_words]
             new = np.flatnonzero(ids == NO_ID)
-            taken = new[: max(0, self.max_words - self._size)]
+            beyond = new[~is_short[new]][MAX_LONG_WORDS - len(self._long) :]
+            taken = np.setdiff1d(new, beyond)[: self.max_words - self._size]
             self.refused += len(new) - len(taken)
             self._add(words, ids, taken, is_short[taken])
         return ids
@@ -69,12 +75,13 @@ class Vocabulary:
 
     def words_of(self, ids: Int64Array) -> list[bytes]:
         """The words that have these ids, which were given."""
-        is_long = np.isin(ids, list(self._long_words))
+        long_ids = np.frombuffer(
+            self._long_ids.tobytes(), np.int64
+        )  # A copy: another thread may be adding some.
+        is_long = np.isin(ids, long_ids)
         short = iter(self._short.words_of(ids[~is_long]))
-        return [
-            self._long_words[number] if long else next(short)
-            for number, long in zip(ids.tolist(), is_long.tolist(), strict=True)
-        ]
+        places = iter(np.searchsorted(long_ids, ids[is_long]).tolist())
+        return [self._long_words[next(places)] if long else next(short) for long in is_long.tolist()]
 
     def _add(
         self, words: pa.BinaryArray, ids: Int64Array, places: Int64Array, is_short: npt.NDArray[np.bool_]
@@ -82,10 +89,10 @@ class Vocabulary:
         """Give the words at `places` ids."""
         ids[places] = given = np.arange(self._size, self._size + len(places))
         self._short.add(words.take(pa.array(places[is_short])), given[is_short])
-        long_words = words.take(pa.array(places[~is_short])).to_pylist()
-        for word, number in zip(long_words, given[~is_short].tolist(), strict=True):
-            self._long_words[number] = word
-            self._long[word] = number
+        long_words, long_ids = words.take(pa.array(places[~is_short])).to_pylist(), given[~is_short]
+        self._long_words += long_words
+        self._long_ids.extend(long_ids.tolist())
+        self._long.update(zip(long_words, long_ids.tolist(), strict=True))
         self._size += len(places)
 
 

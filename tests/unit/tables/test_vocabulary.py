@@ -81,6 +81,16 @@ def test_a_full_vocabulary_takes_no_more_words_and_keeps_those_it_has() -> None:
     assert (words_in(vocabulary), vocabulary.refused) == ([b"a", b"b"], 3)
 
 
+def test_no_more_long_words_are_taken_than_their_dict_holds_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tables.vocabulary.MAX_LONG_WORDS", 2)
+    vocabulary = Vocabulary(100)
+    assert ids_of(vocabulary, LONG + b"1", b"a") == [0, 1]
+    assert ids_of(vocabulary, LONG + b"2", LONG + b"3", b"b") == [2, NO_ID, 3]
+    assert ids_of(vocabulary, LONG + b"1", LONG + b"4", b"c") == [0, NO_ID, 4]
+    assert vocabulary.refused == 2
+    assert words_in(vocabulary) == [LONG + b"1", b"a", LONG + b"2", b"b", b"c"]
+
+
 def test_a_vocabulary_that_refused_too_often_is_followed_by_another() -> None:
     limit = VocabularyLimit(2)
     first = limit.current()
