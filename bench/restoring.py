@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from bench.idle_clock import idle_clocks
 from bench.repeated import summed_up
 from bench.rig import Rig, stop_cleanly
 from bench.topics import LoadedTopic
@@ -21,7 +22,11 @@ RUNS = 5
 def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
     """Restore what `group` has counted of `topic`, several times; no worker of it may run."""
     runs = [_restored(rig, topic, group) for _ in range(RUNS)]
-    return summed_up(runs, listed="rows_per_s", worst=("rss_mb", "loop_stalls", "longest_loop_delay_ms"))
+    return summed_up(
+        runs,
+        listed="rows_per_s",
+        worst=("rss_mb", "loop_stalls", "longest_loop_delay_ms", "machine_delay_ms"),
+    )
 
 
 def _restored(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
@@ -29,8 +34,9 @@ def _restored(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
     changelog_bytes = rig.changelog_bytes(topic.name, group)
     started = time.perf_counter()
     with rig.worker(topic.name, group) as worker:
-        worker.wait_ready()
-        seconds = time.perf_counter() - started
+        with idle_clocks() as machine_delays_s:
+            worker.wait_ready()
+            seconds = time.perf_counter() - started
         used, rss_mb = usage_of(worker.pid), peak_rss_mb(worker.pid)
         rows = int(samples_of(worker.url)["wordcount_restored_rows_total", ""])
         delays = loop_delays(worker.url)
@@ -47,6 +53,7 @@ def _restored(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
         "rss_mb": round(rss_mb),
         "loop_stalls": delays.stalls,
         "longest_loop_delay_ms": round(delays.longest_s * 1000, 1),
+        "machine_delay_ms": round(max(machine_delays_s) * 1000, 1),
         "verified": answered and stores_right(rig.stores(topic.name, group), topic.truth),
     }
     print(result, flush=True)

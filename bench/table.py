@@ -305,7 +305,8 @@ def _with_spread(result: Results) -> str:
 def _stalls(result: Results) -> str:
     if "loop_stalls" not in result:
         return ""
-    return f"{result['loop_stalls']} ({result['longest_loop_delay_ms']:.0f} ms)"
+    machine = f"; {result['machine_delay_ms']:.0f} ms" if "machine_delay_ms" in result else ""
+    return f"{result['loop_stalls']} ({result['longest_loop_delay_ms']:.0f} ms{machine})"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from app.local_worker import LocalWorker
+from bench.idle_clock import idle_clocks
 from bench.rig import Rig, stop_cleanly
 from bench.topics import LoadedTopic
 from bench.usage import loop_delays, peak_rss_mb, usage_of
@@ -71,6 +72,7 @@ class Run:
     changelog_bytes: int
     stalls: int
     longest_delay_s: float
+    machine_delay_s: float
     verified: bool
 
     @property
@@ -87,15 +89,16 @@ class Run:
 def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
     """Start a worker on a fresh group and state folder, let it count everything, stop it, verify."""
     with rig.worker(topic.name, group, profile) as worker:
-        words_before = wait_answering(worker)
-        started = time.perf_counter()
-        worker_before, broker_before = usage_of(worker.pid), usage_of(rig.broker.pid)
-        delays_before = loop_delays(worker.url)
-        wait_counted([worker], topic.records)
-        seconds = time.perf_counter() - started
-        used = usage_of(worker.pid) - worker_before
-        broker_used = usage_of(rig.broker.pid) - broker_before
-        stalls, longest_delay_s = loop_delays(worker.url).stalls_since(delays_before)
+        with idle_clocks() as machine_delays_s:
+            words_before = wait_answering(worker)
+            started = time.perf_counter()
+            worker_before, broker_before = usage_of(worker.pid), usage_of(rig.broker.pid)
+            delays_before = loop_delays(worker.url)
+            wait_counted([worker], topic.records)
+            seconds = time.perf_counter() - started
+            used = usage_of(worker.pid) - worker_before
+            broker_used = usage_of(rig.broker.pid) - broker_before
+            stalls, longest_delay_s = loop_delays(worker.url).stalls_since(delays_before)
         rss_mb = peak_rss_mb(worker.pid)
         answered = answers_right(worker, topic.truth)
         stop_cleanly(worker)
@@ -109,6 +112,7 @@ def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
         changelog_bytes=rig.changelog_bytes(topic.name, group),
         stalls=stalls,
         longest_delay_s=longest_delay_s,
+        machine_delay_s=max(machine_delays_s),
         verified=answered and stores_right(rig.stores(topic.name, group), topic.truth),
     )
 
@@ -178,6 +182,7 @@ def summary(case: Case, topic: LoadedTopic, runs: Sequence[Run]) -> dict[str, An
         "disk_bytes_per_word": round(statistics.median(run.written_bytes / run.words for run in runs), 3),
         "loop_stalls": max(run.stalls for run in runs),
         "longest_loop_delay_ms": round(max(run.longest_delay_s for run in runs) * 1000, 1),
+        "machine_delay_ms": round(max(run.machine_delay_s for run in runs) * 1000, 1),
         "runs_words_per_s": [round(rate) for rate in rates],
         "runs_cpu_s_per_million_words": [round(each, 3) for each in cpu],
     }
