@@ -61,6 +61,7 @@ class TopicOffsets:
         """
         if topic not in self._next:
             self._next[topic] = asyncio.create_task(self._describe(topic))
+            self._next[topic].add_done_callback(_noted)
         return await asyncio.shield(self._next[topic])
 
     async def topic_id(self, topic: str) -> str:
@@ -104,3 +105,9 @@ class TopicOffsets:
                     raise
                 self._consumer = consumer
             return self._consumer
+
+
+def _noted(request: asyncio.Task[TopicDescription]) -> None:
+    """Whoever waits gets the error of a request; asyncio would log that of one for which nobody waits any more, as in a stop."""
+    if not request.cancelled():
+        request.exception()
