@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ EXAMINE_S = 60.0
 
 RESTORE_THREADS = 2
 """Of their own, so that partitions which are restored do not keep the others from being flushed."""
-
-BULK_NICENESS = 10
-"""Of flush and restore threads. During a restore the event loop was up to 105 ms late without it, 46 with it, at the same speed."""
 
 TICKS_PER_INTERVAL = 5
 
@@ -184,13 +180,8 @@ def build_topology(
     return Topology(word_counts, producer, offsets, watchdog, tick_s)
 
 
-def _step_back() -> None:
-    """Let the event loop have a core before this thread: nice values are per thread on Linux."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(BULK_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-
-
 def _runner(name: str, threads: int) -> RunInThread:
-    executor = ThreadPoolExecutor(threads, name, initializer=_step_back)
+    executor = ThreadPoolExecutor(threads, name)
 
     def run(function: Callable[..., Result], /, *arguments: Any) -> asyncio.Future[Result]:
         return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
