@@ -69,5 +69,9 @@ async def test_a_corrupt_batch_stops_its_partition_after_what_precedes_it_and_th
         said = next(line for line in worker.log.splitlines() if "changelog" in line and "corrupt" in line)
         assert f"{changelog} partition 2: the record batch at offset" in said
         assert "wordcount reset" in said
-        assert await positions_of([worker]) == {0: 150, 1: 50}
+
+        async def the_other_answers() -> bool:
+            return await positions_of([worker]) == {0: 150, 1: 50}
+
+        await wait_for(the_other_answers, "partition 0 restored")
         await worker.close()
