@@ -194,7 +194,7 @@ def http_table(report: Results) -> str:
             f"{result['p50_ms']}",
             _with_spread(result),
             f"{result['max_ms']}",
-            _stalls(result) if "loop_stalls" in result else "",
+            _stalls(result),
             _yes(result),
         )
         for result in report.get("http", ())

@@ -26,7 +26,7 @@ from tables.schema import ROWS_PER_CHANGELOG_BATCH
 
 _SNAPPY = 2
 _READ_BYTES = 1 << 20
-"""All records of an answer become Python objects at once: 130,000 rows, compressed as they are, and 15 MB."""
+"""All records of an answer become arrays at once: 130,000 rows, compressed as they are."""
 _POLL_MS = 500
 
 

@@ -75,9 +75,8 @@ class Vocabulary:
 
     def words_of(self, ids: Int64Array) -> list[bytes]:
         """The words that have these ids, which were given."""
-        long_ids = np.frombuffer(
-            self._long_ids.tobytes(), np.int64
-        )  # A copy: another thread may be adding some.
+        # A copy: another thread may be adding some.
+        long_ids = np.frombuffer(self._long_ids.tobytes(), np.int64)
         is_long = np.isin(ids, long_ids)
         short = iter(self._short.words_of(ids[~is_long]))
         places = iter(np.searchsorted(long_ids, ids[is_long]).tolist())
