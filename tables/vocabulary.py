@@ -64,10 +64,10 @@ class Vocabulary:
             ids[is_short] = self._short.find(words.filter(pa.array(is_short)))
             ids[~is_short] = [self._long.get(word, NO_ID) for word in long_words]
             new = np.flatnonzero(ids == NO_ID)
-            beyond = new[~is_short[new]][MAX_LONG_WORDS - len(self._long) :]
-            taken = np.setdiff1d(new, beyond)[: self.max_words - self._size]
+            taken = self._with_room(new, is_short)
             self.refused += len(new) - len(taken)
-            self._add(words, ids, taken, is_short[taken])
+            if len(taken):
+                self._add(words, ids, taken, is_short[taken])
         return ids
 
     def id_of(self, word: bytes) -> int | None:
@@ -81,6 +81,15 @@ class Vocabulary:
         short = iter(self._short.words_of(ids[~is_long]))
         places = iter(np.searchsorted(long_ids, ids[is_long]).tolist())
         return [self._long_words[next(places)] if long else next(short) for long in is_long.tolist()]
+
+    def _with_room(self, new: Int64Array, is_short: npt.NDArray[np.bool_]) -> Int64Array:
+        """Those of `new`, places of words without an id, that can get one."""
+        room = self.max_words - self._size
+        if not room:
+            return new[:0]
+        fits = is_short[new]
+        fits |= np.cumsum(~fits) <= MAX_LONG_WORDS - len(self._long)
+        return new[fits][:room]
 
     def _add(
         self, words: pa.BinaryArray, ids: Int64Array, places: Int64Array, is_short: npt.NDArray[np.bool_]
@@ -202,4 +211,6 @@ def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> C
         counts = unpack_rows([row for _, row in rows])[:, 0]
         words = pa.array([word for word, _ in rows], pa.binary())
         cache.learn(words, counts, store.state.exact_position)
+        if not cache.complete:
+            return None  # Too many long words.
     return cache

@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from rocksdict import Cache
 
-from tables.rows import pack_row
-from tables.vocabulary import REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit
+from tables.partition_store import PartitionStore
+from tables.rows import StoreState, pack_row
+from tables.vocabulary import REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit, cache_of
 from tables.word_table import NO_ID
 
 
@@ -183,3 +186,17 @@ def test_a_count_is_told_with_its_position_where_all_counts_are_known() -> None:
     cache.position = None
     assert cache.count_of(b"a") is None
     assert CountCache(vocabulary, complete=False).count_of(b"a") is None
+
+
+@pytest.mark.parametrize(("long_words", "complete"), [(2, True), (1, False)])
+def test_a_cache_of_a_store_has_all_its_rows_or_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_words: int, complete: bool
+) -> None:
+    monkeypatch.setattr("tables.vocabulary.MAX_LONG_WORDS", long_words)
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    keys = [b"a", LONG + b"1", LONG + b"2"]
+    store.commit(store.stage(keys, [pack_row(5, 9)] * 3), StoreState(marker=None, changelog_next=4, ahead=0))
+    cache = cache_of(store, VocabularyLimit(100), threading.Event())
+    store.close()
+    assert (cache is not None) == complete
+    assert cache is None or cache.count_of(LONG + b"2") == (5, 0)
