@@ -4,15 +4,18 @@ The count path is `Shard.flush` as the worker runs it (tally, old counts, packin
 is given. The yardstick uses Python's dictionaries, Arrow and numpy in about the same shares, and none of our code: a machine that is
 slower, or busier, is slower at both. CPU time is the whole process's, so that waiting counts for nothing. What neighbours take away is
 left out by small steps: windows of 50,000 words are timed in turn with their yardsticks, and the least of several passes counts.
+
+`python -m bench.hot_path [NAME ...]` prints what baselines are chosen from; names are those of `WORKLOADS`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,7 @@ from rocksdict import Cache
 from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
-from bench.corpus import zipf_lines
+from bench.corpus import CORPORA
 from tables.changelog import KafkaChangelog, PackedBatches
 from tables.partition_store import PartitionStore
 from tables.ports import ChangelogSlice, PackedRecords
@@ -36,15 +39,34 @@ from tables.vocabulary import VocabularyLimit
 from tables.windows import DeadLetter, RecordBatch, Tally
 
 LINES = 30_000
-WORDS_PER_LINE = 10
 WINDOWS = 6
-"""Of 50,000 words and about 12,000 rows: large enough for a sorted file each, and too few of them to be compacted."""
+"""Of 50,000 words: rows enough for a sorted file each, and too few of them to be compacted."""
 
 MOST_PASSES = 16
 """From here on the least of each window does not get less."""
 
 _BLOCK_CACHE_BYTES = 16 << 20
 _BATCH_LINES = 1000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is counted.
+
+    Attributes:
+        corpus: name in `bench.corpus.CORPORA`, with lines of ten words.
+        vocabulary_words: whose counts are cached.
+    """
+
+    corpus: str
+    vocabulary_words: int
+
+
+WORKLOADS: Mapping[str, Workload] = {
+    "repeating": Workload("zipf", 1_000_000),
+    "distinct": Workload("distinct", 30_000),
+}
+"""Words that are found in the cache; and words of which most are not, of which the store is asked, and which the cache refuses."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +98,19 @@ class Meter:
     """Times all three in turn, window by window, and keeps the least of each window.
 
     Args:
+        workload: what is counted.
         planted_loss: share of the count path's own time that the slowed one wastes on top.
     """
 
-    def __init__(self, planted_loss: float) -> None:
+    def __init__(self, workload: Workload, planted_loss: float) -> None:
         self._planted_loss = planted_loss
-        self._texts = [line for chunk in zipf_lines(LINES, WORDS_PER_LINE) for line in chunk]
+        self._vocabulary_words = workload.vocabulary_words
+        self._texts = [line for chunk in CORPORA[workload.corpus].lines(LINES) for line in chunk]
         self._least = np.full((WINDOWS, 3), np.inf)
         asyncio.run(self._pass())  # Imports, first touches of memory; and how much to waste.
 
     def run(self, passes: int) -> Costs:
-        """Go over the text `passes` times more, half a second each; the costs as known by now."""
+        """Go over the text `passes` times more, half a second or two each; the costs as known by now."""
         gc.collect()
         gc.disable()
         try:
@@ -102,7 +126,8 @@ class Meter:
         slowed_tally = _Slowed(tally)
         counts: dict[bytes, int] = {}
         found = []
-        with open_shard(tally) as shard, open_shard(slowed_tally) as slowed_shard:
+        words = self._vocabulary_words
+        with open_shard(tally, words) as shard, open_shard(slowed_tally, words) as slowed_shard:
             await shard.restore()
             await slowed_shard.restore()
             size = LINES // WINDOWS
@@ -135,12 +160,12 @@ async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> f
 
 
 @contextmanager
-def open_shard(tally: Any) -> Iterator[Shard]:
+def open_shard(tally: Any, vocabulary_words: int) -> Iterator[Shard]:
     """A shard on a new, empty store, to be restored; its changelog acknowledges at once."""
     with tempfile.TemporaryDirectory(prefix="wordcount-hot-path-") as folder:
         store = PartitionStore(Path(folder) / "0", Cache(_BLOCK_CACHE_BYTES))
         try:
-            yield Shard(0, store, _services(tally))
+            yield Shard(0, store, _services(tally, vocabulary_words))
         finally:
             store.close()
 
@@ -225,7 +250,7 @@ class _NoDeadLetters:
         raise AssertionError("nothing here cannot be counted")
 
 
-def _services(tally: Any) -> ShardServices:
+def _services(tally: Any, vocabulary_words: int) -> ShardServices:
     def run(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]:
         return asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
@@ -237,20 +262,24 @@ def _services(tally: Any) -> ShardServices:
         ownership=_Owner(),
         source=_Source(),
         dead_letters=_NoDeadLetters(),
-        vocabulary=VocabularyLimit(1_000_000),
+        vocabulary=VocabularyLimit(vocabulary_words),
         run=run,
         run_long=run,
     )
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
     """Print what a baseline is chosen from: some ratios, each of a new meter."""
-    for _ in range(10):
-        costs = Meter(0.2).run(MOST_PASSES)
-        print(
-            f"ratio {costs.ratio:.3f}, with a loss of a fifth {costs.slowed_ratio:.3f}   {costs}", flush=True
-        )
+    if unknown := set(names) - set(WORKLOADS):
+        raise SystemExit(f"no such workload: {', '.join(sorted(unknown))}; there are: {', '.join(WORKLOADS)}")
+    for name in names or WORKLOADS:
+        for _ in range(10):
+            costs = Meter(WORKLOADS[name], 0.2).run(MOST_PASSES)
+            print(
+                f"{name}: ratio {costs.ratio:.3f}, with a loss of a fifth {costs.slowed_ratio:.3f}   {costs}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

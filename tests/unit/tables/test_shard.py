@@ -13,7 +13,7 @@ from tables.windows import RecordBatch
 
 async def test_a_window_that_waits_to_be_counted_takes_records_in() -> None:
     tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
-    with open_shard(tally) as shard:
+    with open_shard(tally, 1000) as shard:
         await shard.restore()
         shard.add([_one_word_at(0)])
         async with shard._services.turns.to_count(shard.pending_bytes):
