@@ -3,6 +3,7 @@
 What a flush, a close and a lock do is in `tests/simulation/test_store_contract.py`.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -208,6 +209,23 @@ def test_what_a_former_process_staged_is_removed(tmp_path: Path) -> None:
     opened = open_store(tmp_path / "0")
     assert list((tmp_path / "0.staging").iterdir()) == []
     opened.close()
+
+
+def test_what_is_staged_is_on_disk_before_the_commit_but_for_little(
+    store: PartitionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("tables.partition_store.os.fsync", lambda file: synced.append(os.fstat(file).st_size))
+    random = Random(1)
+    words = sorted({b"w" + random.randbytes(9) for _ in range(50_000)})
+    staged = store.stage(words, [pack_row(random.getrandbits(62), 1) for _ in words])
+    assert staged.file is not None
+    before = staged.file.stat().st_size
+    assert synced == [before]
+    assert staged.writer is not None
+    staged.writer.finish()
+    assert before > 512 << 10
+    assert staged.file.stat().st_size - before < 256 << 10
 
 
 def test_discarding_removes_the_staged_file(store: PartitionStore, tmp_path: Path) -> None:
