@@ -21,6 +21,7 @@ import numpy as np
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 
+from bench.idle_clock import idle_clocks
 from bench.prepared import WORDS_PER_LINE, PreparedLoad, connected, prepared_load, send
 from bench.repeated import summed_up
 from bench.rig import PARTITIONS, Rig, stop_cleanly
@@ -65,7 +66,7 @@ def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any
         summed_up(
             [_measure(rig, share, capacity_words_per_s * share, number) for number in range(RUNS)],
             listed="p99_ms",
-            worst=("max_ms", "loop_stalls", "longest_loop_delay_ms"),
+            worst=("max_ms", "loop_stalls", "longest_loop_delay_ms", "machine_delay_ms"),
             added=("samples",),
         )
         for share in SHARES
@@ -84,7 +85,8 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
         worker.wait_ready()
         delays = loop_delays(worker.url)
         before = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
-        seconds, taken = asyncio.run(_run(rig.servers, worker.url, load))
+        with idle_clocks() as machine_delays_s:
+            seconds, taken = asyncio.run(_run(rig.servers, worker.url, load))
         after = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
         wait_counted([worker], load.sent * load.lines * PARTITIONS)
         stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
@@ -107,6 +109,7 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
         "max_ms": round(max(seconds) * 1000),
         "loop_stalls": stalls,
         "longest_loop_delay_ms": round(longest_s * 1000, 1),
+        "machine_delay_ms": round(max(machine_delays_s) * 1000, 1),
         "verified": answered and stores_right(rig.stores(topic, group), truth),
     }
     print(result, flush=True)
