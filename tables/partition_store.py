@@ -12,7 +12,6 @@ means that the store is thrown away and rebuilt, never that a row is missing.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +28,6 @@ from rocksdict import (
     Options,
     Rdict,
     RdictIter,
-    SstFileWriter,
     WriteBatch,
     WriteOptions,
 )
@@ -43,13 +41,12 @@ from tables.errors import (
 )
 from tables.rows import StoreState, decode_state, encode_state
 from tables.schema import SLICE_ROWS, STATE_KEY
+from tables.sst_file import SstFile
 
 SMALL_FLUSH_ROWS = 4096
 """Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
 
 _WRITE_BUFFER_BYTES = 8 << 20
-_UNWRITTEN_BYTES = 64 << 10
-"""Of a file that RocksDB writes: so much is left for `finish`, and to be synced while the GIL is held, see `_sync`."""
 _BLOOM_BITS_PER_KEY = 10
 _LEVEL0_FILES = 8
 
@@ -63,21 +60,22 @@ class ByteColumn(Protocol):
 
 
 class StagedRows:
-    """Rows of one flush, on their way into the store; nothing of them is visible before `PartitionStore.commit`."""
+    """Rows of one flush, on their way into the store; nothing of them is visible before `PartitionStore.commit`.
 
-    def __init__(
-        self, keys: ByteColumn, values: ByteColumn, file: Path | None, writer: SstFileWriter | None
-    ) -> None:
+    Attributes:
+        keys, values: the rows.
+        file: has them too, where they are many.
+    """
+
+    def __init__(self, keys: ByteColumn, values: ByteColumn, file: SstFile | None) -> None:
         self.keys = keys
         self.values = values
         self.file = file
-        self.writer = writer
 
     def discard(self) -> None:
         """Forget the rows; removes the file."""
-        self.writer = None
         if self.file is not None:
-            self.file.unlink(missing_ok=True)
+            self.file.discard()
 
 
 class PartitionStore:
@@ -169,24 +167,25 @@ class PartitionStore:
     def stage(self, keys: ByteColumn, values: ByteColumn) -> StagedRows:
         """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
         if len(keys) <= SMALL_FLUSH_ROWS:
-            return StagedRows(keys, values, None, None)
+            return StagedRows(keys, values, None)
         self._staged_files += 1
-        file = self._staging / f"{self._staged_files}.sst"
         with _store_errors(self._folder):
-            writer = SstFileWriter(self._options)
-            writer.open(str(file))
-            for key, value in zip(keys, values, strict=True):
-                writer[key] = value
-            _sync(file)
-        return StagedRows(keys, values, file, writer)
+            file = SstFile(self._staging / f"{self._staged_files}.sst", self._options)
+            try:
+                file.add(keys, values)
+                file.save()
+            except BaseException:
+                file.discard()
+                raise
+        return StagedRows(keys, values, file)
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         """Make `staged` and `state` visible, both or neither, also across a crash."""
         with _store_errors(self._folder):
-            if staged.writer is None:
+            if staged.file is None:
                 self._write(staged, state)
             else:
-                self._ingest(staged, state)
+                self._ingest(staged.file, state)
         self.state = state
 
     def close(self) -> None:
@@ -215,15 +214,17 @@ class PartitionStore:
         self._db.write(batch, options)
         self._memtable_holds_rows = True
 
-    def _ingest(self, staged: StagedRows, state: StoreState) -> None:
-        # An earlier flush that is still in memory would be lost by a crash while the later, ingested one survives.
-        self._flush_memtable()
-        assert staged.writer is not None
-        staged.writer[STATE_KEY] = encode_state(state)
-        staged.writer.finish()
-        move = IngestExternalFileOptions()
-        move.set_move_files(True)
-        self._db.ingest_external_file([str(staged.file)], move)
+    def _ingest(self, file: SstFile, state: StoreState) -> None:
+        try:
+            # An earlier flush that is still in memory would be lost by a crash while the later, ingested one survives.
+            self._flush_memtable()
+            file.add([STATE_KEY], [encode_state(state)])
+            file.finish()
+            move = IngestExternalFileOptions()
+            move.set_move_files(True)
+            self._db.ingest_external_file([str(file.path)], move)
+        finally:
+            file.discard()
 
     def _flush_memtable(self) -> None:
         if self._memtable_holds_rows:
@@ -334,24 +335,10 @@ def _options(block_cache: Cache) -> Options:
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    options.set_writable_file_max_buffer_size(_UNWRITTEN_BYTES)
     options.set_level_zero_file_num_compaction_trigger(_LEVEL0_FILES)
     options.set_keep_log_file_num(2)
     options.set_max_open_files(256)
     return options
-
-
-def _sync(file: Path) -> None:
-    """Wait, without the GIL, until the disk has what is written of `file`.
-
-    `finish` and `ingest_external_file` sync files while they hold the GIL: with 10 MB to sync a busy disk stopped the event loop for
-    50 to 120 ms in a third of the runs (ADR 3).
-    """
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -382,7 +382,7 @@ class Shard:
             changelog_next = state.changelog_next if self.marker else await self._begin_changelog(marker)
             ahead = max(state.ahead, marker.position)
             state = StoreState(marker=marker, changelog_next=changelog_next, ahead=ahead)
-            await self._in_thread(self.store.commit, StagedRows([], [], None, None), state)
+            await self._in_thread(self.store.commit, StagedRows([], [], None), state)
 
     async def _begin_changelog(self, marker: Marker) -> int:
         """Say where counting begins before the first row: a torn first flush must not be continued from another origin."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
@@ -115,8 +116,8 @@ class MemoryStore:
 
     def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
         assert all(left < right for left, right in pairwise(keys)), "keys not ascending"
-        large: Any = object() if len(keys) > SMALL_FLUSH_ROWS else None
-        return StagedRows(keys, values, None, large)
+        large: Any = SimpleNamespace(discard=lambda: None) if len(keys) > SMALL_FLUSH_ROWS else None
+        return StagedRows(keys, values, large)
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         self._check()
@@ -127,7 +128,7 @@ class MemoryStore:
             self.disk.corrupt = True
             self._check()
         image = Image({**self.image.rows, **dict(zip(staged.keys, staged.values, strict=True))}, state)
-        self.disk.images = [image] if staged.writer is not None else [*self.disk.images, image]
+        self.disk.images = [image] if staged.file is not None else [*self.disk.images, image]
         if fault == "corrupt":
             self.disk.corrupt = True
             self._check()

@@ -238,7 +238,7 @@ def large_flush_over_unwritten_small_ones(patch: Patch) -> None:
     def ingest(store: MemoryStore, staged: StagedRows, state: StoreState) -> None:
         durable, *unwritten = store.disk.images
         commit(store, staged, state)
-        if staged.writer is not None and unwritten:
+        if staged.file is not None and unwritten:
             rows = dict(zip(staged.keys, staged.values, strict=True))
             store.disk.images = [Image({**durable.rows, **rows}, state), store.image]
 
