@@ -34,7 +34,7 @@ format: .venv/.dev ## Rewrite the code in house style.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev ## Measure speed, latency, restore: a quarter of an hour, all or CASES="..."; writes bench/results/latest.json.
+bench: .venv/.dev ## Measure speed, latency, restore: twenty minutes, all or CASES="..."; writes bench/results/latest.json.
 	$(BIN)/python -m bench.run $(CASES)
 	$(BIN)/python -m bench.table
 

@@ -17,7 +17,7 @@ from bench.machine import commit, machine, versions
 from bench.restoring import measure_restore
 from bench.results import LATEST, read, write
 from bench.rig import Rig, running_rig
-from bench.throughput import CASES, measure_case
+from bench.throughput import CASES, RUNS, group, measure_cases
 
 CAPACITY_CASE = "zipf-10m-whitespace"
 """Its rate is the capacity of which latency is measured at shares."""
@@ -53,13 +53,10 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
     """The results of `names`, by section."""
     if "restore" in names:
         names.add(RESTORED_CASE)
-    report: dict[str, Any] = {"cases": []}
-    for case in CASES:
-        if case.name in names:
-            report["cases"].append(measure_case(rig, case))
-        if case.name == RESTORED_CASE and "restore" in names:
-            topic = rig.topic(case.corpus, case.lines)
-            report["restore"] = measure_restore(rig, topic, f"{case.name}-{case.runs - 1}")
+    report: dict[str, Any] = {"cases": measure_cases(rig, [case for case in CASES if case.name in names])}
+    if "restore" in names:
+        case = next(case for case in CASES if case.name == RESTORED_CASE)
+        report["restore"] = measure_restore(rig, rig.topic(case.corpus, case.lines), group(case, RUNS - 1))
     if "http" in names:
         report["http"] = measure_http(rig)
     if "latency" in names:
