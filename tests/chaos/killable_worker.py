@@ -83,7 +83,7 @@ def install(failpoints: Failpoints) -> None:
     from aiokafka.producer.sender import SendProduceReqHandler
 
     from agents.kafka_source import GroupOwnership
-    from tables import changelog, partition_store, replay, shard
+    from tables import changelog, partition_store, replay, shard, sst_file
 
     changelog.ROWS_PER_CHANGELOG_BATCH = ROWS_PER_CHANGELOG_BATCH
     partition_store.SMALL_FLUSH_ROWS = SMALL_FLUSH_ROWS
@@ -95,6 +95,7 @@ def install(failpoints: Failpoints) -> None:
     _before(SendProduceReqHandler, "handle_response", lambda: passes("answer-read"))
     _after_await(changelog.KafkaChangelog, "append", lambda: passes("append-done"))
     _after_await(GroupOwnership, "prove", lambda: passes("commit-done"))
+    _after(sst_file.SstFile, "finish", lambda: passes("file-written"))
     _before(partition_store.PartitionStore, "commit", lambda: passes("store-writing", STORE_WRITE_S))
     _after(partition_store.PartitionStore, "commit", lambda: passes("store-written"))
     _after(shard.Shard, "_replay", lambda: passes("replay-done"))
@@ -110,30 +111,6 @@ def install(failpoints: Failpoints) -> None:
         return answer
 
     AIOKafkaConnection.send = send_and_pass
-
-    ingest = partition_store.PartitionStore._ingest
-
-    @functools.wraps(ingest)
-    def ingest_and_pass(self: Any, staged: Any, state: Any) -> None:
-        staged.writer = _PassingWriter(staged.writer, lambda: passes("file-written"))
-        ingest(self, staged, state)
-
-    partition_store.PartitionStore._ingest = ingest_and_pass  # type: ignore[method-assign]
-
-
-class _PassingWriter:
-    """An SST writer that tells when its file is complete."""
-
-    def __init__(self, writer: Any, on_finished: Callable[[], None]) -> None:
-        self._writer = writer
-        self._on_finished = on_finished
-
-    def __setitem__(self, key: bytes, value: bytes) -> None:
-        self._writer[key] = value
-
-    def finish(self) -> None:
-        self._writer.finish()
-        self._on_finished()
 
 
 def _before(owner: type, name: str, passing: Callable[[], None]) -> None:
