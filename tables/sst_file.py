@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -44,7 +43,10 @@ class SstFile:
 
     def save(self) -> None:
         """Wait until the disk has what RocksDB has written so far: all rows but those of the last MiB."""
-        shutil.copyfileobj(self._memory, self._disk, _COPY_BYTES)
+        while piece := self._memory.read(_COPY_BYTES):
+            rest = memoryview(piece)
+            while rest:  # A disk that gets full takes a part; only the next write says why.
+                rest = rest[self._disk.write(rest) :]
         os.fsync(self._disk.fileno())
 
     def finish(self) -> None:
@@ -63,10 +65,8 @@ def _memory_file(folder: Path) -> tuple[IO[bytes], str]:
     """A file for RocksDB to write to, open at its beginning, and its name."""
     try:
         memory = os.fdopen(os.memfd_create("sst"), "rb", buffering=0)
-    except (
-        AttributeError,
-        OSError,
-    ):  # Not Linux, or forbidden there: the same result, but the GIL waits for the disk.
+    except (AttributeError, OSError):
+        # Not Linux, or forbidden there: the same result, but the GIL waits for the disk.
         file = NamedTemporaryFile(dir=folder)  # noqa: SIM115
         return file, file.name
     return memory, f"/proc/self/fd/{memory.fileno()}"

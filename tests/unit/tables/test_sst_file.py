@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -70,6 +71,18 @@ def test_what_is_saved_is_the_file_but_for_little(file: SstFile, synced: list[in
     assert synced == [saved, finished]
     assert finished > 4 << 20
     assert finished - saved < (1 << 20) + (256 << 10)
+
+
+def test_a_disk_that_takes_parts_gets_every_byte(file: SstFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = file._disk
+    part = SimpleNamespace(
+        write=lambda piece: disk.write(piece[:300_001]), fileno=disk.fileno, close=disk.close
+    )
+    monkeypatch.setattr(file, "_disk", part)
+    file.add(WORDS, ROWS)
+    file.finish()
+    file._memory.seek(0)
+    assert file.path.read_bytes() == file._memory.read()
 
 
 def test_rocksdb_itself_writes_to_memory_only(tmp_path: Path) -> None:
