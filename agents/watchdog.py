@@ -21,6 +21,7 @@ from aiokafka.errors import (
 from agents.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
 from tables.offsets import TopicOffsets
+from tables.restore_progress import Progress
 from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
@@ -37,10 +38,10 @@ class Stall:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._seen: Mapping[int, tuple[int, int]] | None = None
+        self._seen: Mapping[int, Progress] | None = None
         self._since_s = 0.0
 
-    def moved(self, progress: Mapping[int, tuple[int, int]], now_s: float) -> bool:
+    def moved(self, progress: Mapping[int, Progress], now_s: float) -> bool:
         """Whether `progress` differs from the last one; then the time starts anew."""
         if progress == self._seen:
             return False
@@ -159,8 +160,8 @@ class Watchdog:
             "the log above says what was waited for; starting again usually helps",
         )
 
-    async def _lags(self, progress: Mapping[int, tuple[int, int]]) -> bool:
-        for partition, (position, _) in progress.items():
-            if (await self._offsets.bounds(self._topic, partition))[1] > position:
+    async def _lags(self, progress: Mapping[int, Progress]) -> bool:
+        for partition, done in progress.items():
+            if (await self._offsets.bounds(self._topic, partition))[1] > done.position:
                 return True
         return False

@@ -29,6 +29,7 @@ from app.state_lock import StateLock
 from app.web.asgi import create_asgi_app
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
+from tables.changes import Change
 from tables.flush_policy import FlushPolicy
 from tables.windows import RecordBatch
 
@@ -99,7 +100,12 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     faust_app.topology = topology
     if print_counts:
         printer = CountPrinter(_tokens_of(words, text_format, tally), topology.word_counts.shards)
-        topology.word_counts.on_flush = printer.flushed
+
+        def print_flushed(change: Change) -> None:
+            if change.flushed is not None:
+                printer.flushed(change.partition, change.flushed)
+
+        topology.word_counts.changes.subscribe(print_flushed)
     queries = WordQueries(topology.word_counts, lambda: partition_count(faust_app, settings.topic))
     metrics.watch(queries.partitions)
     health = Health(

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from app.printable import printable
+from tables.changes import Flushed
 from tables.rows import unpack_row
-from tables.shard import Flushed, Shard
+from tables.shard import Shard
 from tables.windows import RecordBatch
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.web.ports import Check, PartitionStatus
+from app.web.ports import Check, PartitionStatus, RestoreStatus
+
+NAMED = 10
+"""Restores that readiness describes; of more it says how many."""
 
 
 class Health:
@@ -44,7 +47,21 @@ def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[in
         partitions: status by partition.
         errors: why partitions are stopped.
     """
-    restoring = [str(number) for number, status in sorted(partitions.items()) if status.state == "restoring"]
-    found = [f"restoring: {', '.join(restoring)}"] if restoring else []
+    restoring = {
+        number: status for number, status in sorted(partitions.items()) if status.state == "restoring"
+    }
+    found = []
+    if restoring:
+        named = [_restore_text(number, status.restore) for number, status in [*restoring.items()][:NAMED]]
+        more = f" and {len(restoring) - NAMED} more" if len(restoring) > NAMED else ""
+        found = [f"restoring {len(restoring)} of {len(partitions)} partitions: {', '.join(named)}{more}"]
     found += [f"stopped: {number} ({errors[number]})" for number in sorted(errors)]
     return Check(not restoring, "; ".join(found) or f"{len(partitions)} partitions up to date")
+
+
+def _restore_text(number: int, restore: RestoreStatus | None) -> str:
+    if restore is None:
+        return f"{number} (waits)"
+    left = f"{restore.records_left:,} changelog records left"
+    seconds = "" if restore.seconds_left is None else f", about {restore.seconds_left:.0f} s"
+    return f"{number} ({restore.share:.0%}, {left}{seconds})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -148,23 +148,22 @@ class _PartitionGauges(Collector):
         return self._families()
 
     def collect(self) -> Iterable[Metric]:
-        """Position and lag of each partition of this process."""
-        families = position, lag = self._families()
+        """Position, lag and restore of each partition of this process."""
+        families = self._families()
         for number, status in sorted(self._partitions().items()):
-            if status.position is not None:
-                position.add_metric([str(number)], status.position)
-            if status.lag_records is not None:
-                lag.add_metric([str(number)], status.lag_records)
+            restore = status.restore
+            left = (restore.share, restore.records_left, restore.seconds_left) if restore is not None else ()
+            for family, value in zip(families, (status.position, status.lag_records, *left), strict=False):
+                if value is not None:
+                    family.add_metric([str(number)], value)
         return families
 
-    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        return (
-            GaugeMetricFamily(
-                "wordcount_position_offset", "Next offset to count, durable.", labels=["partition"]
-            ),
-            GaugeMetricFamily(
-                "wordcount_lag_records",
-                "Offsets between position and end of partition.",
-                labels=["partition"],
-            ),
-        )
+    def _families(self) -> Sequence[GaugeMetricFamily]:
+        texts = {
+            "wordcount_position_offset": "Next offset to count, durable.",
+            "wordcount_lag_records": "Offsets between position and end of partition.",
+            "wordcount_restore_ratio": "Share of its changelog that a restore under way has read, from 0 to 1.",
+            "wordcount_restore_left_records": "Changelog records that a restore under way has still to read, at most.",
+            "wordcount_restore_left_seconds": "Seconds that a restore under way still takes, at its pace so far.",
+        }
+        return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.web.ports import Answer, PartitionStatus, Stats, WordPage
+from app.web.ports import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.rows import unpack_row
 from tables.shard import Shard
@@ -87,12 +87,13 @@ class WordQueries:
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Queries.partitions`."""
         counts = self._word_counts
-        answering = counts.shards()
+        answering, restoring = counts.shards(), counts.restoring()
         statuses: dict[int, PartitionStatus] = {}
         for number in sorted(counts.partition_numbers()):
             state, highwater = counts.state(number)
             position = answering[number].position if number in answering else None
-            statuses[number] = PartitionStatus(state, position, highwater)
+            restore = RestoreStatus(*restoring[number]) if number in restoring else None
+            statuses[number] = PartitionStatus(state, position, highwater, restore)
         return statuses
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from app.metrics import Metrics
 from app.setting_types import variable
 from app.settings import Settings, expectation, is_secret
 from app.web.openapi import document
-from app.web.ports import PartitionStatus, VersionInfo
+from app.web.ports import PartitionStatus, RestoreStatus, VersionInfo
 from app.web.problems import PROBLEMS, UNEXPECTED, UNKNOWN_WORD
 from tables.windows import Totals
 
@@ -55,7 +55,7 @@ def metrics_page() -> str:
     metrics.restored(0, rows=1, duration_s=1)
     metrics.partition_state(0, "counting")
     metrics.loop_delayed(0.1)
-    metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2)})
+    metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))})
     rows = []
     for family in metrics.registry.collect():
         if family.name.startswith("wordcount_"):

@@ -1,7 +1,7 @@
 """Every error of Wordcount: one root, and leaves that say who is at fault and what helps.
 
 A message names the thing (setting, topic, partition, file) and its `remedy` says what to do. The mapping to HTTP status codes
-is made once, in `app.web.problems`; the mapping to exit codes once, in `app.cli`.
+is made once, in `app.web.problems`; the mapping to exit codes in `app.faust_app` for a worker and in `app.cli` for other commands.
 """
 
 from __future__ import annotations
@@ -60,7 +60,15 @@ class StoreCorruptedError(WordcountError):
 
 
 class StoreFullError(WordcountError):
-    """The disk under the state folder is full: the process stops, nothing is lost."""
+    """The disk under the state folder, or the user's share of it, is full: the process ends, nothing is lost."""
+
+
+class StoreUnavailableError(WordcountError):
+    """The system refuses what a store needs (files, memory, rights, the disk): the process ends, the store stays as it is."""
+
+
+class OutOfMemoryError(WordcountError):
+    """The system gives this process no more memory: the process ends, nothing is lost."""
 
 
 class PartitionsLostError(WordcountError):
@@ -69,6 +77,14 @@ class PartitionsLostError(WordcountError):
 
 class FlushUnknownError(WordcountError):
     """Whether a flush reached the broker is not known (time-out): examine the changelog again."""
+
+
+class ForeignRecordsError(WordcountError):
+    """Somebody else appended to a shard's changelog partition; a restore adopts and heals."""
+
+
+class ChangelogReplacedError(WordcountError):
+    """A store is of a changelog that is gone; an empty store has to take its place."""
 
 
 class StalledError(WordcountError):

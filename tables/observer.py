@@ -40,21 +40,3 @@ class Observer(Protocol):
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """A partition entered `state`."""
-
-
-class NullObserver:
-    """Ignores every event."""
-
-    def flushed(
-        self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
-    ) -> None:
-        """Ignore a flush."""
-
-    def flush_failed(self, partition: int, error: Exception) -> None:
-        """Ignore a failed flush."""
-
-    def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
-        """Ignore a restore."""
-
-    def partition_state(self, partition: int, state: PartitionState) -> None:
-        """Ignore a change of state."""

@@ -5,13 +5,12 @@ Two ways to write, both atomic over rows and state (measured in ADR 3):
 * a large flush is a sorted SST file, written while the changelog is still being acknowledged and ingested afterwards;
 * a small one is one sorted WriteBatch without write-ahead log: the changelog is the log.
 
-A store without its newest WriteBatches is an older, consistent flush; the changelog brings it forward. Any error status of RocksDB
-means that the store is thrown away and rebuilt, never that a row is missing.
+A store without its newest WriteBatches is an older, consistent flush; the changelog brings it forward. An error of RocksDB never means
+that a row is missing: `tables.store_errors` says what it means.
 """
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,16 +31,11 @@ from rocksdict import (
     WriteOptions,
 )
 
-from tables.errors import (
-    NotReadyError,
-    StateLockedError,
-    StoreCorruptedError,
-    StoreFullError,
-    WordcountError,
-)
+from tables.errors import NotReadyError, StoreCorruptedError
 from tables.rows import StoreState, decode_state, encode_state
 from tables.schema import SLICE_ROWS, STATE_KEY
 from tables.sst_file import SstFile
+from tables.store_errors import store_errors
 
 SMALL_FLUSH_ROWS = 4096
 """Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
@@ -87,7 +81,8 @@ class PartitionStore:
 
     Raises:
         StateLockedError: another process has it open.
-        StoreCorruptedError: RocksDB refuses to open it.
+        StoreCorruptedError: it is damaged.
+        StoreFullError, StoreUnavailableError: the system refuses what it needs; it stays as it is.
     """
 
     def __init__(self, folder: Path, block_cache: Cache) -> None:
@@ -98,7 +93,7 @@ class PartitionStore:
         self._staged_files = 0
         self._snapshots = _OpenSnapshots()
         shutil.rmtree(self._staging, ignore_errors=True)
-        with _store_errors(folder):
+        with store_errors(folder):
             self._staging.mkdir(parents=True)
             self._db = Rdict(str(folder), self._options)
             try:
@@ -115,14 +110,14 @@ class PartitionStore:
 
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
         """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it."""
-        with _store_errors(self._folder):
+        with store_errors(self._folder):
             row, state = self._db.get([word, STATE_KEY])
         return row, _position(state)
 
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `words`, in their order; fastest where they are sorted."""
         rows: list[bytes | None] = []
-        with _store_errors(self._folder):
+        with store_errors(self._folder):
             for start in range(0, len(words), SLICE_ROWS):
                 rows += self._db.get(list(words[start : start + SLICE_ROWS]))
         return rows
@@ -135,7 +130,7 @@ class PartitionStore:
             NotReadyError: the store is closed, or about to be.
         """
         # RocksDB keeps its folder locked while an iterator lives, even after a close.
-        with self._snapshots, _store_errors(self._folder):
+        with self._snapshots, store_errors(self._folder):
             view = StoreSnapshot(self._db, self._snapshots)
             try:
                 yield view
@@ -149,7 +144,7 @@ class PartitionStore:
 
     def estimated_rows(self) -> int:
         """About as many rows as there are, or more; read from counters."""
-        with _store_errors(self._folder):
+        with store_errors(self._folder):
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
@@ -169,7 +164,7 @@ class PartitionStore:
         if len(keys) <= SMALL_FLUSH_ROWS:
             return StagedRows(keys, values, None)
         self._staged_files += 1
-        with _store_errors(self._folder):
+        with store_errors(self._folder):
             file = SstFile(self._staging / f"{self._staged_files}.sst", self._options)
             try:
                 file.add(keys, values)
@@ -181,7 +176,8 @@ class PartitionStore:
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         """Make `staged` and `state` visible, both or neither, also across a crash."""
-        with _store_errors(self._folder):
+        assert state.changelog_next >= self.state.changelog_next, "what was examined is never forgotten"
+        with store_errors(self._folder):
             if staged.file is None:
                 self._write(staged, state)
             else:
@@ -191,12 +187,12 @@ class PartitionStore:
     def close(self) -> None:
         """Write what only memory holds and release the folder. A closed store answers nothing; it may be closed again."""
         try:
-            with _store_errors(self._folder):
+            with store_errors(self._folder):
                 self._flush_memtable()
         finally:
             self._snapshots.end()
             shutil.rmtree(self._staging, ignore_errors=True)
-            with _store_errors(self._folder), suppress(DbClosedError):
+            with store_errors(self._folder), suppress(DbClosedError):
                 self._db.close()
 
     def abandon(self) -> None:
@@ -339,34 +335,3 @@ def _options(block_cache: Cache) -> Options:
     options.set_keep_log_file_num(2)
     options.set_max_open_files(256)
     return options
-
-
-@contextmanager
-def _store_errors(folder: Path) -> Iterator[None]:
-    """Turn what RocksDB raises (a plain Exception with a text) into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StoreFullError(
-                f"no space left under {folder}", "free disk space and start again"
-            ) from error
-        raise
-    except WordcountError:
-        raise
-    except DbClosedError as error:
-        raise NotReadyError(f"the store {folder} is closed") from error
-    except Exception as error:
-        if type(error) is not Exception:  # RocksDB's errors are plain; the others are somebody's mistake.
-            raise
-        text = str(error)
-        if "No space left" in text:
-            raise StoreFullError(
-                f"no space left under {folder}", "free disk space and start again"
-            ) from error
-        if "lock hold by" in text or "While lock file" in text:
-            raise StateLockedError(
-                f"another process uses the state folder {folder}",
-                "give each worker a WORDCOUNT_STATE_DIR of its own",
-            ) from error
-        raise StoreCorruptedError(f"the store {folder} cannot be used ({text})", folder=folder) from error

@@ -96,8 +96,10 @@ class Replay:
     Args:
         stored: rows that the records are merged with; has what a `take` returned before the next `take`.
         state: of those rows.
+        awaited: a marker of which it is not known whether it is in the changelog.
 
     Attributes:
+        awaited_found: whether `awaited` was among the records.
         stale: words of which the latest record in the log is not the best one, as of the last `take`.
         marker: the last one by offset.
         newest_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
@@ -105,12 +107,14 @@ class Replay:
         full: whether rows have to be taken before memory runs out.
     """
 
-    def __init__(self, stored: StoredRows, state: StoreState) -> None:
+    def __init__(self, stored: StoredRows, state: StoreState, awaited: Marker | None = None) -> None:
+        self.awaited_found = False
         self.stale: set[bytes] = set()
         self.marker: Marker | None = state.marker
         self.newest_upto = max(state.ahead, state.position)
         self.examined = state.changelog_next
         self.full = False
+        self._awaited = awaited
         self._stored = stored
         self._stored_upto = self.newest_upto
         self._reached = state.marker.reached if state.marker is not None else 0
@@ -130,6 +134,7 @@ class Replay:
         if markers := values.filter(is_marker).to_pylist():
             for marker in map(decode_marker, markers):
                 self._check_changelog(marker)
+                self.awaited_found = self.awaited_found or marker == self._awaited
                 self._reached = max(self._reached, marker.reached)
                 self.marker = marker
             self.newest_upto = max(self.newest_upto, self._reached)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tables.changes import Changes
 from tables.flush_turns import FlushTurns
 from tables.ports import Changelog, DeadLetters, Ownership, RunInThread, Source
 from tables.vocabulary import VocabularyLimit
@@ -24,7 +26,9 @@ class ShardServices:
         run: runs blocking functions beside the event loop: those of a flush.
         run_long: the same for those of a restore, which take seconds.
         turns: bounds the large flushes that are under way.
+        changes: told of each durable change.
         clock: seconds, monotonic.
+        chance: a number from 0 to 1, another each time.
     """
 
     topic: str
@@ -38,4 +42,6 @@ class ShardServices:
     run: RunInThread
     run_long: RunInThread
     turns: FlushTurns = field(default_factory=FlushTurns)
+    changes: Changes = field(default_factory=Changes)
     clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random

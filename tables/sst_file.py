@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -30,10 +31,14 @@ class SstFile:
 
     def __init__(self, path: Path, options: Options) -> None:
         self.path = path
-        self._disk = path.open("wb", buffering=0)
-        self._memory, name = _memory_file(path.parent)
-        self._writer = SstFileWriter(options)
-        self._writer.open(name)
+        with ExitStack() as opened:
+            self._disk = opened.enter_context(path.open("wb", buffering=0))
+            opened.callback(path.unlink, missing_ok=True)
+            self._memory, name = _memory_file(path.parent)
+            opened.callback(self._memory.close)
+            self._writer = SstFileWriter(options)
+            self._writer.open(name)
+            opened.pop_all()
 
     def add(self, keys: Iterable[bytes], values: Iterable[bytes]) -> None:
         """Append rows; every key is greater than all before it."""

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from threading import Event
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from tables.schema import SLICE_ROWS
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def beside_the_loop(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Marks a function that takes long, or waits: to call it on an event loop is a mistake, and an AssertionError."""
+
+    @wraps(function)
+    def checked(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        assert asyncio._get_running_loop() is None, f"{function.__qualname__} was called on an event loop"
+        return function(*arguments, **options)
+
+    return checked
 
 
 async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
@@ -30,15 +43,18 @@ async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) ->
     if cancelled is not None:
         if leaving is not None:
             leaving.clear()
+        if not running.cancelled():
+            running.exception()  # It may have failed because it was to leave: asyncio would log that nobody looked.
         raise cancelled
     return running.result()
 
 
-async def cancel(task: asyncio.Task[None] | None) -> None:
-    """Cancel `task` and wait until it has ended, whatever it ends with, or ended with before."""
-    if task is not None:
+async def cancel(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel `tasks` and wait until all have ended, whatever they end with, or ended with before."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def release(items: list[bytes]) -> None:

@@ -42,6 +42,21 @@ class WordPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreStatus:
+    """How far a restore has come.
+
+    Attributes:
+        share: of its changelog records that has been read, from 0 to 1.
+        records_left: changelog records that are still to be read, at most.
+        seconds_left: at the pace so far; None before anything was read.
+    """
+
+    share: float
+    records_left: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionStatus:
     """Where a partition stands.
 
@@ -49,11 +64,13 @@ class PartitionStatus:
         state: see `tables.observer.PartitionState`.
         position: next offset to count, durable; None where not known yet.
         highwater: offset after the last record of the input partition; None where not known yet.
+        restore: the restore under way; None where there is none, or it waits for its turn.
     """
 
     state: PartitionState
     position: int | None = None
     highwater: int | None = None
+    restore: RestoreStatus | None = None
 
     @property
     def lag_records(self) -> int | None:

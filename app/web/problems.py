@@ -56,8 +56,12 @@ PROBLEMS: dict[type[errors.WordcountError], Problem] = {
     errors.StateLockedError: Problem(503, "state-locked", "The state is in use by another process"),
     errors.StoreCorruptedError: Problem(503, "store-corrupted", "State is being rebuilt", retry=True),
     errors.StoreFullError: Problem(503, "store-full", "The disk is full"),
+    errors.StoreUnavailableError: Problem(503, "store-unavailable", "The system refuses what a store needs"),
+    errors.OutOfMemoryError: Problem(503, "out-of-memory", "The process has no memory left"),
     errors.PartitionsLostError: Problem(503, "partitions-lost", "Partitions have moved", retry=True),
     errors.FlushUnknownError: Problem(503, "flush-unknown", "A flush is being examined", retry=True),
+    errors.ForeignRecordsError: Problem(503, "foreign-records", "A changelog is being examined", retry=True),
+    errors.ChangelogReplacedError: Problem(503, "changelog-replaced", "State is being rebuilt", retry=True),
     errors.StalledError: Problem(503, "stalled", "Counting stands still", retry=True),
     errors.InexactError: Problem(503, "inexact", "Counts are no longer exact; an operator has to decide"),
 }

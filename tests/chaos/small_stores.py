@@ -16,11 +16,11 @@ def main() -> None:
     """The command `wordcount worker`."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     from app.cli import main as wordcount
-    from tables import partition_store, word_counts
+    from tables import partition_store, stores
 
     for module, name, value in (
         (partition_store, "_WRITE_BUFFER_BYTES", MEMTABLE_BYTES),
-        (word_counts, "BLOCK_CACHE_BYTES", BLOCK_CACHE_BYTES),
+        (stores, "BLOCK_CACHE_BYTES", BLOCK_CACHE_BYTES),
     ):
         assert hasattr(module, name), "what is lowered here has another name now"
         setattr(module, name, value)

@@ -121,6 +121,7 @@ class MemoryStore:
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         self._check()
+        assert state.changelog_next >= self.state.changelog_next, "what was examined is never forgotten"
         fault = self.faults.pop() if self.faults else ""
         if fault == "full":
             raise StoreFullError("full")

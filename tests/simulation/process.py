@@ -18,11 +18,11 @@ from app.queries import WordQueries
 from app.web.ports import Answer, WordPage
 from tables.errors import BrokerUnavailableError
 from tables.flush_policy import FlushPolicy
-from tables.observer import NullObserver
 from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
 from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
+from tests.null_observer import NullObserver
 from tests.simulation.broker import Broker, KafkaBatch, Value
 from tests.simulation.connections import TOPIC, Changelog, DeadLetters, Membership, connect
 
@@ -92,6 +92,7 @@ class Process:
             run=self.run,
             run_long=self.run,
             clock=self._loop.time,
+            chance=random.random,
         )
         policy = random.choice(_POLICIES)
         self.counts = WordCounts(
@@ -163,10 +164,14 @@ class Process:
         def execute() -> None:
             result, error = None, None
             if not self.dead:
+                # A thread has no running loop: functions that must not block one look for it.
+                asyncio._set_running_loop(None)
                 try:
                     result = function(*arguments)
                 except Exception as raised:
                     error = raised
+                finally:
+                    asyncio._set_running_loop(self._loop)
             if late:
                 self._loop.call_later(late, deliver, result, error)
             else:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tables import replay as replay_module
+from tables import stores as stores_module
 from tables import word_counts as word_counts_module
 from tables.errors import StoreCorruptedError, StoreFullError
 from tests.simulation.broker import WORDS, Broker, Value, WrongError
@@ -362,10 +363,11 @@ def simulate(
     steps = plan.steps if steps is None else steps
     schedule = Schedule(plan, honour_lag=honour_lag)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_counts_module, "PartitionStore", schedule.disks.open)
-        patch.setattr(word_counts_module, "destroy_store", schedule.disks.destroy)
-        patch.setattr(word_counts_module, "Cache", lambda size: None)
-        patch.setattr(word_counts_module, "_log", _Silent())
+        patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
+        patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
+        patch.setattr(stores_module, "Cache", lambda size: None)
+        for module in (stores_module, word_counts_module):
+            patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)
         if mutate is not None:
             mutate(patch)

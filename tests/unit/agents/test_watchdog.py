@@ -13,28 +13,30 @@ from agents import watchdog
 from agents.static_member import FencedInstanceIdError
 from agents.watchdog import Stall, Watchdog
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
+from tables.restore_progress import Progress
 
 
 def test_a_stall_is_over_only_after_its_time_without_a_move() -> None:
     stall = Stall(10)
-    assert stall.moved({0: (5, 5)}, 100)
-    assert not stall.moved({0: (5, 5)}, 105)
+    assert stall.moved({0: Progress(5, 5, 0)}, 100)
+    assert not stall.moved({0: Progress(5, 5, 0)}, 105)
     assert not stall.is_over(110)
     assert stall.is_over(110.1)
 
 
-def test_a_restore_that_reads_its_changelog_is_a_move() -> None:
+@pytest.mark.parametrize("moved", [Progress(6, 5, 0), Progress(5, 6, 0), Progress(5, 5, 1)])
+def test_counting_reading_the_changelog_and_looking_through_a_store_are_moves(moved: Progress) -> None:
     stall = Stall(10)
-    stall.moved({0: (5, 5)}, 100)
-    assert stall.moved({0: (5, 1000)}, 109)
+    stall.moved({0: Progress(5, 5, 0)}, 100)
+    assert stall.moved({0: moved}, 109)
     assert not stall.is_over(115)
 
 
 class FakeCounts:
-    def __init__(self, progress: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(self, progress: Mapping[int, Progress]) -> None:
         self.now = progress
 
-    def progress(self) -> Mapping[int, tuple[int, int]]:
+    def progress(self) -> Mapping[int, Progress]:
         return self.now
 
 
@@ -89,17 +91,19 @@ async def found_by(
 
 
 async def test_records_that_nobody_counts_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = await found_by(monkeypatch, FakeCounts({0: (7, 1)}), FakeOffsets(8), FakeThread())
+    error = await found_by(monkeypatch, FakeCounts({0: Progress(7, 1, 0)}), FakeOffsets(8), FakeThread())
     assert isinstance(error, StalledError)
 
 
 async def test_a_worker_that_has_counted_everything_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await found_by(monkeypatch, FakeCounts({0: (8, 1)}), FakeOffsets(8), FakeThread()) is None
+    assert (
+        await found_by(monkeypatch, FakeCounts({0: Progress(8, 1, 0)}), FakeOffsets(8), FakeThread()) is None
+    )
 
 
 async def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     offsets = FakeOffsets(8, away=True)
-    assert await found_by(monkeypatch, FakeCounts({0: (7, 1)}), offsets, FakeThread()) is None
+    assert await found_by(monkeypatch, FakeCounts({0: Progress(7, 1, 0)}), offsets, FakeThread()) is None
 
 
 async def test_a_member_without_partitions_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

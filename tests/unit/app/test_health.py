@@ -1,5 +1,5 @@
 from app.health import Health, restored_check
-from app.web.ports import Check, PartitionStatus
+from app.web.ports import Check, PartitionStatus, RestoreStatus
 
 
 def test_checks_are_asked_anew_each_time():
@@ -30,7 +30,24 @@ def test_a_restoring_partition_is_named_and_makes_the_process_unready():
         1: PartitionStatus("restoring"),
         2: PartitionStatus("counting"),
     }
-    assert restored_check(status, {}) == Check(False, "restoring: 1, 3")
+    assert restored_check(status, {}) == Check(False, "restoring 2 of 3 partitions: 1 (waits), 3 (waits)")
+
+
+def test_a_restore_says_how_far_it_has_come_and_what_is_left():
+    status = {
+        0: PartitionStatus("restoring", restore=RestoreStatus(0.25, 3_000_000, 12.3)),
+        1: PartitionStatus("restoring", restore=RestoreStatus(0.0, 7, None)),
+    }
+    assert restored_check(status, {}).detail == (
+        "restoring 2 of 2 partitions: 0 (25%, 3,000,000 changelog records left, about 12 s), "
+        "1 (0%, 7 changelog records left)"
+    )
+
+
+def test_of_many_restores_few_are_described():
+    detail = restored_check({number: PartitionStatus("restoring") for number in range(256)}, {}).detail
+    assert detail.startswith("restoring 256 of 256 partitions: 0 (waits)")
+    assert detail.endswith(" and 246 more")
 
 
 def test_a_stopped_partition_is_named_but_leaves_the_others_in_service():

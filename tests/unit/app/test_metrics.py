@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.metrics import Metrics
-from app.web.ports import PartitionStatus
+from app.web.ports import PartitionStatus, RestoreStatus
 from tables.errors import PartitionsLostError
-from tables.observer import NullObserver, Observer
 from tables.windows import Totals
 
 REASONS = st.dictionaries(st.sampled_from(["null", "invalid_json", "missing_text"]), st.integers(0, 1000))
@@ -104,16 +103,29 @@ def test_position_and_lag_are_read_at_each_scrape():
     assert value(metrics, "wordcount_lag_records", partition="0") == 0
 
 
+def test_a_restore_has_metrics_while_it_goes_on():
+    metrics = Metrics()
+    partitions = {3: PartitionStatus("restoring", restore=RestoreStatus(0.5, 100, None))}
+    metrics.watch(lambda: partitions)
+    assert value(metrics, "wordcount_restore_ratio", partition="3") == 0.5
+    assert value(metrics, "wordcount_restore_left_records", partition="3") == 100
+    assert value(metrics, "wordcount_restore_left_seconds", partition="3") is None
+    partitions[3] = PartitionStatus("restoring", restore=RestoreStatus(0.6, 80, 4.5))
+    assert value(metrics, "wordcount_restore_left_seconds", partition="3") == 4.5
+    partitions[3] = PartitionStatus("counting", 5, 5)
+    assert value(metrics, "wordcount_restore_ratio", partition="3") is None
+
+
 def test_two_instances_share_nothing():
     first, second = Metrics(), Metrics()
     flush(first, Totals(1, 1, 1))
     assert value(second, "wordcount_records_read_total") == 0
 
 
-def test_both_observers_take_every_event():
-    for observer in (Metrics(), NullObserver()):
-        observed: Observer = observer
-        observed.flushed(0, rows=1, words=1, records=1, duration_s=0.1, totals_delta=Totals(1, 1, 1))
-        observed.flush_failed(0, RuntimeError())
-        observed.restored(0, rows=1, duration_s=0.1)
-        observed.partition_state(0, "counting")
+def test_failures_and_restores_are_counted():
+    metrics = Metrics()
+    metrics.flush_failed(0, PartitionsLostError("gone"))
+    metrics.restored(0, rows=7, duration_s=0.2)
+    assert value(metrics, "wordcount_flush_failures_total", error="PartitionsLostError") == 1
+    assert value(metrics, "wordcount_restored_rows_total") == 7
+    assert value(metrics, "wordcount_restore_seconds_count") == 1

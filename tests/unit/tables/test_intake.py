@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tables.intake import BACKLOG_SHARE, FILLED_AT_ONCE, Intake
+from tables.life import State
 from tables.owned_partition import OwnedPartition
 
 WINDOW_BYTES = 1000
@@ -23,7 +24,7 @@ def _part(*, behind: int = 1000, pending: int = 0, since: float = 0.0, flushing:
         pending_since=since,
         next=0,
     )
-    return OwnedPartition(shard, state="counting", highwater=behind)
+    return OwnedPartition(shard, state=State.COUNTING, highwater=behind)
 
 
 def _choose(partitions: dict[int, OwnedPartition]) -> set[int]:
@@ -76,7 +77,7 @@ def test_nothing_is_taken_in_while_all_that_may_be_is_held() -> None:
 
 def test_a_partition_alone_fills_a_window_while_another_one_is_flushed() -> None:
     part = _part(pending=WINDOW_BYTES - 1, flushing=WINDOW_BYTES)
-    part.task = object()  # type: ignore[assignment]
+    part.state = State.FLUSHING
     assert _choose({0: part}) == {0}
     part.shard.pending_bytes = WINDOW_BYTES
     assert _choose({0: part}) == set()
@@ -84,6 +85,6 @@ def test_a_partition_alone_fills_a_window_while_another_one_is_flushed() -> None
 
 def test_partitions_that_do_not_count_or_are_about_to_be_seeked_are_not_chosen() -> None:
     restoring, seeking = _part(behind=0), _part(behind=0)
-    restoring.state = "restoring"
+    restoring.state = State.RESTORING
     seeking.seeking = object()  # type: ignore[assignment]
     assert _choose({0: restoring, 1: seeking}) == set()

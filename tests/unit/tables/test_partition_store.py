@@ -16,7 +16,13 @@ import pytest
 from rocksdict import Cache
 
 from tables import partition_store
-from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
+from tables.errors import (
+    NotReadyError,
+    StateLockedError,
+    StoreCorruptedError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from tables.partition_store import SMALL_FLUSH_ROWS, PartitionStore, destroy_store
 from tables.rows import Marker, StoreState, pack_row
 from tables.schema import STATE_KEY
@@ -205,7 +211,7 @@ def test_a_full_disk_is_told_apart_from_damage(
 
 
 def test_keys_that_do_not_ascend_are_refused(store: PartitionStore) -> None:
-    with pytest.raises(StoreCorruptedError):
+    with pytest.raises(StoreUnavailableError, match="ascending"):
         store.stage(LARGE[::-1], [pack_row(1, 1)] * len(LARGE))
 
 

@@ -1,0 +1,22 @@
+"""An observer for tests that look elsewhere."""
+
+from tables.observer import PartitionState
+from tables.windows import Totals
+
+
+class NullObserver:
+    """Ignores every event."""
+
+    def flushed(
+        self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
+    ) -> None:
+        """Ignore a flush."""
+
+    def flush_failed(self, partition: int, error: Exception) -> None:
+        """Ignore a failed flush."""
+
+    def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
+        """Ignore a restore."""
+
+    def partition_state(self, partition: int, state: PartitionState) -> None:
+        """Ignore a change of state."""
