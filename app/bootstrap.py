@@ -15,7 +15,7 @@ from agents.tally import Policies, RecordTally
 from agents.tokenizer import Tokenizer, tokenizer
 from agents.topology import TopologyOptions, build_topology
 from agents.value_format import JsonFormat, UnreadableError, ValueFormat, value_format
-from app import logs
+from app import logs, open_files
 from app.console import CountPrinter
 from app.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
 from app.health import Health, restored_check
@@ -66,6 +66,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     Raises:
         ConfigurationError: tokenizer options, certificates.
     """
+    open_files.raise_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
     # Arrow's own allocator keeps 70 MB more of freed windows than the system's, at the same speed.
@@ -127,7 +128,9 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             port = settings.http_port if wanted == _faust_port(settings) else wanted
             listeners.append(bound_socket(faust_app.conf.web_bind, port))
             _log.info("HTTP listens", address="http://{}:{}/".format(*listeners[0].getsockname()[:2]))
-        await ensure_topics(settings)
+        topics = await ensure_topics(settings)
+        if problem := open_files.too_few(topics.partitions, open_files.limit()):
+            _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
 
     faust_app.prepare = prepare
     faust_app.web_server_factory = lambda: WebServer(

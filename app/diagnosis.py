@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
+from app import open_files
 from app.kafka.admin import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, Admin, TopicMetadata, open_admin
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.worker_client import ask, worker_url
@@ -67,6 +68,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
         *(_topic(settings, name, topic) for name, topic in found.items()),
         _partitions(settings, found),
+        _open_files(found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
         await _input_policy(admin, settings, found),
         *(_topic_rights(admin, settings, name, found[name], rights) for name, rights in needed.items()),
@@ -104,6 +106,18 @@ def _partitions(settings: Settings, found: Mapping[str, TopicMetadata]) -> Check
     if not source or not changelog:
         return Check(title, "ok", "nothing to compare yet")
     return Check(title, "ok", f"input and changelog have {source} each")
+
+
+def _open_files(partitions: int) -> Check:
+    title = "open files"
+    files = open_files.highest_limit()
+    if problem := open_files.too_few(partitions, files):
+        return Check(title, "warn", problem, open_files.REMEDY)
+    return Check(
+        title,
+        "ok",
+        f"{files} allowed, about {open_files.needed(partitions)} needed for all {partitions} partitions",
+    )
 
 
 async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
