@@ -1,10 +1,11 @@
-"""Credentials of every aiokafka client of the process: consumer, producer and admin."""
+"""Credentials of every aiokafka client of the process: consumer, producer and admin. Whoever asks for them gets our connections too."""
 
 from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
 
+from tables import connections
 from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def kafka_auth(settings: Settings) -> dict[str, object]:
     Raises:
         ConfigurationError: a certificate or key cannot be used.
     """
+    connections.install()
     auth: dict[str, object] = {
         "security_protocol": settings.security_protocol,
         "ssl_context": ssl_context(settings),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BROKER_TIMEOUT_S: Final = 10.0
 POLL_MS: Final = 500
+FETCH_WAIT_MS: Final = 20
+"""Longest wait of the broker at the end of a partition; the first fetch of the next one waits behind it."""
+
 SILENCE_POLLS: Final = 60
 """Polls in a row without a record or a step forward after which the broker counts as gone."""
 
@@ -133,6 +136,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
             auto_offset_reset="none",
             enable_auto_commit=False,
             isolation_level=settings.isolation,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
     async with connected(settings, consumer) as started:

@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from app.kafka.embedded import EmbeddedBroker
 from app.settings import Settings, load_settings
 from tests.integration.commands import Wordcount
+from tests.integration.secured import SecuredBroker
 from tests.integration.worker import COMMANDS, Worker, end_offsets, lines
 
 # Compaction and retention act within seconds. The active segment still rolls only when something is appended.
@@ -209,6 +210,21 @@ async def close_all(workers: Iterable[Worker]) -> None:
             print(
                 f"--- {worker.log_path.name}, exit code {worker.exit_code}\n" + worker.log[-LOG_CHARACTERS:]
             )
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    """A broker with TLS, logins and rights, which tests share as they do the other: rights are granted on topics of their own."""
+    with SecuredBroker(tmp_path_factory.mktemp("secured")) as running:
+        yield running
+
+
+@pytest.fixture
+async def secured_workers(tmp_path: Path, secured: SecuredBroker, topic_name: str) -> AsyncIterator[Workers]:
+    """Workers on the secured broker; without settings of their own they may do everything."""
+    made = Workers(tmp_path, secured.open_servers, topic_name)
+    yield made
+    await close_all(made.made)
 
 
 @pytest.fixture
