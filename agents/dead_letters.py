@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
+from tables.rights import Right
 from tables.windows import DeadLetter
 
 LETTERS_AT_ONCE = 1000
@@ -37,9 +38,10 @@ class KafkaDeadLetters:
         self._topic = topic
         self._source_topic = source_topic
         self._producer = producer
+        self._rights = producer.rights
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        """See `DeadLetters.send`. Raises ConfigurationError where the topic refuses them as too large."""
+        """See `DeadLetters.send`. Raises ConfigurationError where they are too large or not allowed."""
         try:
             producer = await self._producer.get()
         except BrokerUnavailableError as error:
@@ -47,7 +49,11 @@ class KafkaDeadLetters:
         try:
             for start in range(0, len(letters), LETTERS_AT_ONCE):
                 async with asyncio.timeout(self._producer.timeout_s):
-                    await self._send(producer, partition, letters[start : start + LETTERS_AT_ONCE])
+                    with self._rights.needed(Right("Write", "topic", self._topic)):
+                        await self._send(producer, partition, letters[start : start + LETTERS_AT_ONCE])
+        except ConfigurationError:
+            self._producer.discard(producer)
+            raise
         except MessageSizeTooLargeError as error:
             self._producer.discard(producer)
             raise ConfigurationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from tables.observer import Observer
 from tables.offsets import TopicOffsets
 from tables.ports import Result, RunInThread
 from tables.producer import ReplaceableProducer
+from tables.rights import Right, Rights
 from tables.schema import changelog_topic, dead_letter_topic
 from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
@@ -50,6 +51,7 @@ class TopologyOptions:
         topic, group: input topic and consumer group; they give the changelog and dead-letter topics their names.
         profile: identity of the tally, recorded with the state.
         connection: keyword arguments of every Kafka client: bootstrap_servers, security.
+        rights: all that this worker needs.
         state_folder: holds one folder per changelog topic.
         vocabulary_words: words whose counts are cached.
         stall_timeout_s: see `agents.watchdog`.
@@ -60,6 +62,7 @@ class TopologyOptions:
     group: str
     profile: str
     connection: Mapping[str, Any]
+    rights: Sequence[Right]
     state_folder: Path
     policy: FlushPolicy
     vocabulary_words: int
@@ -173,6 +176,8 @@ def build_topology(
         lambda: faust_app.consumer._thread,
         topic=options.topic,
         group=options.group,
+        rights=Rights.of(options.connection),
+        needed=options.rights,
         stall_timeout_s=options.stall_timeout_s,
         on_fatal=on_fatal,
     )

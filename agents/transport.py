@@ -28,7 +28,8 @@ from faust.types import TP, ConsumerMessage
 from agents import static_member
 from agents.assignor import AddressedStickyAssignor
 from tables import fetching
-from tables.errors import FlushUnknownError, InexactError, PartitionsLostError
+from tables.errors import ConfigurationError, FlushUnknownError, InexactError, PartitionsLostError
+from tables.rights import Right
 from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
 
@@ -131,6 +132,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         Raises:
             PartitionsLostError: another member owns the partitions, or may own them.
             FlushUnknownError: no answer in time.
+            ConfigurationError: this user may not read the topic, or not be in the group.
         """
         self.check_membership()
         coordinator = self._consumer._coordinator
@@ -147,6 +149,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         except TimeoutError as error:
             raise FlushUnknownError(f"no answer to a commit within {COMMIT_TIMEOUT_S} s") from error
         except KafkaError as error:
+            if denied := self.denied(error):
+                raise denied from error
             if not error.retriable:
                 raise
             raise FlushUnknownError(f"a commit failed ({error!r})") from error
@@ -165,6 +169,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Number of partitions of `topic`; None before it is known. Faust's is known to the group's leader alone."""
         known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
         return len(known) if known else None
+
+    def denied(self, error: BaseException) -> ConfigurationError | None:
+        """The error to end with where the brokers do not let this worker read or be a member; None where it is another one."""
+        options = self.app.consumer_options
+        return options.rights.denied(
+            error, Right("Read", "topic", options.topic), Right("Read", "group", self.app.conf.id)
+        )
 
     def parked_error(self) -> BaseException | None:
         """An error after which aiokafka does nothing more, and which it would tell only to a fetch that never comes."""
@@ -253,6 +264,13 @@ class BatchConsumer(driver.Consumer):
             number = error.topic_partition.partition
             if number in counts.partition_numbers():
                 counts.unreadable(number, error.offset, InexactError(error.description, CORRUPT_REMEDY))
+            await asyncio.sleep(_IDLE_S)
+            return {}
+        except KafkaError as error:
+            # Faust's fetcher would end the process with a traceback.
+            if (denied := self._thread.denied(error)) is None:
+                raise
+            self.app.end(denied)
             await asyncio.sleep(_IDLE_S)
             return {}
         if sum(batch.record_count for batches in found.values() for batch in batches) < LITTLE_RECORDS:

@@ -8,25 +8,25 @@ waited for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
-from aiokafka.errors import (
-    GroupAuthorizationFailedError,
-    InconsistentGroupProtocolError,
-    TopicAuthorizationFailedError,
-)
+from aiokafka.errors import InconsistentGroupProtocolError
 
 from agents.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
 from tables.offsets import TopicOffsets
 from tables.restore_progress import Progress
+from tables.rights import Right, Rights
 from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
 
 CHECK_S = 1.0
+CHECKS_PER_RIGHTS = 5
+"""Rights are asked for each so many times: a right that is needed later, for a restore or a dead letter, is missed at once."""
 
 
 class Stall:
@@ -62,6 +62,8 @@ class Membership(Protocol):
 
     def parked_error(self) -> BaseException | None: ...
 
+    def denied(self, error: BaseException) -> ConfigurationError | None: ...
+
     def is_member(self) -> bool: ...
 
 
@@ -73,6 +75,8 @@ class Watchdog:
         offsets: asks for the ends of partitions, on a connection of its own.
         thread: gives the consumer thread, which exists later than the watchdog.
         topic, group: named in messages.
+        rights: whose they are.
+        needed: all that this worker has to be allowed.
         stall_timeout_s: how long positions may stand still with something to count.
         on_fatal: ends the process.
     """
@@ -85,6 +89,8 @@ class Watchdog:
         *,
         topic: str,
         group: str,
+        rights: Rights,
+        needed: Sequence[Right],
         stall_timeout_s: float,
         on_fatal: Callable[[Exception], None],
     ) -> None:
@@ -93,6 +99,8 @@ class Watchdog:
         self._thread = thread
         self._topic = topic
         self._group = group
+        self._rights = rights
+        self._needed = [right for right in needed if right.kind == "topic"]
         self._stall = Stall(stall_timeout_s)
         self._stall_timeout_s = stall_timeout_s
         self._on_fatal = on_fatal
@@ -101,33 +109,28 @@ class Watchdog:
         """Run until something fatal is found."""
         loop = asyncio.get_running_loop()
         self._stall.restart(loop.time())
-        while True:
-            await asyncio.sleep(CHECK_S)
+        for check in itertools.count():
+            error: WordcountError | None
             try:
                 error = self._parked() or await self._stalled(loop.time())
+                if error is None and check % CHECKS_PER_RIGHTS == 0:
+                    error = await self._missing_rights()
             except BrokerUnavailableError as unavailable:
                 _log.debug("the watchdog waits for the broker", reason=str(unavailable))
                 self._stall.restart(loop.time())
-                continue
+                error = None
+            except WordcountError as fatal:
+                error = fatal
             if error is not None:
                 self._on_fatal(error)
                 return
+            await asyncio.sleep(CHECK_S)
 
     def _parked(self) -> WordcountError | None:
         error = self._thread().parked_error()
         match error:
             case None:
                 return None
-            case GroupAuthorizationFailedError():
-                return ConfigurationError(
-                    f"the broker does not let this user join group {self._group}",
-                    "grant READ on the group to this user",
-                )
-            case TopicAuthorizationFailedError():
-                return ConfigurationError(
-                    f"the broker does not let this user read topic {self._topic}",
-                    "grant READ on the topic to this user",
-                )
             case InconsistentGroupProtocolError():
                 return ConfigurationError(
                     f"group {self._group} has members that are no Wordcount workers",
@@ -138,8 +141,19 @@ class Watchdog:
                     f"another process is in group {self._group} under this worker's WORDCOUNT_GROUP_INSTANCE_ID",
                     "give each worker an id of its own, or none",
                 )
+            case _ if denied := self._thread().denied(error):
+                return denied
             case _:
                 return WordcountError(f"the membership in group {self._group} ended ({error!r})")
+
+    async def _missing_rights(self) -> WordcountError | None:
+        """Every right that is missing now; those on the group are seen by its heartbeats."""
+        missing = []
+        for right in self._needed:
+            allowed = (await self._offsets.describe(right.name)).rights
+            if allowed is not None and right.operation not in allowed:
+                missing.append(right)
+        return self._rights.error(*missing) if missing else None
 
     async def _stalled(self, now_s: float) -> WordcountError | None:
         progress = self._word_counts.progress()

@@ -16,11 +16,13 @@ from agents.tokenizer import Tokenizer, tokenizer
 from agents.topology import TopologyOptions, build_topology
 from agents.value_format import JsonFormat, UnreadableError, ValueFormat, value_format
 from app import logs, open_files
+from app.access import needed_rights
 from app.console import CountPrinter
 from app.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
 from app.health import Health, restored_check
+from app.kafka.admin import connection
 from app.kafka.topics import ensure_topics
-from app.kafka_auth import faust_credentials, kafka_auth
+from app.kafka_auth import faust_credentials
 from app.liveness import assignment_check, broker_check
 from app.metrics import Metrics
 from app.queries import WordQueries
@@ -31,6 +33,7 @@ from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
 from tables.changes import Change
 from tables.flush_policy import FlushPolicy
+from tables.rights import Rights
 from tables.windows import RecordBatch
 
 SWITCH_INTERVAL_S = 0.0002
@@ -87,7 +90,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             topic=settings.topic,
             group=settings.group,
             profile=tally.identity,
-            connection={"bootstrap_servers": settings.bootstrap_servers, **kafka_auth(settings)},
+            connection=connection(settings),
+            rights=needed_rights(settings, "worker"),
             state_folder=settings.state_dir,
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
             vocabulary_words=settings.vocabulary_words,
@@ -180,7 +184,10 @@ def _faust_app(settings: Settings) -> WordcountApp:
         autodiscover=False,
     )
     faust_app.consumer_options = ConsumerOptions(
-        f"http://{socket.gethostname()}:{settings.http_port}", settings.isolation
+        f"http://{socket.gethostname()}:{settings.http_port}",
+        settings.isolation,
+        settings.topic,
+        Rights.of(connection(settings)),
     )
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING, Final, Literal
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from app import open_files
-from app.kafka.admin import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, Admin, TopicMetadata, open_admin
+from app.access import needed_rights
+from app.kafka.admin import (
+    NO_ERROR,
+    TOPIC_UNAUTHORIZED,
+    UNKNOWN_TOPIC,
+    Admin,
+    TopicMetadata,
+    open_admin,
+    rights_of,
+)
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.worker_client import ask, worker_url
 from tables.errors import ConfigurationError, WordcountError
+from tables.rights import Right
 from tables.schema import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
@@ -59,11 +69,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
     dead_letters = dead_letter_topic(settings.group, settings.topic)
     found = await admin.describe(settings.topic, changelog, dead_letters)
     oldest, newest = await admin.fetch_versions()
-    needed = {
-        settings.topic: ("Describe", "Read"),
-        changelog: ("Describe", "Read", "Write"),
-        dead_letters: ("Describe", "Write"),
-    }
+    needed = needed_rights(settings, "worker")
     return [
         Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
         *(_topic(settings, name, topic) for name, topic in found.items()),
@@ -71,8 +77,11 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         _open_files(found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
         await _input_policy(admin, settings, found),
-        *(_topic_rights(admin, settings, name, found[name], rights) for name, rights in needed.items()),
-        await _group_rights(admin, settings),
+        *(
+            _topic_rights(admin, settings, topic, [right for right in needed if right.name == name])
+            for name, topic in found.items()
+        ),
+        await _group_rights(admin, settings, [right for right in needed if right.kind == "group"]),
     ]
 
 
@@ -85,7 +94,7 @@ def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
             return Check(title, "warn", "does not exist", f"a worker creates it, or {_CREATE_REMEDY}")
         return Check(title, "fail", "does not exist, and WORDCOUNT_CREATE_TOPICS is false", _CREATE_REMEDY)
     if topic.error_code == TOPIC_UNAUTHORIZED:
-        return Check(title, "fail", "this user may not describe it", "grant Describe, Read and Write")
+        return Check(title, "fail", "this user may not describe it", "grant the rights below")
     return Check(title, "fail", "a partition has no leader", "start the brokers that hold its replicas")
 
 
@@ -163,10 +172,8 @@ async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, To
     return Check(title, "ok", f"cleanup.policy={policy}")
 
 
-def _topic_rights(
-    admin: Admin, settings: Settings, name: str, topic: TopicMetadata, needed: tuple[str, ...]
-) -> Check:
-    title = f"rights on topic {name}"
+def _topic_rights(admin: Admin, settings: Settings, topic: TopicMetadata, needed: Sequence[Right]) -> Check:
+    title = f"rights on topic {needed[0].name}"
     if topic.error_code == UNKNOWN_TOPIC:
         if admin.rights is not None and "Create" not in admin.rights and settings.create_topics:
             return Check(
@@ -176,31 +183,36 @@ def _topic_rights(
                 f"grant Create on the topic or the cluster, or let an operator {_CREATE_REMEDY}",
             )
         return Check(title, "ok", "cannot be probed before the topic exists")
-    return _rights(title, topic.rights, needed, f'topic "{name}"')
+    # A user who may not describe a topic is not told what else it may do.
+    rights = frozenset[str]() if topic.error_code == TOPIC_UNAUTHORIZED else topic.rights
+    return _rights(settings, title, rights, needed)
 
 
-async def _group_rights(admin: Admin, settings: Settings) -> Check:
+async def _group_rights(admin: Admin, settings: Settings, needed: Sequence[Right]) -> Check:
     title = f"rights on group {settings.group}"
     try:
         rights = await admin.group_rights(settings.group)
     except GroupAuthorizationFailedError:
-        rights = frozenset()
+        rights = frozenset[str]()
     except KafkaError as error:
         return Check(title, "warn", f"cannot be probed now ({error!r})", "ask again in a few seconds")
-    return _rights(title, rights, ("Describe", "Read"), f'group "{settings.group}"')
+    return _rights(settings, title, rights, needed)
 
 
-def _rights(title: str, rights: frozenset[str] | None, needed: tuple[str, ...], what: str) -> Check:
+def _rights(settings: Settings, title: str, rights: frozenset[str] | None, needed: Sequence[Right]) -> Check:
+    operations = ", ".join(right.operation for right in needed)
     if rights is None:
         return Check(
             title,
             "warn",
-            f"{', '.join(needed)} cannot be probed: the broker does not tell rights",
+            f"{operations} cannot be probed: the broker does not tell rights",
             "brokers tell since Kafka 2.3; else start a worker and look at its log",
         )
-    if missing := [name for name in needed if name not in rights]:
-        return Check(title, "fail", f"missing: {', '.join(missing)}", f"grant {', '.join(missing)} on {what}")
-    return Check(title, "ok", ", ".join(needed))
+    if missing := [right for right in needed if right.operation not in rights]:
+        hidden = "" if rights else "; this user may not even see it, so that the others cannot be known"
+        names = ", ".join(right.operation for right in missing)
+        return Check(title, "fail", f"missing: {names}{hidden}", rights_of(settings).error(*missing).remedy)
+    return Check(title, "ok", operations)
 
 
 def _versions() -> Check:

@@ -24,6 +24,7 @@ from agents.topology import Topology
 from agents.transport import BatchTransport
 from app.loop_delay import watch_loop
 from tables.errors import ConfigurationError, StalledError, WordcountError
+from tables.rights import Rights
 from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
@@ -54,10 +55,14 @@ class ConsumerOptions:
     Attributes:
         advertised_url: where this worker answers queries, told to the group.
         isolation: read_committed or read_uncommitted.
+        topic: input topic.
+        rights: what the brokers' refusals are turned into.
     """
 
     advertised_url: str
     isolation: str
+    topic: str
+    rights: Rights
 
 
 class WebFirst(BootStrategy):

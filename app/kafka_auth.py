@@ -1,4 +1,4 @@
-"""Credentials of every aiokafka client of the process: consumer, producer and admin. Whoever asks for them gets our connections too."""
+"""Credentials of every aiokafka client: consumer, producer and admin. Whoever asks for them gets our connections too."""
 
 from __future__ import annotations
 

@@ -17,9 +17,10 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from agents.tally import INVALID_UTF8, NULL, OVERSIZED_WORD, Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
-from app.kafka.admin import connected, connection
+from app.kafka.admin import connected, connection, rights_of
 from tables.errors import BrokerUnavailableError, InexactError
 from tables.offsets import TopicOffsets
+from tables.rights import Right
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -128,6 +129,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
     Raises:
         BrokerUnavailableError: no broker answers, or one went away.
+        ConfigurationError: this user may not read the topic.
     """
 
     def consumer() -> AIOKafkaConsumer:
@@ -143,6 +145,8 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         try:
             yield started
         except (KafkaError, TimeoutError) as error:
+            if denied := rights_of(settings).denied(error, Right("Read", "topic", settings.topic)):
+                raise denied from error
             raise BrokerUnavailableError(f"the topic cannot be read ({error!r})") from error
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from app.access import ACCESS
 from app.metrics import Metrics
 from app.setting_types import variable
 from app.settings import Settings, expectation, is_secret
 from app.web.openapi import document
 from app.web.ports import PartitionStatus, RestoreStatus, VersionInfo
 from app.web.problems import PROBLEMS, UNEXPECTED, UNKNOWN_WORD
+from tables.rights import Right, Rights
+from tables.schema import changelog_topic, dead_letter_topic
 from tables.windows import Totals
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -133,10 +136,53 @@ def http_page() -> str:
     )
 
 
+def access_page() -> str:
+    """What each command needs to be allowed on the brokers."""
+    names = {
+        "input": "topic `WORDCOUNT_TOPIC`",
+        "changelog": f"topic `{changelog_topic('<group>', '<topic>')}`",
+        "dead letters": f"topic `{dead_letter_topic('<group>', '<topic>')}`",
+        "group": "group `WORDCOUNT_GROUP`",
+    }
+    rows = [
+        (
+            f"`wordcount {command}`",
+            names[need.resource],
+            ", ".join(need.operations),
+            need.for_what or "always",
+        )
+        for command, needs in ACCESS.items()
+        for need in needs
+    ]
+    example = Rights("User:wordcount", "kafka:9092").command(Right("Read", "topic", "wordcount-input"))
+    return _page(
+        "Rights",
+        [
+            "What a command has to be allowed by Kafka's ACLs. With exactly this it works; where something is missing, at the start "
+            "or later, it ends with exit code 2 and one line that says whose right to what is missing, and the command to grant it:",
+            "",
+            f"    {example}",
+            "",
+            "Brokers know a login as `User:<name>` and a client certificate as `User:<subject>`, unless "
+            "`ssl.principal.mapping.rules` says otherwise.",
+            "",
+            *_table(("Command", "Resource", "Operations", "When"), rows),
+            "",
+            "- Read, Write, Delete and Alter imply Describe. Create may be granted on the topic or on the cluster.",
+            "- Writing is idempotent: brokers before Kafka 2.8 want IdempotentWrite on the cluster besides.",
+            "- A worker asks every 5 seconds whether it still has its rights, so that one which is needed later, for a restore or "
+            "a dead letter, is not missed in the night. Brokers before Kafka 2.8 do not tell; there it ends when it is refused.",
+            "- `wordcount doctor` needs only what is listed to look; it reports what a worker would be refused.",
+            "- `wordcount run` brings a broker of its own; `top` and `get` ask a worker and no broker.",
+        ],
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "http.md": http_page,
+    "access.md": access_page,
 }
 
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from rocksdict import Cache
 
-from app.kafka.admin import connected, connection, open_admin
+from app.kafka.admin import connected, connection, open_admin, rights_of
 from app.kafka.topics import ensure_topics
 from app.recount import Definition, topic_offsets
 from app.state_lock import StateLock
@@ -23,6 +23,7 @@ from tables.errors import ConfigurationError, InexactError, StoreCorruptedError
 from tables.offsets import TopicOffsets
 from tables.partition_store import PartitionStore, destroy_store
 from tables.positions import is_of_changelog
+from tables.rights import Right
 from tables.rows import Marker, StoreState, encode_marker
 from tables.schema import MARKER_KEY, changelog_topic
 
@@ -43,10 +44,7 @@ async def check_idle(settings: Settings) -> None:
         try:
             members = await admin.group_members(settings.group)
         except GroupAuthorizationFailedError as error:
-            raise ConfigurationError(
-                f"this user may not see whether group {settings.group} has members",
-                "grant Describe on the group",
-            ) from error
+            raise rights_of(settings).error(Right("Describe", "group", settings.group)) from error
     if members:
         raise ConfigurationError(
             f"group {settings.group} has {len(members)} members: {', '.join(members)}",
@@ -81,9 +79,11 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
             try:
                 deleted = await admin.delete_topic(changelog)
             except KafkaError as error:
+                if denied := rights_of(settings).denied(error, Right("Delete", "topic", changelog)):
+                    raise denied from error
                 raise ConfigurationError(
                     f"the broker refuses to delete topic {changelog} ({type(error).__name__})",
-                    "grant Delete on it to this user, or have an operator delete it and repeat this command",
+                    "have an operator delete it and repeat this command",
                 ) from error
             done = [f"topic {changelog} {'deleted' if deleted else 'did not exist'}"]
             try:
@@ -170,7 +170,8 @@ async def _begin(settings: Settings, changelog: str, partitions: int) -> dict[in
                 origin=start,
                 position=start,
             )
-            await started.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition)
+            with rights_of(settings).needed(Right("Write", "topic", changelog)):
+                await started.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition)
             starts[partition] = start
     return starts
 

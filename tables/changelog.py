@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -22,6 +21,7 @@ from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnkno
 from tables.offsets import TopicOffsets
 from tables.ports import ChangelogSlice, PackedRecords
 from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
+from tables.rights import Right, Rights
 from tables.schema import ROWS_PER_CHANGELOG_BATCH
 
 _SNAPPY = 2
@@ -58,6 +58,7 @@ class KafkaChangelog:
     ) -> None:
         self.topic = topic
         self._connection = connection
+        self._rights = Rights.of(connection)
         self._producer = producer
         self._offsets = offsets
         self._ensure = ensure
@@ -89,18 +90,11 @@ class KafkaChangelog:
             raise FlushUnknownError(f"the changelog cannot be written ({error})") from error
         try:
             async with asyncio.timeout(self._producer.timeout_s):
-                if partition not in await producer.partitions_for(self.topic):
-                    await producer.client.force_metadata_update()  # A partition that was added since.
-                sent = [
-                    await producer.send_batch(batch, self.topic, partition=partition)
-                    for batch in records.batches
-                ]
-                acknowledged = await asyncio.gather(*sent)
-        except TopicAuthorizationFailedError as error:
-            raise ConfigurationError(
-                f"the broker refuses writes to {self.topic}",
-                "grant WRITE on the changelog topic to this user",
-            ) from error
+                with self._rights.needed(Right("Write", "topic", self.topic)):
+                    acknowledged = await self._send(producer, partition, records.batches)
+        except ConfigurationError:
+            self._producer.discard(producer)
+            raise
         except MessageSizeTooLargeError as error:
             self._producer.discard(producer)
             raise ConfigurationError(
@@ -116,6 +110,15 @@ class KafkaChangelog:
             (metadata.offset, metadata.offset + batch.record_count())
             for metadata, batch in zip(acknowledged, records.batches, strict=True)
         ]
+
+    async def _send(
+        self, producer: AIOKafkaProducer, partition: int, batches: Sequence[BatchBuilder]
+    ) -> Sequence[Any]:
+        """What the broker acknowledges of each batch."""
+        if partition not in await producer.partitions_for(self.topic):
+            await producer.client.force_metadata_update()  # A partition that was added since.
+        sent = [await producer.send_batch(batch, self.topic, partition=partition) for batch in batches]
+        return await asyncio.gather(*sent)
 
     async def identity(self) -> str:
         """See `Changelog.identity`."""
@@ -174,7 +177,8 @@ class KafkaChangelog:
     ) -> Sequence[ChangelogSlice]:
         tp = TopicPartition(self.topic, partition)
         try:
-            found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+            with self._rights.needed(Right("Read", "topic", self.topic)):
+                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
             parts: Sequence[ChangelogSlice] = found.get(tp, [])
             reached = await consumer.position(tp)
         except OffsetOutOfRangeError as error:

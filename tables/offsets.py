@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 
 from tables.errors import BrokerUnavailableError
-from tables.topic_ids import UNKNOWN_TOPIC, DescribeTopic, TopicDescription
+from tables.rights import Right, Rights
+from tables.topic_ids import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, DescribeTopic, TopicDescription
 
 
 class TopicOffsets:
@@ -23,6 +24,7 @@ class TopicOffsets:
 
     def __init__(self, connection: Mapping[str, Any], timeout_s: float) -> None:
         self._connection = connection
+        self._rights = Rights.of(connection)
         self._timeout_s = timeout_s
         self._consumer: AIOKafkaConsumer | None = None
         self._starting = asyncio.Lock()
@@ -30,14 +32,20 @@ class TopicOffsets:
         self._next: dict[str, asyncio.Task[TopicDescription]] = {}
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""
+        """(first offset that can be read, offset after the last record).
+
+        Raises:
+            BrokerUnavailableError: no answer.
+            ConfigurationError: this user may not describe the topic.
+        """
         tp = TopicPartition(topic, partition)
         try:
             async with asyncio.timeout(self._timeout_s):
                 consumer = await self._started()
-                first, end = await asyncio.gather(
-                    consumer.beginning_offsets([tp]), consumer.end_offsets([tp])
-                )
+                with self._rights.needed(Right("Describe", "topic", topic)):
+                    first, end = await asyncio.gather(
+                        consumer.beginning_offsets([tp]), consumer.end_offsets([tp])
+                    )
         except (KafkaError, TimeoutError, OSError) as error:
             raise BrokerUnavailableError(
                 f"no offsets of {topic} partition {partition} ({error!r})",
@@ -46,18 +54,15 @@ class TopicOffsets:
         return first[tp], end[tp]
 
     async def exists(self, topic: str) -> bool:
-        """Whether the broker has `topic` now. Asks for all topics: not for every second. Raises BrokerUnavailableError."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return topic in await (await self._started()).topics()
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
+        """Whether the brokers have `topic` now. Raises BrokerUnavailableError."""
+        return (await self.describe(topic)).partitions > 0
 
     async def describe(self, topic: str) -> TopicDescription:
         """The topic as it is after this call began; calls made while a request is under way share the next one.
 
         Raises:
             BrokerUnavailableError: no answer.
+            ConfigurationError: this user may not describe the topic.
         """
         if topic not in self._next:
             self._next[topic] = asyncio.create_task(self._describe(topic))
@@ -90,6 +95,8 @@ class TopicOffsets:
             except (KafkaError, TimeoutError, OSError) as error:
                 raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
         error_code, description = DescribeTopic.described(answer)
+        if error_code == TOPIC_UNAUTHORIZED:
+            raise self._rights.error(Right("Describe", "topic", topic))
         if error_code not in {0, UNKNOWN_TOPIC}:
             raise BrokerUnavailableError(f"no answer about topic {topic} ({for_code(error_code).__name__})")
         return description

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tables.errors import BrokerUnavailableError
+from tables.rights import Rights
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class ReplaceableProducer:
 
     def __init__(self, connection: Mapping[str, Any], timeout_s: float) -> None:
         self.timeout_s = timeout_s
+        self.rights = Rights.of(connection)
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()

@@ -24,7 +24,10 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from tables.rights import operations
+
 UNKNOWN_TOPIC = 3
+TOPIC_UNAUTHORIZED = 29
 _UUID_BYTES = 16
 _NO_UUID = bytes(_UUID_BYTES)
 _TEXT = CompactString("utf-8")
@@ -38,10 +41,12 @@ class TopicDescription:
     Attributes:
         topic_id: as Kafka's own tools write it; "" = the broker does not tell.
         partitions: how many; 0 = there is no such topic.
+        rights: operations on it that this user may do; None where the broker does not tell.
     """
 
     topic_id: str
     partitions: int
+    rights: frozenset[str] | None = None
 
 
 class _TopicId(AbstractType[str]):
@@ -125,7 +130,7 @@ class DescribeTopic(Request[_Versions]):
     def build(self, request_struct_class: type[_Versions]) -> _Versions:
         if request_struct_class.API_VERSION < _MetadataRequest.API_VERSION:
             return request_struct_class([self._topic], False)
-        return request_struct_class([("", self._topic, {})], False, False, False, {})
+        return request_struct_class([("", self._topic, {})], False, False, True, {})
 
     @staticmethod
     def described(answer: Any) -> tuple[int, TopicDescription]:
@@ -133,4 +138,4 @@ class DescribeTopic(Request[_Versions]):
         topic = answer.topics[0]
         if answer.API_VERSION < _MetadataRequest.API_VERSION:
             return topic[0], TopicDescription("", len(topic[3]))
-        return topic[0], TopicDescription(topic[2], len(topic[4]))
+        return topic[0], TopicDescription(topic[2], len(topic[4]), operations(topic[5]))

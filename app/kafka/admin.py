@@ -28,6 +28,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from app.kafka.requests import GroupWithRights, MetadataWithRights
 from app.kafka_auth import kafka_auth
 from tables.errors import BrokerUnavailableError
+from tables.rights import Rights, operations
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -38,8 +39,6 @@ _COORDINATOR_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 _FETCH: Final = 1
 _TOPIC_RESOURCE: Final = 2
-_OPERATIONS: Final = {3: "Read", 4: "Write", 5: "Create", 8: "Describe"}
-_NOT_TOLD: Final = -(2**31)
 
 NO_ERROR: Final = 0
 _NO_COORDINATOR: Final = 15
@@ -70,6 +69,11 @@ def connection(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": settings.bootstrap_servers, **kafka_auth(settings)}
 
 
+def rights_of(settings: Settings) -> Rights:
+    """Whose rights, for what brokers refuse."""
+    return Rights.of(connection(settings))
+
+
 class Admin:
     """A connection to the brokers; see `open_admin`."""
 
@@ -87,12 +91,12 @@ class Admin:
         self._controller = answer.controller_id
         self.brokers = [f"{host}:{port}" for _, host, port, _ in answer.brokers]
         with_rights = answer.API_VERSION >= MetadataWithRights.RIGHTS_VERSION
-        self.rights = _operations(answer.cluster_authorized_operations) if with_rights else None
+        self.rights = operations(answer.cluster_authorized_operations) if with_rights else None
         found = {}
         for error_code, name, _, partitions, *rights in answer.topics:
             leaders = [leader for _, _, leader, *_ in partitions]
             found[name] = TopicMetadata(
-                error_code, len(leaders), min(leaders, default=-1) >= 0, _operations(*rights)
+                error_code, len(leaders), min(leaders, default=-1) >= 0, operations(*rights)
             )
         return found
 
@@ -175,7 +179,7 @@ class Admin:
         error_code, _, _, _, _, _, *rights = answer.groups[0]
         if error_code:
             raise for_code(error_code)()
-        return _operations(*rights)
+        return operations(*rights)
 
     async def _coordinator(self, group: str) -> int:
         deadline = asyncio.get_running_loop().time() + _COORDINATOR_TIMEOUT_S
@@ -270,12 +274,6 @@ async def _stop(stop: Callable[[], Any]) -> None:
     for task in late:
         task.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
-
-
-def _operations(bits: int = _NOT_TOLD) -> frozenset[str] | None:
-    if bits == _NOT_TOLD:
-        return None
-    return frozenset(name for code, name in _OPERATIONS.items() if bits >> code & 1)
 
 
 def _said(error_code: int, message: str | None = None) -> str:

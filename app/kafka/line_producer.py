@@ -15,13 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.kafka.admin import connected, connection
+from app.kafka.admin import connected, connection, rights_of
 from app.kafka.feed import Feed
 from app.text_files import LineBlock
 from tables.errors import BadRequestError, BrokerUnavailableError, ConfigurationError, WordcountError
+from tables.rights import Right
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -96,10 +97,10 @@ async def produce_blocks(
         try:
             partitions = sorted(await producer.partitions_for(settings.topic))
         except KafkaError as error:
-            raise _refusal(error, settings.topic) from error
+            raise _refusal(error, settings) from error
         if key is not None:
             partitions = [DefaultPartitioner()(key, partitions, partitions)]
-        delivery = _Delivery(producer, settings.topic, partitions, key, on_progress)
+        delivery = _Delivery(producer, settings, partitions, key, on_progress)
         feed = Feed(blocks)
         try:
             await _send_all(feed, delivery, lines_per_s)
@@ -138,13 +139,14 @@ class _Delivery:
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        topic: str,
+        settings: Settings,
         partitions: list[int],
         key: bytes | None,
         on_progress: Callable[[Report], None],
     ) -> None:
         self._producer = producer
-        self._topic = topic
+        self._settings = settings
+        self._topic = settings.topic
         self._partitions = itertools.cycle(partitions)
         self._key = key
         self._longest_bytes = MAX_LINE_BYTES - len(key or b"")
@@ -234,20 +236,19 @@ class _Delivery:
         assert self._error is not None
         missing = self._lines - self._acknowledged
         return _refusal(
-            self._error, self._topic, f"{missing:,} of {self._lines:,} lines were not acknowledged"
+            self._error, self._settings, f"{missing:,} of {self._lines:,} lines were not acknowledged"
         )
 
 
-def _refusal(error: BaseException, topic: str, what: str = "nothing was sent") -> WordcountError:
+def _refusal(error: BaseException, settings: Settings, what: str = "nothing was sent") -> WordcountError:
+    topic = settings.topic
     if isinstance(error, MessageSizeTooLargeError):
         return ConfigurationError(
             f'topic "{topic}" takes no batch of {BATCH_BYTES:,} bytes; {what}',
             f"raise max.message.bytes of the topic to {BATCH_BYTES + 1024} or more",
         )
-    if isinstance(error, TopicAuthorizationFailedError):
-        return ConfigurationError(
-            f'this user may not write to topic "{topic}"; {what}', "grant Write and Describe on the topic"
-        )
+    if denied := rights_of(settings).denied(error, Right("Write", "topic", topic)):
+        return ConfigurationError(f"{what}; {denied.message}", denied.remedy)
     return BrokerUnavailableError(
         f'{what} by topic "{topic}" ({error!r})', "check the brokers (wordcount doctor) and send them again"
     )

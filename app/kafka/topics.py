@@ -18,9 +18,11 @@ from app.kafka.admin import (
     Admin,
     TopicMetadata,
     open_admin,
+    rights_of,
     unavailable,
 )
 from tables.errors import ConfigurationError
+from tables.rights import Right
 from tables.schema import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
@@ -129,10 +131,7 @@ def plan(settings: Settings, found: Mapping[str, TopicMetadata]) -> list[Change]
     """
     for name, metadata in found.items():
         if metadata.error_code == TOPIC_UNAUTHORIZED:
-            raise ConfigurationError(
-                f'this user may not describe topic "{name}"',
-                "grant Describe on it, or set WORDCOUNT_TOPIC, WORDCOUNT_GROUP and the user as intended",
-            )
+            raise rights_of(settings).error(Right("Describe", "topic", name))
     source = found[settings.topic]
     wanted = source.partitions or settings.partitions
     changelog = changelog_topic(settings.group, settings.topic)

@@ -28,6 +28,7 @@ from app.faust_app import ConsumerOptions
 from tables import fetching
 from tables.errors import PartitionsLostError
 from tables.fetching import RecordBatchUnpacker
+from tables.rights import Rights
 from tables.windows import RecordBatch
 from tests.integration.worker import wait_for
 
@@ -142,7 +143,12 @@ def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
             stream_wait_empty=False,
         )
         faust_app.word_counts = counts
-        faust_app.consumer_options = ConsumerOptions("http://worker:8080", "read_committed")
+        faust_app.consumer_options = ConsumerOptions(
+            "http://worker:8080",
+            "read_committed",
+            topic_name,
+            Rights("User:ANONYMOUS", kafka.bootstrap_servers),
+        )
         topic = faust_app.topic(topic_name, schema=PassThrough())
 
         @faust_app.agent(topic, name="count_words")

@@ -65,8 +65,12 @@ class Worker:
         self._command = command
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.renew_client()
         self.started_at = 0.0
+
+    def renew_client(self) -> None:
+        """For the event loop of another test: connections belong to one."""
+        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     def start(self, *flags: str, **settings: str) -> Worker:
         """Start it; `settings` stay, `flags` are of this start alone."""

@@ -14,6 +14,11 @@ from agents.static_member import FencedInstanceIdError
 from agents.watchdog import Stall, Watchdog
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
 from tables.restore_progress import Progress
+from tables.rights import Right, Rights
+from tables.topic_ids import TopicDescription
+
+RIGHTS = Rights("User:me", "kafka:9092")
+JOIN = Right("Read", "group", "readers")
 
 
 def test_a_stall_is_over_only_after_its_time_without_a_move() -> None:
@@ -44,12 +49,16 @@ class FakeOffsets:
     def __init__(self, end: int, *, exists: bool = True, away: bool = False) -> None:
         self.end, self.topic_exists, self.away = end, exists, away
         self.asked = 0
+        self.rights: frozenset[str] | None = None
 
     async def exists(self, topic: str) -> bool:
         self.asked += 1
         if self.away:
             raise BrokerUnavailableError("no answer")
         return self.topic_exists
+
+    async def describe(self, topic: str) -> TopicDescription:
+        return TopicDescription("", 1, self.rights)
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         return 0, self.end
@@ -65,6 +74,16 @@ class FakeThread:
     def parked_error(self) -> BaseException | None:
         return self.error
 
+    def denied(self, error: BaseException) -> ConfigurationError | None:
+        return RIGHTS.denied(error, JOIN)
+
+
+def caused_by(cause: BaseException) -> KafkaError:
+    """As aiokafka hides an error of its background tasks."""
+    error = KafkaError("Unexpected error during coordination")
+    error.__cause__ = cause
+    return error
+
 
 async def found_by(
     monkeypatch: pytest.MonkeyPatch, counts: Any, offsets: Any, thread: Any, asks: int = 3
@@ -79,6 +98,8 @@ async def found_by(
             lambda: thread,
             topic="texts",
             group="readers",
+            rights=RIGHTS,
+            needed=[Right("Read", "topic", "texts"), JOIN],
             stall_timeout_s=0.005,
             on_fatal=found.append,
         ).watch()
@@ -125,6 +146,7 @@ async def test_a_deleted_topic_ends_the_worker_and_is_named(monkeypatch: pytest.
     "parked",
     [
         GroupAuthorizationFailedError("readers"),
+        caused_by(GroupAuthorizationFailedError("readers")),
         InconsistentGroupProtocolError(),
         FencedInstanceIdError(),
         KafkaError(repr(FencedInstanceIdError())),
@@ -136,3 +158,28 @@ async def test_an_error_that_aiokafka_parks_ends_the_worker_and_names_the_group(
     error = await found_by(monkeypatch, FakeCounts({}), FakeOffsets(0), FakeThread(error=parked))
     assert isinstance(error, ConfigurationError)
     assert "readers" in error.message
+
+
+async def test_a_right_that_is_missing_ends_the_worker_before_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offsets = FakeOffsets(8)
+    for told in (None, frozenset({"Describe", "Read"})):
+        offsets.rights = told
+        assert await found_by(monkeypatch, FakeCounts({0: (8, 1)}), offsets, FakeThread()) is None
+        offsets.asked = 0
+    offsets.rights = frozenset({"Describe"})
+    error = await found_by(monkeypatch, FakeCounts({0: (8, 1)}), offsets, FakeThread())
+    assert isinstance(error, ConfigurationError)
+    assert error.message == 'User:me has no right to Read on topic "texts"'
+
+
+async def test_an_error_of_the_watchdogs_own_questions_ends_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Denied(FakeOffsets):
+        async def describe(self, topic: str) -> TopicDescription:
+            raise RIGHTS.error(Right("Describe", "topic", topic))
+
+    error = await found_by(monkeypatch, FakeCounts({0: (8, 1)}), Denied(8), FakeThread())
+    assert isinstance(error, ConfigurationError)

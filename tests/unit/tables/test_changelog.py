@@ -14,7 +14,7 @@ Record = tuple[bytes, bytes]
 
 def pack(records: list[Record]) -> PackedBatches:
     nothing: Any = None
-    changelog = KafkaChangelog("changelog", {}, nothing, nothing, nothing)
+    changelog = KafkaChangelog("changelog", {"bootstrap_servers": "kafka:9092"}, nothing, nothing, nothing)
     return changelog.pack([key for key, _ in records], [value for _, value in records])
 
 

@@ -62,7 +62,7 @@ def test_an_input_that_vanished_is_not_made_smaller_than_its_changelog():
 
 
 def test_a_topic_that_may_not_be_described_is_named():
-    with pytest.raises(ConfigurationError, match=r'may not describe topic "in"; grant Describe'):
+    with pytest.raises(ConfigurationError, match=r'no right to Describe on topic "in"; run: kafka-acls'):
         plan(SETTINGS, topics(TopicMetadata(TOPIC_UNAUTHORIZED), MISSING))
 
 
