@@ -29,6 +29,8 @@ from app.queries import WordQueries
 from app.settings import Settings
 from app.state_lock import StateLock
 from app.web.asgi import create_asgi_app
+from app.web.connections import limits_for
+from app.web.hosts import AllowedHosts
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
 from tables.changes import Change
@@ -120,7 +122,14 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     )
     faust_app.on_draining = health.start_draining
     faust_app.on_loop_delay = metrics.loop_delayed
-    asgi_app = create_asgi_app(queries, health, metrics.registry, version_info(), _normalise(words))
+    asgi_app = create_asgi_app(
+        queries,
+        health,
+        metrics.registry,
+        version_info(),
+        _normalise(words),
+        allowed_hosts=_allowed_hosts(settings),
+    )
     listeners: list[socket.socket] = []
     locks: list[StateLock] = []
 
@@ -138,7 +147,12 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
 
     faust_app.prepare = prepare
     faust_app.web_server_factory = lambda: WebServer(
-        asgi_app, listeners, loop=faust_app.loop, beacon=faust_app.beacon
+        asgi_app,
+        listeners,
+        limits=lambda: limits_for(settings.max_word_bytes),
+        observer=metrics,
+        loop=faust_app.loop,
+        beacon=faust_app.beacon,
     )
     return faust_app
 
@@ -192,6 +206,11 @@ def _faust_app(settings: Settings) -> WordcountApp:
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE
     return faust_app
+
+
+def _allowed_hosts(settings: Settings) -> AllowedHosts:
+    """The names that workers tell each other, that HTTP listens on, and that were set."""
+    return AllowedHosts([socket.gethostname(), settings.http_host, *settings.http_allowed_hosts])
 
 
 def _faust_port(settings: Settings) -> int:

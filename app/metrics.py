@@ -89,6 +89,16 @@ class Metrics:
             "The longest of these delays since the start of the process.",
             registry=self.registry,
         )
+        self._http_connections = Gauge(
+            "wordcount_http_connections", "Open connections of HTTP.", registry=self.registry
+        )
+        self._http_closed = Counter(
+            "wordcount_http_connections_closed",
+            "HTTP connections that the worker closed: silent (nothing asked in 10 s), slow (a request not whole in 10 s), unread (an "
+            "answer not read in 30 s), shed (idle, its place was needed), refused (no place), malformed (not HTTP).",
+            ["reason"],
+            registry=self.registry,
+        )
         self._longest_s = 0.0
         self._records.labels("counted", "")
 
@@ -127,6 +137,14 @@ class Metrics:
         if delay_s > self._longest_s:
             self._longest_s = delay_s
             self._longest_loop_delay_s.set(delay_s)
+
+    def http_connections(self, open_now: int) -> None:
+        """Show how many connections are open."""
+        self._http_connections.set(open_now)
+
+    def http_connection_closed(self, reason: str) -> None:
+        """Count a connection that the worker closed."""
+        self._http_closed.labels(reason).inc()
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """Show the state of a partition until it is released."""

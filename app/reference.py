@@ -12,9 +12,10 @@ from app.access import ACCESS
 from app.metrics import Metrics
 from app.setting_types import variable
 from app.settings import Settings, expectation, is_secret
+from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
 from app.web.ports import PartitionStatus, RestoreStatus, VersionInfo
-from app.web.problems import PROBLEMS, UNEXPECTED, UNKNOWN_WORD
+from app.web.problems import OTHERS, PROBLEMS
 from tables.rights import Right, Rights
 from tables.schema import changelog_topic, dead_letter_topic
 from tables.windows import Totals
@@ -58,6 +59,7 @@ def metrics_page() -> str:
     metrics.restored(0, rows=1, duration_s=1)
     metrics.partition_state(0, "counting")
     metrics.loop_delayed(0.1)
+    metrics.http_connection_closed("slow")
     metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))})
     rows = []
     for family in metrics.registry.collect():
@@ -92,9 +94,7 @@ def http_page() -> str:
         for path, item in api["paths"].items()
         for parameter in item["get"]["parameters"]
     ]
-    problems = sorted(
-        [*PROBLEMS.values(), UNKNOWN_WORD, UNEXPECTED], key=lambda problem: (problem.status, problem.name)
-    )
+    problems = sorted([*PROBLEMS.values(), *OTHERS], key=lambda problem: (problem.status, problem.name))
     return _page(
         "HTTP",
         [
@@ -119,6 +119,14 @@ def http_page() -> str:
             "A parameter that the resource does not know, one given twice, and percent-encoding that is not UTF-8 are "
             "answered with 400; a number out of bounds with 422. A page has at most `limit` words, each of at most "
             "`WORDCOUNT_MAX_WORD_BYTES`.",
+            "",
+            "## Connections",
+            "",
+            f"A request has to be whole {REQUEST_S:g} s after the connection was made or its first byte was sent, an answer read "
+            f"{ANSWER_S:g} s after it is ready. At most {MOST_CONNECTIONS:,} connections, or a quarter of the descriptors; idle "
+            f"ones make place. A request has at most {MOST_HEADERS} headers; with the path they have at most {HEADERS_BYTES:,} "
+            "bytes and three times `WORDCOUNT_MAX_WORD_BYTES`. `Host` has to be an IP address or a name of the service: "
+            "`WORDCOUNT_HTTP_ALLOWED_HOSTS`.",
             "",
             "## Problems",
             "",

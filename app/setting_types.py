@@ -37,6 +37,13 @@ def _host_ports(value: str) -> str:
     return ",".join(servers)
 
 
+def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+            raise ValueError
+    return names
+
+
 def _json_pointer(value: str) -> str:
     if not re.fullmatch(r"(/([^/~]|~[01])*)*", value):
         raise ValueError
@@ -52,6 +59,12 @@ def _not_zero(value: int) -> int:
 KafkaName = Annotated[str, AfterValidator(_kafka_name), Expected("1 to 249 letters, digits, '.', '_' or '-'")]
 HostPorts = Annotated[
     str, AfterValidator(_host_ports), Expected("host:port, several separated by commas, without kafka://")
+]
+HostNames = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    AfterValidator(_host_names),
+    Expected("host names without ports, separated by commas; *.example.org for all below one"),
 ]
 JsonPointer = Annotated[
     str, AfterValidator(_json_pointer), Expected("an RFC 6901 pointer such as /message/text, or nothing")

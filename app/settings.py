@@ -31,6 +31,7 @@ from app.setting_rules import check_security, check_values
 from app.setting_types import (
     PREFIX,
     Expected,
+    HostNames,
     HostPorts,
     JsonPointer,
     KafkaName,
@@ -195,6 +196,12 @@ class Settings(BaseSettings):
     # HTTP and log
     http_host: str = Field("127.0.0.1", min_length=1, description="Address that HTTP listens on.")
     http_port: int = Field(8080, ge=0, le=65_535, description="Port that HTTP listens on; 0 = any free one.")
+    http_allowed_hosts: HostNames = Field(
+        (),
+        description="Names besides IP addresses, `localhost`, `WORDCOUNT_HTTP_HOST` and this machine's host name that clients may "
+        "call the service by, as that of a Kubernetes Service or a proxy. `*.example.org`: every name below; `*`: every name, "
+        "also one that a web page makes lead here to read what it must not.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )
@@ -224,7 +231,7 @@ class Settings(BaseSettings):
             raise ValueError
         return None if field.default is None else value
 
-    @field_validator("stop_words", mode="before")
+    @field_validator("stop_words", "http_allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (

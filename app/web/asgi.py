@@ -7,8 +7,10 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from app.web import metrics, openapi, page, probes, stats, top, version, words
+from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health, Queries, VersionInfo
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from tables.errors import WordcountError
@@ -20,6 +22,8 @@ def create_asgi_app(
     metrics_registry: CollectorRegistry,
     version_info: VersionInfo,
     normalise: Callable[[str], str] = str,
+    *,
+    allowed_hosts: AllowedHosts | None = None,
 ) -> Starlette:
     """Build the application; it serves from the first moment, whatever state `queries` are in.
 
@@ -29,6 +33,7 @@ def create_asgi_app(
         metrics_registry: what `/metrics` shows.
         version_info: what `/version` shows.
         normalise: makes of a word in a path what the tokeniser's profile makes of it; by default nothing.
+        allowed_hosts: by which names it may be asked; by default IP addresses and `localhost` alone.
     """
     asgi_app = Starlette(
         routes=[
@@ -41,6 +46,7 @@ def create_asgi_app(
             *version.routes(version_info),
             *openapi.routes(version_info),
         ],
+        middleware=[Middleware(HostCheck, allowed_hosts or AllowedHosts())],
         exception_handlers={
             WordcountError: wordcount_error,
             HTTPException: http_error,

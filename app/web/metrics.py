@@ -6,16 +6,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from app.web.resource import Resource
 from app.web.responses import HEADERS
 
 
-def routes(registry: CollectorRegistry) -> list[Route]:
+def routes(registry: CollectorRegistry) -> list[Resource]:
     """The route of the metrics."""
 
     async def get_metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={**HEADERS, "Content-Type": content_type})
 
-    return [Route("/metrics", get_metrics)]
+    return [Resource("/metrics", get_metrics)]

@@ -7,10 +7,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.web.ports import VersionInfo
 from app.web.problems import MEDIA_TYPE
+from app.web.resource import Resource
 from app.web.responses import json_response
 from app.web.top import DEFAULT_K, MAX_K
 from app.web.words import DEFAULT_LIMIT, MAX_LIMIT
@@ -18,6 +18,7 @@ from app.web.words import DEFAULT_LIMIT, MAX_LIMIT
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
+_CURSOR: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _UNKNOWABLE: Schema = {"type": ["integer", "null"], "minimum": 0}
 
@@ -37,21 +38,21 @@ def document(version: VersionInfo) -> Schema:
     }
 
 
-def routes(version: VersionInfo) -> list[Route]:
+def routes(version: VersionInfo) -> list[Resource]:
     """The route of the document."""
     content = document(version)
 
     async def get_openapi(_: Request) -> Response:
         return json_response(content)
 
-    return [Route("/openapi.json", get_openapi)]
+    return [Resource("/openapi.json", get_openapi)]
 
 
 def _paths() -> Schema:
     word = _parameter("path", "word", _TEXT, 'Percent-encoded UTF-8; any character, also "/" and NUL.')
     prefix = _parameter("query", "prefix", _TEXT, "Only words that start with it, compared as it is.")
     limit = _parameter("query", "limit", _number(DEFAULT_LIMIT, MAX_LIMIT), "Most words in the page.")
-    cursor = _parameter("query", "cursor", _TEXT, "`next_cursor` of the page before, of the same prefix.")
+    cursor = _parameter("query", "cursor", _CURSOR, "`next_cursor` of the page before, of the same prefix.")
     k = _parameter("query", "k", _number(DEFAULT_K, MAX_K), "How many words.")
     unready = {"503": _content("Readiness", "At least one check fails.")}
     return {

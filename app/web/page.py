@@ -9,12 +9,12 @@ from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from app.web.resource import Resource
 from app.web.responses import HEADERS
 
 
-def routes() -> list[Route]:
+def routes() -> list[Resource]:
     """The route of the page."""
     html = resources.files("app.web").joinpath("page.html").read_text("utf-8")
     headers = {
@@ -26,7 +26,7 @@ def routes() -> list[Route]:
     async def get_page(_: Request) -> Response:
         return Response(html, headers=headers, media_type="text/html")
 
-    return [Route("/", get_page)]
+    return [Resource("/", get_page)]
 
 
 def content_security_policy(html: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.web.ports import Health
 from app.web.problems import RETRY_AFTER_S
+from app.web.resource import Resource
 from app.web.responses import json_response
 
 
-def routes(health: Health) -> list[Route]:
+def routes(health: Health) -> list[Resource]:
     """The routes of the probes."""
 
     async def get_livez(_: Request) -> Response:
@@ -28,4 +28,4 @@ def routes(health: Health) -> list[Route]:
             return json_response(content)
         return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_S)})
 
-    return [Route("/livez", get_livez), Route("/readyz", get_readyz)]
+    return [Resource("/livez", get_livez), Resource("/readyz", get_readyz)]

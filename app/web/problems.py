@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.printable import printable
 from app.web.responses import json_response
 from tables import errors
 
@@ -40,6 +41,17 @@ class Problem:
 
 UNKNOWN_WORD = Problem(404, "unknown-word", "The word does not occur")
 UNEXPECTED = Problem(500, "unexpected", "Unexpected error")
+MALFORMED = Problem(400, "malformed", "The request is not HTTP as RFC 9112 has it")
+TOO_SLOW = Problem(408, "too-slow", "The request did not arrive in time")
+HOST_NOT_ALLOWED = Problem(421, "host-not-allowed", "This service is not known by that name")
+HEAD_TOO_LARGE = Problem(431, "head-too-large", "The path or the headers are too large")
+NOT_IMPLEMENTED = Problem(501, "not-implemented", "The transfer coding is not known")
+TOO_MANY_CONNECTIONS = Problem(503, "too-many-connections", "Too many connections", retry=True)
+OTHERS = (
+    *(UNKNOWN_WORD, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE, NOT_IMPLEMENTED),
+    TOO_MANY_CONNECTIONS,
+)
+"""Problems that are no `WordcountError`."""
 
 _ROUTER_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource; /openapi.json lists all",
@@ -99,7 +111,9 @@ async def http_error(request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
-    detail = f"{request.method} {request.url.path[:200]}: {_ROUTER_DETAILS.get(status, status.description)}"
+    # Not `request.url`, which is made of the `Host` header and fails where that is no host.
+    path = printable(request.scope["path"][:200])
+    detail = f"{request.method} {path}: {_ROUTER_DETAILS.get(status, status.description)}"
     return problem_response(problem, detail, error.headers)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from faust.contrib.asgi import AsgiService
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app.web.connections import ConnectionObserver, Connections, HttpConnection, Limits
 from tables.errors import ConfigurationError
 
 SHUTDOWN_S = 2.0
@@ -46,24 +47,38 @@ class WebServer(AsgiService):
     Args:
         asgi_app: the application.
         listeners: sockets from `bound_socket`; looked at when the server starts.
+        limits: asked when the server starts, because the limit of descriptors may be raised until then.
+        observer: is told of connections.
     """
 
     server_shutdown_timeout = SHUTDOWN_S
 
-    def __init__(self, asgi_app: Any, listeners: Sequence[socket.socket], **options: Any) -> None:
-        # Protocols by name are imported when the server starts: 45 ms on the event loop, most of them for web sockets.
-        quiet = {
-            "access_log": False,
-            "log_level": "warning",
-            "timeout_graceful_shutdown": int(SHUTDOWN_S),
-            "http": H11Protocol,
-            "ws": "none",
-        }
-        super().__init__(asgi_app, host="", port=0, uvicorn_options=quiet, **options)
+    def __init__(
+        self,
+        asgi_app: Any,
+        listeners: Sequence[socket.socket],
+        limits: Callable[[], Limits],
+        observer: ConnectionObserver,
+        **options: Any,
+    ) -> None:
+        super().__init__(asgi_app, host="", port=0, **options)
         self._listeners = listeners
+        self._limits = limits
+        self._observer = observer
 
     async def on_start(self) -> None:
-        """Faust's, with our sockets."""
+        """Faust's, with our sockets and our bounds."""
+        connections = Connections(self._limits(), self._observer)
+        # Protocols by name are imported when the server starts: 45 ms on the event loop, most of them for web sockets.
+        self.uvicorn_options = {
+            "access_log": False,
+            # A warning is what a client did wrong, as often as it likes; `Connections` counts these.
+            "log_level": "error",
+            "server_header": False,
+            "timeout_graceful_shutdown": int(SHUTDOWN_S),
+            "http": partial(HttpConnection, connections),
+            "ws": "none",
+        }
         self._server = self._create_server()
         self._serve_fut = self.add_future(self._server.serve(sockets=list(self._listeners)))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.web.parameters import query_parameters
 from app.web.ports import PartitionStatus, Queries
+from app.web.resource import Resource
 from app.web.responses import freshness, json_response
 
 
-def routes(queries: Queries) -> list[Route]:
+def routes(queries: Queries) -> list[Resource]:
     """The route of totals."""
 
     async def get_stats(request: Request) -> Response:
@@ -31,7 +31,7 @@ def routes(queries: Queries) -> list[Route]:
             }
         )
 
-    return [Route("/v1/stats", get_stats)]
+    return [Resource("/v1/stats", get_stats)]
 
 
 def _status(status: PartitionStatus) -> dict[str, object]:

@@ -8,9 +8,9 @@ from importlib import metadata
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.web.ports import VersionInfo
+from app.web.resource import Resource
 from app.web.responses import json_response
 
 
@@ -23,11 +23,11 @@ def version_info(commit: str | None = None) -> VersionInfo:
     return VersionInfo(version, platform.python_version(), metadata.version("faust-streaming"), commit)
 
 
-def routes(version: VersionInfo) -> list[Route]:
+def routes(version: VersionInfo) -> list[Resource]:
     """The route of the versions."""
     content = {name: value for name, value in asdict(version).items() if value is not None}
 
     async def get_version(_: Request) -> Response:
         return json_response(content)
 
-    return [Route("/version", get_version)]
+    return [Resource("/version", get_version)]

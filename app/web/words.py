@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
 from app.web.ports import Answer, Queries
 from app.web.problems import UNKNOWN_WORD, problem_response
+from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 
-def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Route]:
+def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
     """The routes of words.
 
     Args:
@@ -55,9 +55,9 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Route]:
         )
 
     return [
-        Route("/v1/words", list_words),
-        Route("/v1/words/{word:path}", get_word),
-        Route("/count/{word:path}/", get_stock_count),
+        Resource("/v1/words", list_words),
+        Resource("/v1/words/{word:path}", get_word),
+        Resource("/count/{word:path}/", get_stock_count),
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from app.settings import Settings, load_settings
+from app.web.hosts import AllowedHosts
 
 CHART = Path(__file__).parents[2] / "helm" / "wordcount"
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -21,7 +22,7 @@ FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yam
 
 # Settings that the chart sets itself, from other values or from secrets.
 OF_THE_CHART = {
-    *("state_dir", "http_host", "http_port", "group_instance_id", "secrets_dir"),
+    *("state_dir", "http_host", "http_port", "http_allowed_hosts", "group_instance_id", "secrets_dir"),
     *("sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password"),
 }
 
@@ -156,6 +157,7 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("imagePullSecrets", ["pull"]),
         ("sasl.existingSecret", 789),
         ("service.port", 65_536),
+        ("service.allowedHosts", ["counts.example:80"]),
         ("persistence.accessMode", "ReadWriteMany"),
         ("persistence.size", "ten"),
         ("podDisruptionBudget.maxUnavailable", "one"),
@@ -202,6 +204,21 @@ def test_values_that_do_not_fit_each_other_are_refused(
     assert "execution error" in done.stderr
     for name in named:
         assert name in done.stderr
+
+
+def test_clients_may_use_the_names_of_the_service_and_of_the_pods_and_those_that_were_added(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = render({"service": {"allowedHosts": ["counts.example"]}}).environment
+    monkeypatch.setenv("WORDCOUNT_HTTP_ALLOWED_HOSTS", given["WORDCOUNT_HTTP_ALLOWED_HOSTS"]["value"])
+    allowed = AllowedHosts(load_settings().http_allowed_hosts)
+    chart = render({})
+    service, namespace = (chart.one("StatefulSet")["metadata"][name] for name in ("name", "namespace"))
+    for suffix in ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local"):
+        assert allowed.allows(f"{service}{suffix}:8080")
+        assert allowed.allows(f"{service}-0.{service}-headless{suffix}:8080")
+    assert allowed.allows("counts.example")
+    assert not allowed.allows(f"other.{namespace}.svc")
 
 
 def test_the_grace_period_may_be_one_second_longer(render: Render) -> None:

@@ -43,6 +43,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* Names by which clients in the cluster call the Service and the pods, and those that were added. */}}
+{{- define "wordcount.allowedHosts" -}}
+{{- $name := include "wordcount.fullname" . -}}
+{{- $hosts := list -}}
+{{- range $host := list $name (printf "*.%s-headless" $name) -}}
+{{- range $suffix := list "" ".svc" ".svc.cluster.local" -}}
+{{- $hosts = append $hosts (printf "%s.%s%s" $host $.Release.Namespace $suffix) -}}
+{{- end -}}
+{{- $hosts = append $hosts $host -}}
+{{- end -}}
+{{- concat $hosts .Values.service.allowedHosts | join "," -}}
+{{- end -}}
+
 {{/*
 Environment of the worker. Numbers of a values file arrive as floating point: without int64 a large one would be
 written as 4.194304e+06.
@@ -54,6 +67,8 @@ written as 4.194304e+06.
   value: "0.0.0.0"
 - name: WORDCOUNT_HTTP_PORT
   value: "8080"
+- name: WORDCOUNT_HTTP_ALLOWED_HOSTS
+  value: {{ include "wordcount.allowedHosts" . | quote }}
 {{- range $name, $value := .Values.settings }}
 - name: WORDCOUNT_{{ upper $name }}
   value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}

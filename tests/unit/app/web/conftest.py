@@ -100,5 +100,5 @@ async def client(
     """A client of the application; words in paths are normalised by `str.casefold`."""
     asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold)
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://wordcount.test") as open_client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:
         yield open_client

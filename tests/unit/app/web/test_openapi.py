@@ -56,6 +56,17 @@ async def test_problems_have_the_documented_shape(client, asked, path, status):
     )
 
 
+async def test_a_cursor_that_the_document_lets_through_is_no_empty_one(client):
+    (cursor,) = [
+        p for p in document(VERSION)["paths"]["/v1/words"]["get"]["parameters"] if p["name"] == "cursor"
+    ]
+    assert (await client.get("/v1/words?cursor=")).status_code == 400
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate("", cursor["schema"])
+    given = (await client.get("/v1/words?limit=1")).json()["next_cursor"]
+    jsonschema.validate(given, cursor["schema"])
+
+
 async def test_not_ready_has_the_documented_shape(client, queries, health):
     queries.error = NotReadyError("not yet")
     health.found["restored"] = Check(False, "restoring: 2")

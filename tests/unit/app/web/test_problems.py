@@ -63,9 +63,17 @@ async def test_an_unexpected_error_keeps_its_text_to_itself(client, queries, pat
     assert "internal detail" not in reply.text
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/nothing", "/v1/top/", "/count/fox", "/V1/top"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1", "/v1/", "/nothing", "/v1/top/", "/count/fox", "/V1/top", "/livez%0A", "/v1/top%0A", "/%0A"],
+)
 async def test_an_unknown_path_is_a_404(client, path):
     assert assert_problem(await client.get(path), 404)["type"].endswith(":not-found")
+
+
+async def test_a_path_or_host_that_would_act_on_a_terminal_is_told_escaped(client):
+    detail = assert_problem(await client.get("/%1B%5B31m"), 404)["detail"]
+    assert "\\x1b[31m" in detail
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -19,6 +19,12 @@ AWKWARD = [
     "👍🏽",
     "a\nb",
     "fox\n",
+    "\n",
+    "a\r\nb",
+    "a\x00b",
+    "\x1b[31m",
+    "\u2028",
+    "x/",
     "<script>",
     ".",
     "+",
@@ -55,11 +61,18 @@ async def test_the_word_asked_for_is_normalised_as_the_profile_does(client):
     assert (await client.get("/v1/words/FOX")).json()["word"] == "fox"
 
 
-@pytest.mark.parametrize("word", [word for word in AWKWARD if "\n" not in word and word != "."])
+@pytest.mark.parametrize("word", [word for word in AWKWARD if word != "."])
 async def test_any_word_can_be_asked_for(client, queries, word):
     queries.counts = {word: 3}
     reply = await client.get("/v1/words/" + urllib.parse.quote(word, safe=""))
     assert (reply.status_code, reply.json().get("word"), reply.json().get("count")) == (200, word, 3)
+
+
+@pytest.mark.parametrize("word", AWKWARD)
+async def test_any_word_can_be_asked_for_as_in_stock_faust(client, queries, word):
+    queries.counts = {word: 3}
+    reply = await client.get(f"/count/{urllib.parse.quote(word, safe='').replace('.', '%2E')}/")
+    assert (reply.status_code, reply.json()) == (200, {word: 3})
 
 
 @pytest.mark.parametrize("encoded", ["fox%0A", "%0Afox", "f%0Aox"])

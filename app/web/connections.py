@@ -1,0 +1,301 @@
+"""Connections of HTTP, bounded in number, in size, and in the time that a client may take to ask and to read.
+
+uvicorn bounds none of these. This is the only module that looks into uvicorn and h11: `tests/unit/app/web/test_connections.py`
+asks a real server, and fails where another version of them takes away what is relied upon here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import Counter
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, Protocol
+
+import h11
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.web.problems import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    NOT_IMPLEMENTED,
+    TOO_MANY_CONNECTIONS,
+    TOO_SLOW,
+    Problem,
+    problem_response,
+)
+
+MOST_CONNECTIONS = 1_000
+SHARE_OF_DESCRIPTORS = 4
+"""One descriptor of so many may be a client's; stores, brokers and logs need the others."""
+
+MOST_HEADERS = 100
+HEADERS_BYTES = 16_384
+REQUEST_S = 10.0
+ANSWER_S = 30.0
+LOOK_EVERY_S = 0.5
+TELL_EVERY_S = 30.0
+LINGER_S = 1.0
+"""A refusal can be read for so long: closing at once, with bytes of the client still unread, would take it back."""
+
+Reason = Literal["silent", "slow", "unread", "shed", "refused", "malformed"]
+Phase = Literal["asking", "idle", "answering", "unread", "refused"]
+
+_log = structlog.get_logger(__name__)
+
+
+class ConnectionObserver(Protocol):
+    """Is told how many connections there are, and which had to be closed."""
+
+    def http_connections(self, open_now: int) -> None:
+        """So many connections are open."""
+        ...
+
+    def http_connection_closed(self, reason: Reason) -> None:
+        """The server closed one.
+
+        Args:
+            reason: silent, nothing was asked; slow, a request was begun and not ended; unread, an answer was not read; shed, it
+                was idle and another client needed its place; refused, there was no place; malformed, it was not HTTP.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may take.
+
+    Attributes:
+        connections: open ones at a time.
+        head_bytes: request line and headers together.
+        request_s: from the connection, or the first byte of a later request, to the last byte of the request.
+        answer_s: for reading an answer that is ready.
+    """
+
+    connections: int
+    head_bytes: int
+    request_s: float = REQUEST_S
+    answer_s: float = ANSWER_S
+
+
+def limits_for(max_word_bytes: int) -> Limits:
+    """Limits that let every word of `max_word_bytes` be asked for, and leave most descriptors to the rest of the process."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    of_descriptors = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft // SHARE_OF_DESCRIPTORS
+    percent_encoded = 3 * max_word_bytes
+    return Limits(max(1, min(MOST_CONNECTIONS, of_descriptors)), percent_encoded + HEADERS_BYTES)
+
+
+class Connections:
+    """The open connections of a server.
+
+    Looked through twice a second, as long as there are any, so that a request costs nothing more.
+    """
+
+    def __init__(self, limits: Limits, observer: ConnectionObserver) -> None:
+        self.limits = limits
+        self._observer = observer
+        self._open: dict[HttpConnection, None] = {}
+        self._closed: Counter[Reason] = Counter()
+        self._looking: asyncio.TimerHandle | None = None
+        self._told_at = -TELL_EVERY_S
+
+    def opened(self, connection: HttpConnection) -> None:
+        """Take a connection in, in place of one that asks for nothing where there are too many, or refuse it."""
+        self._open[connection] = None
+        if self._looking is None:
+            self._looking = connection.loop.call_later(LOOK_EVERY_S, self._look, connection.loop)
+        if len(self._open) > self.limits.connections:
+            shed = self._least_needed(but=connection)
+            if shed is None:
+                connection.refuse(TOO_MANY_CONNECTIONS, "too many connections are open", linger=False)
+                self.closed(connection, "refused")
+            else:
+                shed.transport.close()
+                self.closed(shed, "shed")
+        self._observer.http_connections(len(self._open))
+
+    def lost(self, connection: HttpConnection) -> None:
+        """Forget a connection that has ended."""
+        self._open.pop(connection, None)
+        self._observer.http_connections(len(self._open))
+
+    def answered(self, connection: HttpConnection) -> None:
+        """Put the connection after all others: it was of use more recently."""
+        if connection in self._open:
+            del self._open[connection]
+            self._open[connection] = None
+
+    def closed(self, connection: HttpConnection, reason: Reason) -> None:
+        """Count a connection that was closed by this side."""
+        if reason in ("shed", "refused"):
+            # Its descriptor is given back by now, though `lost` comes a turn of the loop later.
+            self._open.pop(connection, None)
+        self._closed[reason] += 1
+        self._observer.http_connection_closed(reason)
+
+    def _least_needed(self, but: HttpConnection) -> HttpConnection | None:
+        """The oldest that was refused or never asked anything; else the one idle for longest; else None."""
+        idle: HttpConnection | None = None
+        for connection in self._open:
+            if connection is but:
+                continue
+            phase = connection.phase
+            if phase == "refused" or (phase == "asking" and connection.cycle is None):
+                return connection
+            if idle is None and phase == "idle":
+                idle = connection
+        return idle
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = loop.time()
+        for connection in list(self._open):
+            connection.look(now_s)
+        if self._closed and now_s - self._told_at >= TELL_EVERY_S:
+            self._told_at = now_s
+            _log.warning(
+                "HTTP connections were closed; /metrics counts them by reason",
+                open=len(self._open),
+                most=self.limits.connections,
+                **dict(self._closed),
+            )
+            self._closed.clear()
+        again = bool(self._open or self._closed)
+        self._looking = loop.call_later(LOOK_EVERY_S, self._look, loop) if again else None
+
+
+class StrictParser(h11.Connection):
+    """h11's side of a server, which refuses what two parsers may read differently, and heads without bound."""
+
+    def __init__(self, head_bytes: int) -> None:
+        super().__init__(h11.SERVER, head_bytes)
+        self._head_bytes = head_bytes
+        self.problem = MALFORMED
+        self.detail = ""
+
+    def next_event(self) -> Any:
+        """h11's.
+
+        Raises:
+            RemoteProtocolError: `problem` and `detail` say more.
+        """
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                self._check(event)
+        except h11.RemoteProtocolError as error:
+            by_status = {431: HEAD_TOO_LARGE, 501: NOT_IMPLEMENTED}
+            self.problem = by_status.get(error.error_status_hint, MALFORMED)
+            self.detail = str(error)
+            raise
+        return event
+
+    def _check(self, request: h11.Request) -> None:
+        names = [name for name, _ in request.headers]
+        head_bytes = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
+        if len(names) > MOST_HEADERS or head_bytes > self._head_bytes:
+            raise h11.RemoteProtocolError(
+                f"more than {MOST_HEADERS} headers or {self._head_bytes} bytes", error_status_hint=431
+            )
+        if b"transfer-encoding" in names:
+            if b"content-length" in names:
+                raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding in one request")
+            if request.http_version < b"1.1":
+                raise h11.RemoteProtocolError("Transfer-Encoding before HTTP/1.1")
+
+
+class HttpConnection(H11Protocol):
+    """One connection; uvicorn makes it with `options`."""
+
+    conn: StrictParser
+    cycle: Any  # uvicorn's type says that there always is a request
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self.conn = StrictParser(connections.limits.head_bytes)
+        self._connections = connections
+        self._limits = connections.limits
+        self._refused = False
+        self._looked_at: tuple[Phase, object] = ("asking", None)
+        self._since_s = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """uvicorn's, and counted."""
+        super().connection_made(transport)
+        self._connections.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """uvicorn's, and counted."""
+        super().connection_lost(exc)
+        self._connections.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn's, until the client was refused."""
+        if not self._refused:
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """uvicorn's, and noted."""
+        self._connections.answered(self)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with the request; uvicorn would say it as plain text."""
+        self.refuse(self.conn.problem, self.conn.detail or msg)
+        self._connections.closed(self, "malformed")
+
+    @property
+    def phase(self) -> Phase:
+        """Whose turn it is: the client's in "asking", "idle" (between two requests) and "unread"; this server's in "answering"."""
+        if self._refused:
+            return "refused"
+        if self.transport.get_write_buffer_size():
+            return "unread"
+        if self.transport.is_closing():
+            return "answering"
+        if self.conn.their_state is h11.SEND_BODY:
+            return "asking"
+        if self.cycle is not None and not self.cycle.response_complete:
+            return "answering"
+        # uvicorn's timer of idle connections runs from an answer to the next byte of the client.
+        return "asking" if self.timeout_keep_alive_task is None else "idle"
+
+    def look(self, now_s: float) -> None:
+        """Close the connection where the client has used up its time. Called again and again."""
+        phase = self.phase
+        if self._looked_at != (phase, self.cycle):
+            self._looked_at, self._since_s = (phase, self.cycle), now_s
+        waited_s = now_s - self._since_s
+        if phase == "refused" and waited_s >= LINGER_S:
+            self.transport.abort()
+        elif phase == "unread" and waited_s >= self._limits.answer_s:
+            self.transport.abort()
+            self._connections.closed(self, "unread")
+        elif phase == "asking" and waited_s >= self._limits.request_s:
+            if self.cycle is None and self.conn.trailing_data == (b"", False):
+                self.transport.close()
+                self._connections.closed(self, "silent")
+            else:
+                self.refuse(TOO_SLOW, f"a request has to arrive within {self._limits.request_s:g} s")
+                self._connections.closed(self, "slow")
+
+    def refuse(self, problem: Problem, detail: str, *, linger: bool = True) -> None:
+        """Answer with `problem`, unless an answer has begun, and read no more; close at once, or after `LINGER_S`."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._unset_keepalive_if_required()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            response = problem_response(problem, detail, {"Connection": "close"})
+            # Not through h11, whose state is that of a broken request.
+            lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
+            headers = [*self.server_state.default_headers, *response.raw_headers]
+            lines += [name + b": " + value for name, value in headers]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+        self._refused = True
+        if linger:
+            self.transport.write_eof()
+        else:
+            self.transport.close()
