@@ -26,7 +26,7 @@ from app.kafka.admin import (
     rights_of,
 )
 from app.kafka.topics import check_cleanup_policy, command, plan
-from app.worker_client import ask, worker_url
+from app.worker_client import ask_version, worker_url
 from tables.errors import ConfigurationError, WordcountError
 from tables.rights import Right
 from tables.schema import changelog_topic, dead_letter_topic
@@ -261,15 +261,15 @@ def _http_port(settings: Settings) -> Check:
 
 def _taken_port(title: str, where: str, settings: Settings, error: OSError) -> Check:
     try:
-        _, body = ask(worker_url(settings), "/version")
-    except WordcountError:
+        version = ask_version(worker_url(settings)).version
+    except WordcountError as other:
         return Check(
             title,
             "fail",
-            f"{where} cannot be used ({error.strerror})",
+            f"{where} cannot be used ({error.strerror}); {other.message}",
             "end what listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
         )
-    return Check(title, "ok", f"a worker of version {body['version']} answers at {where}")
+    return Check(title, "ok", f"a worker of version {version} answers at {where}")
 
 
 def _existing(folder: Path) -> Path:

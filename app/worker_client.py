@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
@@ -16,6 +17,63 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_PROBLEM_TYPE = "urn:problem-type:wordcount:"
+_UNKNOWN_WORD = _PROBLEM_TYPE + "unknown-word"
+
+
+class Freshness(msgspec.Struct, kw_only=True):
+    """How fresh and complete an answer is, see `app.web.ports.Answer`."""
+
+    as_of: dict[str, int]
+    complete: bool
+    missing_partitions: list[int]
+
+
+class CountedWord(msgspec.Struct):
+    """A word and its count."""
+
+    word: str
+    count: int
+
+
+class WordAnswer(Freshness, kw_only=True):
+    """What `/v1/words/{word}` answers for a word that occurs."""
+
+    word: str
+    count: int
+
+
+class UnknownWord(Freshness, kw_only=True):
+    """What `/v1/words/{word}` answers for one that does not."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    word: str
+
+
+class TopAnswer(Freshness, kw_only=True):
+    """What `/v1/top` answers."""
+
+    words: list[CountedWord]
+    next_cursor: str | None
+
+
+class VersionAnswer(msgspec.Struct, kw_only=True):
+    """What `/version` answers."""
+
+    version: str
+    python: str
+    faust: str
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    detail: str
+
+
+Kind = TypeVar("Kind")
 
 
 def worker_url(settings: Settings) -> str:
@@ -32,55 +90,121 @@ def worker_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
-def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> tuple[int, dict[str, Any]]:
-    """GET a resource; return status 200 or 404, and the JSON object it answers.
+def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
+    """GET a resource; the answer has status 200, or 404 for an unknown word.
 
     Raises:
-        WordcountError: nothing or something else than a worker listens there.
-        NotReadyError: the worker cannot answer yet.
-        BadRequestError: it refuses the question.
+        ConfigurationError: the URL is none.
+        NotReadyError: the worker cannot answer now, or what listens there takes too long.
+        BadRequestError: the worker refuses the question.
+        WordcountError: it failed, or nothing, or something else than a worker, listens there.
     """
-    try:
-        # A proxy of the environment would be asked for loopback and cluster addresses too.
-        with httpx.Client(trust_env=False, timeout=_TIMEOUT_S) as client:
-            answer = client.get(url.rstrip("/") + path, params=parameters)
-        body = answer.json()
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(
-            f'"{url}" is not an address ({error})', "give --url http://host:port"
-        ) from None
-    except httpx.HTTPError as error:
-        raise WordcountError(
-            f"no worker answers at {url} ({error})",
-            "start one (wordcount worker, or wordcount run), or give its address by --url",
-        ) from None
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or not ({"as_of", "detail", "version"} & body.keys()):
-        raise WordcountError(f"what answers at {url} is not a worker", "give the worker's address by --url")
-    if answer.status_code in {200, 404}:
-        return answer.status_code, body
-    detail = str(body["detail"])
+    answer = _received(url, path, parameters)
+    if answer.status_code == httpx.codes.OK:
+        return answer
+    problem = _decoded(url, answer, _Problem)
+    if not problem.type.startswith(_PROBLEM_TYPE):
+        raise _not_a_worker(url)
+    if problem.type == _UNKNOWN_WORD:
+        return answer
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        raise NotReadyError(f"the worker at {url} cannot answer yet: {detail}", "ask again in a moment")
+        retry_after = answer.headers.get("retry-after", "")
+        raise NotReadyError(
+            f"the worker at {url} cannot answer now: {problem.detail}",
+            f"ask again in {retry_after} s" if retry_after.isdecimal() else "its log says more",
+        )
     if httpx.codes.is_client_error(answer.status_code):
-        raise BadRequestError(f"the worker at {url} refuses the question: {detail}")
-    raise WordcountError(f"the worker at {url} failed: {detail}", "its log says more")
+        raise BadRequestError(f"the worker at {url} refuses the question: {problem.detail}")
+    raise WordcountError(f"the worker at {url} failed: {problem.detail}", "its log says more")
+
+
+def ask_word(url: str, word: str) -> WordAnswer | UnknownWord:
+    """The count of a word; raises as `ask` does, and `BadRequestError` where `word` is no Unicode text."""
+    answer = ask(url, word_path(word))
+    if answer.status_code == httpx.codes.OK:
+        return _decoded(url, answer, WordAnswer)
+    return _decoded(url, answer, UnknownWord)
+
+
+def ask_top(url: str, k: int) -> TopAnswer:
+    """The `k` most frequent words; raises as `ask` does."""
+    return _decoded(url, ask(url, "/v1/top", {"k": k}), TopAnswer)
+
+
+def ask_version(url: str) -> VersionAnswer:
+    """What runs there; raises as `ask` does."""
+    return _decoded(url, ask(url, "/version"), VersionAnswer)
 
 
 def word_path(word: str) -> str:
-    """Path of a word's count. Dots are encoded too: clients take "." and ".." for steps in the path."""
-    return "/v1/words/" + quote(word, safe="").replace(".", "%2E")
+    """Path of a word's count. Dots are encoded too: clients take "." and ".." for steps in the path.
+
+    Raises:
+        BadRequestError: the word has bytes that are no UTF-8, as a terminal of another encoding sends them.
+    """
+    try:
+        return "/v1/words/" + quote(word, safe="").replace(".", "%2E")
+    except UnicodeEncodeError:
+        raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
 
 
-def freshness(body: Mapping[str, Any]) -> list[str]:
+def freshness(answer: Freshness) -> list[str]:
     """How complete and how fresh an answer is, in lines for people."""
-    as_of, missing = body["as_of"], body["missing_partitions"]
+    as_of, missing = answer.as_of, answer.missing_partitions
     total = len(as_of) + len(missing)
-    if body["complete"]:
+    if answer.complete:
         complete = f"complete: {len(as_of)} of {total} partitions"
     else:
         which = f"partition {', '.join(map(str, missing))}" if missing else "which, is not known"
         complete = f"INCOMPLETE: {len(as_of)} of {total if missing else '?'} partitions; missing: {which}"
     offsets = ", ".join(f"{partition}: {offset}" for partition, offset in as_of.items())
     return [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
+
+
+def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
+    try:
+        # A proxy of the environment would be asked for loopback and cluster addresses too.
+        with (
+            httpx.Client(trust_env=False, timeout=_TIMEOUT_S) as client,
+            client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,
+        ):
+            if not answer.headers.get("content-type", "").startswith(
+                ("application/json", "application/problem+json")
+            ):
+                raise _not_a_worker(url)
+            answer.read()
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ConfigurationError(
+            f'"{url}" is not an address ({error})', "give --url http://host:port"
+        ) from None
+    except (httpx.ReadTimeout, httpx.WriteTimeout):
+        raise NotReadyError(
+            f"what listens at {url} has not answered within {_TIMEOUT_S:g} s",
+            "if it is a worker it is busy, ask again in a moment; else give the worker's address by --url",
+        ) from None
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+        raise NotReadyError(
+            f"what listens at {url} gave no answer in HTTP ({str(error) or type(error).__name__})",
+            "if it is a worker that stops, or is crowded, ask again in a moment; else give the worker's address by --url",
+        ) from None
+    except httpx.DecodingError:
+        raise _not_a_worker(url) from None
+    except httpx.HTTPError as error:
+        raise WordcountError(
+            f"no worker answers at {url} ({error})",
+            "start one (wordcount worker, or wordcount run), or give its address by --url",
+        ) from None
+    return answer
+
+
+def _decoded(url: str, answer: httpx.Response, kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _not_a_worker(url) from None
+
+
+def _not_a_worker(url: str) -> WordcountError:
+    return WordcountError(
+        f"what answers at {url} is not a worker of this version", "give the worker's address by --url"
+    )

@@ -21,15 +21,16 @@ def get(
 
     from app.printable import printable
     from app.settings import load_settings
-    from app.worker_client import ask, freshness, word_path, worker_url
+    from app.worker_client import UnknownWord, ask_word, freshness, worker_url
 
-    status, body = ask(url or worker_url(load_settings()), word_path(word))
+    answer = ask_word(url or worker_url(load_settings()), word)
+    unknown = isinstance(answer, UnknownWord)
     if as_json:
-        typer.echo(msgspec.json.encode(body))
+        typer.echo(msgspec.json.encode(answer))
     else:
         console = Console()
-        count = "does not occur" if status == 404 else f"{body['count']:,}"
-        for line in (f"{printable(body.get('word', word))}: {count}", *freshness(body)):
+        count = "does not occur" if isinstance(answer, UnknownWord) else f"{answer.count:,}"
+        for line in (f"{printable(answer.word)}: {count}", *freshness(answer)):
             console.print(Text(line), soft_wrap=True)
-    if status == 404:
+    if unknown:
         raise typer.Exit(1)

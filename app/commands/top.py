@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,8 @@ from app.cli_options import AsJson, WorkerUrl
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from app.worker_client import TopAnswer
 
 _REFRESH_S = 1.0
 
@@ -26,12 +28,12 @@ def top(
     from rich.live import Live
 
     from app.settings import load_settings
-    from app.worker_client import ask, worker_url
+    from app.worker_client import ask_top, worker_url
 
     url = url or worker_url(load_settings())
 
-    def answer() -> dict[str, Any]:
-        return ask(url, "/v1/top", {"k": k})[1]
+    def answer() -> TopAnswer:
+        return ask_top(url, k)
 
     if as_json:
         _print_json(answer())
@@ -49,13 +51,13 @@ def top(
             live.update(_table(answer()), refresh=True)
 
 
-def _print_json(body: dict[str, Any]) -> None:
+def _print_json(answer: TopAnswer) -> None:
     import msgspec
 
-    typer.echo(msgspec.json.encode(body))
+    typer.echo(msgspec.json.encode(answer))
 
 
-def _table(body: dict[str, Any]) -> RenderableType:
+def _table(answer: TopAnswer) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -65,6 +67,6 @@ def _table(body: dict[str, Any]) -> RenderableType:
 
     table = Table("#", "word", "count")
     table.columns[0].justify = table.columns[2].justify = "right"
-    for rank, row in enumerate(body["words"], 1):
-        table.add_row(str(rank), Text(printable(row["word"])), f"{row['count']:,}")
-    return Group(table, *map(Text, freshness(body)))
+    for rank, row in enumerate(answer.words, 1):
+        table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
+    return Group(table, *map(Text, freshness(answer)))

@@ -1,10 +1,11 @@
 import json
+import os
 import socket
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
+from app.printable import printable
 from app.settings import load_settings
 from app.worker_client import word_path, worker_url
 from tables.errors import ConfigurationError, NotReadyError
@@ -38,11 +39,24 @@ def test_words_are_shown_as_they_are_not_as_markup(wordcount, worker_port, queri
     assert "[bold]x[/bold]: 7\n" in wordcount("get", "[bold]x[/bold]").out
 
 
-@pytest.mark.parametrize("word", ["the", "a/b", "..", ".", "", "ü %2F?#", "two words"])
+@pytest.mark.parametrize(
+    "word", ["the", "a/b", "/", "..", ".", "", "ü %2F?#", "two words", "a\nb", "\n", "a\r\n", "\x1b[31m"]
+)
 def test_get_asks_for_any_word(wordcount, worker_port, queries, word):
     queries.counts = {word: 1234}
     outcome = wordcount("get", "--", word)
-    assert (outcome.code, outcome.out.splitlines()[0]) == (0, f"{word}: 1,234")
+    assert (outcome.code, outcome.out.split("\n")[0]) == (0, f"{printable(word)}: 1,234")
+
+
+def test_an_unknown_word_with_a_line_feed_is_unknown_and_no_other_resource(wordcount, worker_port):
+    outcome = wordcount("get", "a\nb")
+    assert (outcome.code, outcome.out.split("\n")[0]) == (1, "a\\nb: does not occur")
+
+
+def test_a_word_of_bytes_that_are_no_text_is_refused_in_one_line(wordcount, worker_port):
+    outcome = wordcount("get", os.fsdecode(b"\xff"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "wordcount: the word is not UTF-8; use a terminal and a locale with UTF-8\n"
 
 
 def test_an_unknown_word_is_said_to_be_unknown_with_exit_code_1(wordcount, worker_port):
@@ -88,23 +102,100 @@ def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_p
     queries.error = NotReadyError("no partition is restored yet")
     outcome = wordcount("top")
     assert outcome.code == 1
-    assert "cannot answer yet: no partition is restored yet; ask again" in outcome.err
+    assert "cannot answer now: no partition is restored yet; ask again in 1 s" in outcome.err
 
 
-def test_something_else_on_that_port_is_not_taken_for_a_worker(wordcount):
-    class Other(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"hello": "world"}')
+class Other:
+    """Another service on a port of its own, which answers one request with these bytes; None = not at all."""
 
-        def log_message(self, *_):
-            pass
+    def __init__(self, answer: bytes | None) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ended = Event()
+        self._thread = Thread(target=self._serve)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    with HTTPServer(("127.0.0.1", 0), Other) as server:
-        Thread(target=server.handle_request).start()
-        outcome = wordcount("top", "--url", f"http://127.0.0.1:{server.server_port}")
-    assert (outcome.code, "is not a worker" in outcome.err) == (1, True)
+    def __enter__(self) -> str:
+        self._thread.start()
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(65_536)
+            if self._answer is None:
+                self._ended.wait()
+            else:
+                connection.sendall(self._answer)
+
+
+def answer_of(status: str, content_type: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+FRESH = b'"as_of": {}, "complete": true, "missing_partitions": []'
+NO_WORKER = {
+    "no answer's members": answer_of("200 OK", JSON, b'{"hello": "world"}'),
+    "the default of web frameworks": answer_of("404 Not Found", JSON, b'{"detail": "Not Found"}'),
+    "a problem of others": answer_of("404 Not Found", PROBLEM, b'{"type": "about:blank", "detail": "no"}'),
+    "a busy other": answer_of("503 Busy", JSON, b'{"detail": "busy"}'),
+    "other types of members": answer_of(
+        "200 OK", JSON, b'{"words": 5, "count": "many", "version": 1, "next_cursor": null, ' + FRESH + b"}"
+    ),
+    "an array": answer_of("200 OK", JSON, b"[]"),
+    "half of an object": answer_of("200 OK", JSON, b'{"version": '),
+    "not UTF-8": answer_of("200 OK", JSON, b'"\xff"'),
+    "deeply nested": answer_of("200 OK", JSON, b"[" * 100_000),
+    "not packed as said": answer_of("200 OK", JSON, b"{}", "Content-Encoding: gzip"),
+    "a page": answer_of("200 OK", "text/html", b"<html>"),
+    "an endless page": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
+    "another place": answer_of("302 Found", JSON, b"{}", "Location: https://example.org/"),
+    "an unknown word without a word": answer_of(
+        "404 Not Found", PROBLEM, b'{"type": "urn:problem-type:wordcount:unknown-word", "detail": "x"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("command", [["top"], ["get", "fox"], ["get", "--json", "fox"]], ids=" ".join)
+@pytest.mark.parametrize("answer", NO_WORKER.values(), ids=NO_WORKER)
+def test_something_else_on_that_port_is_not_taken_for_a_worker(wordcount, command, answer):
+    with Other(answer) as url:
+        outcome = wordcount(*command, "--url", url)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"wordcount: what answers at {url} is not a worker")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_worker_that_takes_too_long_is_not_said_to_be_absent(wordcount, monkeypatch):
+    monkeypatch.setattr("app.worker_client._TIMEOUT_S", 0.2)
+    with Other(None) as url:
+        outcome = wordcount("top", "--url", url)
+    assert outcome.code == 1
+    assert "has not answered within 0.2 s; if it is a worker it is busy" in outcome.err
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["nothing", "another protocol"])
+def test_an_answer_that_is_not_http_is_not_said_to_be_absent(wordcount, answer):
+    with Other(answer) as url:
+        outcome = wordcount("top", "--url", url)
+    assert outcome.code == 1
+    assert f"what listens at {url} gave no answer in HTTP (" in outcome.err
+
+
+def test_a_busy_worker_is_named_with_the_time_to_wait(wordcount):
+    body = b'{"type": "urn:problem-type:wordcount:busy", "title": "Busy", "status": 503, "detail": "8 wait"}'
+    with Other(answer_of("503 Busy", PROBLEM, body, "Retry-After: 2")) as url:
+        outcome = wordcount("top", "--url", url)
+    assert outcome.code == 1
+    assert outcome.err == f"wordcount: the worker at {url} cannot answer now: 8 wait; ask again in 2 s\n"
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://127.0.0.1:port"])

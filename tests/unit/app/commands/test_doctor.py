@@ -5,6 +5,8 @@ from collections import namedtuple
 
 import pytest
 
+from tests.unit.app.commands.test_asking import JSON, Other, answer_of
+
 
 @pytest.fixture
 def closed_port():
@@ -73,6 +75,15 @@ def test_a_port_that_a_worker_uses_is_fine(examine, worker_port, monkeypatch):
     monkeypatch.setenv("WORDCOUNT_HTTP_PORT", str(worker_port))
     check = examine()[0]["HTTP port"]
     assert (check["status"], "a worker of version 1.2.3" in check["detail"]) == ("ok", True)
+
+
+def test_a_port_that_another_service_uses_is_told_with_what_it_answers(examine, monkeypatch):
+    body = b'{"detail":"Not Found"}'
+    with Other(answer_of("404 Not Found", JSON, body)) as url:
+        monkeypatch.setenv("WORDCOUNT_HTTP_PORT", url.rpartition(":")[2])
+        check = examine()[0]["HTTP port"]
+    assert check["status"] == "fail"
+    assert f"what answers at {url} is not a worker" in check["detail"]
 
 
 def test_a_port_that_something_else_uses_fails(examine, monkeypatch):
