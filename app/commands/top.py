@@ -24,11 +24,13 @@ def top(
     as_json: AsJson = False,
 ) -> None:
     """Show the most frequent words, asking a worker."""
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
+    from rich.text import Text
 
     from app.settings import load_settings
     from app.worker_client import ask_top, worker_url
+    from tables.errors import NotReadyError
 
     url = url or worker_url(load_settings())
 
@@ -39,16 +41,24 @@ def top(
         _print_json(answer())
         while watch:
             time.sleep(_REFRESH_S)
-            _print_json(answer())
+            try:
+                _print_json(answer())
+            except NotReadyError as error:
+                typer.echo(f"wordcount: {error}", err=True)
         return
     console = Console()
     if not watch:
         console.print(_table(answer()))
         return
-    with Live(_table(answer()), console=console, auto_refresh=False) as live:
+    table = _table(answer())
+    with Live(table, console=console, auto_refresh=False) as live:
         while True:
             time.sleep(_REFRESH_S)
-            live.update(_table(answer()), refresh=True)
+            try:
+                table = _table(answer())
+                live.update(table, refresh=True)
+            except NotReadyError as error:
+                live.update(Group(table, Text(str(error))), refresh=True)
 
 
 def _print_json(answer: TopAnswer) -> None:

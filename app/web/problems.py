@@ -111,7 +111,6 @@ async def http_error(request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
-    # Not `request.url`, which is made of the `Host` header and fails where that is no host.
     path = printable(request.scope["path"][:200])
     detail = f"{request.method} {path}: {_ROUTER_DETAILS.get(status, status.description)}"
     return problem_response(problem, detail, error.headers)

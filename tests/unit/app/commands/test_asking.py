@@ -98,6 +98,28 @@ def test_without_a_worker_one_line_says_what_to_do(wordcount):
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["table", "json"])
+def test_a_watch_outlasts_a_worker_that_is_not_ready_for_a_moment(
+    wordcount, worker_port, queries, monkeypatch, flags
+):
+    # The table of a watch is drawn in place: without a terminal only the last one is seen.
+    moments = iter(
+        [NotReadyError("8 questions wait"), None] if flags else [NotReadyError("8 questions wait")]
+    )
+
+    def wait(_):
+        try:
+            queries.error = next(moments)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr("time.sleep", wait)
+    outcome = wordcount("top", "--watch", *flags)
+    assert outcome.code == 130
+    assert outcome.out.count("fox") == 1 + len(flags)
+    assert "cannot answer now: 8 questions wait" in outcome.out + outcome.err
+
+
 def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_port, queries):
     queries.error = NotReadyError("no partition is restored yet")
     outcome = wordcount("top")
