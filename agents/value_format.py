@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -19,11 +20,6 @@ MISSING_TEXT: Final = "missing_text"
 
 # Values taken out of Arrow at once, which holds the GIL.
 _VALUES_AT_ONCE: Final = 2048
-
-# Half a surrogate pair as an escape; a whole pair and every other escape match first and stay as they are.
-_HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
-_LOW: Final = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_ESCAPE: Final = re.compile(rb"(%b%b|\\[^u])|%b|%b" % (_HIGH, _LOW, _HIGH, _LOW))
 
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
@@ -74,6 +70,8 @@ class TextFormat:
 class JsonFormat:
     """The value is a JSON document (RFC 8259) and the text a string in it.
 
+    Numbers are not looked at, whatever their size; one byte order mark before the document is left out.
+
     Attributes:
         pointer: JSON Pointer (RFC 6901) to the string, unescaped and split; empty = the whole document.
     """
@@ -100,7 +98,7 @@ class JsonFormat:
                 raise UnreadableError(MISSING_TEXT)
         if not isinstance(node, str):
             raise UnreadableError(MISSING_TEXT)
-        return node
+        return node if node.isascii() else _sound(node)
 
     def texts(self, values: pa.StringArray) -> Texts:
         documents = values.cast(pa.binary())
@@ -160,13 +158,31 @@ def _parsed(pointer: str) -> tuple[str, ...]:
 def _decoded(value: bytes) -> object:
     try:
         return msgspec.json.decode(value)
-    except (RecursionError, UnicodeDecodeError):
+    except RecursionError:
         raise UnreadableError(INVALID_JSON) from None
-    except msgspec.DecodeError:
-        repaired = _ESCAPE.sub(lambda escape: escape[1] or rb"\ufffd", value)
-    if repaired == value:
-        raise UnreadableError(INVALID_JSON)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decoded_leniently(value)
+
+
+def _sound(text: str) -> str:
+    """`text` with U+FFFD for each half of a surrogate pair, which an escape may name."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _decoded_leniently(value: bytes) -> object:
+    """The document where msgspec refuses it for a number out of its range, half a surrogate pair or a byte order mark."""
     try:
-        return msgspec.json.decode(repaired)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        text = value.decode().removeprefix("\ufeff")
+        return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_refused)
+    except (ValueError, RecursionError):
         raise UnreadableError(INVALID_JSON) from None
+
+
+def _number(_: str) -> float:
+    """Stands for any number: none is text."""
+    return 0.0
+
+
+def _refused(constant: str) -> NoReturn:
+    """Python's own parser would take NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)

@@ -46,7 +46,14 @@ def test_a_tilde_escape_is_read_once() -> None:
         (b'"a" "b"', "", INVALID_JSON),
         (b'{"a": NaN}', "/a", INVALID_JSON),
         (b'"a\x01"', "", INVALID_JSON),
-        (b'\xef\xbb\xbf"a"', "", INVALID_JSON),
+        (b'\xef\xbb\xbf\xef\xbb\xbf"a"', "", INVALID_JSON),
+        (b'"a"\xef\xbb\xbf', "", INVALID_JSON),
+        (b'["a", 1e400, NaN]', "/0", INVALID_JSON),
+        (b'["a", 1e400, -Infinity]', "/0", INVALID_JSON),
+        (b'["a", 1e400, 01]', "/0", INVALID_JSON),
+        (b'["a", 1e400, 1.]', "/0", INVALID_JSON),
+        (b'["a", 1e400', "/0", INVALID_JSON),
+        (b'["a", 1e400]', "/1", MISSING_TEXT),
         (b'"\\ud800', "", INVALID_JSON),
         (b'"\\ud800 \\x"', "", INVALID_JSON),
         (b'"\xff"', "", INVALID_JSON),
@@ -88,6 +95,23 @@ def test_a_value_without_text_says_why(value: bytes, pointer: str, reason: str) 
 )
 def test_half_a_surrogate_pair_is_replaced(value: bytes, text: str) -> None:
     assert JsonFormat().text_of(value) == text
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(b"1e400", b"-1e400", b"1E+99999999999999999999", b"1e-99999999999999999999"),
+        *(b"7" * 5000, b"-" + b"7" * 100_000, b"7" * 5000 + b".5e3", b"0." + b"7" * 5000),
+    ],
+    ids=lambda number: number[:24].decode(),
+)
+def test_a_number_of_any_size_is_json(number: bytes) -> None:
+    document = b'{"n":[%b],"t":"text \\ud800","m":%b}' % (number, number)
+    assert JsonFormat(("t",)).text_of(document) == "text \ufffd"
+
+
+def test_a_byte_order_mark_before_the_document_is_left_out() -> None:
+    assert JsonFormat(("t",)).text_of(b'\xef\xbb\xbf {"t":"\xef\xbb\xbftext"}') == "\ufefftext"
 
 
 def test_texts_are_in_the_order_of_the_values_with_a_null_where_there_is_none() -> None:
