@@ -53,6 +53,7 @@ class TopologyOptions:
         connection: keyword arguments of every Kafka client: bootstrap_servers, security.
         rights: all that this worker needs.
         state_folder: holds one folder per changelog topic.
+        isolation: which records of the input can be read, `read_committed` or `read_uncommitted`.
         vocabulary_words: words whose counts are cached.
         stall_timeout_s: see `agents.watchdog`.
         ensure_topics: creates what is missing of the changelog.
@@ -65,6 +66,7 @@ class TopologyOptions:
     rights: Sequence[Right]
     state_folder: Path
     policy: FlushPolicy
+    isolation: str
     vocabulary_words: int
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
@@ -94,7 +96,7 @@ class Topology:
         self,
         word_counts: WordCounts,
         producer: ReplaceableProducer,
-        offsets: TopicOffsets,
+        offsets: Sequence[TopicOffsets],
         watchdog: Watchdog,
         tick_s: float,
     ) -> None:
@@ -120,7 +122,8 @@ class Topology:
         """Close stores and connections."""
         await self.word_counts.close()
         await self._producer.close()
-        await self._offsets.close()
+        for offsets in self._offsets:
+            await offsets.close()
 
 
 def build_topology(
@@ -142,6 +145,7 @@ def build_topology(
     """
     producer = ReplaceableProducer(options.connection, BROKER_TIMEOUT_S)
     offsets = TopicOffsets(options.connection, BROKER_TIMEOUT_S)
+    readable = TopicOffsets(options.connection, BROKER_TIMEOUT_S, options.isolation)
     changelog = changelog_topic(options.group, options.topic)
     services = ShardServices(
         topic=options.topic,
@@ -172,7 +176,7 @@ def build_topology(
 
     watchdog = Watchdog(
         word_counts,
-        offsets,
+        readable,
         lambda: faust_app.consumer._thread,
         topic=options.topic,
         group=options.group,
@@ -182,7 +186,7 @@ def build_topology(
         on_fatal=on_fatal,
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
-    return Topology(word_counts, producer, offsets, watchdog, tick_s)
+    return Topology(word_counts, producer, [offsets, readable], watchdog, tick_s)
 
 
 def _runner(name: str, threads: int) -> RunInThread:

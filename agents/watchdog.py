@@ -72,7 +72,7 @@ class Watchdog:
 
     Args:
         word_counts: whose positions have to move.
-        offsets: asks for the ends of partitions, on a connection of its own.
+        offsets: asks for the ends of partitions, as far as records can be read: an open transaction is no stall.
         thread: gives the consumer thread, which exists later than the watchdog.
         topic, group: named in messages.
         rights: whose they are.

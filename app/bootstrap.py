@@ -96,6 +96,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             rights=needed_rights(settings, "worker"),
             state_folder=settings.state_dir,
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
+            isolation=settings.isolation,
             vocabulary_words=settings.vocabulary_words,
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),

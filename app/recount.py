@@ -101,10 +101,10 @@ class Definition:
 
 
 async def recount(settings: Settings) -> Counter[str]:
-    """Count the topic up to its present end; holds all words in memory."""
+    """Count the topic up to its present end, or to the first open transaction; holds all words in memory."""
     definition = Definition(settings)
     counts: Counter[str] = Counter()
-    async with topic_offsets(settings) as offsets, reader(settings) as consumer:
+    async with topic_offsets(settings, settings.isolation) as offsets, reader(settings) as consumer:
         for partition in range((await offsets.describe(settings.topic)).partitions):
             start, end = await offsets.bounds(settings.topic, partition)
             tp = TopicPartition(settings.topic, partition)
@@ -114,9 +114,11 @@ async def recount(settings: Settings) -> Counter[str]:
 
 
 @asynccontextmanager
-async def topic_offsets(settings: Settings) -> AsyncIterator[TopicOffsets]:
+async def topic_offsets(
+    settings: Settings, isolation: str = "read_uncommitted"
+) -> AsyncIterator[TopicOffsets]:
     """Asks the brokers for ends of partitions and ids of topics."""
-    offsets = TopicOffsets(connection(settings), BROKER_TIMEOUT_S)
+    offsets = TopicOffsets(connection(settings), BROKER_TIMEOUT_S, isolation)
     try:
         yield offsets
     finally:

@@ -20,19 +20,24 @@ class TopicOffsets:
     Args:
         connection: keyword arguments of every Kafka client.
         timeout_s: longest wait for an answer.
+        isolation: `read_committed` = a partition ends at its last stable offset: before the first record of a transaction that is
+            open. `read_uncommitted` = after its last record.
     """
 
-    def __init__(self, connection: Mapping[str, Any], timeout_s: float) -> None:
+    def __init__(
+        self, connection: Mapping[str, Any], timeout_s: float, isolation: str = "read_uncommitted"
+    ) -> None:
         self._connection = connection
         self._rights = Rights.of(connection)
         self._timeout_s = timeout_s
+        self._isolation = isolation
         self._consumer: AIOKafkaConsumer | None = None
         self._starting = asyncio.Lock()
         self._describing = asyncio.Lock()
         self._next: dict[str, asyncio.Task[TopicDescription]] = {}
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset that can be read, offset after the last record).
+        """(first offset that can be read, offset after the last one, see `isolation`).
 
         Raises:
             BrokerUnavailableError: no answer.
@@ -104,7 +109,9 @@ class TopicOffsets:
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:
             if self._consumer is None:
-                consumer = AIOKafkaConsumer(**self._connection, enable_auto_commit=False)
+                consumer = AIOKafkaConsumer(
+                    **self._connection, enable_auto_commit=False, isolation_level=self._isolation
+                )
                 try:
                     await consumer.start()
                 except BaseException:
