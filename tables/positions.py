@@ -51,7 +51,7 @@ def check_position(
     if marker.profile != profile:
         raise InexactError(
             f"{where} was counted with profile {marker.profile}, now configured: {profile}",
-            f"configure the former profile and options, or {COUNT_AGAIN}",
+            f"configure the former profile and options; of another version of it: run the program that counted; or {COUNT_AGAIN}",
         )
     if marker.position < start:
         raise InexactError(

@@ -209,7 +209,7 @@ async def test_another_profile_than_the_states_stops_the_partitions_and_changes_
     await worker.stop()
 
     worker.start(WORDCOUNT_PROFILE="unicode")
-    await stopped(worker, {0, 1}, "whitespace/1", "unicode/1")
+    await stopped(worker, {0, 1}, "whitespace/1", "unicode/2")
     await kafka.produce(topic, lines(2, 100))
     assert (await worker.get("/v1/stats")).status_code == 503
     await worker.stop()

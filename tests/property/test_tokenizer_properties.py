@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from unicodedata import is_normalized, normalize
 
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agents.tokenizer import MAX_GROWTH, PROFILES, Tokenizer, tokenizer
+from agents.tokenizer import _IGNORABLE, MAX_GROWTH, PROFILES, Tokenizer, tokenizer
 
 # Separators of one rule and not of another, characters that join words or lean on their neighbour, and such
 # that normalisation or case folding changes.
@@ -17,6 +18,7 @@ TELLING = (
     "aZ09_'\u2019.,:;-\"\u00e9\u00df\u0130\u03a3\u03c2\ufb01\ufdfa\u2126\u00a8\u037a\u1f3f"
     "\u0300\u0345\u093f\u0e33\u3099\uff9e\u05d0\u3042\u30a2\u4e00\u0e01\uac00\u1100\u1161\u11a8"
     "\U0001f1e6\U0001f1e7\U0001f3fb\U0001f468\U000e0061"
+    "\u0390\u03aa\u0301\u0308\u0342\u0399\u03b9\u1fb3\u01f0\u034f\u1160\u3164\ufe0f\u2060\ufff0"
 )
 CHARS = st.sampled_from(TELLING) | st.characters(exclude_categories=["Cs"])
 TEXT = st.text(CHARS, max_size=12) | st.text(st.sampled_from(" \ta"), max_size=8)
@@ -108,6 +110,19 @@ def test_whitespace_is_the_split_of_python(text: str) -> None:
 def test_a_newline_between_texts_changes_no_word_of_the_unicode_profile(texts: list[str]) -> None:
     splitter = tokenizer("unicode")
     assert splitter.tokens("\n".join(texts)) == [word for text in texts for word in splitter.tokens(text)]
+
+
+@no_deadline
+@given(TEXT, st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+@example("\u03a4\u0391\u03aa\u0301\u0396\u03a9", "NFC")
+def test_a_text_has_the_same_words_in_each_normalisation_and_all_are_normalised(text: str, form: str) -> None:
+    splitter = tokenizer("unicode")
+    text = text.replace("\u2019", "'")
+    words = splitter.tokens(text)
+    # An ignorable character would keep marks on both of its sides apart in the one form alone.
+    sound = _IGNORABLE.sub("", text)
+    assert splitter.tokens(normalize(form, sound)) == words
+    assert all(is_normalized("NFKC", word) for word in words)
 
 
 @no_deadline

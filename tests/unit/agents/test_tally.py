@@ -189,9 +189,9 @@ def test_a_message_of_ten_megabytes_is_counted() -> None:
 
 
 def test_identity_names_tokenizer_and_where_the_text_is() -> None:
-    assert RecordTally(tokenizer("unicode"), value_format("text"), Policies()).identity == "unicode/1"
+    assert RecordTally(tokenizer("unicode"), value_format("text"), Policies()).identity == "unicode/2"
     counting = RecordTally(tokenizer("unicode"), value_format("json", "/a~1b"), Policies())
-    assert counting.identity == "unicode/1 json:/a~1b"
+    assert counting.identity == "unicode/2 json:/a~1b"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,22 @@
 """Profiles and their options, by examples; `tests/property/test_tokenizer_properties.py` holds `count` to `tokens`."""
 
+import re
 import unicodedata
 from hashlib import sha256
 
 import pyarrow as pa
 import pytest
 
-from agents.tokenizer import MAX_GROWTH, PROFILES, Tokenizer, tokenizer
+from agents.tokenizer import (
+    _IGNORABLE,
+    _UNUSUAL,
+    MAX_GROWTH,
+    PROFILES,
+    Tokenizer,
+    _fold,
+    _fold_usual,
+    tokenizer,
+)
 from tables.errors import ConfigurationError
 
 # What `String.split("\\s")` of JDK 17 answers.
@@ -24,7 +34,20 @@ JAVA_VECTORS = [
     ("A a", ["A", "a"]),
 ]
 
+SCALARS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+
 UNICODE_VECTORS = [
+    (
+        "\u03c4\u03b1\u0390\u03b6\u03c9 \u03a4\u0391\u03aa\u0301\u0396\u03a9",
+        ["\u03c4\u03b1\u0390\u03b6\u03c9"] * 2,
+    ),
+    ("\u03c4\u1ff6\u03bd \u03a4\u03a9\u0342\u039d", ["\u03c4\u1ff6\u03bd"] * 2),
+    ("\u1fb7 \u0391\u0342\u0399 \u1fbc\u0342", ["\u1fb6\u03b9"] * 3),
+    ("\u01f0 J\u030c", ["\u01f0", "\u01f0"]),
+    ("Zusammen\u00adarbeit Zusammenarbeit", ["zusammenarbeit"] * 2),
+    ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", ["\u0645\u06cc\u062e\u0648\u0627\u0647\u0645"]),
+    ("\ufeffa \u2060a a\ufe0f \u200ea\u200f", ["a"] * 4),
+    ("foo\u200bbar", ["foo", "bar"]),
     ("The the THE", ["the", "the", "the"]),
     ("Don\u2019t don't", ["don't", "don't"]),
     ("well-known, 3.5 a_b __ !", ["well", "known", "3.5", "a_b"]),
@@ -97,8 +120,8 @@ def test_words_of_assigned_characters_are_those_of_this_version_of_the_unicode_p
                 f"a{char}b {char} 1{char}2 {char}{char}\u05d0{char}\u3042{char}_.{char}'c"
             )
             digest.update("\n".join([*words, ""]).encode())
-    assert splitter.identity == "unicode/1"
-    assert digest.hexdigest()[:16] == "8297d267436f0810"
+    assert splitter.identity == "unicode/2"
+    assert digest.hexdigest()[:16] == "56c5594b0399fa8c"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -111,10 +134,52 @@ def test_half_a_surrogate_pair_reads_as_the_replacement_character(profile: str) 
 
 def test_no_character_grows_more_than_the_bound_when_it_is_folded() -> None:
     chars = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
-    growth = max(
-        len(unicodedata.normalize("NFKC", char).casefold().encode()) / len(char.encode()) for char in chars
-    )
+    growth = max(len(_fold(char).encode()) / len(char.encode()) for char in chars)
     assert growth == MAX_GROWTH
+
+
+def test_characters_that_are_ignorable_by_default_are_left_out_and_no_others() -> None:
+    # As DerivedCoreProperties.txt derives them, of characters that this Python knows; the rest is listed there as reserved.
+    formats = {code for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}
+    visible = {*range(0xFFF9, 0xFFFC), *range(0x13430, 0x13440)}
+    numbers_over = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    selectors = {*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10)}
+    others = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9)}
+    ignorable = formats - visible - numbers_over | selectors | others | {*range(0xE0000, 0xE1000)}
+    left_out = {code for code in SCALARS if not _fold(f"a{chr(code)}b").removeprefix("a").removesuffix("b")}
+    assert left_out == ignorable - {0x200B}
+
+
+def test_every_character_is_one_word_however_it_is_normalised_and_in_whatever_case() -> None:
+    dotless = "\u0131"  # Its capital is that of i.
+    for char in map(chr, SCALARS):
+        word = _fold(char)
+        assert unicodedata.is_normalized("NFKC", word)
+        assert _fold(word) == word
+        spellings = {unicodedata.normalize(form, char) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+        if char != dotless:
+            spellings |= {char.upper(), char.lower(), char.title(), char.casefold()}
+        assert {_fold(spelling) for spelling in spellings} == {word}, f"U+{ord(char):04X}"
+
+
+def test_what_is_folded_the_usual_way_is_folded_as_defined() -> None:
+    marks = "\u0301\u0308\u0327\u0342\u3099\u05b0"
+    usual = [char for char in map(chr, SCALARS) if not re.search(_UNUSUAL, char)]
+    for start in range(0, len(usual), 512):
+        text = "\n".join(f"{char} {char}{marks} \u03b1{char}\u0301" for char in usual[start : start + 512])
+        assert _fold_usual(text) == _fold(text), f"U+{ord(usual[start]):04X} to U+{ord(text[-2]):04X}"
+
+
+def test_every_character_is_folded_as_unicode_d146_matches_it() -> None:
+    def caseless(text: str) -> str:
+        folded = text
+        for form in ("NFD", "NFKD"):
+            folded = unicodedata.normalize(form, folded).casefold()
+        return unicodedata.normalize("NFKD", folded)
+
+    for char in map(chr, SCALARS):
+        if not _IGNORABLE.search(char) and char not in "\u200b\u2019":
+            assert unicodedata.normalize("NFKD", _fold(char)) == caseless(char), f"U+{ord(char):04X}"
 
 
 def test_options_drop_words_and_say_how_many() -> None:
@@ -142,7 +207,7 @@ def test_the_empty_word_of_java_s_is_not_too_short() -> None:
 
 
 def test_identity_names_profile_and_version_and_changes_with_each_option() -> None:
-    assert [tokenizer(profile).identity for profile in PROFILES] == ["java-s/1", "whitespace/1", "unicode/1"]
+    assert [tokenizer(profile).identity for profile in PROFILES] == ["java-s/1", "whitespace/1", "unicode/2"]
     identities = [
         tokenizer("unicode").identity,
         tokenizer("unicode", min_length=2).identity,
@@ -151,13 +216,13 @@ def test_identity_names_profile_and_version_and_changes_with_each_option() -> No
         tokenizer("unicode", stop_words=["ab"]).identity,
     ]
     assert len(set(identities)) == len(identities)
-    assert identities[3].startswith("unicode/1+")
+    assert identities[3].startswith("unicode/2+")
 
 
 def test_identity_does_not_depend_on_how_options_are_written() -> None:
     first = tokenizer("unicode", stop_words=["The", "a"])
     assert tokenizer("unicode", stop_words=[" a ", "the", "THE"]).identity == first.identity
-    assert first.identity == "unicode/1+27e05d2ee812"
+    assert first.identity == "unicode/2+27e05d2ee812"
 
 
 @pytest.mark.parametrize(
