@@ -149,6 +149,7 @@ def build_topology(
     changelog = changelog_topic(options.group, options.topic)
     services = ShardServices(
         topic=options.topic,
+        group=options.group,
         profile=options.profile,
         tally=tally,
         changelog=KafkaChangelog(changelog, options.connection, producer, offsets, options.ensure_topics),

@@ -21,6 +21,7 @@ from app.console import CountPrinter
 from app.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
 from app.health import Health, restored_check
 from app.kafka.admin import connection
+from app.kafka.changelog_owner import refuse_former_changelog
 from app.kafka.topics import ensure_topics
 from app.kafka_auth import faust_credentials
 from app.liveness import assignment_check, broker_check
@@ -142,6 +143,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             port = settings.http_port if wanted == _faust_port(settings) else wanted
             listeners.append(bound_socket(faust_app.conf.web_bind, port))
             _log.info("HTTP listens", address="http://{}:{}/".format(*listeners[0].getsockname()[:2]))
+        await refuse_former_changelog(settings)
         topics = await ensure_topics(settings)
         if problem := open_files.too_few(topics.partitions, open_files.limit()):
             _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)

@@ -16,6 +16,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from rocksdict import Cache
 
 from app.kafka.admin import connected, connection, open_admin, rights_of
+from app.kafka.changelog_owner import check_changelog_owner
 from app.kafka.topics import ensure_topics
 from app.recount import Definition, topic_offsets
 from app.state_lock import StateLock
@@ -68,13 +69,14 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
 
     Raises:
         BrokerUnavailableError: no answer.
-        ConfigurationError: the group has members, or this user may not delete the changelog.
+        ConfigurationError: the group has members, the changelog is another deployment's, or this user may not delete it.
         StateLockedError: a worker uses the state folder.
     """
     changelog = changelog_topic(settings.group, settings.topic)
     stores = _stores(settings)
     with _locked(settings):
         await check_idle(settings)
+        await check_changelog_owner(settings)
         async with open_admin(settings) as admin:
             try:
                 deleted = await admin.delete_topic(changelog)
@@ -164,6 +166,7 @@ async def _begin(settings: Settings, changelog: str, partitions: int) -> dict[in
             start = (await offsets.bounds(settings.topic, partition))[0]
             marker = Marker(
                 topic=settings.topic,
+                group=settings.group,
                 topic_id=ids[0],
                 changelog_id=ids[1],
                 profile=profile,

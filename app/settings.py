@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     group: KafkaName = Field(
         "wordcount",
         description="Consumer group, and first part of the names of the changelog and dead-letter topics: "
-        "`<group>-<topic>-changelog` and `<group>-<topic>-dead-letters`.",
+        "`<group>-<topic>-changelog` and `<group>-<topic>-dead-letters`, followed by `-` and the length of the group's name "
+        "where that has a hyphen: so no two pairs of group and topic share one.",
     )
     group_instance_id: KafkaName | None = Field(
         None,

@@ -25,7 +25,7 @@ from tables.ports import ChangelogSlice
 from tables.positions import check_position
 from tables.producer import ReplaceableProducer
 from tables.replay import MergedRows, Replay
-from tables.rows import Marker, StoreState, unpack_row
+from tables.rows import Marker, Owner, StoreState, unpack_row
 from tables.schema import MARKER_KEY, changelog_topic
 from tables.topic_ids import TopicDescription
 from tables.windows import Totals
@@ -87,6 +87,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[V
         InexactError: the changelog is not one.
     """
     topic = changelog_topic(settings.group, settings.topic)
+    owner = Owner(settings.group, settings.topic)
     async with topic_offsets(settings) as offsets, reader(settings) as consumer:
         scope = _Scope(
             settings,
@@ -110,7 +111,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[V
                 yield Verified(partition)
                 continue
             _, end = await offsets.bounds(topic, partition)
-            marker, rows = await asyncio.to_thread(_replayed, changelog, partition, end, word)
+            marker, rows = await asyncio.to_thread(_replayed, changelog, owner, partition, end, word)
             start, input_end = await offsets.bounds(settings.topic, partition)
             if marker is None:
                 # Nothing but a first flush that is not complete yet can be there: no count is claimed.
@@ -140,9 +141,9 @@ class NoRows:
 
 
 def _replayed(
-    changelog: KafkaChangelog, partition: int, end: int, word: str | None
+    changelog: KafkaChangelog, owner: Owner, partition: int, end: int, word: str | None
 ) -> tuple[Marker | None, MergedRows]:
-    replay = Replay(NoRows(), StoreState(marker=None, changelog_next=0, ahead=0))
+    replay = Replay(NoRows(), StoreState(marker=None, changelog_next=0, ahead=0), owner)
     wanted = None if word is None else word.encode()
     for part in changelog.read(partition, 0, end) if end else ():
         replay.apply(part if wanted is None else _only(part, wanted))
@@ -165,6 +166,7 @@ def _problem(
         check_position(
             marker,
             topic=topic,
+            group=scope.settings.group,
             topic_id=scope.input.topic_id,
             changelog_id=scope.changelog.topic_id,
             partition=partition,

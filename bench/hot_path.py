@@ -256,6 +256,7 @@ def _services(tally: Any, vocabulary_words: int) -> ShardServices:
 
     return ShardServices(
         topic="input",
+        group="bench",
         profile=tally.identity,
         tally=tally,
         changelog=_Acknowledging(),

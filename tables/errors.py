@@ -93,3 +93,7 @@ class StalledError(WordcountError):
 
 class InexactError(WordcountError):
     """The log or the changelog no longer allows an exact count: the partition stops until an operator decides."""
+
+
+class ForeignChangelogError(InexactError):
+    """The changelog has counts of another group or topic. What was adopted before that was seen is thrown away."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from tables.errors import InexactError
-from tables.rows import Marker, StoreState
+from tables.errors import ForeignChangelogError, InexactError
+from tables.rows import Marker, Owner, StoreState
 
 COUNT_AGAIN = "wordcount reset counts again what the input has now"
 """Begins the remedy of all that only an operator can decide."""
+
+
+def check_owner(marker: Marker, owner: Owner) -> None:
+    """See that a marker is of `owner`. Raises ForeignChangelogError."""
+    if marker.topic == owner.topic and marker.group in {"", owner.group}:
+        return
+    theirs = f" in group {marker.group}" if marker.group else ""
+    raise ForeignChangelogError(
+        f"the changelog holds counts of topic {marker.topic}{theirs}, not only of {owner.topic} in group {owner.group}",
+        "use another WORDCOUNT_GROUP for another topic",
+    )
 
 
 def check_position(
     marker: Marker,
     *,
     topic: str,
+    group: str,
     topic_id: str,
     changelog_id: str,
     partition: int,
@@ -24,7 +36,7 @@ def check_position(
 
     Args:
         marker: of the last flush.
-        topic: input topic, as configured.
+        topic, group: as configured.
         topic_id: its id; "" = not known.
         changelog_id: id of the changelog topic; "" = not known.
         partition: its number.
@@ -36,11 +48,7 @@ def check_position(
         InexactError: names topic, partition, offsets and the remedy.
     """
     where = f"{topic} partition {partition}"
-    if marker.topic != topic:
-        raise InexactError(
-            f"the changelog holds counts of topic {marker.topic}, not of {topic}",
-            "use another WORDCOUNT_GROUP for another topic",
-        )
+    check_owner(marker, Owner(group, topic))
     _check_topic_id(marker, topic, topic_id, partition)
     if _replaced(marker.changelog_id, changelog_id):
         raise InexactError(
@@ -73,8 +81,8 @@ def is_of_changelog(state: StoreState, changelog_id: str, changelog_end: int) ->
         changelog_id: id of the changelog topic; "" = not known.
         changelog_end: offset after the last record of the changelog partition.
     """
-    replaced = state.marker is not None and _replaced(state.marker.changelog_id, changelog_id)
-    return changelog_end >= state.changelog_next and not replaced
+    former_id = state.marker.changelog_id if state.marker is not None else state.changelog_id
+    return changelog_end >= state.changelog_next and not _replaced(former_id, changelog_id)
 
 
 def check_replaceable(

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
-from tables.rows import Marker, RowArray, StoreState, decode_marker, pack_rows, unpack_row, unpack_rows
+from tables.positions import check_owner
+from tables.rows import Marker, Owner, RowArray, StoreState, decode_marker, pack_rows, unpack_row, unpack_rows
 from tables.schema import MARKER_KEY, SLICE_ROWS
 from tables.windows import Int64Array
 from tables.word_order import byte_order
@@ -96,6 +97,8 @@ class Replay:
     Args:
         stored: rows that the records are merged with; has what a `take` returned before the next `take`.
         state: of those rows.
+        owner: whose changelog it has to be.
+        changelog_id: its id; "" = not known.
         awaited: a marker of which it is not known whether it is in the changelog.
 
     Attributes:
@@ -107,7 +110,16 @@ class Replay:
         full: whether rows have to be taken before memory runs out.
     """
 
-    def __init__(self, stored: StoredRows, state: StoreState, awaited: Marker | None = None) -> None:
+    def __init__(
+        self,
+        stored: StoredRows,
+        state: StoreState,
+        owner: Owner,
+        changelog_id: str = "",
+        awaited: Marker | None = None,
+    ) -> None:
+        self._owner = owner
+        self._changelog_id = changelog_id
         self.awaited_found = False
         self.stale: set[bytes] = set()
         self.marker: Marker | None = state.marker
@@ -126,6 +138,7 @@ class Replay:
         """Take in adjacent changelog records.
 
         Raises:
+            ForeignChangelogError: some marker is of another owner. Its rows come after it, if not compacted since.
             InexactError: one is neither row nor marker, or was written for a former changelog of this name: what that one had
                 before it is missing here.
         """
@@ -133,6 +146,7 @@ class Replay:
         is_marker = pc.equal(keys, MARKER_KEY)
         if markers := values.filter(is_marker).to_pylist():
             for marker in map(decode_marker, markers):
+                check_owner(marker, self._owner)
                 self._check_changelog(marker)
                 self.awaited_found = self.awaited_found or marker == self._awaited
                 self._reached = max(self._reached, marker.reached)
@@ -152,6 +166,13 @@ class Replay:
             self._buffered_bytes = self._parts[0].byte_count
             self._merge_at_bytes = BUFFER_BYTES + 2 * self._buffered_bytes
             self.full = self._buffered_bytes >= BUFFER_BYTES // 2
+
+    def state(self, examined: int) -> StoreState:
+        """State of the store that has all rows that were taken, examined up to the changelog offset `examined`."""
+        changelog_id = self._changelog_id if self.marker is None else ""
+        return StoreState(
+            marker=self.marker, changelog_next=examined, ahead=self.newest_upto, changelog_id=changelog_id
+        )
 
     def needs_healing(self) -> bool:
         """Whether compaction would keep what is not the best: some row, or a marker that knows less than one before it."""

@@ -46,9 +46,11 @@ class Restore:
         """The number of rows that came from the changelog. See `Shard.restore` for the errors."""
         shard, changelog = self._shard, self._services.changelog
         end = await changelog.end_offset(self._partition)
-        await self._check_store(end)
+        changelog_id = await self._check_store(end)
         awaited = shard.in_doubt.marker if shard.in_doubt is not None else None
-        replay = self._replay = Replay(shard.store, shard.store.state, awaited)
+        replay = self._replay = Replay(
+            shard.store, shard.store.state, self._services.owner, changelog_id, awaited
+        )
         self._begin(end)
         rows, examined = 0, -1
         # Until nothing is appended meanwhile: a row that compaction took away was replaced by one further down.
@@ -88,12 +90,12 @@ class Restore:
             flushed, shard.in_doubt = shard.in_doubt, None
             self._services.changes.publish(Change(self._partition, flushed.marker.position, flushed))
 
-    async def _check_store(self, end: int) -> None:
-        """Raise where the store is not of the changelog that ends at `end`."""
+    async def _check_store(self, end: int) -> str:
+        """Id of the changelog that ends at `end`. Raises where the store is not of it."""
         services, state = self._services, self._shard.store.state
         changelog_id = await services.changelog.identity()
         if is_of_changelog(state, changelog_id, end):
-            return
+            return changelog_id
         check_replaceable(
             state,
             topic=services.topic,
@@ -130,7 +132,7 @@ class Restore:
         rows = replay.take()
         # A crash before the healing must find the foreign records again: they count as examined only once it is done.
         examined = shard.store.state.changelog_next if replay.needs_healing() else replay.examined
-        state = StoreState(marker=replay.marker, changelog_next=examined, ahead=replay.newest_upto)
+        state = replay.state(examined)
         if len(rows) or state != shard.store.state:
             shard.store.commit(shard.store.stage(rows.keys(), rows.values()), state)
         if learn and self._services.vocabulary.has_room(len(rows)):
@@ -177,6 +179,7 @@ class Restore:
         check_position(
             marker,
             topic=services.topic,
+            group=services.group,
             topic_id=topic_id,
             changelog_id=changelog_id,
             partition=self._partition,
@@ -184,7 +187,9 @@ class Restore:
             start=start,
             end=end,
         )
-        marker = msgspec.structs.replace(marker, topic_id=topic_id, changelog_id=changelog_id)
+        marker = msgspec.structs.replace(
+            marker, group=services.group, topic_id=topic_id, changelog_id=changelog_id
+        )
         if marker != shard.marker:
             state = shard.store.state
             changelog_next = state.changelog_next if shard.marker else await self._begin_changelog(marker)

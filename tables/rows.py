@@ -7,6 +7,7 @@ applying rows is "keep the one with the larger upto": idempotent and free of ord
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,12 +26,20 @@ _BIG_ENDIAN = np.dtype(">i8")
 _OPAQUE_ROW = np.dtype(f"V{ROW_BYTES}")
 
 
+class Owner(NamedTuple):
+    """Whose counts a changelog has: those of consumer group `group` over the input `topic`."""
+
+    group: str
+    topic: str
+
+
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """End of a flush in the changelog: all rows of all flushes up to `position` precede it.
 
     Attributes:
         version: `schema.FORMAT_VERSION` of the writer.
         topic: input topic.
+        group: consumer group; "" = not known: written before markers named it.
         topic_id: its id; "" = not known.
         changelog_id: id of the changelog topic that it was written to; "" = not known.
         profile: identity of the tokenizer; counts of two tokenizers never mix.
@@ -44,6 +53,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     origin: int
     position: int
+    group: str = ""
     topic_id: str = ""
     changelog_id: str = ""
     version: int = FORMAT_VERSION
@@ -89,11 +99,13 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         marker: of the flush that the rows are at; None before the first one.
         changelog_next: next changelog offset to examine.
         ahead: largest `upto` of any row; beyond the marker's position only after a torn flush.
+        changelog_id: id of the changelog that rows without a marker are of; "" = the marker has it, or not known.
     """
 
     marker: Marker | None
     changelog_next: int
     ahead: int
+    changelog_id: str = ""
 
     @property
     def position(self) -> int:

@@ -22,10 +22,20 @@ SLICE_ROWS = 2048
 
 
 def changelog_topic(group: str, topic: str) -> str:
-    """Name of the compacted topic that backs the counts of consumer group `group` over `topic`."""
-    return f"{group}-{topic}-changelog"
+    """Name of the compacted topic that backs the counts of consumer group `group` over `topic`; no two pairs share one."""
+    return _name(group, topic, "changelog")
 
 
 def dead_letter_topic(group: str, topic: str) -> str:
-    """Name of the topic that keeps the records which could not be counted."""
-    return f"{group}-{topic}-dead-letters"
+    """Name of the topic that keeps the records which could not be counted; no two pairs share one."""
+    return _name(group, topic, "dead-letters")
+
+
+def former_changelog_topic(group: str, topic: str) -> str:
+    """The name that the changelog had before names were unlike (ADR 11)."""
+    return f"{group}-{topic}-changelog"
+
+
+def _name(group: str, topic: str, kind: str) -> str:
+    """The first hyphen ends the group; of a group with a hyphen the length says where it ends."""
+    return f"{group}-{topic}-{kind}" + (f"-{len(group)}" if "-" in group else "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tables.changes import Changes
 from tables.flush_turns import FlushTurns
 from tables.ports import Changelog, DeadLetters, Ownership, RunInThread, Source
+from tables.rows import Owner
 from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
 
@@ -19,7 +20,7 @@ class ShardServices:
     """What all shards of a process share.
 
     Attributes:
-        topic: input topic, recorded in markers.
+        topic, group: input topic and consumer group, recorded in markers.
         profile: identity of the tokenizer, recorded in markers.
         tally: counts the words of record batches.
         vocabulary: ids for the cache of old counts.
@@ -32,6 +33,7 @@ class ShardServices:
     """
 
     topic: str
+    group: str
     profile: str
     tally: TallyRecords
     changelog: Changelog
@@ -45,3 +47,8 @@ class ShardServices:
     changes: Changes = field(default_factory=Changes)
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+
+    @property
+    def owner(self) -> Owner:
+        """Whose counts the changelog has."""
+        return Owner(self.group, self.topic)

@@ -16,6 +16,7 @@ from tables.backoff import backoff_s
 from tables.changes import Change, Changes
 from tables.errors import (
     BrokerUnavailableError,
+    ForeignChangelogError,
     InexactError,
     OutOfMemoryError,
     PartitionsLostError,
@@ -272,6 +273,8 @@ class WordCounts:
                 part.rebuild = True
                 part.shard.restored = False
                 _log.error("rebuilding the store", partition=part.number, reason=str(error))
+            case Event.INEXACT if isinstance(error, ForeignChangelogError):
+                part.rebuild, part.shard.restored = True, False  # It may have taken over what is not its own.
             case Event.FATAL if isinstance(error, MemoryError):
                 error = OutOfMemoryError(
                     f"no memory left ({error!r})", "give this process more, or fewer partitions"

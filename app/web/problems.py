@@ -73,6 +73,7 @@ PROBLEMS: dict[type[errors.WordcountError], Problem] = {
     errors.PartitionsLostError: Problem(503, "partitions-lost", "Partitions have moved", retry=True),
     errors.FlushUnknownError: Problem(503, "flush-unknown", "A flush is being examined", retry=True),
     errors.ForeignRecordsError: Problem(503, "foreign-records", "A changelog is being examined", retry=True),
+    errors.ForeignChangelogError: Problem(503, "foreign-changelog", "The changelog is another deployment's"),
     errors.ChangelogReplacedError: Problem(503, "changelog-replaced", "State is being rebuilt", retry=True),
     errors.StalledError: Problem(503, "stalled", "Counting stands still", retry=True),
     errors.InexactError: Problem(503, "inexact", "Counts are no longer exact; an operator has to decide"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.embedded import EmbeddedBroker
@@ -72,17 +72,6 @@ class KafkaClient:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 while name in await admin.list_topics():
                     await asyncio.sleep(0.05)
-        finally:
-            await admin.close()
-
-    async def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
-        """Delete the records of each partition below an offset."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        await admin.start()
-        try:
-            await admin.delete_records(
-                {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items()}
-            )
         finally:
             await admin.close()
 

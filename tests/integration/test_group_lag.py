@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from tests.integration.operator_tools import wordcount
+from tests.integration.operator_tools import delete_records, wordcount
 from tests.integration.worker import counts_of, end_offsets, lines, positions_of, recount, wait_counted
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def test_every_partition_has_a_committed_offset_once_it_is_assigned(
     await kafka.create_topic(topic, 3)
     await kafka.produce(topic, lines(1, 30), partition=1)
     await kafka.produce(topic, lines(2, 10), partition=2)
-    await kafka.delete_records(topic, {1: 30})
+    await delete_records(servers, topic, {1: 30})
     ends = await end_offsets(servers, topic)
     assert ends == {0: 0, 1: 30, 2: 10}
     worker = await workers().start().wait_ready()

@@ -25,6 +25,7 @@ from tables.ports import ChangelogSlice
 from tables.replay import Replay
 from tables.rows import (
     Marker,
+    Owner,
     StoreState,
     decode_marker,
     decode_state,
@@ -131,7 +132,7 @@ values = (
 
 @given(st.lists(st.lists(st.tuples(keys, values), max_size=6), max_size=3))
 def test_a_changelog_of_any_records_is_replayed_or_refused(slices: list[list[tuple[bytes, bytes]]]) -> None:
-    replay = Replay(EmptyStore(), StoreState(marker=None, changelog_next=0, ahead=0))  # type: ignore[arg-type]
+    replay = Replay(EmptyStore(), StoreState(marker=None, changelog_next=0, ahead=0), Owner("group", "t"))  # type: ignore[arg-type]
     end = 0
     with contextlib.suppress(InexactError):
         for records in slices:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tables import replay as replay_module
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
-from tables.rows import Marker, StoreState, decode_marker, encode_marker, pack_row, unpack_row
+from tables.rows import Marker, Owner, StoreState, decode_marker, encode_marker, pack_row, unpack_row
 from tables.schema import MARKER_KEY
 
 Record = tuple[bytes, bytes]
@@ -57,7 +57,7 @@ cuts = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=30)
 
 def restored(log: list[Record], cut: list[tuple[int, bool]], store: Store, *, begin: int = 0) -> Replay:
     """Replay `log` from offset `begin` in slices of the lengths in `cut`; the store is written after those marked True."""
-    replay = Replay(store, store.state)
+    replay = Replay(store, store.state, Owner("group", "t"))
     rest, lengths = log[begin:], iter(cut)
     while rest:
         length, write = next(lengths, (len(rest), False))

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tables.rows import decode_marker, unpack_row
+from tables.rows import Marker, decode_marker, encode_marker, pack_row, unpack_row
 from tables.schema import MARKER_KEY
 from tables.windows import Totals
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
+
+OTHERS = "others"
+"""The group of the deployment that has, by its name, the same changelog."""
+
+_THEIRS = encode_marker(Marker(group=OTHERS, topic="theirs", profile="whitespace/1", origin=0, position=9))
 
 Value = bytes | None
 Record = tuple[bytes, bytes]
@@ -140,6 +145,16 @@ class ChangelogPartition:
             self.end += 1
         return base, self.end
 
+    def intrude(self, random: Random) -> None:
+        """Another deployment, of a version that looks at no owner, appends a flush: rows of its own input between two markers."""
+        for key, value in (
+            (MARKER_KEY, _THEIRS),
+            *((word, pack_row(random.randint(1, 9), random.randint(1, 9))) for word in WORDS[:3]),
+            (MARKER_KEY, _THEIRS),
+        ):
+            self.records.append((self.end, key, value))
+            self.end += 1
+
     def delayed_arrives(self, random: Random) -> None:
         """The next batch of a former producer is appended after all."""
         if self.delayed:
@@ -156,7 +171,7 @@ class ChangelogPartition:
     def restored(self) -> dict[bytes, int] | None:
         """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog.
 
-        None where its last marker is of another input or changelog.
+        None where some marker is of another owner, or the last one of another input or changelog.
         """
         topic_id, source = [*self._inputs.items()][-1]
         rows: dict[bytes, tuple[int, int]] = {}
@@ -165,6 +180,8 @@ class ChangelogPartition:
             if key == MARKER_KEY:
                 marker = decode_marker(row)
                 position = marker.position
+                if marker.group == OTHERS:
+                    return None
                 if (marker.topic_id, marker.changelog_id) != (topic_id, self.topic_id):
                     return None
             else:
@@ -222,6 +239,8 @@ class Broker:
 
     def __init__(self, starts: Sequence[int]) -> None:
         self.group = Group()
+        self.intruded: set[int] = set()
+        """Partitions to whose changelog another deployment has appended."""
         self.dead_letters: dict[int, set[int]] = defaultdict(set)
         self._inputs = [{"input-1": SourcePartition(start)} for start in starts]
         self.changelog = [ChangelogPartition("changelog-1", inputs) for inputs in self._inputs]
@@ -251,6 +270,11 @@ class Broker:
     def true_counts(self, partition: int, word: bytes, upto: int) -> set[int]:
         """See the function."""
         return true_counts(self._inputs[partition], word, upto)
+
+    def intrude(self, partition: int, random: Random) -> None:
+        """See `ChangelogPartition.intrude`."""
+        self.intruded.add(partition)
+        self.changelog[partition].intrude(random)
 
     def replace_source(self) -> None:
         """Delete the input and create it again."""

@@ -23,7 +23,7 @@ from tests.simulation.broker import Record, WrongError
 if TYPE_CHECKING:
     from tests.simulation.process import Process
 
-TOPIC = "input"
+TOPIC, GROUP = "input", "group"
 
 
 class Changelog:

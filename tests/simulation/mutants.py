@@ -27,7 +27,7 @@ from tables.shard import Shard
 from tables.windows import RecordBatch, Tally, merge_tallies
 from tests.simulation.connections import Changelog
 from tests.simulation.disks import Image, MemoryStore
-from tests.simulation.plan import USUAL, Bias
+from tests.simulation.plan import SHARED, USUAL, Bias
 from tests.simulation.schedule import Mutate
 
 Patch = pytest.MonkeyPatch
@@ -290,6 +290,10 @@ def counts_shown_before_they_are_durable(patch: Patch) -> None:
     patch.setattr(WordQueries, "list", with_pending)
 
 
+def changelog_of_another_deployment_adopted(patch: Patch) -> None:
+    patch.setattr(replay_module, "check_owner", lambda marker, owner: None)
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """How a mutant has to be caught.
@@ -357,5 +361,6 @@ MUTANTS: dict[Mutate, Trial] = {
     ownership_taken_from_an_accepted_commit_alone: Trial(300),
     position_taken_from_the_offset_of_the_group: Trial(),
     counts_shown_before_they_are_durable: Trial(),
+    changelog_of_another_deployment_adopted: Trial(bias=SHARED),
     compaction_ahead_of_the_examination: Trial(100, first=800, honour_lag=False),
 }

@@ -20,6 +20,7 @@ WEIGHTS = {
     "wake": 3,
     "break_disk": 2,
     "replace_topic": 0,
+    "intrude": 0,
 }
 
 
@@ -45,6 +46,8 @@ class Bias:
 
 
 USUAL = Bias()
+SHARED = Bias({"intrude": 3, "replace_topic": 0})
+"""Another deployment has, by its name, the same changelog."""
 
 
 @dataclass(frozen=True, slots=True)

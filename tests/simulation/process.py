@@ -24,7 +24,7 @@ from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
 from tests.null_observer import NullObserver
 from tests.simulation.broker import Broker, KafkaBatch, Value
-from tests.simulation.connections import TOPIC, Changelog, DeadLetters, Membership, connect
+from tests.simulation.connections import GROUP, TOPIC, Changelog, DeadLetters, Membership, connect
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
@@ -82,6 +82,7 @@ class Process:
         ownership, source = connect(self)
         services = ShardServices(
             topic=TOPIC,
+            group=GROUP,
             profile=TALLY.identity,
             tally=TALLY,
             changelog=Changelog(self),

@@ -8,13 +8,14 @@ import os
 import pytest
 
 from tests.simulation.broker import WrongError
-from tests.simulation.plan import numbers, ranges
+from tests.simulation.plan import SHARED, numbers, ranges
 from tests.simulation.replay import shrunk
 from tests.simulation.schedule import simulate
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3000"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
+SHARED_SEEDS = 300
 
 
 @pytest.mark.timeout(0)
@@ -25,6 +26,11 @@ def test_counts_are_exact_whatever_happens(first: int) -> None:
             simulate(seed)
         except WrongError as error:
             pytest.fail(str(shrunk(seed, error)), pytrace=False)
+
+
+def test_counts_of_another_deployment_in_the_same_changelog_are_never_adopted() -> None:
+    for seed in range(SHARED_SEEDS):
+        simulate(seed, bias=SHARED)
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:

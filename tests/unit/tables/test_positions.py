@@ -12,14 +12,21 @@ from tables.positions import check_position, check_replaceable, is_of_changelog
 from tables.rows import Marker, StoreState
 
 MARKER = Marker(
-    topic="texts", topic_id="T", changelog_id="C", profile="whitespace/1", origin=10, position=100, records=90
+    topic="texts",
+    group="readers",
+    topic_id="T",
+    changelog_id="C",
+    profile="whitespace/1",
+    origin=10,
+    position=100,
+    records=90,
 )
 STATE = StoreState(marker=MARKER, changelog_next=50, ahead=100)
 
 
 def position_problem(marker: Marker = MARKER, **found: Any) -> str:
     """What is said where the input has [10, 200); "" = nothing."""
-    usual = {"topic": "texts", "topic_id": "T", "changelog_id": "C", "partition": 3}
+    usual = {"topic": "texts", "group": "readers", "topic_id": "T", "changelog_id": "C", "partition": 3}
     try:
         check_position(marker, **{**usual, "profile": "whitespace/1", "start": 10, "end": 200, **found})
     except InexactError as error:
@@ -51,7 +58,14 @@ def test_a_position_within_what_the_input_has_is_fine() -> None:
         ({"topic_id": "U"}, "texts partition 3: the topic was deleted and created again (id T, now U)"),
         ({"changelog_id": "D"}, "texts partition 3: a worker that counted up to 100 wrote to the changelog"),
         ({"profile": "unicode/1"}, "counted with profile whitespace/1, now configured: unicode/1"),
-        ({"topic": "other"}, "holds counts of topic texts, not of other"),
+        (
+            {"topic": "other"},
+            "holds counts of topic texts in group readers, not only of other in group readers",
+        ),
+        (
+            {"group": "others"},
+            "holds counts of topic texts in group readers, not only of texts in group others",
+        ),
     ],
 )
 def test_anything_else_is_said_with_a_remedy(found: dict[str, Any], said: str) -> None:
@@ -63,6 +77,18 @@ def test_anything_else_is_said_with_a_remedy(found: dict[str, Any], said: str) -
 def test_an_id_that_is_not_known_proves_nothing() -> None:
     assert position_problem(topic_id="", changelog_id="") == ""
     assert position_problem(msgspec.structs.replace(MARKER, topic_id="", changelog_id="")) == ""
+
+
+def test_a_marker_from_before_they_named_their_group_is_of_whoever_has_its_topic() -> None:
+    nameless = msgspec.structs.replace(MARKER, group="")
+    assert position_problem(nameless) == ""
+    assert "holds counts of topic texts, not only of other" in position_problem(nameless, topic="other")
+
+
+def test_rows_of_a_restore_that_was_cut_short_are_of_the_changelog_that_they_were_read_from() -> None:
+    state = StoreState(marker=None, changelog_next=50, ahead=100, changelog_id="C")
+    assert is_of_changelog(state, "C", 60)
+    assert not is_of_changelog(state, "D", 60)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tables import replay as replay_module
 from tables.errors import InexactError
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
-from tables.rows import Marker, StoreState, encode_marker, pack_row
+from tables.rows import Marker, Owner, StoreState, encode_marker, pack_row
 from tables.schema import MARKER_KEY
 
 EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
@@ -41,7 +41,7 @@ def records(*parts: Record, end: int = 99) -> ChangelogSlice:
 def replayed(
     *slices: ChangelogSlice, stored: Mapping[bytes, bytes] | None = None, state: StoreState = EMPTY
 ) -> Replay:
-    replay = Replay(Rows({} if stored is None else stored), state)
+    replay = Replay(Rows({} if stored is None else stored), state, Owner("group", "input"))
     for part in slices:
         replay.apply(part)
     return replay

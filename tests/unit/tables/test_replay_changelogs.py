@@ -1,17 +1,20 @@
-"""A changelog that was created again while a worker was writing to its predecessor."""
+"""A changelog that was created again while a worker was writing to its predecessor; one of two deployments."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from tables.errors import InexactError
+from tables.errors import ForeignChangelogError, InexactError
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
-from tables.rows import Marker, StoreState, encode_marker
+from tables.rows import Marker, Owner, StoreState, encode_marker, pack_row
 from tables.schema import MARKER_KEY
 
 MARKER = Marker(topic="texts", changelog_id="C", profile="whitespace/1", origin=0, position=10)
+
+
+OWNER = Owner("readers", "texts")
 
 
 class NoRows:
@@ -20,7 +23,7 @@ class NoRows:
 
 
 def replay(*changelog_ids: str, before: Marker | None = None) -> Replay:
-    replayed = Replay(NoRows(), StoreState(marker=before, changelog_next=0, ahead=0))
+    replayed = Replay(NoRows(), StoreState(marker=before, changelog_next=0, ahead=0), OWNER)
     for changelog_id in changelog_ids:
         value = encode_marker(msgspec.structs.replace(MARKER, changelog_id=changelog_id))
         replayed.apply(ChangelogSlice.of([(MARKER_KEY, value)], replayed.examined + 1))
@@ -41,3 +44,17 @@ def test_markers_for_two_changelogs_in_one_are_refused() -> None:
         replay("C", "D")
     with pytest.raises(InexactError, match="wordcount reset"):
         replay("D", before=MARKER)
+
+
+@pytest.mark.parametrize(("group", "topic"), [("others", "texts"), ("readers", "other"), ("", "other")])
+@pytest.mark.parametrize("number", range(3))
+def test_any_marker_of_another_owner_is_refused_before_a_row_of_its_slice_is_adopted(
+    group: str, topic: str, number: int
+) -> None:
+    markers = [MARKER, msgspec.structs.replace(MARKER, group="readers"), MARKER]
+    markers[number] = msgspec.structs.replace(MARKER, group=group, topic=topic)
+    records = [(b"word", pack_row(1, 5)), *((MARKER_KEY, encode_marker(marker)) for marker in markers)]
+    replayed = replay()
+    with pytest.raises(ForeignChangelogError, match=f"counts of topic {topic}"):
+        replayed.apply(ChangelogSlice.of(records, 4))
+    assert len(replayed.take()) == 0

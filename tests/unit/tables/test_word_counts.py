@@ -128,6 +128,7 @@ class Worker:
         self.changes: list[Change] = []
         services: Any = ShardServices(
             topic="texts",
+            group="g",
             profile="p",
             tally=_one_word,
             changelog=self.log,

@@ -1,0 +1,101 @@
+"""Whose counts a changelog topic has, asked before it is used or deleted: its markers say so (ADR 11)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.kafka.admin import NO_ERROR, connection, open_admin
+from app.recount import BROKER_TIMEOUT_S, topic_offsets
+from tables.changelog import KafkaChangelog
+from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
+from tables.positions import COUNT_AGAIN, check_owner
+from tables.producer import ReplaceableProducer
+from tables.rows import Marker, Owner, decode_marker
+from tables.schema import MARKER_KEY, changelog_topic, former_changelog_topic
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+async def check_changelog_owner(settings: Settings) -> None:
+    """See that this group's changelog, where there is one, is of no other deployment.
+
+    Raises:
+        BrokerUnavailableError: no answer.
+        ConfigurationError: it is; names both.
+    """
+    name = changelog_topic(settings.group, settings.topic)
+    if (marker := _last_marker(await _last_records(settings, name))) is None:
+        return
+    try:
+        check_owner(marker, Owner(settings.group, settings.topic))
+    except ForeignChangelogError as error:
+        raise ConfigurationError(f"{name}: {error.message}", error.remedy) from error
+
+
+async def refuse_former_changelog(settings: Settings) -> None:
+    """See that this group's counts are not in a changelog of the former name alone.
+
+    Raises:
+        BrokerUnavailableError: no answer.
+        ConfigurationError: they are; names both topics.
+    """
+    name = changelog_topic(settings.group, settings.topic)
+    former = former_changelog_topic(settings.group, settings.topic)
+    if name == former or not (records := await _last_records(settings, former)):
+        return
+    if (marker := _last_marker(records)) is not None:
+        try:
+            check_owner(marker, Owner(settings.group, settings.topic))
+        except ForeignChangelogError:
+            return
+    if await _last_records(settings, name):
+        return
+    raise ConfigurationError(
+        f"the counts of group {settings.group} over topic {settings.topic} are in topic {former}, as a former version named it; "
+        f"this one names it {name}",
+        f"run the version that wrote it, or {COUNT_AGAIN}",
+    )
+
+
+def _last_marker(records: list[tuple[bytes, bytes]]) -> Marker | None:
+    """The first marker that can be read: a flush ends with one, a torn one does not."""
+    for key, value in records:
+        if key == MARKER_KEY:
+            try:
+                return decode_marker(value)
+            except InexactError:
+                continue
+    return None
+
+
+async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
+    """The last record of each partition that has one, up to the first marker. None where this user may not see the topic."""
+    async with open_admin(settings) as admin:
+        found = (await admin.describe(topic))[topic]
+    if found.error_code != NO_ERROR:
+        return []
+    records: list[tuple[bytes, bytes]] = []
+    async with topic_offsets(settings) as offsets:
+        producer = ReplaceableProducer(connection(settings), BROKER_TIMEOUT_S)
+        changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
+        for number in range(found.partitions):
+            first, end = await offsets.bounds(topic, number)
+            if end > first:
+                records.append(await asyncio.to_thread(_record_before, changelog, number, end))
+                if records[-1][0] == MARKER_KEY:
+                    break
+    return records
+
+
+def _record_before(changelog: KafkaChangelog, partition: int, end: int) -> tuple[bytes, bytes]:
+    last = (b"", b"")
+    for part in changelog.read(partition, end - 1, end):
+        if len(part.keys):
+            last = (part.keys[-1].as_py(), part.values[-1].as_py())
+    return last
+
+
+async def _never() -> None:
+    raise AssertionError("nothing is created here")
