@@ -156,7 +156,7 @@ async def _ask(url: str, samples: Samples) -> None:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         while True:
-            writer.write(b"GET /v1/stats HTTP/1.1\r\nHost: worker\r\n\r\n")
+            writer.write(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             body = msgspec.json.decode(await reader.readexactly(length))

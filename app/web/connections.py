@@ -7,7 +7,6 @@ asks a real server, and fails where another version of them takes away what is r
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +16,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app import open_files
 from app.web.problems import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -86,10 +86,9 @@ class Limits:
 
 def limits_for(max_word_bytes: int) -> Limits:
     """Limits that let every word of `max_word_bytes` be asked for, and leave most descriptors to the rest of the process."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    of_descriptors = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft // SHARE_OF_DESCRIPTORS
+    connections = min(MOST_CONNECTIONS, open_files.limit() // SHARE_OF_DESCRIPTORS)
     percent_encoded = 3 * max_word_bytes
-    return Limits(max(1, min(MOST_CONNECTIONS, of_descriptors)), percent_encoded + HEADERS_BYTES)
+    return Limits(max(1, connections), percent_encoded + HEADERS_BYTES)
 
 
 class Connections:
