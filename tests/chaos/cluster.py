@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tables.schema import changelog_topic
 from tests.chaos import killable_worker
 from tests.chaos.oracle import Answer, Recount
 from tests.chaos.proxy import TcpProxy
+from tests.chaos.security import broker_security, worker_security
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
 from tests.integration.worker import (
     Worker,
@@ -62,17 +63,23 @@ class Cluster:
         folder: holds the data of all.
         seed: of the words.
         compaction_lag_ms: of the changelog.
+        secured: whether workers reach the broker over TLS, with client certificates; not the one behind the proxy, which has to
+            read what passes.
     """
 
-    def __init__(self, folder: Path, seed: int, compaction_lag_ms: int = COMPACTION_LAG_MS) -> None:
+    def __init__(
+        self, folder: Path, seed: int, compaction_lag_ms: int = COMPACTION_LAG_MS, *, secured: bool = False
+    ) -> None:
         self.folder = folder
         self.compaction_lag_ms = compaction_lag_ms
         self.sigkills = 0
         self.words_compared = 0
         self.differing_words = 0
         self.answers_checked = 0
-        broker_port, proxied_port, proxy_port, controller_port = (free_port() for _ in range(4))
+        broker_port, worker_port, proxied_port, proxy_port, controller_port = (free_port() for _ in range(5))
         host = "127.0.0.1"
+        kind = "SSL" if secured else "PLAINTEXT"
+        security = worker_security(folder, host) if secured else {}
         self.broker = EmbeddedBroker(
             folder / "broker",
             port=broker_port,
@@ -80,10 +87,12 @@ class Cluster:
                 **EAGER_CLEANING,
                 # A broker that was paused or starved is let in again at once where its session has expired.
                 "broker.session.timeout.ms": "3000",
-                "listeners": f"PLAINTEXT://{host}:{broker_port},PROXIED://{host}:{proxied_port},"
-                f"CONTROLLER://{host}:{controller_port}",
-                "advertised.listeners": f"PLAINTEXT://{host}:{broker_port},PROXIED://{host}:{proxy_port}",
-                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "listeners": f"PLAINTEXT://{host}:{broker_port},WORKERS://{host}:{worker_port},"
+                f"PROXIED://{host}:{proxied_port},CONTROLLER://{host}:{controller_port}",
+                "advertised.listeners": f"PLAINTEXT://{host}:{broker_port},WORKERS://{host}:{worker_port},"
+                f"PROXIED://{host}:{proxy_port}",
+                "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,WORKERS:{kind},PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                **(broker_security(folder) if secured else {}),
                 "inter.broker.listener.name": "PLAINTEXT",
                 "controller.quorum.voters": f"1@{host}:{controller_port}",
             },
@@ -91,7 +100,9 @@ class Cluster:
         self.servers = f"{host}:{broker_port}"
         self.proxy = TcpProxy(proxy_port, proxied_port)
         self.workers = [
-            self._worker(number, f"{host}:{proxy_port}" if number == 1 else self.servers)
+            self._worker(1, f"{host}:{proxy_port}", {})
+            if number == 1
+            else self._worker(number, f"{host}:{worker_port}", security)
             for number in range(3)
         ]
         self.feed = Feed(self.servers, seed)
@@ -221,7 +232,7 @@ class Cluster:
         """How often the logs of all workers have it."""
         return sum(worker.log.count(text) for worker in self.workers if worker.log_path.exists())
 
-    def _worker(self, number: int, servers: str) -> Worker:
+    def _worker(self, number: int, servers: str, security: Mapping[str, str]) -> Worker:
         script = Path(killable_worker.__file__)
         worker = Worker(
             f"worker-{number}",
@@ -231,6 +242,7 @@ class Cluster:
                 "WORDCOUNT_TOPIC": TOPIC,
                 "WORDCOUNT_GROUP": GROUP,
                 "WORDCOUNT_SESSION_TIMEOUT_MS": str(int(SESSION_TIMEOUT_S * 1000)),
+                **security,
             },
             [sys.executable, str(script)],
         )

@@ -83,7 +83,7 @@ def install(failpoints: Failpoints) -> None:
     from aiokafka.producer.sender import SendProduceReqHandler
 
     from agents.kafka_source import GroupOwnership
-    from tables import changelog, partition_store, replay, shard, sst_file
+    from tables import changelog, partition_store, replay, restore, shard, sst_file
 
     changelog.ROWS_PER_CHANGELOG_BATCH = ROWS_PER_CHANGELOG_BATCH
     partition_store.SMALL_FLUSH_ROWS = SMALL_FLUSH_ROWS
@@ -98,8 +98,8 @@ def install(failpoints: Failpoints) -> None:
     _after(sst_file.SstFile, "finish", lambda: passes("file-written"))
     _before(partition_store.PartitionStore, "commit", lambda: passes("store-writing", STORE_WRITE_S))
     _after(partition_store.PartitionStore, "commit", lambda: passes("store-written"))
-    _after(shard.Shard, "_replay", lambda: passes("replay-done"))
-    _before(shard.Shard, "_heal", lambda: passes("heal-begins"))
+    _after(restore.Restore, "_replay_to", lambda: passes("replay-done"))
+    _before(restore.Restore, "_heal", lambda: passes("heal-begins"))
 
     send = AIOKafkaConnection.send
 
