@@ -1,9 +1,9 @@
 """`make chaos`: kills, pauses, partitions and corrupts workers and their broker while they count, and compares every count.
 
-CHAOS_SEEDS runs of CHAOS_MINUTES each; CHAOS_FIRST_SEED repeats the faults of a run. With a seed that is a multiple of three, as one of
-three in a row is, workers reach the broker over TLS, with client certificates. CHAOS_KINDS takes only the kinds whose names contain one
-of its comma separated parts. Ends with exit code 1, the seed and the faults so far where a word differs, a worker ends by itself, or
-recovery takes longer than `cluster.RECOVERY_BOUND_S`.
+CHAOS_SEEDS runs of CHAOS_MINUTES each; CHAOS_FIRST_SEED repeats the faults of a run. With a seed that is a multiple of three, as one
+of three in a row is, workers reach the broker over TLS, with client certificates. CHAOS_KINDS takes only the kinds whose names
+contain one of its comma separated parts. Ends with exit code 1, the seed and the faults so far where a word differs, a worker ends by
+itself, or recovery takes longer than `cluster.RECOVERY_BOUND_S`.
 """
 
 from __future__ import annotations
