@@ -1,6 +1,6 @@
 """The command line. Each module of `app.commands` is a command; it is imported only when it is used.
 
-Exit codes: 0 done, 1 failed, 2 wrong settings, flags or input, 130 ended by Ctrl-C.
+Exit codes are those of `app.exit_codes`: 0 where all went well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 from app import commands
-from tables.errors import BadRequestError, ConfigurationError, WordcountError
+from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OUTPUT, EXIT_READER_GONE, exit_code
+from app.output import OutputError, guarded_output, say, say_error
+from tables.errors import WordcountError
 
 if TYPE_CHECKING:
     from typer._click import Command, Context
@@ -53,26 +55,52 @@ def command_line() -> Commands:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit; an error that Wordcount raised on purpose is one line on standard error."""
+    """Run a command and exit; an error that Wordcount raised on purpose, or wrong usage, is one line on standard error."""
     # Without a handler Python would print what libraries log. `worker` and `run` set up logging of their own.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
-        command_line().main(arguments, prog_name="wordcount")
+        with guarded_output():
+            code = _run(arguments)
+    except OutputError as error:
+        if error.reader_is_gone:
+            sys.exit(EXIT_READER_GONE)
+        say_error(
+            f"standard output cannot be written ({error.error.strerror}); free some space, or write elsewhere"
+        )
+        sys.exit(EXIT_OUTPUT)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run a command; return its exit code."""
+    try:
+        ended: object = command_line().main(arguments, prog_name="wordcount", standalone_mode=False)
     except WordcountError as error:
-        sys.stderr.write(f"wordcount: {error}\n")
-        sys.exit(exit_code(error))
+        say_error(error)
+        return exit_code(error)
+    except typer.TyperException as error:
+        return _refuse(error)
+    except typer.Abort:
+        return EXIT_FAILED
+    return ended if isinstance(ended, int) else 0
 
 
-def exit_code(error: WordcountError) -> int:
-    """2 where settings, flags or input are wrong, else 1."""
-    return 2 if isinstance(error, ConfigurationError | BadRequestError) else 1
+def _refuse(error: typer.TyperException) -> int:
+    """Say what is wrong with the arguments, and where they are explained; Typer's own frame shows them unescaped."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # It has shown the help.
+        return EXIT_CONFIGURATION
+    where = context.command_path if context is not None else "wordcount"
+    message = getattr(error, "format_message", error.__str__)()
+    say_error(f"{message.rstrip('.')}; see: {where} --help")
+    return EXIT_CONFIGURATION
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         from app.web.version import version_info
 
-        typer.echo(f"wordcount {version_info().version}")
+        say(f"wordcount {version_info().version}")
         raise typer.Exit
 
 

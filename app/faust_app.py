@@ -22,24 +22,14 @@ from faust.app.base import BootStrategy
 
 from agents.topology import Topology
 from agents.transport import BatchTransport
+from app.exit_codes import EXIT_DEADLINE, exit_code
 from app.loop_delay import watch_loop
-from tables.errors import ConfigurationError, StalledError, WordcountError
+from app.printable import printable
+from tables.errors import WordcountError
 from tables.rights import Rights
 from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
-
-EXIT_FAILED = 1
-"""Exit code after an error that is not the configuration's."""
-
-EXIT_CONFIGURATION = 2
-"""Exit code after an error of the configuration: starting again does not help."""
-
-EXIT_STALLED = 75
-"""Exit code of a worker whose watchdog found that nothing moves: start it again."""
-
-EXIT_DEADLINE = 70
-"""Exit code of a process that could not stop in time. Nothing is lost: what was not flushed is read again."""
 
 UNASSIGNED_STOP_S = 5.0
 """Longest stop of a worker without partitions: ending it loses nothing, and Faust hangs while its consumer's thread starts."""
@@ -167,16 +157,9 @@ class WordcountApp(faust.App):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def exit_code(error: Exception) -> int:
-    """The exit code of a process that `error` ended."""
-    if isinstance(error, ConfigurationError):
-        return EXIT_CONFIGURATION
-    return EXIT_STALLED if isinstance(error, StalledError) else EXIT_FAILED
-
-
 def say(message: str) -> None:
     """One line for the operator, past Faust's redirection of standard error."""
     stream = sys.__stderr__
     if stream is not None:
-        stream.write(f"wordcount: {message}\n")
+        stream.write(f"wordcount: {printable(message)}\n")
         stream.flush()

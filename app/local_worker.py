@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -12,12 +11,12 @@ from typing import Any
 
 import httpx
 
+from app.kafka.child import Child, quoting_log
 from tables.errors import WordcountError
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 4.0
 _ASK_EVERY_S = 0.05
-_LOG_LINES = 15
 
 
 class LocalWorker:
@@ -33,16 +32,9 @@ class LocalWorker:
         self.url = f"http://127.0.0.1:{settings['WORDCOUNT_HTTP_PORT']}"
         self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=10.0)
         log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("wb") as log:
-            # A session of its own: Ctrl-C in the terminal is for `wordcount run`, which then stops the worker in order.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker"],
-                env={**os.environ, **settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = Child(
+            [sys.executable, "-m", "app", "worker"], env={**os.environ, **settings}, log_path=log_path
+        )
 
     def __enter__(self) -> LocalWorker:
         return self
@@ -61,13 +53,13 @@ class LocalWorker:
         while self.status("/readyz") != httpx.codes.OK:
             self.check_alive()
             if time.monotonic() > deadline:
-                raise WordcountError(f"the worker is not ready after {START_TIMEOUT_S:g} s", self._log_tail())
+                raise self._failed(f"the worker is not ready after {START_TIMEOUT_S:g} s")
             time.sleep(_ASK_EVERY_S)
 
     def check_alive(self) -> None:
         """Raises WordcountError with the last log lines where the worker has ended."""
-        if (code := self._process.poll()) is not None:
-            raise WordcountError(f"the worker ended with exit code {code}", self._log_tail())
+        if (code := self._process.exit_code) is not None:
+            raise self._failed(f"the worker ended with exit code {code}")
 
     def status(self, path: str) -> int | None:
         """Status code of a GET; None where nobody listens."""
@@ -84,7 +76,7 @@ class LocalWorker:
             body: dict[str, Any] = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             self.check_alive()
-            raise WordcountError(f"the worker does not answer {path} ({error})", self._log_tail()) from error
+            raise self._failed(f"the worker does not answer {path} ({error})") from error
         return body
 
     def counts(self) -> dict[str, int]:
@@ -101,13 +93,7 @@ class LocalWorker:
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that takes longer than `STOP_TIMEOUT_S`. Does nothing where it has ended."""
         self._client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.terminate(STOP_TIMEOUT_S)
 
-    def _log_tail(self) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()
-        return "\n".join([f"see {self.log_path}; its last lines:", *lines[-_LOG_LINES:]])
+    def _failed(self, message: str) -> WordcountError:
+        return quoting_log(WordcountError(message, f"see {self.log_path}"), self.log_path)

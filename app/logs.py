@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, TextIO
 
 import structlog
+
+from app.printable import json_text, printable, printable_lines
 
 QUIET = {
     # Each of these repeats the same line many times a second while a broker is away; the health check says it once.
@@ -38,12 +42,14 @@ def configure(level: str, log_format: str) -> dict[str, Any]:
     )
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
-        rendering += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        rendering += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json_line),
+        ]
     else:
         rendering += [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            _escape,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
         ]
     return {
         "version": 1,
@@ -59,3 +65,23 @@ def configure(level: str, log_format: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {name: {"level": least} for name, least in QUIET.items()},
     }
+
+
+def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An entry for people: what comes from outside neither acts on the terminal nor begins a line that looks like another entry."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
+    return event
+
+
+def _traceback(stream: TextIO, exception: Any) -> None:
+    """A traceback without the values of variables, escaped line by line."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exception)
+    stream.write(printable_lines(text.getvalue()))
+
+
+def _json_line(event: Any, *, default: Any) -> str:
+    """An entry for machines, in ASCII: a log's encoding is not known."""
+    return json_text(event, ascii_only=True, default=default)

@@ -80,8 +80,14 @@ class TextFiles:
     def _blocks_of(self, name: str) -> Iterator[LineBlock]:
         source = "standard input" if name == STDIN else name
         line_number = 1
-        # Not `sys.stdin.buffer`: a thread that waits in it when the process ends makes Python abort.
-        with io.FileIO(0 if name == STDIN else name, closefd=name != STDIN) as file:
+        try:
+            # Not `sys.stdin.buffer`: a thread that waits in it when the process ends makes Python abort.
+            file = io.FileIO(0 if name == STDIN else name, closefd=name != STDIN)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{source} cannot be read ({error.strerror})", "name files that can be read"
+            ) from None
+        with file:
             try:
                 for lines in split_lines(self._reader(name, file), self._longest_bytes):
                     yield LineBlock(source, line_number, lines)

@@ -143,8 +143,10 @@ def word_path(word: str) -> str:
         BadRequestError: the word has bytes that are no UTF-8, as a terminal of another encoding sends them.
     """
     try:
-        return "/v1/words/" + quote(word, safe="").replace(".", "%2E")
-    except UnicodeEncodeError:
+        # The arguments of a process are text only where the locale is UTF-8; the bytes are the same.
+        text = word.encode("utf-8", "surrogateescape").decode()
+        return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
+    except UnicodeError:
         raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
 
 

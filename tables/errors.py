@@ -1,7 +1,7 @@
 """Every error of Wordcount: one root, and leaves that say who is at fault and what helps.
 
 A message names the thing (setting, topic, partition, file) and its `remedy` says what to do. The mapping to HTTP status codes
-is made once, in `app.web.problems`; the mapping to exit codes in `app.faust_app` for a worker and in `app.cli` for other commands.
+is made once, in `app.web.problems`; the mapping to exit codes once, in `app.exit_codes`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ def _config() -> None:
 @config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every setting in force, secrets masked."""
-    import msgspec
-
+    from app.output import say, say_json
     from app.setting_types import variable
     from app.settings import Settings, is_secret, load_settings
 
@@ -32,10 +31,10 @@ def show(as_json: AsJson = False) -> None:
         if is_secret(field) and values[name] is not None:
             values[name] = MASK
     if as_json:
-        typer.echo(msgspec.json.encode({variable(name): value for name, value in values.items()}))
+        say_json({variable(name): value for name, value in values.items()})
         return
     for name, value in values.items():
-        typer.echo(f"{variable(name)}={_shown(value)}")
+        say(f"{variable(name)}={_shown(value)}")
 
 
 def _shown(value: object) -> str:

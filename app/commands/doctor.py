@@ -20,22 +20,24 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check brokers, topics, rights, state folder, port and versions; exit code 1 if something fails."""
-    import msgspec
     from rich.console import Console
     from rich.text import Text
 
     from app.diagnosis import broker_checks, machine_checks
+    from app.output import say_json
+    from app.printable import printable
     from app.settings import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic, group=group)
     checks = [*machine_checks(settings), *asyncio.run(broker_checks(settings))]
     if as_json:
-        typer.echo(msgspec.json.encode([asdict(check) for check in checks]))
+        say_json([asdict(check) for check in checks])
     else:
         console = Console()
         for check in checks:
             remedy = f"; {check.remedy}" if check.remedy else ""
             line = Text(f"{check.status:4} ", _COLOURS[check.status])
-            console.print(line.append(f"{check.name}: {check.detail}{remedy}", "default"), soft_wrap=True)
+            text = printable(f"{check.name}: {check.detail}{remedy}")
+            console.print(line.append(text, "default"), soft_wrap=True)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(1)

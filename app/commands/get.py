@@ -15,10 +15,10 @@ def get(
     as_json: AsJson = False,
 ) -> None:
     """Show how often a word was counted, asking a worker; exit code 1 if it does not occur."""
-    import msgspec
     from rich.console import Console
     from rich.text import Text
 
+    from app.output import say_json
     from app.printable import printable
     from app.settings import load_settings
     from app.worker_client import UnknownWord, ask_word, freshness, worker_url
@@ -26,11 +26,11 @@ def get(
     answer = ask_word(url or worker_url(load_settings()), word)
     unknown = isinstance(answer, UnknownWord)
     if as_json:
-        typer.echo(msgspec.json.encode(answer))
+        say_json(answer)
     else:
         console = Console()
         count = "does not occur" if isinstance(answer, UnknownWord) else f"{answer.count:,}"
-        for line in (f"{printable(answer.word)}: {count}", *freshness(answer)):
-            console.print(Text(line), soft_wrap=True)
+        for line in (f"{answer.word}: {count}", *freshness(answer)):
+            console.print(Text(printable(line)), soft_wrap=True)
     if unknown:
         raise typer.Exit(1)

@@ -40,6 +40,7 @@ def produce(
     A line ends with LF or CRLF, which are not sent; empty lines are messages too.
     """
     from app.kafka.line_producer import MAX_LINE_BYTES, Report
+    from app.output import say
     from app.settings import load_settings
     from app.text_files import STDIN, TextFiles
 
@@ -60,7 +61,7 @@ def produce(
 
             asyncio.run(_produce(settings, texts, key, rate, on_progress))
     finally:
-        typer.echo(
+        say(
             f"sent {latest.lines:,} lines ({latest.byte_count:,} bytes) to {settings.topic}, "
             f"{latest.acknowledged:,} acknowledged, in {latest.seconds:.1f} s: {latest.lines_per_s:,.0f} lines/s"
         )

@@ -24,6 +24,7 @@ def rebuild(
     The worker of this state folder must be stopped. A store whose changelog partition lost records is kept, and that is an error:
     it may be all that there is.
     """
+    from app.output import say
     from app.remedies import rebuild_stores
     from app.settings import load_settings
 
@@ -32,7 +33,7 @@ def rebuild(
     )
     thrown = asyncio.run(rebuild_stores(settings, partition))
     for number in thrown:
-        typer.echo(f"store of partition {number} thrown away; the worker rebuilds it when it starts")
+        say(f"store of partition {number} thrown away; the worker rebuilds it when it starts")
     if not thrown:
         which = "no store" if partition is None else f"no store of partition {partition}"
-        typer.echo(f"{which} in {settings.state_dir}: nothing to do")
+        say(f"{which} in {settings.state_dir}: nothing to do")

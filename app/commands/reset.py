@@ -23,6 +23,7 @@ def reset(
 
     All workers of the group must be stopped. What went to the dead-letter topic stays there, and goes there again.
     """
+    from app.output import say
     from app.remedies import check_idle, reset_counts, reset_plan
     from app.settings import load_settings
 
@@ -32,8 +33,8 @@ def reset(
     asyncio.run(check_idle(settings))
     if not yes:
         for line in reset_plan(settings):
-            typer.echo(f"would delete {line}")
-        typer.echo("nothing was deleted; add --yes to do it")
+            say(f"would delete {line}")
+        say("nothing was deleted; add --yes to do it")
         raise typer.Exit(2)
     for line in asyncio.run(reset_counts(settings)):
-        typer.echo(line)
+        say(line)

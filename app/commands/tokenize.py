@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.output import holds_unicode
+from app.printable import json_text, printable
 from tables.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -38,32 +40,31 @@ def tokenize(
         max_length=settings.max_word_length,
     )
     answer = _json_answers(tokens) if as_json else _plain_answers(tokens)
-    out = sys.stdout.buffer
     for block in TextFiles([file]).blocks():
         try:
             for line in answer(block):
-                out.write(line)
+                sys.stdout.write(f"{line}\n")
         finally:
             # Who waits for the answer to a line before sending the next one gets it.
-            out.flush()
+            sys.stdout.flush()
 
 
-def _plain_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[bytes]]:
-    def answers(block: LineBlock) -> Iterator[bytes]:
+def _plain_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[str]]:
+    def answers(block: LineBlock) -> Iterator[str]:
         for line in block.lines:
-            yield " ".join(tokens.tokens(line.decode("utf-8", "replace"))).encode() + b"\n"
+            yield printable(" ".join(tokens.tokens(line.decode("utf-8", "replace"))))
 
     return answers
 
 
-def _json_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[bytes]]:
-    import msgspec
-
+def _json_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[str]]:
     from agents.value_format import JsonFormat, UnreadableError
 
     text_of = JsonFormat().text_of
 
-    def answers(block: LineBlock) -> Iterator[bytes]:
+    ascii_only = not holds_unicode(sys.stdout)
+
+    def answers(block: LineBlock) -> Iterator[str]:
         for number, line in enumerate(block.lines, block.first_line):
             try:
                 text = text_of(line)
@@ -72,6 +73,6 @@ def _json_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[bytes]]:
                     f"{block.source}, line {number} is not a JSON string: {line[:80]!r}",
                     "quote each line as JSON, or leave --json out",
                 ) from None
-            yield msgspec.json.encode(tokens.tokens(text)) + b"\n"
+            yield json_text(tokens.tokens(text), ascii_only=ascii_only)
 
     return answers

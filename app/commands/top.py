@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +30,8 @@ def top(
     from rich.live import Live
     from rich.text import Text
 
+    from app.output import say_error, say_json
+    from app.printable import printable
     from app.settings import load_settings
     from app.worker_client import ask_top, worker_url
     from tables.errors import NotReadyError
@@ -37,34 +41,33 @@ def top(
     def answer() -> TopAnswer:
         return ask_top(url, k)
 
-    if as_json:
-        _print_json(answer())
+    def show(say: Callable[[TopAnswer], None]) -> None:
+        """Answer after answer, each as it comes; a worker that is busy for a moment is asked again."""
+        say(answer())
         while watch:
+            sys.stdout.flush()
             time.sleep(_REFRESH_S)
             try:
-                _print_json(answer())
+                say(answer())
             except NotReadyError as error:
-                typer.echo(f"wordcount: {error}", err=True)
-        return
+                say_error(error)
+
     console = Console()
-    if not watch:
-        console.print(_table(answer()))
-        return
-    table = _table(answer())
-    with Live(table, console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(_REFRESH_S)
-            try:
-                table = _table(answer())
-                live.update(table, refresh=True)
-            except NotReadyError as error:
-                live.update(Group(table, Text(str(error))), refresh=True)
-
-
-def _print_json(answer: TopAnswer) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.encode(answer))
+    if as_json:
+        show(say_json)
+    elif not watch or not console.is_terminal:
+        show(lambda found: console.print(_table(found)))
+    else:
+        # On a terminal the table is drawn again in its place.
+        table = _table(answer())
+        with Live(table, console=console, auto_refresh=False) as live:
+            while True:
+                time.sleep(_REFRESH_S)
+                try:
+                    table = _table(answer())
+                    live.update(table, refresh=True)
+                except NotReadyError as error:
+                    live.update(Group(table, Text(printable(str(error)))), refresh=True)
 
 
 def _table(answer: TopAnswer) -> RenderableType:
@@ -79,4 +82,4 @@ def _table(answer: TopAnswer) -> RenderableType:
     table.columns[0].justify = table.columns[2].justify = "right"
     for rank, row in enumerate(answer.words, 1):
         table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
-    return Group(table, *map(Text, freshness(answer)))
+    return Group(table, *(Text(printable(line)) for line in freshness(answer)))

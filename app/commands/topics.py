@@ -32,6 +32,7 @@ def create(
     WORDCOUNT_CREATE_TOPICS is about workers, not about this command.
     """
     from app.kafka.topics import ensure_topics
+    from app.output import say
     from app.settings import load_settings
 
     settings = load_settings(
@@ -48,4 +49,4 @@ def create(
         ("changelog", report.changelog),
         ("dead letters", report.dead_letters),
     ):
-        typer.echo(f"{state.came:8} {role:12} {state.name} ({state.partitions} partitions)")
+        say(f"{state.came:8} {role:12} {state.name} ({state.partitions} partitions)")

@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
+
+from tables.errors import WordcountError
+
+LOG_TAIL_LINES: Final = 15
 
 
 class Child:
@@ -16,9 +21,9 @@ class Child:
 
     Args:
         command: program and arguments.
-        cwd: its working folder.
         env: its whole environment.
         log_path: file for its stdout and stderr, emptied first.
+        cwd: its working folder; None = this process's.
         keep_open: descriptors that it inherits.
     """
 
@@ -26,10 +31,10 @@ class Child:
         self,
         command: Sequence[str],
         *,
-        cwd: Path,
         env: Mapping[str, str],
         log_path: Path,
-        keep_open: Sequence[int],
+        cwd: Path | None = None,
+        keep_open: Sequence[int] = (),
     ) -> None:
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the caller's own program, no shell
@@ -57,6 +62,11 @@ class Child:
             self._process.kill()
             self._process.wait()
             raise
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, negative where a signal ended it; None while it runs."""
+        return self._process.poll()
 
     def is_running(self) -> bool:
         """Whether the program is alive. If not, the guard is dismissed: its process id is free again."""
@@ -86,3 +96,10 @@ class Child:
         self._guard.wait()
         if self._guard.stdin is not None:
             self._guard.stdin.close()
+
+
+def quoting_log(error: WordcountError, log_path: Path) -> WordcountError:
+    """`error` with a note that has the last lines of a log, which the command line shows below its one line."""
+    lines = log_path.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
+    error.add_note("\n".join([f"{log_path} ends with:", *lines]))
+    return error

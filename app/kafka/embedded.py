@@ -28,13 +28,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from app.kafka import jars, node_files
-from app.kafka.child import Child
+from app.kafka.child import Child, quoting_log
 from app.kafka.node_files import HOST
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 
 READY_LINE: Final = b"Kafka Server started"
 START_TIMEOUT_S: Final = 120.0  # long, because a large log that was not closed is scanned first
-LOG_TAIL_LINES: Final = 12
 
 _POLL_S = 0.02
 _PORT_ATTEMPTS = 3
@@ -155,11 +154,13 @@ class EmbeddedBroker:
             if self._jvm.is_running():
                 return
             # Between the choice of the ports and their use by the JVM another process can take one.
-            if "Address already in use" not in self._log_tail():
+            if b"Address already in use" not in self.log_path.read_bytes():
                 break
-        raise BrokerUnavailableError(
-            f"the embedded broker on {self.data_dir} ended while it started",
-            f"its last log lines:\n{self._log_tail()}",
+        raise quoting_log(
+            BrokerUnavailableError(
+                f"the embedded broker on {self.data_dir} ended while it started", f"see {self.log_path}"
+            ),
+            self.log_path,
         )
 
     def _choose_port(self) -> int:
@@ -206,14 +207,14 @@ class EmbeddedBroker:
         deadline = time.monotonic() + START_TIMEOUT_S
         while jvm.is_running() and READY_LINE not in self.log_path.read_bytes():
             if time.monotonic() > deadline:
-                raise BrokerUnavailableError(
-                    f"the embedded broker on {self.data_dir} was not ready after {START_TIMEOUT_S:.0f} s",
-                    f"its last log lines:\n{self._log_tail()}",
+                raise quoting_log(
+                    BrokerUnavailableError(
+                        f"the embedded broker on {self.data_dir} was not ready after {START_TIMEOUT_S:.0f} s",
+                        f"see {self.log_path}",
+                    ),
+                    self.log_path,
                 )
             time.sleep(_POLL_S)
-
-    def _log_tail(self) -> str:
-        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
 
     def _take_lock(self) -> int:
         try:

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.dead_letters import MAX_VALUE_BYTES
-from app.faust_app import EXIT_CONFIGURATION
+from app.exit_codes import EXIT_CONFIGURATION
 from tables.schema import dead_letter_topic
 from tests.integration.hostile import fill, peak_mb
 from tests.integration.worker import (

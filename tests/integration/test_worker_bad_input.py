@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from app.faust_app import EXIT_CONFIGURATION, EXIT_FAILED
+from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED
 from tests.integration.worker import (
     COMMANDS,
     Worker,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.faust_app import EXIT_DEADLINE, UNASSIGNED_STOP_S
+from app.exit_codes import EXIT_DEADLINE
+from app.faust_app import UNASSIGNED_STOP_S
 from app.kafka.embedded import EmbeddedBroker
 from tests.integration.conftest import Workers, close_all
 from tests.integration.worker import Worker, counts_of, lines, recount, wait_counted, wait_for
