@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from aiokafka import TopicPartition
 
-from app.kafka.admin import connection
+from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, connection, open_admin, rights_of
 from app.recount import BROKER_TIMEOUT_S, Definition, reader, records, topic_offsets
 from tables.changelog import KafkaChangelog
-from tables.errors import ConfigurationError, InexactError
+from tables.errors import ConfigurationError, InexactError, WordcountError
+from tables.offsets import TopicOffsets
 from tables.ports import ChangelogSlice
 from tables.positions import check_position
 from tables.producer import ReplaceableProducer
 from tables.replay import MergedRows, Replay
+from tables.rights import Right
 from tables.rows import Marker, Owner, StoreState, unpack_row
 from tables.schema import MARKER_KEY, changelog_topic
 from tables.topic_ids import TopicDescription
@@ -82,44 +85,78 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[V
         word: compare only this one, as the profile reads it; None = all words.
 
     Raises:
-        BrokerUnavailableError: no answer.
-        ConfigurationError: there is no such topic, or no changelog of this group.
-        InexactError: the changelog is not one.
+        BrokerUnavailableError: no broker answers any more. One partition that cannot be read is in the answer.
+        ConfigurationError: there is no such topic, or no changelog of this group, or this user may not read them.
     """
     topic = changelog_topic(settings.group, settings.topic)
     owner = Owner(settings.group, settings.topic)
-    async with topic_offsets(settings) as offsets, reader(settings) as consumer:
+    await _check_topics(settings, topic)
+    async with topic_offsets(settings) as offsets, AsyncExitStack() as stack:
         scope = _Scope(
             settings,
             Definition(settings),
-            consumer,
+            _Input(settings),
+            offsets,
             await offsets.describe(settings.topic),
             await offsets.describe(topic),
         )
+        stack.push_async_callback(scope.source.close)
         if word is not None:
             word = scope.definition.word(word)
-        for name, description in ((settings.topic, scope.input), (topic, scope.changelog)):
-            if not description.partitions:
-                raise ConfigurationError(
-                    f'there is no topic "{name}"',
-                    "set WORDCOUNT_TOPIC and WORDCOUNT_GROUP as the workers have them",
-                )
         producer = ReplaceableProducer(connection(settings), BROKER_TIMEOUT_S)
         changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
         for partition in range(scope.input.partitions):
-            if partition >= scope.changelog.partitions:
-                yield Verified(partition)
-                continue
-            _, end = await offsets.bounds(topic, partition)
-            marker, rows = await asyncio.to_thread(_replayed, changelog, owner, partition, end, word)
-            start, input_end = await offsets.bounds(settings.topic, partition)
-            if marker is None:
-                # Nothing but a first flush that is not complete yet can be there: no count is claimed.
-                yield Verified(partition)
-            elif problem := _problem(scope, partition, marker, rows, start=start, end=input_end):
-                yield Verified(partition, marker.origin, marker.position, impossible=problem)
-            else:
-                yield await _compared(scope, partition, marker, rows, word)
+            try:
+                yield await _verified(scope, changelog, owner, partition, word)
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                if denied := rights_of(settings).denied(error, Right("Read", "topic", settings.topic)):
+                    raise denied from error
+                yield Verified(partition, impossible=_reason(error))
+                await scope.source.close()
+                await offsets.describe(topic)  # Ends it where not one partition but every broker is away.
+
+
+async def _check_topics(settings: Settings, changelog: str) -> None:
+    """See that both topics are there, and may be read."""
+    async with open_admin(settings) as admin:
+        found = await admin.describe(settings.topic, changelog)
+    for name, topic in found.items():
+        if topic.error_code == UNKNOWN_TOPIC:
+            raise ConfigurationError(
+                f'there is no topic "{name}"',
+                "set WORDCOUNT_TOPIC and WORDCOUNT_GROUP as the workers have them",
+            )
+        if topic.error_code == TOPIC_UNAUTHORIZED or (
+            topic.rights is not None and "Read" not in topic.rights
+        ):
+            raise rights_of(settings).error(Right("Read", "topic", name))
+
+
+async def _verified(
+    scope: _Scope, changelog: KafkaChangelog, owner: Owner, partition: int, word: str | None
+) -> Verified:
+    marker, rows = None, None
+    if partition < scope.changelog.partitions:
+        _, end = await scope.offsets.bounds(changelog.topic, partition)
+        marker, rows = await asyncio.to_thread(_replayed, changelog, owner, partition, end, word)
+    start, end = await scope.offsets.bounds(scope.settings.topic, partition)
+    if marker is None or rows is None or marker.position == marker.origin:
+        # No count is claimed: of a first flush that is not complete not even the rows that are there.
+        waiting = (
+            f"nothing is counted yet, and offsets {start} to {end} (exclusive) wait" if start < end else ""
+        )
+        origin = start if marker is None else marker.origin
+        return Verified(partition, origin, origin, impossible=waiting)
+    if problem := _problem(scope, partition, marker, rows, start=start, end=end):
+        return Verified(partition, marker.origin, marker.position, impossible=problem)
+    return await _compared(scope, partition, marker, rows, word)
+
+
+def _reason(error: Exception) -> str:
+    """Why a partition could not be read, on one line."""
+    return str(error) if isinstance(error, WordcountError) else f"it cannot be read ({error!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +165,33 @@ class _Scope:
 
     settings: Settings
     definition: Definition
-    consumer: AIOKafkaConsumer
+    source: _Input
+    offsets: TopicOffsets
     input: TopicDescription
     changelog: TopicDescription
+
+
+class _Input:
+    """Reads the input topic by a plain consumer; a new one after an error, which may have left the former one unusable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = AsyncExitStack()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def records(
+        self, tp: TopicPartition, start: int, end: int
+    ) -> AsyncIterator[tuple[int, bytes | None]]:
+        """See `app.recount.records`."""
+        if self._consumer is None:
+            self._consumer = await self._open.enter_async_context(reader(self._settings))
+        async for record in records(self._consumer, tp, start, end):
+            yield record
+
+    async def close(self) -> None:
+        """Leave the brokers; the next read connects anew."""
+        self._consumer = None
+        await self._open.aclose()
 
 
 class NoRows:
@@ -197,7 +258,7 @@ async def _compared(
     }
     occurrences = 0
     try:
-        async for offset, value in records(scope.consumer, tp, marker.origin, last):
+        async for offset, value in scope.source.records(tp, marker.origin, last):
             found = scope.definition(value)
             words = found.words if word is None else [one for one in found.words if one == word]
             truth.update(one for one in words if offset < ahead.get(one, marker.position))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from app.cli_options import AsJson, BootstrapServers, Group, Topic
+from app.exit_codes import EXIT_FAILED, EXIT_NOT_COMPARED
+from app.output import say, say_error, say_json
+from tables.errors import ConfigurationError, WordcountError
 
 if TYPE_CHECKING:
     from app.settings import Settings
     from app.verification import Verified
 
-EXIT_DIFFERENT: Final = 1
-EXIT_IMPOSSIBLE: Final = 3
 WORDS_SHOWN: Final = 20
 
 
@@ -30,45 +31,51 @@ def verify(
 ) -> None:
     """Count the input again and compare every count; workers may go on meanwhile.
 
-    Exit code 0: all are equal; 1: some differ; 3: none differs, but some cannot be compared.
+    Exit code 0: all are equal; 1: some differ; 2: a setting or a right is wrong; 3: none differs, but not all could be compared.
     """
-    import msgspec
-
     from app.settings import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic, group=group)
-    found = asyncio.run(_verify(settings, word, show=not as_json))
+    found: list[Verified] = []
+    try:
+        asyncio.run(_verify(settings, word, found, show=not as_json))
+    except ConfigurationError:
+        raise
+    except WordcountError as error:
+        say_error(error)
+        raise typer.Exit(EXIT_FAILED if any(one.differs for one in found) else EXIT_NOT_COMPARED) from None
     if as_json:
-        typer.echo(msgspec.json.encode([asdict(partition) for partition in found]))
+        say_json([asdict(partition) for partition in found])
     else:
-        typer.echo(_summary(found))
+        say(_summary(found))
     if any(partition.differs for partition in found):
-        raise typer.Exit(EXIT_DIFFERENT)
+        raise typer.Exit(EXIT_FAILED)
     if any(partition.impossible for partition in found):
-        raise typer.Exit(EXIT_IMPOSSIBLE)
+        raise typer.Exit(EXIT_NOT_COMPARED)
 
 
-async def _verify(settings: Settings, word: str | None, *, show: bool) -> list[Verified]:
+async def _verify(settings: Settings, word: str | None, found: list[Verified], *, show: bool) -> None:
+    """Add to `found` what there is to say of each partition, and show it as it comes."""
     from app.verification import verify as verify_partitions
 
-    found = []
     shown = 0
     async for partition in verify_partitions(settings, word):
         found.append(partition)
         if show:
-            typer.echo(_line(partition))
+            say(_line(partition))
             for difference in partition.differences[: WORDS_SHOWN - shown]:
-                typer.echo(
+                say(
                     f"  {difference.word!r}: counted {difference.counted:,}, recount {difference.recounted:,}"
                 )
                 shown += 1
-    return found
 
 
 def _line(partition: Verified) -> str:
     name = f"partition {partition.partition}"
     if partition.impossible:
         return f"{name}: cannot be verified: {partition.impossible}"
+    if partition.position == partition.origin:
+        return f"{name}: empty, nothing to compare"
     scope = f"{partition.words:,} words in offsets {partition.origin} to {partition.position} (exclusive)"
     if not partition.differs:
         return f"{name}: {scope} are right"
@@ -80,12 +87,11 @@ def _summary(found: list[Verified]) -> str:
     differing = sum(len(partition.differences) for partition in found)
     bad = sum(partition.differs for partition in found)
     impossible = sum(bool(partition.impossible) for partition in found)
+    compared = sum(partition.position > partition.origin and not partition.impossible for partition in found)
     records = sum(partition.records for partition in found)
     occurrences = sum(partition.occurrences for partition in found)
-    verdict = (
-        f"{differing:,} counts differ in {bad} partitions"
-        if bad
-        else "every count that could be compared is right"
-    )
+    verdict = "every count that could be compared is right" if compared else "nothing could be compared"
+    if bad:
+        verdict = f"{differing:,} counts differ in {bad} partitions"
     missing = f"; {impossible} partitions cannot be verified" if impossible else ""
     return f"{verdict}{missing}: {occurrences:,} words in {records:,} records counted again"

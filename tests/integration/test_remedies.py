@@ -8,13 +8,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka import TopicPartition
 
+from app import verification
+from app.recount import records
+from app.settings import load_settings
 from tables.rows import pack_row
 from tables.schema import changelog_topic
 from tests.integration.operator_tools import append, delete_topic, wordcount
 from tests.integration.worker import Worker, counts_of, lines, wait_counted
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.integration.conftest import KafkaClient, Workers
 
 PARTITIONS = 3
@@ -123,6 +129,43 @@ async def test_there_is_nothing_to_verify_without_topics(workers: Workers) -> No
     done = wordcount(workers(), "verify")
     assert (done.returncode, done.stdout) == (2, "")
     assert f'there is no topic "{workers.topic}"' in done.stderr
+
+
+async def test_records_that_nobody_counted_are_not_called_right(kafka: KafkaClient, workers: Workers) -> None:
+    await kafka.create_topic(workers.topic, PARTITIONS)
+    await kafka.produce(workers.topic, lines(0, 20), keys=itertools.repeat(b"key"), partition=1)
+    idle = workers()
+    assert wordcount(idle, "topics", "create").returncode == 0
+    done = wordcount(idle, "verify")
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == [
+        "partition 0: empty, nothing to compare",
+        "partition 1: cannot be verified: nothing is counted yet, and offsets 0 to 20 (exclusive) wait",
+        "partition 2: empty, nothing to compare",
+        "nothing could be compared; 1 partitions cannot be verified: 0 words in 0 records counted again",
+    ]
+
+
+async def test_a_partition_that_cannot_be_decoded_is_named_and_the_others_are_compared(
+    kafka: KafkaClient, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await counted(kafka, workers)
+
+    async def undecodable(consumer: Any, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
+        async for record in records(consumer, tp, start, end):
+            if tp.partition == 1 and record[0] == 50:
+                raise AttributeError("no such format")
+            yield record
+
+    monkeypatch.setattr(verification, "records", undecodable)
+    for name, value in worker.settings.items():
+        monkeypatch.setenv(name, value)
+    found = [partition async for partition in verification.verify(load_settings())]
+    assert [(one.partition, bool(one.words), one.differs, one.impossible) for one in found] == [
+        (0, True, False, ""),
+        (1, False, False, "it cannot be read (AttributeError('no such format'))"),
+        (2, True, False, ""),
+    ]
 
 
 async def test_reset_counts_again_what_the_input_has_and_can_be_repeated(

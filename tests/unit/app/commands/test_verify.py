@@ -1,0 +1,74 @@
+"""What `wordcount verify` says and ends with, without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from app import verification
+from app.verification import Difference, Verified
+from tables.errors import BrokerUnavailableError
+
+RIGHT = Verified(0, 5, 9, words=2, records=4, occurrences=6)
+WRONG = Verified(1, 0, 3, words=1, records=3, occurrences=3, differences=[Difference("a\u202e", 1, 3)])
+UNREAD = Verified(2, 0, 7, impossible="it cannot be read (CorruptRecordException())")
+EMPTY = Verified(3, 4, 4)
+
+
+def found(*partitions: Verified, then: Exception | None = None) -> Callable[..., AsyncIterator[Verified]]:
+    async def verify(*_: object) -> AsyncIterator[Verified]:
+        for partition in partitions:
+            yield partition
+        if then is not None:
+            raise then
+
+    return verify
+
+
+@pytest.mark.parametrize(
+    ("partitions", "code", "verdict"),
+    [
+        ([RIGHT, EMPTY], 0, "every count that could be compared is right: 6 words in 4 records"),
+        (
+            [RIGHT, WRONG, UNREAD],
+            1,
+            "1 counts differ in 1 partitions; 1 partitions cannot be verified: 9 words",
+        ),
+        ([RIGHT, UNREAD], 3, "every count that could be compared is right; 1 partitions cannot be verified"),
+        ([UNREAD], 3, "nothing could be compared; 1 partitions cannot be verified: 0 words in 0 records"),
+        ([EMPTY], 0, "nothing could be compared: 0 words in 0 records"),
+    ],
+)
+def test_the_exit_code_tells_different_from_not_compared(wordcount, monkeypatch, partitions, code, verdict):
+    monkeypatch.setattr(verification, "verify", found(*partitions))
+    outcome = wordcount("verify")
+    assert (outcome.code, outcome.err) == (code, "")
+    assert verdict in outcome.out.splitlines()[-1]
+    assert wordcount("verify", "--json").code == code
+
+
+def test_only_what_was_read_is_called_right(wordcount, monkeypatch):
+    monkeypatch.setattr(verification, "verify", found(RIGHT, WRONG, UNREAD, EMPTY))
+    assert wordcount("verify").out.splitlines()[:-1] == [
+        "partition 0: 2 words in offsets 5 to 9 (exclusive) are right",
+        "partition 1: 1 of 1 words in offsets 0 to 3 (exclusive) differ",
+        r"  'a\u202e': counted 1, recount 3",
+        "partition 2: cannot be verified: it cannot be read (CorruptRecordException())",
+        "partition 3: empty, nothing to compare",
+    ]
+
+
+@pytest.mark.parametrize(("before", "code"), [([], 3), ([RIGHT], 3), ([WRONG], 1)])
+def test_a_broker_that_goes_away_is_no_difference(wordcount, monkeypatch, before, code):
+    monkeypatch.setattr(
+        verification, "verify", found(*before, then=BrokerUnavailableError("gone", "start it"))
+    )
+    outcome = wordcount("verify")
+    assert (outcome.code, outcome.err) == (code, "wordcount: gone; start it\n")
+
+
+def test_no_broker_at_all_is_no_difference(wordcount):
+    outcome = wordcount("verify", "--bootstrap-servers", "127.0.0.1:1")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith('wordcount: no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="127.0.0.1:1"')
