@@ -19,7 +19,7 @@ from tables.changelog import KafkaChangelog
 from tables.flush_policy import FlushPolicy
 from tables.observer import Observer
 from tables.offsets import TopicOffsets
-from tables.ports import Result, RunInThread
+from tables.ports import CommitWitness, Result, RunInThread
 from tables.producer import ReplaceableProducer
 from tables.rights import Right, Rights
 from tables.schema import changelog_topic, dead_letter_topic
@@ -57,6 +57,7 @@ class TopologyOptions:
         vocabulary_words: words whose counts are cached.
         stall_timeout_s: see `agents.watchdog`.
         ensure_topics: creates what is missing of the changelog.
+        witness: sees each flush become visible; None = nobody has to.
     """
 
     topic: str
@@ -70,6 +71,7 @@ class TopologyOptions:
     vocabulary_words: int
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
+    witness: CommitWitness | None = None
 
 
 class PassThrough(faust.Schema):
@@ -161,6 +163,7 @@ def build_topology(
         vocabulary=VocabularyLimit(options.vocabulary_words),
         run=_runner("flush", FLUSH_THREADS),
         run_long=_runner("restore", RESTORE_THREADS),
+        witness=options.witness,
     )
     word_counts = WordCounts(
         options.state_folder / changelog,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,9 +34,9 @@ from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
-from tables.changes import Change
 from tables.flush_policy import FlushPolicy
 from tables.rights import Rights
+from tables.shard import Shard
 from tables.windows import RecordBatch
 
 SWITCH_INTERVAL_S = 0.0002
@@ -87,6 +87,11 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     tally = RecordTally(words, text_format, _policies(settings))
     metrics = Metrics()
     faust_app = _faust_app(settings)
+
+    def shards() -> Mapping[int, Shard]:
+        return topology.word_counts.shards()
+
+    printer = CountPrinter(_tokens_of(words, text_format, tally), shards)
     topology = build_topology(
         faust_app,
         TopologyOptions(
@@ -101,20 +106,13 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             vocabulary_words=settings.vocabulary_words,
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),
+            witness=printer if print_counts else None,
         ),
         tally,
         metrics,
         on_fatal=faust_app.end,
     )
     faust_app.topology = topology
-    if print_counts:
-        printer = CountPrinter(_tokens_of(words, text_format, tally), topology.word_counts.shards)
-
-        def print_flushed(change: Change) -> None:
-            if change.flushed is not None:
-                printer.flushed(change.partition, change.flushed)
-
-        topology.word_counts.changes.subscribe(print_flushed)
     queries = WordQueries(topology.word_counts, lambda: partition_count(faust_app, settings.topic))
     metrics.watch(queries.partitions)
     health = Health(

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from tables.windows import DeadLetter
+from tables.windows import DeadLetter, Int64Array, RecordBatch
 
 Result = TypeVar("Result")
 
@@ -35,6 +35,23 @@ class ChangelogSlice:
         """A slice of few (key, value) pairs, or none."""
         keys, values = [key for key, _ in records], [value for _, value in records]
         return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), next_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRows:
+    """The rows of one flush.
+
+    Attributes:
+        batches: the records that it counted.
+        words: distinct words, ascending.
+        added: how often each occurred in what this flush added to its count, all > 0.
+        counts: the count of each in its partition, after this flush.
+    """
+
+    batches: Sequence[RecordBatch]
+    words: Sequence[bytes]
+    added: Int64Array
+    counts: Int64Array
 
 
 class PackedRecords(Protocol):
@@ -115,3 +132,10 @@ class RunInThread(Protocol):
     """Run a function beside the event loop."""
 
     def __call__(self, function: Callable[..., Result], /, *arguments: Any) -> Awaitable[Result]: ...
+
+
+class CommitWitness(Protocol):
+    """Sees each flush at the moment at which it becomes visible."""
+
+    def __call__(self, partition: int, rows: CountedRows, commit: Callable[[], None]) -> None:
+        """Call `commit` once, which makes `rows` visible. In a flush thread, that of another partition perhaps at the same time."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tables.changes import Changes
 from tables.flush_turns import FlushTurns
-from tables.ports import Changelog, DeadLetters, Ownership, RunInThread, Source
+from tables.ports import Changelog, CommitWitness, DeadLetters, Ownership, RunInThread, Source
 from tables.rows import Owner
 from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
@@ -30,6 +30,7 @@ class ShardServices:
         changes: told of each durable change.
         clock: seconds, monotonic.
         chance: a number from 0 to 1, another each time.
+        witness: makes each flush visible instead of the shard, so that it sees it; None = nobody has to.
     """
 
     topic: str
@@ -47,6 +48,7 @@ class ShardServices:
     changes: Changes = field(default_factory=Changes)
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+    witness: CommitWitness | None = None
 
     @property
     def owner(self) -> Owner:

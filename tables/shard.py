@@ -26,7 +26,7 @@ from tables.ahead import tally_beyond
 from tables.changes import Change, Flushed
 from tables.errors import FlushUnknownError, ForeignRecordsError
 from tables.partition_store import PartitionStore, StagedRows
-from tables.ports import PackedRecords, Result
+from tables.ports import CountedRows, PackedRecords, Result
 from tables.restore import Restore
 from tables.restore_progress import RestoreProgress
 from tables.rows import Marker, StoreState, encode_marker, pack_rows
@@ -50,6 +50,7 @@ class _Counted:
     ids: Int64Array
     counts: Int64Array
     records: PackedRecords
+    batches: Sequence[RecordBatch]
 
 
 class Shard:
@@ -234,7 +235,7 @@ class Shard:
             values += pack_rows(counts[start : start + SLICE_ROWS], position)
         marker = self.marker.advanced(position, tally.totals)
         records = services.changelog.pack([*words, MARKER_KEY], [*values, encode_marker(marker)])
-        return _Counted(marker, tally, words, values, ids, counts, records)
+        return _Counted(marker, tally, words, values, ids, counts, records, batches)
 
     def _tally(self, batches: Sequence[RecordBatch]) -> Tally:
         """The tally of `batches` without what rows ahead of the position already contain."""
@@ -271,8 +272,16 @@ class Shard:
     @beside_the_loop
     def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
         """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
-        self.store.commit(staged, state)
-        self.cache.update(counted.ids, counted.counts, self.store.state.exact_position)
+
+        def commit() -> None:
+            self.store.commit(staged, state)
+            self.cache.update(counted.ids, counted.counts, self.store.state.exact_position)
+
+        if (witness := self.services.witness) is None:
+            commit()
+        else:
+            rows = CountedRows(counted.batches, counted.words, counted.tally.counts, counted.counts)
+            witness(self.partition, rows, commit)
         release(counted.words)
         release(counted.values)
 

@@ -206,8 +206,8 @@ class WordCounts:
         return self._partitions.keys()
 
     def shards(self) -> Mapping[int, Shard]:
-        """Shards that can answer."""
-        return {number: part.shard for number, part in self._partitions.items() if part.shard.readable}
+        """Shards that can answer. From any thread: the copy is made in one step."""
+        return {number: part.shard for number, part in list(self._partitions.items()) if part.shard.readable}
 
     def progress(self) -> Mapping[int, Progress]:
         """How far each partition that is not stopped has come."""
