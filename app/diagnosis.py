@@ -1,11 +1,11 @@
-"""What `wordcount doctor` looks at. Nothing is created, written or sent, but a broker may make its offsets topic."""
+"""What `wordcount doctor` looks at. Nothing is sent, and nothing stays: a file is written to the state folder and gone."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -227,9 +227,16 @@ def _state_folder(settings: Settings) -> Check:
     title = "state folder"
     folder = settings.state_dir
     existing = _existing(folder)
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        problem = "is not a folder" if not existing.is_dir() else "may not be written by this user"
-        return Check(title, "fail", f"{existing} {problem}", "set WORDCOUNT_STATE_DIR to a folder of yours")
+    remedy = "set WORDCOUNT_STATE_DIR to a folder of yours"
+    if not existing.is_dir():
+        return Check(title, "fail", f"{existing} is not a folder", remedy)
+    try:
+        # Permissions do not tell of a file system that is mounted read-only, or has turned so.
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        return Check(title, "fail", f"{existing} cannot be written ({error.strerror})", remedy)
     return Check(title, "ok", f"{folder} {'can be written' if existing == folder else 'can be made'}")
 
 

@@ -20,12 +20,12 @@ from app.kafka.changelog_owner import check_changelog_owner
 from app.kafka.topics import ensure_topics
 from app.recount import Definition, topic_offsets
 from app.state_lock import StateLock
-from tables.errors import ConfigurationError, InexactError, StoreCorruptedError
+from tables.errors import ConfigurationError, ForeignChangelogError, InexactError, StoreCorruptedError
 from tables.offsets import TopicOffsets
 from tables.partition_store import PartitionStore, destroy_store
-from tables.positions import is_of_changelog
+from tables.positions import check_owner, is_of_changelog
 from tables.rights import Right
-from tables.rows import Marker, StoreState, encode_marker
+from tables.rows import Marker, Owner, StoreState, encode_marker
 from tables.schema import MARKER_KEY, changelog_topic
 
 if TYPE_CHECKING:
@@ -34,13 +34,18 @@ if TYPE_CHECKING:
 _BLOCK_CACHE_BYTES: Final = 1 << 20
 
 
-async def check_idle(settings: Settings) -> None:
-    """See that no worker counts.
+async def check_resettable(settings: Settings) -> None:
+    """See that no worker counts, and that the changelog is that of this group and topic.
 
     Raises:
         BrokerUnavailableError: no answer.
-        ConfigurationError: the group has members, which it names, or this user may not ask.
+        ConfigurationError: the group has members, which it names, or this user may not ask, or the counts are somebody else's.
     """
+    await _check_idle(settings)
+    await check_changelog_owner(settings)
+
+
+async def _check_idle(settings: Settings) -> None:
     async with open_admin(settings) as admin:
         try:
             members = await admin.group_members(settings.group)
@@ -69,14 +74,14 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
 
     Raises:
         BrokerUnavailableError: no answer.
-        ConfigurationError: the group has members, the changelog is another deployment's, or this user may not delete it.
+        ConfigurationError: as `check_resettable`, or this user may not delete the changelog or something in the folder.
         StateLockedError: a worker uses the state folder.
     """
     changelog = changelog_topic(settings.group, settings.topic)
     stores = _stores(settings)
     with _locked(settings):
-        await check_idle(settings)
-        await check_changelog_owner(settings)
+        await check_resettable(settings)
+        folder = _deleted(stores)
         async with open_admin(settings) as admin:
             try:
                 deleted = await admin.delete_topic(changelog)
@@ -96,8 +101,7 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
                 )
             else:
                 done.append(f"offsets of group {settings.group} deleted")
-        shutil.rmtree(stores, ignore_errors=True)
-        done.append(f"folder {stores} deleted")
+        done.append(folder)
         report = await ensure_topics(settings)
         starts = await _begin(settings, changelog, report.partitions)
     first = ", ".join(f"{partition}: {start}" for partition, start in sorted(starts.items()))
@@ -109,6 +113,7 @@ async def rebuild_stores(settings: Settings, partition: int | None = None) -> Se
 
     Raises:
         BrokerUnavailableError: no answer.
+        ConfigurationError: the stores are of another group or topic, or cannot be deleted.
         InexactError: the changelog has less than the store; nothing was thrown away.
         StateLockedError: a worker uses the state folder.
     """
@@ -125,6 +130,7 @@ async def rebuild_stores(settings: Settings, partition: int | None = None) -> Se
                 await _check_rebuildable(settings, offsets, number, folder)
         for _, folder in folders:
             destroy_store(folder)
+            _deleted(folder)
     return [number for number, _ in folders]
 
 
@@ -133,6 +139,11 @@ async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partitio
     described = await offsets.describe(changelog)
     end = (await offsets.bounds(changelog, partition))[1] if described.partitions > partition else 0
     state = _state_of(folder)
+    if state.marker is not None:
+        try:
+            check_owner(state.marker, Owner(settings.group, settings.topic))
+        except ForeignChangelogError as error:
+            raise ConfigurationError(f"the store {folder} was kept: {error.message}", error.remedy) from error
     if state.marker is not None and (end == 0 or not is_of_changelog(state, described.topic_id, end)):
         raise InexactError(
             f"the store of partition {partition} is at changelog offset {state.changelog_next}, but {changelog} has {end}: "
@@ -177,6 +188,24 @@ async def _begin(settings: Settings, changelog: str, partitions: int) -> dict[in
                 await started.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition)
             starts[partition] = start
     return starts
+
+
+def _deleted(folder: Path) -> str:
+    """Delete a folder with all that is in it; return what was done.
+
+    Raises:
+        ConfigurationError: something of it cannot be deleted.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return f"folder {folder} did not exist"
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename} cannot be deleted ({error.strerror})",
+            "let this user delete it, or delete it by hand, and repeat this command",
+        ) from error
+    return f"folder {folder} deleted"
 
 
 def _stores(settings: Settings) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 
-from app import verification
+from app import remedies, verification
 from app.recount import records
 from app.settings import load_settings
-from tables.rows import pack_row
-from tables.schema import changelog_topic
+from tables.errors import ConfigurationError
+from tables.rows import Marker, encode_marker, pack_row
+from tables.schema import MARKER_KEY, changelog_topic
 from tests.integration.operator_tools import append, delete_topic, wordcount
 from tests.integration.worker import Worker, counts_of, lines, wait_counted
 
@@ -201,6 +203,46 @@ async def test_reset_after_everything_was_deleted_by_hand(kafka: KafkaClient, wo
     await delete_topic(workers.bootstrap_servers, changelog_topic(workers.group, workers.topic))
     done = wordcount(worker, "reset", "--yes")
     assert (done.returncode, "did not exist" in done.stdout) == (0, True), done.stderr
+
+
+async def test_counts_of_another_topic_are_never_reset(kafka: KafkaClient, workers: Workers) -> None:
+    worker = await counted(kafka, workers)
+    await worker.stop()
+    changelog = changelog_topic(workers.group, workers.topic)
+    for partition in range(PARTITIONS):
+        marker = encode_marker(Marker(topic="another", profile="p", origin=0, position=9))
+        await append(workers.bootstrap_servers, changelog, partition, MARKER_KEY, marker)
+    before = await kafka.read_all(changelog)
+    for flags in ((), ("--yes",)):
+        refused = wordcount(worker, "reset", *flags)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert (
+            f"{changelog}: the changelog holds counts of topic another, not only of {workers.topic}"
+            in refused.stderr
+        )
+    assert await kafka.read_all(changelog) == before
+    assert (worker.state_dir / changelog).is_dir()
+
+
+async def test_a_folder_that_cannot_be_deleted_is_no_folder_deleted(
+    kafka: KafkaClient, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await counted(kafka, workers)
+    await worker.stop()
+    changelog = changelog_topic(workers.group, workers.topic)
+    for name, value in worker.settings.items():
+        monkeypatch.setenv(name, value)
+
+    def refuse(path: object, **_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", f"{path}/0")
+
+    monkeypatch.setattr(remedies.shutil, "rmtree", refuse)
+    before = await kafka.read_all(changelog)
+    with pytest.raises(
+        ConfigurationError, match=r"0 cannot be deleted \(Operation not permitted\); let this user"
+    ):
+        await remedies.reset_counts(load_settings())
+    assert await kafka.read_all(changelog) == before  # It is repeated whole, or not at all.
 
 
 async def test_no_store_is_thrown_away_under_a_running_worker(kafka: KafkaClient, workers: Workers) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import socket
 from collections import namedtuple
@@ -62,6 +63,20 @@ def test_a_state_folder_that_is_a_file_is_refused(examine, tmp_path):
     checks, _ = examine()
     assert checks["state folder"]["status"] == "fail"
     assert "WORDCOUNT_STATE_DIR" in checks["state folder"]["remedy"]
+
+
+def test_a_file_system_that_takes_no_files_is_told_whatever_its_permissions_say(examine, monkeypatch):
+    assert os.access("/proc", os.W_OK | os.X_OK) or os.geteuid()
+    monkeypatch.setenv("WORDCOUNT_STATE_DIR", "/proc")
+    check = examine()[0]["state folder"]
+    assert (check["status"], check["detail"].startswith("/proc cannot be written (")) == ("fail", True)
+
+
+def test_nothing_stays_in_the_state_folder(examine, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORDCOUNT_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+    assert examine()[0]["state folder"]["detail"].endswith("can be written")
+    assert list((tmp_path / "state").iterdir()) == []
 
 
 @pytest.mark.parametrize(("free_bytes", "status"), [(2**40, "ok"), (2**29, "warn"), (2**20, "fail")])
