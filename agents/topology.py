@@ -176,6 +176,7 @@ def build_topology(
 
     @faust_app.agent(topic, name="count_words")
     async def count(stream: Any) -> None:
+        """Counts the words of every record of the input topic."""
         await count_words(stream, word_counts)
 
     watchdog = Watchdog(

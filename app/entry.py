@@ -16,13 +16,13 @@ _EXIT_TERMINATED = 143  # `app.exit_codes` is still to be imported
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _end_worker if sys.argv[1:2] == ["worker"] else _end)
+    signal.signal(signal.SIGTERM, end_worker if sys.argv[1:2] == ["worker"] else _end)
     from app.cli import main as run
 
     run()
 
 
-def _end_worker(number: int, frame: FrameType | None) -> None:
+def end_worker(number: int, frame: FrameType | None) -> None:
     """End a worker before Faust has handlers of its own: nothing is open yet, and it ends as every worker that is told to."""
     os._exit(0)
 

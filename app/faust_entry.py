@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
+from app.entry import end_worker
+
+if "worker" in sys.argv:
+    # Until Faust has handlers of its own; what follows takes a second to import.
+    signal.signal(signal.SIGTERM, end_worker)
+
+from app import faust_commands
 from app.bootstrap import build_worker
+from app.exit_codes import exit_code
+from app.faust_app import say
 from app.settings import load_settings
 from tables.errors import WordcountError
 
 try:
-    app = build_worker(load_settings())
+    app = build_worker(load_settings(state_dir=faust_commands.datadir(sys.argv[1:])))
 except WordcountError as error:
-    raise SystemExit(f"wordcount: {error}") from None
+    say(str(error))
+    raise SystemExit(exit_code(error)) from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.worker import COMMANDS, counts_of, wait_counted, wait_for
+from tests.integration.worker import COMMANDS, DEADLINE_S, ROOT, counts_of, wait_counted, wait_for
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers
@@ -82,3 +84,22 @@ async def test_console_mode_prints_every_update(kafka: KafkaClient, workers: Wor
 
 async def _printed(stdout: str, end: str) -> bool:
     return stdout.endswith(end)
+
+
+async def test_a_message_sent_to_the_agent_is_counted(kafka: KafkaClient, workers: Workers) -> None:
+    await kafka.create_topic(workers.topic, 2)
+    worker = await workers(profile="whitespace").start().wait_ready()
+    for entity, code in (("@count_words", 0), (workers.topic, 0), (f"{workers.topic}-nowhere", 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "faust", "-A", "app.faust_entry", "send", entity, "hello there"],
+            cwd=worker.state_dir.parent,
+            env={"PYTHONPATH": str(ROOT), **worker.settings},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(f'wordcount: there is no topic "{workers.topic}-nowhere"; create it')
+    await wait_counted([worker], workers.bootstrap_servers, workers.topic)
+    assert await counts_of([worker]) == {"hello": 2, "there": 2}
