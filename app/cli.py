@@ -82,6 +82,13 @@ def _run(arguments: list[str] | None) -> int:
         return _refuse(error)
     except typer.Abort:
         return EXIT_FAILED
+    except OSError as error:
+        # Of files and connections that the commands use, which the system refuses in more ways than each of them can name.
+        where = f"{error.filename}: " if error.filename is not None else ""
+        say_error(
+            f"{where}{error.strerror or repr(error)}; see that disk, rights and network are as they should be"
+        )
+        return EXIT_FAILED
     return ended if isinstance(ended, int) else 0
 
 

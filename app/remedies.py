@@ -117,6 +117,11 @@ async def rebuild_stores(settings: Settings, partition: int | None = None) -> Se
         InexactError: the changelog has less than the store; nothing was thrown away.
         StateLockedError: a worker uses the state folder.
     """
+    if settings.state_dir.exists() and not settings.state_dir.is_dir():
+        raise ConfigurationError(
+            f"the state folder {settings.state_dir} is not a folder",
+            "set WORDCOUNT_STATE_DIR as the workers have it",
+        )
     if not _stores(settings).is_dir():
         return []
     with _locked(settings):

@@ -124,8 +124,8 @@ class Settings(BaseSettings):
     )
     profile: Literal["java-s", "whitespace", "unicode"] = Field(
         "unicode",
-        description="Tokeniser. `java-s`: as Java splits at `\\s`; `whitespace`: split at runs of ASCII "
-        "white space; `unicode`: the words of Unicode annex 29 after NFKC and case folding.",
+        description="Tokeniser. `java-s`: as Java splits at `\\s`; `whitespace`: split at runs of "
+        "Unicode white space, as Python's `str.split`; `unicode`: the words of Unicode annex 29 after NFKC and case folding.",
     )
     stop_words: WordList = Field((), description="Words that are not counted.")
     min_word_length: int = Field(1, ge=1, le=16_384, description="Characters; shorter words are not counted.")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli_options import BootstrapServers, Group, StateDir, Topic
+
 
 def worker(
     without_web: Annotated[bool, typer.Option("--without-web", help="Serve no HTTP.")] = False,
@@ -14,14 +16,14 @@ def worker(
         bool,
         typer.Option("--print-counts", help="Print each counted word as (word,total), once it is durable."),
     ] = False,
-    topic: Annotated[str | None, typer.Option(help="Input topic.")] = None,
-    group: Annotated[str | None, typer.Option(help="Consumer group.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Tokeniser: java-s, whitespace or unicode.")] = None,
-    state_dir: Annotated[str | None, typer.Option(help="Folder of the partition stores.")] = None,
-    http_host: Annotated[str | None, typer.Option(help="Address that HTTP listens on.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="Port that HTTP listens on.")] = None,
-    bootstrap_servers: Annotated[str | None, typer.Option(help="Brokers to start from.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic: Topic = None,
+    group: Group = None,
+    state_dir: StateDir = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="WORDCOUNT_PROFILE")] = None,
+    http_host: Annotated[str | None, typer.Option("--http-host", help="WORDCOUNT_HTTP_HOST")] = None,
+    http_port: Annotated[int | None, typer.Option("--http-port", help="WORDCOUNT_HTTP_PORT")] = None,
+    log_level: Annotated[str | None, typer.Option("--log-level", help="WORDCOUNT_LOG_LEVEL")] = None,
 ) -> None:
     """Count the words of a topic until SIGTERM or Ctrl-C."""
     # Faust chooses its event loop when it is imported.
@@ -40,10 +42,10 @@ def worker(
     )
     from app.bootstrap import build_worker
 
-    run(build_worker(settings, print_counts=print_counts), web=not without_web)
+    _run(build_worker(settings, print_counts=print_counts), web=not without_web)
 
 
-def run(faust_app: Any, *, web: bool) -> None:
+def _run(faust_app: Any, *, web: bool) -> None:
     """Run a worker in this process until it is told to stop; raises SystemExit with its exit code."""
     from faust.worker import Worker
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from app import exit_codes
 from app.cli import command_line
 from app.reference import FOLDER
 
@@ -55,3 +56,9 @@ def test_flags_of_all_commands_are_named_at_the_top():
     before, _ = sections()
     for flag in flags_of(command_line()):
         assert f"`wordcount {flag}`" in before
+
+
+def test_every_exit_code_has_its_row():
+    rows = re.findall(r"^\| (\d+) \| .+ \|$", sections()[0], flags=re.MULTILINE)
+    codes = [value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")]
+    assert [int(row) for row in rows] == [0, *sorted(codes)]

@@ -107,3 +107,27 @@ def test_a_dry_run_of_the_tokeniser_loads_no_client_of_kafka_or_http(pytestconfi
     words, loaded = done.stdout.splitlines()
     assert words == b"a"
     assert not {"aiokafka", "faust", "httpx", "uvicorn", "rocksdict"} & set(json.loads(loaded))
+
+
+def test_what_the_system_refuses_is_one_line_that_names_it(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied", "some/\x1bfile")
+
+    monkeypatch.setattr("app.settings.load_settings", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "show"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("wordcount: some/\\x1bfile: Permission denied; ")
+    assert said.count("\n") == 1
+
+
+def test_a_state_folder_that_is_a_file_is_no_folder_without_stores(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["rebuild", "--state-dir", "state"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("wordcount: the state folder state is not a folder; ")

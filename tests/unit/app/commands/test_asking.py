@@ -1,10 +1,13 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from threading import Event, Thread
 
 import pytest
 
+from app.exit_codes import EXIT_READER_GONE
 from app.printable import printable
 from app.settings import load_settings
 from app.worker_client import word_path, worker_url
@@ -24,6 +27,22 @@ def test_top_shows_words_counts_and_how_fresh_and_complete_they_are(wordcount, w
     assert [[cell for cell in row if cell != "│"] for row in rows] == [["1", "the", "5"], ["2", "fox", "2"]]
     assert "complete: 2 of 2 partitions\n" in outcome.out
     assert "as of (partition: next offset): 2: 123, 10: 7\n" in outcome.out
+
+
+def test_a_watched_table_that_is_no_terminal_comes_as_it_is_asked_for(worker_port, pytestconfig):
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "top", "--watch", "--url", f"http://127.0.0.1:{worker_port}"],
+        cwd=pytestconfig.rootpath,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as watching:
+        # The second table is read while the command goes on.
+        for _ in range(2):
+            while b"as of" not in watching.stdout.readline():
+                assert watching.poll() is None
+        watching.stdout.close()
+        assert watching.wait(30) == EXIT_READER_GONE
+        assert watching.stderr.read() == b""
 
 
 def test_an_answer_with_partitions_missing_says_which(wordcount, worker_port, queries):
