@@ -34,7 +34,6 @@ from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
-from tables.errors import ConfigurationError
 from tables.flush_policy import FlushPolicy
 from tables.rights import Rights
 from tables.shard import Shard
@@ -135,11 +134,6 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     locks: list[StateLock] = []
 
     async def prepare() -> None:
-        if faust_app.conf.web_transport.scheme != "tcp":
-            raise ConfigurationError(
-                f"--web-transport is {faust_app.conf.web_transport}, but HTTP is served over TCP alone",
-                "leave it out, and give --web-bind and --web-port",
-            )
         locks.append(StateLock(settings.state_dir))
         if faust_app.conf.web_enabled:
             # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from faust.cli import send as faust_send
+from faust.cli import worker as faust_worker
 from faust.cli.base import AppCommand
 from mode.utils.loops import get_event_loop
 
@@ -60,6 +61,23 @@ class completion(_Refused):  # noqa: N801 - the name is that of the command
     """Not for Wordcount: use `wordcount --help`."""
 
     instead = "the package that it needs is not part of Wordcount; see: wordcount --help"
+
+
+class worker(faust_worker.worker):  # noqa: N801 - the name is that of the command
+    """Count the words of a topic until SIGTERM or Ctrl-C."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> None:
+        """Run, unless a flag asks for what a worker would not do."""
+        refused = {
+            "--logfile": (self.logfile, "redirect standard error, which has the log"),
+            "--web-transport": (self.kwargs["web_transport"], "leave it out: HTTP is served over TCP alone"),
+            "--web-host": (self.kwargs["web_host"], "use --web-bind for the address that HTTP listens on"),
+        }
+        for flag, (value, instead) in refused.items():
+            if value is not None:
+                say(f"{flag} {value} is not obeyed by a worker of Wordcount; {instead}")
+                raise SystemExit(EXIT_CONFIGURATION)
+        super().__call__(*arguments, **options)
 
 
 class send(faust_send.send):  # noqa: N801 - the name is that of the command

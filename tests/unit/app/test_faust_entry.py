@@ -64,7 +64,7 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("flags", [["-D", "mine"], ["--datadir=mine"], ["--datadir", "mine"]], ids=" ".join)
+@pytest.mark.parametrize("flags", [["-D", "mine"], ["--datadir=mine"]], ids=" ".join)
 def test_the_data_folder_of_faust_is_the_state_folder(flags: list[str], tmp_path: Path) -> None:
     (tmp_path / "mine" / "LOCK").mkdir(parents=True)  # so that it cannot be locked, whoever runs this
     done = faust(*flags, "worker", folder=tmp_path)
@@ -72,7 +72,13 @@ def test_the_data_folder_of_faust_is_the_state_folder(flags: list[str], tmp_path
     assert "wordcount: the state folder mine cannot be written (Is a directory)" in done.stderr
 
 
-def test_a_transport_that_is_not_served_is_refused(tmp_path: Path) -> None:
-    done = faust("worker", "--web-transport", "unix:/x.sock", folder=tmp_path)
+@pytest.mark.parametrize(
+    "flags",
+    [["--web-transport", "unix:/x.sock"], ["--logfile", "log"], ["--web-host", "a.example"]],
+    ids=" ".join,
+)
+def test_a_flag_of_faust_that_would_be_ignored_is_refused(flags: list[str], tmp_path: Path) -> None:
+    done = faust("worker", *flags, folder=tmp_path)
     assert done.returncode == 2
-    assert "wordcount: --web-transport is unix:/x.sock, but HTTP is served over TCP alone" in done.stderr
+    assert done.stderr.startswith(f"wordcount: {' '.join(flags)} is not obeyed by a worker of Wordcount; ")
+    assert done.stderr.count("\n") == 1
