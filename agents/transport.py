@@ -13,8 +13,9 @@ What is overridden and why (each fact has a test in `tests/integration/test_tran
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -25,7 +26,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from agents import static_member
+from agents import group_protocol, static_member
 from agents.assignor import AddressedStickyAssignor
 from tables import fetching
 from tables.errors import ConfigurationError, FlushUnknownError, InexactError, PartitionsLostError
@@ -176,6 +177,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return options.rights.denied(
             error, Right("Read", "topic", options.topic), Right("Read", "group", self.app.conf.id)
         )
+
+    async def strangers(self) -> Sequence[str]:
+        """See `agents.group_protocol`; none while there is no coordinator. Any event loop may ask."""
+        return await self.call_thread(self._strangers) if self.is_member() else []
+
+    async def _strangers(self) -> Sequence[str]:
+        coordinator = self._consumer._coordinator
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                return await group_protocol.strangers(
+                    partial(self._consumer._client.send, coordinator.coordinator_id), coordinator.group_id
+                )
+        except (KafkaError, TimeoutError) as error:
+            _log.debug("who else is in the group is not known", reason=repr(error))
+            return []
 
     def parked_error(self) -> BaseException | None:
         """An error after which aiokafka does nothing more, and which it would tell only to a fetch that never comes."""

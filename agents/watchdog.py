@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 CHECK_S = 1.0
 CHECKS_PER_RIGHTS = 5
 """Rights are asked for each so many times: a right that is needed later, for a restore or a dead letter, is missed at once."""
+STRANGERS_S = 5.0
+"""Between two questions to the coordinator who else is in the group."""
 
 
 class Stall:
@@ -66,6 +68,8 @@ class Membership(Protocol):
 
     def is_member(self) -> bool: ...
 
+    async def strangers(self) -> Sequence[str]: ...
+
 
 class Watchdog:
     """Looks every `CHECK_S`; calls `on_fatal` once and is done.
@@ -104,15 +108,23 @@ class Watchdog:
         self._stall = Stall(stall_timeout_s)
         self._stall_timeout_s = stall_timeout_s
         self._on_fatal = on_fatal
+        self._asking: asyncio.Task[Sequence[str]] | None = None
 
     async def watch(self) -> None:
         """Run until something fatal is found."""
+        try:
+            await self._watch()
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
+
+    async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         self._stall.restart(loop.time())
         for check in itertools.count():
             error: WordcountError | None
             try:
-                error = self._parked() or await self._stalled(loop.time())
+                error = self._parked() or self._joined_by_strangers() or await self._stalled(loop.time())
                 if error is None and check % CHECKS_PER_RIGHTS == 0:
                     error = await self._missing_rights()
             except BrokerUnavailableError as unavailable:
@@ -154,6 +166,24 @@ class Watchdog:
             if allowed is not None and right.operation not in allowed:
                 missing.append(right)
         return self._rights.error(*missing) if missing else None
+
+    def _joined_by_strangers(self) -> WordcountError | None:
+        """Those who speak the classic protocol are refused by the broker, or refuse us: `_parked`. Waits for no answer."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_for_strangers())
+        if not self._asking.done():
+            return None
+        found, self._asking = self._asking.result(), None
+        if not found:
+            return None
+        return ConfigurationError(
+            f"group {self._group} has members of the new group protocol, which are no Wordcount workers: {', '.join(found)}",
+            "stop them, or set WORDCOUNT_GROUP to another name",
+        )
+
+    async def _ask_for_strangers(self) -> Sequence[str]:
+        await asyncio.sleep(STRANGERS_S)
+        return await self._thread().strangers()
 
     async def _stalled(self, now_s: float) -> WordcountError | None:
         progress = self._word_counts.progress()

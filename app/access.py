@@ -74,7 +74,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     ),
     "reset": (
         Need("input", ("Describe",)),
-        Need("changelog", ("Delete", "Create", "Write")),
+        Need("changelog", ("Delete", "Create", "Read", "Write")),
         Need("dead letters", ("Describe",)),
         Need("group", ("Describe",)),
         Need("group", ("Delete",), "to delete its offsets, which only lag tools read"),

@@ -82,6 +82,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
             for name, topic in found.items()
         ),
         await _group_rights(admin, settings, [right for right in needed if right.kind == "group"]),
+        await _group_members(admin, settings),
     ]
 
 
@@ -197,6 +198,22 @@ async def _group_rights(admin: Admin, settings: Settings, needed: Sequence[Right
     except KafkaError as error:
         return Check(title, "warn", f"cannot be probed now ({error!r})", "ask again in a few seconds")
     return _rights(settings, title, rights, needed)
+
+
+async def _group_members(admin: Admin, settings: Settings) -> Check:
+    title = f"members of group {settings.group}"
+    try:
+        found = await admin.strangers(settings.group)
+    except KafkaError as error:
+        return Check(title, "warn", f"cannot be asked for now ({error!r})", "ask again in a few seconds")
+    if found:
+        return Check(
+            title,
+            "fail",
+            f"some speak the new group protocol and are no workers: {', '.join(found)}",
+            "stop them, or set WORDCOUNT_GROUP to another name",
+        )
+    return Check(title, "ok", "none of the new group protocol")
 
 
 def _rights(settings: Settings, title: str, rights: frozenset[str] | None, needed: Sequence[Right]) -> Check:

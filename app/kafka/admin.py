@@ -25,6 +25,7 @@ from aiokafka.protocol.admin import (
 )
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 
+from agents.group_protocol import strangers
 from app.kafka.requests import GroupWithRights, MetadataWithRights
 from app.kafka_auth import kafka_auth
 from tables.errors import BrokerUnavailableError
@@ -151,12 +152,20 @@ class Admin:
         return True
 
     async def group_members(self, group: str) -> Sequence[str]:
-        """`client id at host` of each member of a consumer group; none where there is no such group."""
-        answer = await self._send(GroupWithRights(group), await self._coordinator(group))
+        """`client id at host` of each member of a consumer group, of either protocol; none where there is no such group."""
+        node = await self._coordinator(group)
+        if found := await strangers(lambda request: self._send(request, node), group):
+            return found
+        answer = await self._send(GroupWithRights(group), node)
         error_code, _, _, _, _, members, *_ = answer.groups[0]
         if error_code not in {NO_ERROR, _NO_GROUP}:
             raise for_code(error_code)()
         return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
+
+    async def strangers(self, group: str) -> Sequence[str]:
+        """Members that speak the new group protocol, which no worker does; named as in `group_members`."""
+        node = await self._coordinator(group)
+        return await strangers(lambda request: self._send(request, node), group)
 
     async def delete_group(self, group: str) -> None:
         """Delete a consumer group with its offsets, if there is one.

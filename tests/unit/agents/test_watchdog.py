@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -65,8 +65,13 @@ class FakeOffsets:
 
 
 class FakeThread:
-    def __init__(self, *, member: bool = True, error: BaseException | None = None) -> None:
-        self.member, self.error = member, error
+    def __init__(
+        self, *, member: bool = True, error: BaseException | None = None, others: Sequence[str] = ()
+    ) -> None:
+        self.member, self.error, self.others = member, error, others
+
+    async def strangers(self) -> Sequence[str]:
+        return self.others
 
     def is_member(self) -> bool:
         return self.member
@@ -90,6 +95,7 @@ async def found_by(
 ) -> Exception | None:
     """What the watchdog ends the process with; None where it still watches after having asked `asks` times."""
     monkeypatch.setattr(watchdog, "CHECK_S", 0.001)
+    monkeypatch.setattr(watchdog, "STRANGERS_S", 0.001)
     found: list[Exception] = []
     watching = asyncio.create_task(
         Watchdog(
@@ -183,3 +189,15 @@ async def test_an_error_of_the_watchdogs_own_questions_ends_the_worker(
 
     error = await found_by(monkeypatch, FakeCounts({0: (8, 1)}), Denied(8), FakeThread())
     assert isinstance(error, ConfigurationError)
+
+
+async def test_members_of_the_new_group_protocol_end_the_worker_and_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread = FakeThread(others=["app-1 at 10.0.0.7"])
+    error = await found_by(
+        monkeypatch, FakeCounts({0: Progress(8, 1, 0)}), FakeOffsets(8), thread, asks=100_000
+    )
+    assert isinstance(error, ConfigurationError)
+    assert "group readers has members" in error.message
+    assert "app-1 at 10.0.0.7" in error.message

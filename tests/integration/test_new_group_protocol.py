@@ -1,0 +1,183 @@
+"""A member that speaks the group protocol of KIP-848 under the name of the workers' group: noticed, before and after they joined."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int8,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+from app.kafka.embedded import EmbeddedBroker
+from tests.integration.operator_tools import wordcount
+from tests.integration.worker import lines, wait_counted
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient, Workers
+
+_TEXT = CompactString("utf-8")
+
+
+class _HeartbeatResponse(Response):
+    API_KEY = 68
+    API_VERSION = 0
+    # What follows is not read.
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        ("error_message", _TEXT),
+        ("member_id", _TEXT),
+        ("member_epoch", Int32),
+        ("heartbeat_interval_ms", Int32),
+    )
+
+
+class _HeartbeatRequest(RequestStruct):
+    API_KEY = 68
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _HeartbeatResponse
+    SCHEMA = Schema(
+        ("group", _TEXT),
+        ("member_id", _TEXT),
+        ("member_epoch", Int32),
+        ("instance_id", _TEXT),
+        ("rack_id", _TEXT),
+        ("rebalance_timeout_ms", Int32),
+        ("subscribed_topic_names", CompactArray(_TEXT)),
+        ("server_assignor", _TEXT),
+        ("topic_partitions", CompactArray(Int32)),
+        ("tags", TaggedFields),
+    )
+
+
+class Heartbeat(Request[_HeartbeatRequest]):
+    API_KEY = 68
+
+    def __init__(self, *fields: Any) -> None:
+        self._fields = fields
+
+    def build(self, request_struct_class: type[_HeartbeatRequest]) -> _HeartbeatRequest:
+        return request_struct_class(*self._fields, {})
+
+
+class _FeaturesResponse(Response):
+    API_KEY = 57
+    API_VERSION = 1
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("error_code", Int16), ("error_message", _TEXT))
+
+
+class _FeaturesRequest(RequestStruct):
+    API_KEY = 57
+    API_VERSION = 1
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _FeaturesResponse
+    SCHEMA = Schema(
+        ("timeout_ms", Int32),
+        (
+            "updates",
+            CompactArray(("name", _TEXT), ("level", Int16), ("upgrade_type", Int8), ("tags", TaggedFields)),
+        ),
+        ("validate_only", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class Upgrade(Request[_FeaturesRequest]):
+    API_KEY = 57
+
+    def build(self, request_struct_class: type[_FeaturesRequest]) -> _FeaturesRequest:
+        return request_struct_class(10_000, [("group.version", 1, 1, {})], False, {})
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    """One that knows the protocol, as every broker does that was formatted by Kafka 4."""
+    with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as running:
+        asyncio.run(upgrade(running.bootstrap_servers))
+        yield running
+
+
+async def upgrade(servers: str) -> None:
+    client = AIOKafkaClient(bootstrap_servers=servers)
+    await client.bootstrap()
+    try:
+        answer = await client.send(client.get_random_node(), Upgrade())
+        assert (answer.error_code, answer.error_message or "") == (0, "")
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def stranger(servers: str, group: str, topic: str) -> AsyncIterator[None]:
+    """A member of the new protocol, until the block ends."""
+    client = AIOKafkaClient(bootstrap_servers=servers, client_id="stranger")
+    await client.bootstrap()
+    member_id = uuid.uuid4().hex
+
+    async def beat(epoch: int) -> Any:
+        fields = (60_000, [topic], None, []) if epoch == 0 else (-1, None, None, None)
+        found = await client.send(client.get_random_node(), FindCoordinatorRequest(group, 0))
+        return await client.send(
+            found.coordinator_id, Heartbeat(group, member_id, epoch, None, None, *fields)
+        )
+
+    async def beat_on(epoch: int) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            epoch = (await beat(epoch)).member_epoch
+
+    answer = await beat(0)
+    assert (answer.error_code, answer.error_message) == (0, None)
+    beating = asyncio.create_task(beat_on(answer.member_epoch))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await client.close()
+
+
+@pytest.mark.parametrize("first", ["worker", "stranger"])
+async def test_a_member_of_the_new_protocol_ends_the_worker_and_is_named(
+    first: str, kafka: KafkaClient, workers: Workers
+) -> None:
+    topic, servers = workers.topic, workers.bootstrap_servers
+    await kafka.create_topic(topic, 4)
+    await kafka.produce(topic, lines(1, 100))
+    worker = workers()
+    if first == "worker":
+        await worker.start().wait_ready()
+        await wait_counted([worker], servers, topic)
+    async with stranger(servers, workers.group, topic):
+        if first == "stranger":
+            worker.start()
+        assert await worker.ended() == 2
+        line = f"wordcount: group {workers.group} has members of the new group protocol, which are no Wordcount workers: stranger at "
+        assert line in worker.log
+        done = await asyncio.to_thread(wordcount, worker, "doctor", "--json")
+        assert done.returncode == 1
+        (check,) = [
+            check for check in json.loads(done.stdout) if check["name"].startswith("members of group")
+        ]
+        assert check["status"] == "fail"
+        assert "stranger at " in check["detail"]
+        # Nor are the counts of a group reset that somebody else uses.
+        done = await asyncio.to_thread(wordcount, worker, "reset", "--yes")
+        assert done.returncode == 2
+        assert "stranger at " in done.stderr
