@@ -20,6 +20,7 @@ from app.access import needed_rights
 from app.console import CountPrinter
 from app.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
 from app.health import Health, restored_check
+from app.kafka import handshake
 from app.kafka.admin import connection
 from app.kafka.changelog_owner import refuse_former_changelog
 from app.kafka.topics import ensure_topics
@@ -34,6 +35,9 @@ from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
+from tables import connections
+from tables.changes import Change
+from tables.connections import Refusal
 from tables.flush_policy import FlushPolicy
 from tables.rights import Rights
 from tables.shard import Shard
@@ -57,6 +61,8 @@ FAUST_DEFAULT_PORT = 6066
 """Stands for "any free port" in Faust's configuration."""
 
 _log = structlog.get_logger(__name__)
+
+REFUSAL_LOG_S = 600.0
 
 METADATA_MAX_AGE_MS = 10_000
 """Until new partitions of the input are noticed."""
@@ -116,7 +122,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     queries = WordQueries(topology.word_counts, lambda: partition_count(faust_app, settings.topic))
     metrics.watch(queries.partitions)
     health = Health(
-        broker=lambda: broker_check(faust_app),
+        broker=lambda: broker_check(faust_app, handshake.latest(settings)),
         assignment=lambda: assignment_check(faust_app),
         restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
     )
@@ -147,6 +153,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
 
     faust_app.prepare = prepare
+    connections.watch(_refusal_log(settings))
     faust_app.web_server_factory = lambda: WebServer(
         asgi_app,
         listeners,
@@ -212,6 +219,19 @@ def _faust_app(settings: Settings) -> WordcountApp:
 def _allowed_hosts(settings: Settings) -> AllowedHosts:
     """The names that workers tell each other, that HTTP listens on, and that were set."""
     return AllowedHosts([socket.gethostname(), settings.http_host, *settings.http_allowed_hosts])
+
+
+def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
+    """Logs why a broker does not let this worker in, each reason once in `REFUSAL_LOG_S`."""
+    told_s: dict[str, float] = {}
+
+    def tell(refusal: Refusal) -> None:
+        error = handshake.explained(settings, refusal)
+        if refusal.at_s - told_s.get(error.message, -REFUSAL_LOG_S) >= REFUSAL_LOG_S:
+            told_s[error.message] = refusal.at_s
+            _log.error("a broker does not let this worker in, which tries again", reason=str(error))
+
+    return tell
 
 
 def _faust_port(settings: Settings) -> int:

@@ -9,16 +9,22 @@ from app.web.ports import Check
 
 if TYPE_CHECKING:
     from app.faust_app import WordcountApp
+    from tables.errors import ConfigurationError
 
 
-def broker_check(faust_app: WordcountApp) -> Check:
-    """Ok while the group coordinator has accepted a heartbeat within the session timeout."""
+def broker_check(faust_app: WordcountApp, refusal: ConfigurationError | None) -> Check:
+    """Ok while the group coordinator has accepted a heartbeat within the session timeout.
+
+    Args:
+        refusal: why a broker does not let this worker in now; None = all do.
+    """
+    why = "" if refusal is None else f"; {refusal}"
     thread = faust_app.consumer._thread
     if thread._consumer is None or not hasattr(thread, "last_contact"):
-        return Check(False, "not connected yet")
+        return Check(False, f"not connected yet{why}")
     age_s = monotonic() - thread.last_contact
     limit_s = faust_app.conf.broker_session_timeout
-    return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s")
+    return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s{why}")
 
 
 def assignment_check(faust_app: WordcountApp) -> Check:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +19,7 @@ from agents.tally import INVALID_UTF8, NULL, OVERSIZED_WORD, Policies, RecordTal
 from agents.tokenizer import tokenizer
 from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
 from app.kafka.admin import connected, connection, rights_of
+from app.kafka.handshake import refusal
 from tables.errors import BrokerUnavailableError, InexactError
 from tables.offsets import TopicOffsets
 from tables.rights import Right
@@ -119,8 +121,13 @@ async def topic_offsets(
 ) -> AsyncIterator[TopicOffsets]:
     """Asks the brokers for ends of partitions and ids of topics."""
     offsets = TopicOffsets(connection(settings), BROKER_TIMEOUT_S, isolation)
+    began_s = monotonic()
     try:
         yield offsets
+    except BrokerUnavailableError as error:
+        if refused := await refusal(settings, began_s):
+            raise refused from error
+        raise
     finally:
         await offsets.close()
 

@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     sasl_password: SecretStr | None = Field(None, description="SASL password.")
     ssl_ca_file: Path | None = Field(
         None,
-        description="PEM file of the authorities that sign the brokers' certificates; none = the system's.",
+        description="PEM file of the authorities that sign the brokers' certificates; none = the system's. "
+        "This file and the two below are read again when they change.",
     )
     ssl_cert_file: Path | None = Field(
         None, description="PEM file of this client's certificate and its chain."
@@ -114,7 +115,9 @@ class Settings(BaseSettings):
     )
     ssl_key_password: SecretStr | None = Field(None, description="Password of the private key.")
     secrets_dir: Path | None = Field(
-        None, description="Folder of files named as the variables are, for example `WORDCOUNT_SASL_PASSWORD`."
+        None,
+        description="Folder of files named as the variables are, for example `WORDCOUNT_SASL_PASSWORD`. "
+        "Passwords are read again when their files change.",
     )
 
     # Records and words

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.client import AIOKafkaClient
@@ -26,6 +27,7 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from agents.group_protocol import strangers
+from app.kafka.handshake import refusal
 from app.kafka.requests import GroupWithRights, MetadataWithRights
 from app.kafka_auth import kafka_auth
 from tables.errors import BrokerUnavailableError
@@ -212,6 +214,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
 
     Raises:
         BrokerUnavailableError: no broker answers within `CONNECT_TIMEOUT_S`, or one went away.
+        ConfigurationError: the brokers do not let this process in.
     """
 
     def client() -> AIOKafkaClient:
@@ -232,8 +235,10 @@ async def connected(
 
     Raises:
         BrokerUnavailableError: it did not start within `CONNECT_TIMEOUT_S`; says why.
+        ConfigurationError: the brokers do not let this process in.
     """
     client = make_client()
+    began_s = monotonic()
     try:
         with _last_log_line() as said:
             try:
@@ -242,6 +247,8 @@ async def connected(
                 reason = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
                 raise unavailable(settings, reason) from None
             except (KafkaError, OSError) as error:
+                if refused := await refusal(settings, began_s):
+                    raise refused from error
                 raise unavailable(settings, said.line or str(error)) from error
         yield client
     finally:

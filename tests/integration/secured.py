@@ -76,13 +76,12 @@ class SecuredBroker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.ports = {name: free_port() for name in _PROTOCOLS}
-        self.authority = Authority()
-        self.ca_file = self.authority.write_certificate(folder / "ca.pem")
+        self.ca_file, self.client_file = folder / "ca.pem", folder / "client.pem"
         self.stranger_file = Authority("stranger").write_signed(folder / "stranger.pem", USER)
-        self.client_file = self.authority.write_signed(folder / "client.pem", USER)
-        self.authority.write_signed(folder / "broker.pem", "broker", hosts=[HOST])
-        self.authority.write_signed(folder / "expired.pem", "broker", hosts=[HOST], valid_for=-DAY)
+        self.certify_broker(Authority())
+        self.certify_client()
         self._embedded = EmbeddedBroker(
             folder / "kafka", port=self.ports["PLAINTEXT"], settings=self._settings(), heap_mb=400
         )
@@ -94,6 +93,18 @@ class SecuredBroker:
 
     def __exit__(self, *_: object) -> None:
         self._embedded.stop()
+
+    def certify_broker(self, authority: Authority) -> None:
+        """New certificates of the broker, which has them after a `restart`; it then trusts this authority alone."""
+        self.authority = authority
+        authority.write_certificate(self.folder / "broker-ca.pem")
+        authority.write_signed(self.folder / "broker.pem", "broker", hosts=[HOST])
+        authority.write_signed(self.folder / "expired.pem", "broker", hosts=[HOST], valid_for=-DAY)
+
+    def certify_client(self) -> None:
+        """New files of the clients, by the authority that the broker has."""
+        self.authority.write_signed(self.client_file, USER)
+        self.authority.write_certificate(self.ca_file)
 
     def restart(self) -> None:
         """Stop and start it, with the certificates that its folder has now."""
@@ -180,7 +191,7 @@ class SecuredBroker:
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.folder / "broker.pem"),
             "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": str(self.ca_file),
+            "ssl.truststore.location": str(self.folder / "broker-ca.pem"),
             "listener.name.mtls.ssl.client.auth": "required",
             "listener.name.expired.ssl.keystore.location": str(self.folder / "expired.pem"),
             "sasl.enabled.mechanisms": _MECHANISMS,

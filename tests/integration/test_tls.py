@@ -81,7 +81,7 @@ async def test_many_partitions_are_restored_over_mtls_as_over_plain_connections(
     mtls.start()
 
     async def restoring() -> bool:
-        return await mtls.status("/livez") == 200 and "restoring: " in (await mtls.get("/readyz")).text
+        return await mtls.status("/livez") == 200 and "restoring " in (await mtls.get("/readyz")).text
 
     await wait_for(restoring, "a restore that has begun")
     code, stopped_s = await mtls.stop()

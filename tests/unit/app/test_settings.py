@@ -300,7 +300,7 @@ def mutual_tls(**overrides) -> Settings:
 def test_a_client_certificate_is_loaded_with_its_key():
     context = ssl_context(mutual_tls())
     assert context is not None
-    assert [dict(field[0] for field in ca["subject"]) for ca in context.get_ca_certs()] == [
+    assert [dict(field[0] for field in ca["subject"]) for ca in context._present().get_ca_certs()] == [
         {"commonName": "wordcount.test"}
     ]
 
