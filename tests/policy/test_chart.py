@@ -105,7 +105,11 @@ def test_the_restricted_pod_security_profile_is_met(render: Render, chart_values
     }
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
     assert all("hostPort" not in port for port in container["ports"])
-    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= {"emptyDir", "secret"}
+    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= {
+        "emptyDir",
+        "projected",
+        "secret",
+    }
 
 
 def test_no_token_and_no_service_variables_reach_the_worker(render: Render, chart_values: Values) -> None:
@@ -156,16 +160,22 @@ def test_the_image_is_pinned_by_digest_or_by_the_version_of_the_product(
 def test_secrets_are_only_referred_to(render: Render) -> None:
     chart = render(FULL)
     given = chart.environment
+    # As files, which change with the secret while the pod runs; variables would not.
+    assert not [entry for entry in given.values() if "secretKeyRef" in entry.get("valueFrom", {})]
+    (passwords,) = (volume["projected"] for volume in chart.pod["volumes"] if "projected" in volume)
     references = {
-        name.removeprefix("WORDCOUNT_"): entry["valueFrom"]["secretKeyRef"]
-        for name, entry in given.items()
-        if "secretKeyRef" in entry.get("valueFrom", {})
+        item["path"].removeprefix("WORDCOUNT_"): {"name": source["secret"]["name"], "key": item["key"]}
+        for source in passwords["sources"]
+        for item in source["secret"]["items"]
     }
     assert references == {
         "SASL_USERNAME": {"name": "login", "key": "user"},
         "SASL_PASSWORD": {"name": "login", "key": "pass"},
         "SSL_KEY_PASSWORD": {"name": "certificates", "key": "client.password"},
     }
+    mounted = {mount["name"]: mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"]}
+    assert mounted["passwords"] == given["WORDCOUNT_SECRETS_DIR"]["value"]
+    assert "passwords" not in {volume["name"] for volume in render({}).pod["volumes"]}
     (volume,) = (volume["secret"] for volume in chart.pod["volumes"] if "secret" in volume)
     (folder,) = (
         mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"] if mount["name"] == "tls"

@@ -100,17 +100,21 @@ def test_the_product_reads_what_the_chart_writes(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    mounted = tmp_path / "tls"
+    mounted, secrets = tmp_path / "tls", tmp_path / "secrets"
     mounted.mkdir()
+    secrets.mkdir()
     chart = render(chart_values)
     for volume in chart.pod["volumes"]:
         for item in volume.get("secret", {}).get("items", []):
             (mounted / item["path"]).write_text("PEM")
+        for source in volume.get("projected", {}).get("sources", []):
+            for item in source["secret"]["items"]:
+                (secrets / item["path"]).write_text("from elsewhere")
     for name, entry in chart.environment.items():
         assert ("value" in entry) != ("valueFrom" in entry), entry
-        value = entry.get("value", "from elsewhere" if "SASL" in name or "PASSWORD" in name else "true-0")
+        value = entry.get("value", "true-0")
         assert isinstance(value, str), entry
-        monkeypatch.setenv(name, value.replace("/etc/wordcount/tls", str(mounted)))
+        monkeypatch.setenv(name, value.replace("/etc/wordcount", str(tmp_path)))
     monkeypatch.chdir(tmp_path)
     read = load_settings()
     for name, value in (chart_values or DEFAULTS)["settings"].items():

@@ -79,19 +79,9 @@ written as 4.194304e+06.
     fieldRef:
       fieldPath: metadata.name
 {{- end }}
-{{- with .Values.sasl }}
-{{- if .existingSecret }}
-- name: WORDCOUNT_SASL_USERNAME
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .usernameKey | quote }}
-- name: WORDCOUNT_SASL_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .passwordKey | quote }}
-{{- end }}
+{{- if include "wordcount.passwords" . }}
+- name: WORDCOUNT_SECRETS_DIR
+  value: /etc/wordcount/secrets
 {{- end }}
 {{- with .Values.tls }}
 {{- if .existingSecret }}
@@ -107,13 +97,33 @@ written as 4.194304e+06.
 - name: WORDCOUNT_SSL_KEY_FILE
   value: /etc/wordcount/tls/tls.key
 {{- end }}
-{{- if .privateKeyPasswordKey }}
-- name: WORDCOUNT_SSL_KEY_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .privateKeyPasswordKey | quote }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Sources of the volume with login and passwords, as files named after the variables; empty if there are none. Variables of a
+pod do not change while it runs, files do.
+*/}}
+{{- define "wordcount.passwords" -}}
+{{- with .Values.sasl }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret | quote }}
+    items:
+      - key: {{ .usernameKey | quote }}
+        path: WORDCOUNT_SASL_USERNAME
+      - key: {{ .passwordKey | quote }}
+        path: WORDCOUNT_SASL_PASSWORD
+{{- end }}
+{{- end }}
+{{- with .Values.tls }}
+{{- if and .existingSecret .privateKeyPasswordKey }}
+- secret:
+    name: {{ .existingSecret | quote }}
+    items:
+      - key: {{ .privateKeyPasswordKey | quote }}
+        path: WORDCOUNT_SSL_KEY_PASSWORD
 {{- end }}
 {{- end }}
 {{- end -}}
