@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, ClassVar
@@ -137,6 +137,6 @@ def watch(on_refusal: Callable[[Refusal], None]) -> None:
     Connection.on_refusal = staticmethod(on_refusal)
 
 
-def refusals() -> Mapping[tuple[str, int], Refusal]:
-    """Brokers that do not let this process in, by host and port."""
-    return Connection.refusals
+def refusals() -> Sequence[Refusal]:
+    """Of all brokers that did not let this process in when they were asked last. Any thread may ask."""
+    return list(Connection.refusals.values())

@@ -11,12 +11,13 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from app.kafka_auth import ssl_context
-from tables.connections import Refusal, refusals
+from tables.connections import LOGIN_PAUSE_S, Refusal, refusals
 from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 STEP_TIMEOUT_S: Final = 3.0
 """Longest wait for one answer of a broker."""
+
+NOW_S: Final = 2 * LOGIN_PAUSE_S[1]
+"""So long a refusal is news: within it a login is tried again. A broker that is not asked any more lets nobody in, or is gone."""
 
 _ALERT_S: Final = 0.5
 """A broker tells after the handshake that it does not take a client's certificate (TLS 1.3)."""
@@ -46,10 +50,9 @@ async def refusal(settings: Settings, since_s: float) -> ConfigurationError | No
         since_s: when it began to try, on the monotonic clock.
     """
     servers = [_address(server) for server in settings.bootstrap_servers.split(",")]
-    found = refusals()
-    for place, refused in found.items():
+    for refused in refusals():
         # A login that was refused a moment ago was not tried again.
-        if refused.at_s >= since_s or (place in servers and refused.pause_s):
+        if refused.at_s >= since_s or ((refused.host, refused.port) in servers and refused.pause_s):
             return explained(settings, refused)
     for host, port in servers:
         with contextlib.suppress(OSError):
@@ -59,9 +62,10 @@ async def refusal(settings: Settings, since_s: float) -> ConfigurationError | No
 
 
 def latest(settings: Settings) -> ConfigurationError | None:
-    """Why a broker does not let this process in now, the latest one; None where all do, or none was asked."""
-    found = max(refusals().values(), key=lambda refused: refused.at_s, default=None)
-    return None if found is None else explained(settings, found)
+    """Why a broker does not let this process in now, the latest one; None where none was refused within `NOW_S`."""
+    found = max(refusals(), key=lambda refused: refused.at_s, default=None)
+    is_now = found is not None and monotonic() - found.at_s < NOW_S
+    return explained(settings, found) if found is not None and is_now else None
 
 
 def explained(settings: Settings, refused: Refusal) -> ConfigurationError:

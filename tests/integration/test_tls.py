@@ -14,9 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from app.kafka.admin import connection, open_admin
 from app.settings import load_settings
 from tables.offsets import TopicOffsets
+from tables.schema import changelog_topic, dead_letter_topic
 from tests.integration.operator_tools import wordcount
-from tests.integration.secured import CERTIFICATE_PRINCIPAL
-from tests.integration.worker import wait_counted, wait_for
+from tests.integration.secured import CERTIFICATE_PRINCIPAL, PRINCIPAL
+from tests.integration.worker import counts_of, recount, wait_counted, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,12 +39,12 @@ STOP_S = 0.4
 """asyncio waits 0.5 s for an answer that is under way, uvloop 30 s."""
 
 
-async def _worker_rights(secured: SecuredBroker, workers: Workers) -> None:
-    topics = [workers.topic, f"{workers.group}-{workers.topic}-changelog"]
-    await secured.grant(*(("All", "topic", topic) for topic in topics), principal=CERTIFICATE_PRINCIPAL)
-    letters = f"{workers.group}-{workers.topic}-dead-letters"
-    await secured.grant(("All", "topic", letters), principal=CERTIFICATE_PRINCIPAL)
-    await secured.grant(("All", "group", workers.group), principal=CERTIFICATE_PRINCIPAL)
+async def _worker_rights(secured: SecuredBroker, workers: Workers, principal: str) -> None:
+    topic, group = workers.topic, workers.group
+    names = (topic, changelog_topic(group, topic), dead_letter_topic(group, topic))
+    await secured.grant(
+        *(("All", "topic", name) for name in names), ("All", "group", group), principal=principal
+    )
 
 
 async def test_many_partitions_are_restored_over_mtls_as_over_plain_connections(
@@ -55,7 +56,7 @@ async def test_many_partitions_are_restored_over_mtls_as_over_plain_connections(
     text = b" ".join(b"word%d" % number for number in range(WORDS))
     for partition in range(PARTITIONS):
         await kafka.produce(topic, [text], partition=partition)
-    await _worker_rights(secured, secured_workers)
+    await _worker_rights(secured, secured_workers, CERTIFICATE_PRINCIPAL)
     plain, mtls = secured_workers(), secured_workers(**secured.mtls())
     await plain.start().wait_ready()
     await wait_counted([plain], secured.open_servers, topic)
@@ -91,6 +92,25 @@ async def test_many_partitions_are_restored_over_mtls_as_over_plain_connections(
     verified = wordcount(mtls, "verify")
     assert verified.returncode == 0, verified
     assert time.monotonic() - started < VERIFY_S
+
+
+async def test_workers_with_a_login_over_tls_join_die_and_come_back(
+    secured: SecuredBroker, secured_workers: Workers, kafka_at: Callable[[str], KafkaClient]
+) -> None:
+    topic, servers, kafka = secured_workers.topic, secured.open_servers, kafka_at(secured.open_servers)
+    await kafka.create_topic(topic, 4)
+    await _worker_rights(secured, secured_workers, PRINCIPAL)
+    made = [secured_workers(**secured.sasl(mechanism)) for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
+    await made[0].start().wait_ready()
+    async with kafka.endless_lines(topic):
+        await made[1].start().wait_ready()
+        await made[0].kill()
+        shutil.rmtree(made[0].state_dir)
+        await made[0].start().wait_ready()
+    await wait_counted(made, servers, topic)
+    assert await counts_of(made) == await recount(servers, topic)
+    for worker in made:
+        assert await worker.stop() < (0, 10)
 
 
 @pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])

@@ -77,7 +77,7 @@ async def test_another_password_is_tried_at_once_and_a_success_is_the_end(
     assert len(connections.refusals()) == 1
     present[0] = "right"
     assert await connect(password) == "connected"
-    assert connections.refusals() == {}
+    assert connections.refusals() == []
 
 
 async def test_who_watches_is_told_of_refusals_and_of_nothing_else(
