@@ -176,6 +176,7 @@ def access_page() -> str:
             "",
             *_table(("Command", "Resource", "Operations", "When"), rows),
             "",
+            f"- The names of a group with a hyphen end in its length: `{changelog_topic('my-group', 'texts')}`.",
             "- Read, Write, Delete and Alter imply Describe. Create may be granted on the topic or on the cluster.",
             "- Writing is idempotent: brokers before Kafka 2.8 want IdempotentWrite on the cluster besides.",
             "- A worker asks every 5 seconds whether it still has its rights, so that one which is needed later, for a restore or "

@@ -130,7 +130,7 @@ def test_every_command_ends_with_2_and_one_line(
 ) -> None:
     wordcount = Wordcount(secured.open_servers, topic_name, tmp_path)
     state = tmp_path / "state"
-    (state / f"wordcount-{topic_name}-changelog" / "0").mkdir(parents=True)
+    (state / changelog_topic("wordcount", topic_name) / "0").mkdir(parents=True)
     done = wordcount(
         *command.split(), stdin=b"a\n", **variables(secured.sasl(sasl_password="wrong", state_dir=state))
     )
