@@ -74,7 +74,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     ),
     "reset": (
         Need("input", ("Describe",)),
-        Need("changelog", ("Delete", "Create", "Read", "Write")),
+        Need("changelog", ("Read", "Write", "Create", "Delete")),
         Need("dead letters", ("Describe",)),
         Need("group", ("Describe",)),
         Need("group", ("Delete",), "to delete its offsets, which only lag tools read"),

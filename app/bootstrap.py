@@ -36,7 +36,6 @@ from app.web.hosts import AllowedHosts
 from app.web.server import WebServer, bound_socket
 from app.web.version import version_info
 from tables import connections
-from tables.changes import Change
 from tables.connections import Refusal
 from tables.flush_policy import FlushPolicy
 from tables.rights import Rights

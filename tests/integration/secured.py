@@ -28,7 +28,10 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from app.kafka.admin import open_admin
 from app.kafka.embedded import EmbeddedBroker
+from app.settings import load_settings
+from tables.errors import BrokerUnavailableError
 from tests.integration.certificates import DAY, Authority
 from tests.integration.worker import free_port
 
@@ -89,6 +92,7 @@ class SecuredBroker:
     def __enter__(self) -> SecuredBroker:
         self._embedded.start()
         asyncio.run(self.set_password(PASSWORD))
+        asyncio.run(self._have_coordinator())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,6 +167,18 @@ class SecuredBroker:
             for mechanism in _SCRAM:
                 answer = await admin._send_to_controller(_AlterScram(USER, password, mechanism))
                 assert [error for _, error, _, _ in answer.results] == [0], answer
+
+    async def _have_coordinator(self) -> None:
+        """A new broker makes the topic of its coordinators when one is first asked for; until then it knows no group."""
+        settings = load_settings(bootstrap_servers=self.open_servers)
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    async with open_admin(settings) as admin:
+                        await admin.group_members("any")
+                    return
+                except BrokerUnavailableError:
+                    await asyncio.sleep(0.05)
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:

@@ -186,6 +186,8 @@ async def test_a_command_works_with_exactly_the_rights_of_the_reference_and_with
     granted: Granted, command: str
 ) -> None:
     assert granted.command("topics", "create", partitions="1").returncode == 0
+    assert granted.command("produce", stdin=b"a line\n").returncode == 0
+    assert granted.command("reset", "--yes").returncode == 0  # A marker is in the changelog now, to be read.
     (granted.folder / "state" / changelog_topic(granted.group, granted.command.topic) / "0").mkdir(
         parents=True
     )
