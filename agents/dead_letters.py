@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.producer import MAX_REQUEST_BYTES, ReplaceableProducer
+from tables.refusals import refusal
 from tables.rights import Right
 from tables.windows import DeadLetter
 
@@ -41,7 +42,7 @@ class KafkaDeadLetters:
         self._rights = producer.rights
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        """See `DeadLetters.send`. Raises ConfigurationError where they are too large or not allowed."""
+        """See `DeadLetters.send`. Raises ConfigurationError where the topic refuses them for good, or they are not allowed."""
         try:
             producer = await self._producer.get()
         except BrokerUnavailableError as error:
@@ -54,15 +55,12 @@ class KafkaDeadLetters:
         except ConfigurationError:
             self._producer.discard(producer)
             raise
-        except MessageSizeTooLargeError as error:
-            self._producer.discard(producer)
-            raise ConfigurationError(
-                f"the broker refuses a batch for {self._topic} as too large",
-                f"allow max.message.bytes of at least {MAX_REQUEST_BYTES} on it",
-            ) from error
         except (KafkaError, TimeoutError) as error:
+            said = self._producer.refused(self._topic)
             self._producer.discard(producer)
-            raise FlushUnknownError(f"{self._topic}: not acknowledged ({error!r})") from error
+            if refused := refusal(error, self._topic, said):
+                raise refused from error
+            raise FlushUnknownError(f"{self._topic}: not acknowledged ({said or repr(error)})") from error
 
     async def _send(self, producer: AIOKafkaProducer, partition: int, letters: Sequence[DeadLetter]) -> None:
         sent = [

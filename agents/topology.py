@@ -21,6 +21,7 @@ from tables.observer import Observer
 from tables.offsets import TopicOffsets
 from tables.ports import CommitWitness, Result, RunInThread
 from tables.producer import ReplaceableProducer
+from tables.refusals import lacks_replicas
 from tables.rights import Right, Rights
 from tables.schema import changelog_topic, dead_letter_topic
 from tables.services import ShardServices
@@ -28,8 +29,8 @@ from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
 from tables.word_counts import WordCounts
 
-BROKER_TIMEOUT_S = 10.0
-"""Longest wait for one answer of a broker; then the flush or restore is tried again."""
+REQUESTS_PER_STEP = 2
+"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
 
 FLUSH_THREADS = 2
 """Two, so that one partition is counted while another is written (measured: 3.4 against 2.7 M words/s with one)."""
@@ -55,6 +56,8 @@ class TopologyOptions:
         state_folder: holds one folder per changelog topic.
         isolation: which records of the input can be read, `read_committed` or `read_uncommitted`.
         vocabulary_words: words whose counts are cached.
+        request_timeout_s: longest wait for a broker's answer to one request.
+        compression: of what is written, see `tables.producer`.
         stall_timeout_s: see `agents.watchdog`.
         ensure_topics: creates what is missing of the changelog.
         witness: sees each flush become visible; None = nobody has to.
@@ -69,6 +72,8 @@ class TopologyOptions:
     policy: FlushPolicy
     isolation: str
     vocabulary_words: int
+    request_timeout_s: float
+    compression: str
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
     witness: CommitWitness | None = None
@@ -145,9 +150,10 @@ def build_topology(
         observer: told what happens.
         on_fatal: called with an error after which the process must end.
     """
-    producer = ReplaceableProducer(options.connection, BROKER_TIMEOUT_S)
-    offsets = TopicOffsets(options.connection, BROKER_TIMEOUT_S)
-    readable = TopicOffsets(options.connection, BROKER_TIMEOUT_S, options.isolation)
+    step_timeout_s = options.request_timeout_s * REQUESTS_PER_STEP
+    producer = ReplaceableProducer(options.connection, step_timeout_s, options.compression)
+    offsets = TopicOffsets(options.connection, step_timeout_s)
+    readable = TopicOffsets(options.connection, step_timeout_s, options.isolation)
     changelog = changelog_topic(options.group, options.topic)
     services = ShardServices(
         topic=options.topic,
@@ -179,6 +185,14 @@ def build_topology(
         """Counts the words of every record of the input topic."""
         await count_words(stream, word_counts)
 
+    def obstacle() -> str | None:
+        if (error := faust_app.consumer._thread.coordinator_error()) is not None:
+            return f"no coordinator for group {options.group} ({error})"
+        for written in (changelog, dead_letter_topic(options.group, options.topic)):
+            if lacks_replicas(refused := producer.refused(written)):
+                return f"{written} takes no writes: too few in-sync replicas ({refused})"
+        return None
+
     watchdog = Watchdog(
         word_counts,
         readable,
@@ -188,6 +202,7 @@ def build_topology(
         rights=Rights.of(options.connection),
         needed=options.rights,
         stall_timeout_s=options.stall_timeout_s,
+        obstacle=obstacle,
         on_fatal=on_fatal,
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL

@@ -28,7 +28,7 @@ from faust.types import TP, ConsumerMessage
 
 from agents import group_protocol, static_member
 from agents.assignor import AddressedStickyAssignor
-from tables import fetching
+from tables import fetching, kafka_client
 from tables.errors import ConfigurationError, FlushUnknownError, InexactError, PartitionsLostError
 from tables.rights import Right
 from tables.windows import RecordBatch
@@ -72,8 +72,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetching.install()
         static_member.install()
+        kafka_client.install()
         options = self.app.consumer_options
         consumer = super()._create_worker_consumer(transport)
+        consumer._client.answer_timeout_s = options.request_timeout_s
         self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
         consumer._partition_assignment_strategy = [self._assignor]
         consumer._value_deserializer = fetching.RecordBatchUnpacker()
@@ -207,6 +209,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
+
+    def coordinator_error(self) -> str | None:
+        """Why the brokers have no coordinator for the group, as they said last; None = they have one, or were not asked yet."""
+        error: str | None = self._consumer._client.coordinator_error if self._is_connected() else None
+        return error
 
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""

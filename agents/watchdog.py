@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 from aiokafka.errors import InconsistentGroupProtocolError
 
+from agents.refused_joins import refused_join
 from agents.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
 from tables.offsets import TopicOffsets
@@ -82,6 +83,7 @@ class Watchdog:
         rights: whose they are.
         needed: all that this worker has to be allowed.
         stall_timeout_s: how long positions may stand still with something to count.
+        obstacle: what the brokers lack to let anybody count, as they say; None = nothing. It is waited for as for a broker.
         on_fatal: ends the process.
     """
 
@@ -96,6 +98,7 @@ class Watchdog:
         rights: Rights,
         needed: Sequence[Right],
         stall_timeout_s: float,
+        obstacle: Callable[[], str | None],
         on_fatal: Callable[[Exception], None],
     ) -> None:
         self._word_counts = word_counts
@@ -107,6 +110,7 @@ class Watchdog:
         self._needed = [right for right in needed if right.kind == "topic"]
         self._stall = Stall(stall_timeout_s)
         self._stall_timeout_s = stall_timeout_s
+        self._obstacle = obstacle
         self._on_fatal = on_fatal
         self._asking: asyncio.Task[Sequence[str]] | None = None
 
@@ -156,7 +160,9 @@ class Watchdog:
             case _ if denied := self._thread().denied(error):
                 return denied
             case _:
-                return WordcountError(f"the membership in group {self._group} ended ({error!r})")
+                return refused_join(error, self._group) or WordcountError(
+                    f"the membership in group {self._group} ended ({error!r})"
+                )
 
     async def _missing_rights(self) -> WordcountError | None:
         """Every right that is missing now; those on the group are seen by its heartbeats."""
@@ -197,6 +203,10 @@ class Watchdog:
         # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
         idle = not await self._lags(progress) if progress else self._thread().is_member()
         if idle:
+            self._stall.restart(now_s)
+            return None
+        if (obstacle := self._obstacle()) is not None:
+            _log.warning("nothing can be counted before the brokers can", reason=obstacle)
             self._stall.restart(now_s)
             return None
         return StalledError(

@@ -23,6 +23,7 @@ from app.health import Health, restored_check
 from app.kafka import handshake
 from app.kafka.admin import connection
 from app.kafka.changelog_owner import refuse_former_changelog
+from app.kafka.coordinator import ensure_coordinator
 from app.kafka.topics import ensure_topics
 from app.kafka_auth import faust_credentials
 from app.liveness import assignment_check, broker_check
@@ -109,6 +110,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
             isolation=settings.isolation,
             vocabulary_words=settings.vocabulary_words,
+            request_timeout_s=settings.request_timeout_ms / 1000,
+            compression=settings.compression,
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),
             witness=printer if print_counts else None,
@@ -150,6 +153,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         topics = await ensure_topics(settings)
         if problem := open_files.too_few(topics.partitions, open_files.limit()):
             _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
+        await ensure_coordinator(settings)
 
     faust_app.prepare = prepare
     connections.watch(_refusal_log(settings))
@@ -209,6 +213,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         settings.isolation,
         settings.topic,
         Rights.of(connection(settings)),
+        settings.request_timeout_ms / 1000,
     )
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE

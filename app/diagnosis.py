@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, KafkaError
 
 from app import open_files
 from app.access import needed_rights
@@ -25,6 +25,7 @@ from app.kafka.admin import (
     open_admin,
     rights_of,
 )
+from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.worker_client import ask_version, worker_url
 from tables.errors import ConfigurationError, WordcountError
@@ -73,6 +74,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
     return [
         Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
         *(_topic(settings, name, topic) for name, topic in found.items()),
+        await _in_sync(admin, {name: found[name] for name in (changelog, dead_letters)}),
         _partitions(settings, found),
         _open_files(found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
@@ -88,7 +90,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
 
 def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
     title = f"topic {name}"
-    if topic.error_code == NO_ERROR and topic.has_leaders:
+    if topic.error_code == NO_ERROR and not topic.leaderless:
         return Check(title, "ok", f"{topic.partitions} partitions")
     if topic.error_code == UNKNOWN_TOPIC:
         if settings.create_topics:
@@ -96,7 +98,28 @@ def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
         return Check(title, "fail", "does not exist, and WORDCOUNT_CREATE_TOPICS is false", _CREATE_REMEDY)
     if topic.error_code == TOPIC_UNAUTHORIZED:
         return Check(title, "fail", "this user may not describe it", "grant the rights below")
-    return Check(title, "fail", "a partition has no leader", "start the brokers that hold its replicas")
+    return Check(
+        title,
+        "fail",
+        f"partitions without a leader: {', '.join(map(str, topic.leaderless)) or 'all'}",
+        "start the brokers that hold their replicas; the others are counted",
+    )
+
+
+async def _in_sync(admin: Admin, written: Mapping[str, TopicMetadata]) -> Check:
+    title = "in-sync replicas"
+    for name, topic in written.items():
+        if topic.error_code != NO_ERROR or topic.in_sync is None:
+            continue
+        least = await admin.topic_config(name, "min.insync.replicas")
+        if least is not None and topic.in_sync < int(least):
+            return Check(
+                title,
+                "fail",
+                f"a partition of {name} has {topic.in_sync}, and min.insync.replicas is {least}: nothing is written to it",
+                "start the brokers that hold its replicas",
+            )
+    return Check(title, "ok", "enough to write changelog and dead letters")
 
 
 def _partitions(settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
@@ -195,6 +218,9 @@ async def _group_rights(admin: Admin, settings: Settings, needed: Sequence[Right
         rights = await admin.group_rights(settings.group)
     except GroupAuthorizationFailedError:
         rights = frozenset[str]()
+    except GroupCoordinatorNotAvailableError:
+        error = await no_coordinator(admin, settings.group)
+        return Check(title, "fail", error.message, error.remedy)
     except KafkaError as error:
         return Check(title, "warn", f"cannot be probed now ({error!r})", "ask again in a few seconds")
     return _rights(settings, title, rights, needed)

@@ -47,12 +47,14 @@ class ConsumerOptions:
         isolation: read_committed or read_uncommitted.
         topic: input topic.
         rights: what the brokers' refusals are turned into.
+        request_timeout_s: longest wait for a broker's answer that depends on nobody else.
     """
 
     advertised_url: str
     isolation: str
     topic: str
     rights: Rights
+    request_timeout_s: float
 
 
 class WebFirst(BootStrategy):

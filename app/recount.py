@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from agents.tally import INVALID_UTF8, NULL, OVERSIZED_WORD, Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
-from app.kafka.admin import connected, connection, rights_of
+from app.kafka.admin import connected, connection, rights_of, step_timeout_s
 from app.kafka.handshake import refusal
 from tables.errors import BrokerUnavailableError, InexactError
 from tables.offsets import TopicOffsets
@@ -27,7 +27,6 @@ from tables.rights import Right
 if TYPE_CHECKING:
     from app.settings import Settings
 
-BROKER_TIMEOUT_S: Final = 10.0
 POLL_MS: Final = 500
 FETCH_WAIT_MS: Final = 20
 """Longest wait of the broker at the end of a partition; the first fetch of the next one waits behind it."""
@@ -120,7 +119,7 @@ async def topic_offsets(
     settings: Settings, isolation: str = "read_uncommitted"
 ) -> AsyncIterator[TopicOffsets]:
     """Asks the brokers for ends of partitions and ids of topics."""
-    offsets = TopicOffsets(connection(settings), BROKER_TIMEOUT_S, isolation)
+    offsets = TopicOffsets(connection(settings), step_timeout_s(settings), isolation)
     began_s = monotonic()
     try:
         yield offsets

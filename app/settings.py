@@ -69,6 +69,18 @@ class Settings(BaseSettings):
         "Brokers refuse values below `group.min.session.timeout.ms` (6 s by default) or above "
         "`group.max.session.timeout.ms`.",
     )
+    request_timeout_ms: int = Field(
+        5_000,
+        ge=1_000,
+        le=300_000,
+        description="Longest wait for a broker's answer to one request. Then its connection is dropped, and another broker is "
+        "asked who leads. A flush or a restore is given twice as long before it is tried again.",
+    )
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "snappy",
+        description="Compression of what is written: changelog, dead letters, and lines of `produce`. "
+        "Event Hubs takes `none` and `gzip`.",
+    )
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed",
         description="Whether records of open and aborted transactions of producers are left out.",

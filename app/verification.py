@@ -18,8 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from aiokafka import TopicPartition
 
-from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, connection, open_admin, rights_of
-from app.recount import BROKER_TIMEOUT_S, Definition, reader, records, topic_offsets
+from app.kafka.admin import (
+    TOPIC_UNAUTHORIZED,
+    UNKNOWN_TOPIC,
+    connection,
+    open_admin,
+    rights_of,
+    step_timeout_s,
+)
+from app.recount import Definition, reader, records, topic_offsets
 from tables.changelog import KafkaChangelog
 from tables.errors import ConfigurationError, InexactError, WordcountError
 from tables.offsets import TopicOffsets
@@ -103,7 +110,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[V
         stack.push_async_callback(scope.source.close)
         if word is not None:
             word = scope.definition.word(word)
-        producer = ReplaceableProducer(connection(settings), BROKER_TIMEOUT_S)
+        producer = ReplaceableProducer(connection(settings), step_timeout_s(settings))
         changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
         for partition in range(scope.input.partitions):
             try:

@@ -30,7 +30,7 @@ from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
 from bench.corpus import CORPORA
-from tables.changelog import KafkaChangelog, PackedBatches
+from tables.changelog import PackedBatches, packed
 from tables.partition_store import PartitionStore
 from tables.ports import ChangelogSlice, PackedRecords
 from tables.services import ShardServices
@@ -206,7 +206,7 @@ class _Acknowledging:
         self._end = 0
 
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedBatches:
-        return KafkaChangelog.pack(self, keys, values)  # type: ignore[arg-type]
+        return packed(keys, values, "snappy")
 
     async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
         assert isinstance(records, PackedBatches)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import KafkaError, for_code
 
+from tables import kafka_client
 from tables.errors import BrokerUnavailableError
 from tables.rights import Right, Rights
 from tables.topic_ids import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, DescribeTopic, TopicDescription
@@ -19,7 +20,7 @@ class TopicOffsets:
 
     Args:
         connection: keyword arguments of every Kafka client.
-        timeout_s: longest wait for an answer.
+        timeout_s: longest wait for an answer, whichever brokers are asked for it.
         isolation: `read_committed` = a partition ends at its last stable offset: before the first record of a transaction that is
             open. `read_uncommitted` = after its last record.
     """
@@ -93,10 +94,7 @@ class TopicOffsets:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     client = (await self._started())._client
-                    node = client.get_random_node()
-                    if node is None:
-                        raise KafkaConnectionError("no broker is known")
-                    answer = await client.send(node, DescribeTopic(topic))
+                    answer = await client.send_to_any(DescribeTopic(topic))
             except (KafkaError, TimeoutError, OSError) as error:
                 raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
         error_code, description = DescribeTopic.described(answer)
@@ -109,9 +107,12 @@ class TopicOffsets:
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:
             if self._consumer is None:
+                kafka_client.install()
                 consumer = AIOKafkaConsumer(
                     **self._connection, enable_auto_commit=False, isolation_level=self._isolation
                 )
+                # How long it looks for the leader; the time-out of a request is the connection's.
+                consumer._request_timeout_ms = int(self._timeout_s * 1000)
                 try:
                     await consumer.start()
                 except BaseException:

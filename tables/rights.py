@@ -59,7 +59,7 @@ class Rights:
         name = connection.get("sasl_plain_username")
         if name is None:
             name = "ANONYMOUS" if connection.get("ssl_context") is None else "<subject of the certificate>"
-        servers = connection["bootstrap_servers"]
+        servers = connection.get("bootstrap_servers", "localhost")
         return cls(f"User:{name}", servers if isinstance(servers, str) else ",".join(servers))
 
     def error(self, *missing: Right) -> ConfigurationError:

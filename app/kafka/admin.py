@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError, for_code
 from aiokafka.protocol.admin import (
     ApiVersionRequest,
     CreatePartitionsRequest,
@@ -30,21 +29,24 @@ from agents.group_protocol import strangers
 from app.kafka.handshake import refusal
 from app.kafka.requests import GroupWithRights, MetadataWithRights
 from app.kafka_auth import kafka_auth
+from tables import kafka_client
 from tables.errors import BrokerUnavailableError
+from tables.kafka_client import BROKER_SHARE, BoundedClient
 from tables.rights import Rights, operations
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-CONNECT_TIMEOUT_S: Final = 10.0
-_REQUEST_TIMEOUT_MS: Final = 10_000
+REQUESTS_PER_STEP: Final = 2
+"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
+
 _COORDINATOR_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 _FETCH: Final = 1
 _TOPIC_RESOURCE: Final = 2
 
 NO_ERROR: Final = 0
-_NO_COORDINATOR: Final = 15
+NO_COORDINATOR: Final = 15
 _NO_GROUP: Final = 69
 UNKNOWN_TOPIC: Final = 3
 TOPIC_UNAUTHORIZED: Final = 29
@@ -57,19 +59,30 @@ class TopicMetadata:
     Attributes:
         error_code: 0, or why there is no more to say; `UNKNOWN_TOPIC` and `TOPIC_UNAUTHORIZED` are usual.
         partitions: how many.
-        has_leaders: whether each partition has a leader.
+        leaderless: those without a leader, as while the brokers that hold them are away.
+        in_sync: in-sync replicas of the partition that has fewest; None where nothing is known.
         rights: operations that this user may do; None where the broker does not tell.
     """
 
     error_code: int
     partitions: int = 0
-    has_leaders: bool = True
+    leaderless: Sequence[int] = ()
+    in_sync: int | None = None
     rights: frozenset[str] | None = None
 
 
 def connection(settings: Settings) -> dict[str, Any]:
     """Keyword arguments that every aiokafka client takes."""
-    return {"bootstrap_servers": settings.bootstrap_servers, **kafka_auth(settings)}
+    return {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "request_timeout_ms": settings.request_timeout_ms,
+        **kafka_auth(settings),
+    }
+
+
+def step_timeout_s(settings: Settings) -> float:
+    """Longest time for a connection, or for what takes a few requests."""
+    return settings.request_timeout_ms / 1000 * REQUESTS_PER_STEP
 
 
 def rights_of(settings: Settings) -> Rights:
@@ -80,8 +93,10 @@ def rights_of(settings: Settings) -> Rights:
 class Admin:
     """A connection to the brokers; see `open_admin`."""
 
-    def __init__(self, client: AIOKafkaClient) -> None:
+    def __init__(self, client: BoundedClient) -> None:
         self._client = client
+        self._timeout_s = client.answer_timeout_s * REQUESTS_PER_STEP
+        self._broker_timeout_ms = int(client.answer_timeout_s * BROKER_SHARE * 1000)
         self.rights: frozenset[str] | None = None
         """Operations on the cluster that this user may do, as of the last `describe`; None = not told."""
         self.brokers: Sequence[str] = ()
@@ -97,9 +112,13 @@ class Admin:
         self.rights = operations(answer.cluster_authorized_operations) if with_rights else None
         found = {}
         for error_code, name, _, partitions, *rights in answer.topics:
-            leaders = [leader for _, _, leader, *_ in partitions]
             found[name] = TopicMetadata(
-                error_code, len(leaders), min(leaders, default=-1) >= 0, operations(*rights)
+                error_code,
+                len(partitions),
+                sorted(number for _, number, leader, *_ in partitions if leader < 0),
+                # From version 5 on, the same fields in the same places; version 8 has an epoch before the replicas.
+                min((len(partition[-2]) for partition in partitions), default=None),
+                operations(*rights),
             )
         return found
 
@@ -121,16 +140,16 @@ class Admin:
     ) -> tuple[int, str]:
         """Create a topic; return the error code, 0 = created, and what the broker says about it."""
         request = CreateTopicsRequest(
-            [(name, partitions, replication_factor, [], list(config.items()))], _REQUEST_TIMEOUT_MS, False
+            [(name, partitions, replication_factor, [], list(config.items()))], self._broker_timeout_ms, False
         )
-        answer = await self._send(request, self._controller)
+        answer = await self._send_to_controller(request)
         _, error_code, *message = answer.topic_errors[0]
         return error_code, _said(error_code, *message)
 
     async def extend_topic(self, name: str, partitions: int) -> tuple[int, str]:
         """Give a topic so many partitions in all; return as `create_topic` does."""
-        request = CreatePartitionsRequest([(name, (partitions, None))], _REQUEST_TIMEOUT_MS, False)
-        answer = await self._send(request, self._controller)
+        request = CreatePartitionsRequest([(name, (partitions, None))], self._broker_timeout_ms, False)
+        answer = await self._send_to_controller(request)
         _, error_code, *message = answer.topic_errors[0]
         return error_code, _said(error_code, *message)
 
@@ -139,16 +158,16 @@ class Admin:
 
         Raises:
             KafkaError: the broker refuses it.
-            TimeoutError: it is still there after `CONNECT_TIMEOUT_S`.
+            TimeoutError: it is still there after two time-outs of a request.
         """
         await self.describe(name)  # Only the controller deletes.
-        answer = await self._send(DeleteTopicsRequest([name], _REQUEST_TIMEOUT_MS), self._controller)
+        answer = await self._send_to_controller(DeleteTopicsRequest([name], self._broker_timeout_ms))
         error_code = answer.topic_error_codes[0][1]
         if error_code == UNKNOWN_TOPIC:
             return False
         if error_code:
             raise for_code(error_code)()
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(self._timeout_s):
             while (await self.describe(name))[name].error_code != UNKNOWN_TOPIC:  # noqa: ASYNC110 - asked of the broker
                 await asyncio.sleep(_POLL_S)
         return True
@@ -192,20 +211,34 @@ class Admin:
             raise for_code(error_code)()
         return operations(*rights)
 
+    async def coordinator_error(self, group: str, timeout_s: float) -> int:
+        """Why the group has no coordinator, an error code: `NO_COORDINATOR` after `timeout_s`; 0 = it has one."""
+        return int((await self._find_coordinator(group, timeout_s)).error_code)
+
     async def _coordinator(self, group: str) -> int:
-        deadline = asyncio.get_running_loop().time() + _COORDINATOR_TIMEOUT_S
-        while (found := await self._send(FindCoordinatorRequest(group, 0))).error_code:
-            # On a new cluster the first such request makes the topic that coordinators need.
-            if found.error_code != _NO_COORDINATOR or asyncio.get_running_loop().time() > deadline:
-                raise for_code(found.error_code)()
-            await asyncio.sleep(_POLL_S)
+        found = await self._find_coordinator(group, _COORDINATOR_TIMEOUT_S)
+        if found.error_code:
+            raise for_code(found.error_code)()
         return int(found.coordinator_id)
 
+    async def _find_coordinator(self, group: str, timeout_s: float) -> Any:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            found = await self._send(FindCoordinatorRequest(group, 0))
+            # On a new cluster the first such request makes the topic that coordinators need.
+            if found.error_code != NO_COORDINATOR or asyncio.get_running_loop().time() > deadline:
+                return found
+            await asyncio.sleep(_POLL_S)
+
+    async def _send_to_controller(self, request: Any) -> Any:
+        """Brokers since Kafka 2.8 forward what only the controller does: another is asked where it does not answer."""
+        try:
+            return await self._send(request, self._controller)
+        except (NodeNotReadyError, RequestTimedOutError):
+            return await self._send(request)
+
     async def _send(self, request: Any, node: int | None = None) -> Any:
-        chosen = self._client.get_random_node() if node is None else node
-        if chosen is None:
-            raise KafkaConnectionError("no broker is known")
-        return await self._client.send(chosen, request)
+        return await (self._client.send_to_any(request) if node is None else self._client.send(node, request))
 
 
 @asynccontextmanager
@@ -213,18 +246,18 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
     """Connect, and turn what goes wrong between client and brokers into our errors.
 
     Raises:
-        BrokerUnavailableError: no broker answers within `CONNECT_TIMEOUT_S`, or one went away.
+        BrokerUnavailableError: no broker answers within two time-outs of a request, or one went away.
         ConfigurationError: the brokers do not let this process in.
     """
 
-    def client() -> AIOKafkaClient:
-        return AIOKafkaClient(**connection(settings), request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    def client() -> BoundedClient:
+        return BoundedClient(**connection(settings))
 
     async with connected(settings, client, start="bootstrap", stop="close") as connected_client:
         try:
             yield Admin(connected_client)
         except (KafkaError, TimeoutError) as error:
-            raise unavailable(settings, repr(error)) from error
+            raise _elsewhere(settings, connected_client) or unavailable(settings, repr(error)) from error
 
 
 @asynccontextmanager
@@ -234,17 +267,18 @@ async def connected(
     """Start an aiokafka client, and stop it in bounded time.
 
     Raises:
-        BrokerUnavailableError: it did not start within `CONNECT_TIMEOUT_S`; says why.
+        BrokerUnavailableError: it did not start within two time-outs of a request; says why.
         ConfigurationError: the brokers do not let this process in.
     """
+    kafka_client.install()
     client = make_client()
-    began_s = monotonic()
+    began_s, timeout_s = monotonic(), step_timeout_s(settings)
     try:
         with _last_log_line() as said:
             try:
-                await asyncio.wait_for(getattr(client, start)(), CONNECT_TIMEOUT_S)
+                await asyncio.wait_for(getattr(client, start)(), timeout_s)
             except TimeoutError:
-                reason = f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
+                reason = f"no answer within {timeout_s:g} s"
                 raise unavailable(settings, reason) from None
             except (KafkaError, OSError) as error:
                 if refused := await refusal(settings, began_s):
@@ -260,6 +294,20 @@ def unavailable(settings: Settings, reason: str) -> BrokerUnavailableError:
     return BrokerUnavailableError(
         f'no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}" ({reason})',
         "start a broker there, or set the address and the security settings of yours",
+    )
+
+
+def _elsewhere(settings: Settings, client: BoundedClient) -> BrokerUnavailableError | None:
+    """The error for brokers that answer where they are asked first, and not where they say that they are."""
+    asked = settings.bootstrap_servers.split(",")
+    elsewhere = {node: failure for node, failure in client.failures.items() if failure.address not in asked}
+    if not elsewhere or len(client.failures) < len(client.cluster.brokers()):
+        return None
+    told = ", ".join(f"broker {node} at {failure}" for node, failure in sorted(elsewhere.items()))
+    return BrokerUnavailableError(
+        f'brokers answer at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}", but not at the addresses that they advertise: '
+        f"{told}",
+        "set advertised.listeners of the brokers to addresses that can be reached from here",
     )
 
 

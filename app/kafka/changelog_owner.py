@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from app.kafka.admin import NO_ERROR, connection, open_admin
-from app.recount import BROKER_TIMEOUT_S, topic_offsets
+from app.kafka.admin import NO_ERROR, connection, open_admin, step_timeout_s
+from app.recount import topic_offsets
 from tables.changelog import KafkaChangelog
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
 from tables.positions import COUNT_AGAIN, check_owner
@@ -78,7 +78,7 @@ async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, byt
         return []
     records: list[tuple[bytes, bytes]] = []
     async with topic_offsets(settings) as offsets:
-        producer = ReplaceableProducer(connection(settings), BROKER_TIMEOUT_S)
+        producer = ReplaceableProducer(connection(settings), step_timeout_s(settings))
         changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
         for number in range(found.partitions):
             first, end = await offsets.bounds(topic, number)

@@ -255,14 +255,16 @@ def _refusal(error: BaseException, settings: Settings, what: str = "nothing was 
 
 
 def _producer(settings: Settings) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection(settings),
         acks="all",
         enable_idempotence=True,
-        compression_type="snappy",
+        compression_type=None if settings.compression == "none" else settings.compression,
         max_batch_size=BATCH_BYTES,
-        request_timeout_ms=int(STALL_TIMEOUT_S * 1000),
     )
+    # How long a batch waits for its turn; the time-out of a request is the connection's.
+    producer._request_timeout_ms = int(STALL_TIMEOUT_S * 1000)
+    return producer
 
 
 def _blocks(lines: Iterator[bytes]) -> Iterator[LineBlock]:

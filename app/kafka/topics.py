@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from aiokafka.errors import for_code
+
 from app.kafka.admin import (
     NO_ERROR,
     TOPIC_UNAUTHORIZED,
@@ -19,9 +21,8 @@ from app.kafka.admin import (
     TopicMetadata,
     open_admin,
     rights_of,
-    unavailable,
 )
-from tables.errors import ConfigurationError
+from tables.errors import BrokerUnavailableError, ConfigurationError
 from tables.rights import Right
 from tables.schema import changelog_topic, dead_letter_topic
 
@@ -43,6 +44,9 @@ _CHANGELOG_CONFIG: Final = {
     "segment.bytes": "67108864",
     "segment.ms": "3600000",
 }
+
+# A broker refuses a letter of a worker whose clock is an hour ahead, unless it sets the time itself.
+_DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 
 # Another worker does the same, a leader or controller is being elected: look again.
 _PASSING: Final = {
@@ -101,7 +105,7 @@ async def ensure_topics(settings: Settings) -> TopicReport:
     """Create or extend what is missing if `settings.create_topics`, and check the rest.
 
     Raises:
-        BrokerUnavailableError: no broker answers within 10 s, or a new topic has no leaders after 30 s.
+        BrokerUnavailableError: no broker answers within two time-outs of a request, or a new topic cannot be used after 30 s.
         ConfigurationError: something is missing and may not be created (names the commands that do it), the
             changelog has more partitions than the input or would lose counts by its `cleanup.policy`, or
             this user lacks a right.
@@ -150,7 +154,7 @@ def topic_config(settings: Settings, name: str) -> dict[str, str]:
     """Configuration of a topic that is created; the input topic gets the brokers' defaults."""
     if name == changelog_topic(settings.group, settings.topic):
         return {**_CHANGELOG_CONFIG, "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
-    return {} if name == settings.topic else {"cleanup.policy": "delete"}
+    return {} if name == settings.topic else dict(_DEAD_LETTERS_CONFIG)
 
 
 def command(settings: Settings, change: Change) -> str:
@@ -183,8 +187,13 @@ def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
 
 
 async def _settled(admin: Admin, settings: Settings, names: Sequence[str]) -> list[TopicState]:
-    """Look and act until every topic can be used."""
+    """Look and act until every topic can be used.
+
+    A topic that was there is used as it is: a partition without a leader waits for it, and the others do not. One that is new
+    has none for a moment.
+    """
     came: dict[str, Literal["created", "extended"]] = {}
+    usable: set[str] | None = None
     deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT_S
     while True:
         found = await admin.describe(*names)
@@ -194,13 +203,31 @@ async def _settled(admin: Admin, settings: Settings, names: Sequence[str]) -> li
         for change in changes:
             if await _apply(admin, settings, change):
                 came[change.topic] = "created" if change.kind == "create" else "extended"
-        if not changes and all(
-            topic.error_code == NO_ERROR and topic.has_leaders for topic in found.values()
-        ):
+        if usable is None:
+            usable = {name for name in names if found[name].error_code == NO_ERROR and name not in came}
+        waited_for = [name for name in names if not _can_be_used(found[name], was_there=name in usable)]
+        if not changes and not waited_for:
             return [TopicState(name, found[name].partitions, came.get(name, "existed")) for name in names]
         if asyncio.get_running_loop().time() > deadline:
-            raise unavailable(settings, f"{', '.join(names)}: no leaders after {SETTLE_TIMEOUT_S:.0f} s")
+            raise _not_settled(found, waited_for)
         await asyncio.sleep(_POLL_S)
+
+
+def _can_be_used(topic: TopicMetadata, *, was_there: bool) -> bool:
+    return topic.error_code == NO_ERROR and (was_there or not topic.leaderless)
+
+
+def _not_settled(found: Mapping[str, TopicMetadata], names: Sequence[str]) -> BrokerUnavailableError:
+    def wrong(name: str) -> str:
+        topic = found[name]
+        if topic.error_code != NO_ERROR:
+            return f'topic "{name}" cannot be used ({for_code(topic.error_code).__name__})'
+        return f'topic "{name}" has partitions without a leader: {", ".join(map(str, topic.leaderless))}'
+
+    return BrokerUnavailableError(
+        f"after {SETTLE_TIMEOUT_S:.0f} s {', '.join(map(wrong, names))}",
+        "start the brokers that hold their replicas",
+    )
 
 
 async def _apply(admin: Admin, settings: Settings, change: Change) -> bool:

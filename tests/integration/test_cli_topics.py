@@ -44,6 +44,7 @@ async def test_a_new_changelog_is_compacted_after_the_lag_of_the_settings(settin
         assert await admin.topic_config(made.changelog.name, "cleanup.policy") == "compact"
         assert await admin.topic_config(made.changelog.name, "min.compaction.lag.ms") == "12345"
         assert await admin.topic_config(made.changelog.name, "message.timestamp.type") == "LogAppendTime"
+        assert await admin.topic_config(made.dead_letters.name, "message.timestamp.type") == "LogAppendTime"
         assert await admin.topic_config(made.dead_letters.name, "cleanup.policy") == "delete"
 
 

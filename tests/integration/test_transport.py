@@ -148,6 +148,7 @@ def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
             "read_committed",
             topic_name,
             Rights("User:ANONYMOUS", kafka.bootstrap_servers),
+            5.0,
         )
         topic = faust_app.topic(topic_name, schema=PassThrough())
 

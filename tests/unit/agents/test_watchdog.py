@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError, InconsistentGroupProtocolError, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+)
 
 from agents import watchdog
 from agents.static_member import FencedInstanceIdError
 from agents.watchdog import Stall, Watchdog
+from tables.broker_errors import GroupMaxSizeReachedError
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
 from tables.restore_progress import Progress
 from tables.rights import Right, Rights
@@ -91,7 +98,12 @@ def caused_by(cause: BaseException) -> KafkaError:
 
 
 async def found_by(
-    monkeypatch: pytest.MonkeyPatch, counts: Any, offsets: Any, thread: Any, asks: int = 3
+    monkeypatch: pytest.MonkeyPatch,
+    counts: Any,
+    offsets: Any,
+    thread: Any,
+    asks: int = 3,
+    obstacle: str | None = None,
 ) -> Exception | None:
     """What the watchdog ends the process with; None where it still watches after having asked `asks` times."""
     monkeypatch.setattr(watchdog, "CHECK_S", 0.001)
@@ -107,6 +119,7 @@ async def found_by(
             rights=RIGHTS,
             needed=[Right("Read", "topic", "texts"), JOIN],
             stall_timeout_s=0.005,
+            obstacle=lambda: obstacle,
             on_fatal=found.append,
         ).watch()
     )
@@ -201,3 +214,27 @@ async def test_members_of_the_new_group_protocol_end_the_worker_and_are_named(
     assert isinstance(error, ConfigurationError)
     assert "group readers has members" in error.message
     assert "app-1 at 10.0.0.7" in error.message
+
+
+@pytest.mark.parametrize(
+    ("parked", "named"),
+    [
+        (InvalidSessionTimeoutError(), "WORDCOUNT_SESSION_TIMEOUT_MS"),
+        (KafkaError(repr(GroupMaxSizeReachedError())), "group.max.size"),
+    ],
+)
+async def test_a_join_that_is_refused_for_good_ends_the_worker_and_names_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, parked: Exception, named: str
+) -> None:
+    error = await found_by(monkeypatch, FakeCounts({}), FakeOffsets(0), FakeThread(error=parked))
+    assert isinstance(error, ConfigurationError)
+    assert named in str(error)
+
+
+async def test_what_the_brokers_lack_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, offsets = FakeCounts({0: Progress(7, 1, 0)}), FakeOffsets(8)
+    logged: set[str] = set()
+    log = SimpleNamespace(warning=lambda event, *, reason: logged.add(reason))
+    monkeypatch.setattr(watchdog, "_log", log)
+    assert await found_by(monkeypatch, counts, offsets, FakeThread(), obstacle="too few replicas") is None
+    assert logged == {"too few replicas"}

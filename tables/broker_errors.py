@@ -1,0 +1,36 @@
+"""Error codes of brokers that aiokafka does not know: without a class of its own each would be an "unknown error"."""
+
+from __future__ import annotations
+
+from aiokafka import errors
+from aiokafka.errors import BrokerResponseError
+
+
+class UnsupportedCompressionError(BrokerResponseError):
+    """See `description`."""
+
+    errno = 76
+    message = "UNSUPPORTED_COMPRESSION_TYPE"
+    description = "The broker does not take batches that are compressed in this way."
+
+
+class GroupMaxSizeReachedError(BrokerResponseError):
+    """See `description`."""
+
+    errno = 81
+    message = "GROUP_MAX_SIZE_REACHED"
+    description = "The consumer group has as many members as the broker allows."
+
+
+class InvalidRecordError(BrokerResponseError):
+    """See `description`."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "The broker's validation refused a record."
+
+
+def install() -> None:
+    """Teach aiokafka the codes. May be called again."""
+    for error in (UnsupportedCompressionError, GroupMaxSizeReachedError, InvalidRecordError):
+        errors.kafka_errors[error.errno] = error

@@ -1,0 +1,120 @@
+"""Several brokers that are one cluster, each of which can be stopped without closing its connections."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.kafka.embedded import EmbeddedBroker
+from tests.integration.worker import free_port
+
+HOST = "127.0.0.1"
+HEAP_MB = 256
+QUICK = {
+    # A broker that is silent loses its leaderships after 3 s instead of 9.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+
+
+class Brokers:
+    """A cluster of `count` brokers; all are controllers too, unless `controllers` says how many are.
+
+    Args:
+        folder: holds the data of all.
+        count: of brokers, with node ids from 1 on.
+        controllers: the first so many take part in the quorum.
+        settings: go above those of each node.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        count: int = 3,
+        *,
+        controllers: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        numbers = range(1, count + 1)
+        self.ports = {number: free_port() for number in numbers}
+        quorum = {number: free_port() for number in list(numbers)[: controllers or count]}
+        voters = ",".join(f"{number}@{HOST}:{port}" for number, port in quorum.items())
+        cluster_id = _uuid()
+        self.nodes: dict[int, EmbeddedBroker] = {}
+        for number in numbers:
+            data = folder / f"node-{number}"
+            (data / "log").mkdir(parents=True)
+            (data / "log" / "meta.properties").write_text(
+                f"version=1\nnode.id={number}\ncluster.id={cluster_id}\ndirectory.id={_uuid()}\n"
+            )
+            listeners = f"PLAINTEXT://{HOST}:{self.ports[number]}"
+            roles = "broker"
+            if number in quorum:
+                listeners += f",CONTROLLER://{HOST}:{quorum[number]}"
+                roles = "broker,controller"
+            self.nodes[number] = EmbeddedBroker(
+                data,
+                port=self.ports[number],
+                heap_mb=HEAP_MB,
+                settings={
+                    "process.roles": roles,
+                    "node.id": str(number),
+                    "listeners": listeners,
+                    "advertised.listeners": f"PLAINTEXT://{HOST}:{self.ports[number]}",
+                    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                    "controller.quorum.voters": voters,
+                    "default.replication.factor": str(count),
+                    "min.insync.replicas": str(count // 2 + 1),
+                    "offsets.topic.replication.factor": str(count),
+                    **QUICK,
+                    **(settings or {}),
+                },
+            )
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(f"{HOST}:{port}" for port in self.ports.values())
+
+    def start(self) -> Self:
+        """Start all at once: none is ready before a majority is there."""
+        with ThreadPoolExecutor(len(self.nodes)) as threads:
+            for started in [threads.submit(node.start) for node in self.nodes.values()]:
+                started.result()
+        return self
+
+    def pause(self, number: int) -> None:
+        """The broker says nothing more, and its connections stay open."""
+        os.kill(self.nodes[number].pid, signal.SIGSTOP)
+
+    def resume(self, number: int) -> None:
+        os.kill(self.nodes[number].pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.kill()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _uuid() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
