@@ -10,9 +10,10 @@ from typing import Any, TextIO
 import structlog
 
 from app.printable import json_text, printable, printable_lines
+from app.repeats import FoldingHandler
 
 QUIET = {
-    # Each of these repeats the same line many times a second while a broker is away; the health check says it once.
+    # What these warn of is tried again, and told by whoever waits for it.
     "aiokafka": "ERROR",
     "aiokafka.conn": "CRITICAL",
     "aiokafka.consumer.fetcher": "CRITICAL",
@@ -61,7 +62,7 @@ def configure(level: str, log_format: str) -> dict[str, Any]:
                 "processors": rendering,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "wordcount"}},
+        "handlers": {"stderr": {"()": FoldingHandler, "formatter": "wordcount"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {name: {"level": least} for name, least in QUIET.items()},
     }
