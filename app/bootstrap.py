@@ -121,7 +121,11 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         on_fatal=faust_app.end,
     )
     faust_app.topology = topology
-    queries = WordQueries(topology.word_counts, lambda: partition_count(faust_app, settings.topic))
+    queries = WordQueries(
+        topology.word_counts,
+        lambda: partition_count(faust_app, settings.topic),
+        timeout_s=settings.query_timeout_ms / 1000,
+    )
     metrics.watch(queries.partitions)
     health = Health(
         broker=lambda: broker_check(faust_app, handshake.latest(settings)),

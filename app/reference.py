@@ -112,12 +112,23 @@ def http_page() -> str:
             "- `complete`: whether every partition is in `as_of`.",
             "- `missing_partitions`: those that are not.",
             "",
+            "## The most frequent words",
+            "",
+            "Their counts are exact. Which words they are is proven from the 4,096 most frequent words of each partition, in "
+            "milliseconds however many words there are. Where that proves nothing (most words occur about as often), the answer says "
+            "`exact: false`, and `max_error`: a word that is not listed occurs at most so many times more often than the last one "
+            "that is. `exact=true` goes through all words then, and is answered with `query-timeout` where that takes longer than "
+            "`WORDCOUNT_QUERY_TIMEOUT_MS`. So may be the first questions after a start with many words: their leaders are gathered.",
+            "",
+            "A page of words, a single word and the most frequent words never wait for each other. Where too many questions wait, "
+            "one more is answered with `overloaded` at once; one whose client closes its connection ends.",
+            "",
             "## Parameters",
             "",
             *_table(("Resource", "Name", "What it is", "Takes"), parameters),
             "",
             "A parameter that the resource does not know, one given twice, and percent-encoding that is not UTF-8 are "
-            "answered with 400; a number out of bounds with 422. A page has at most `limit` words, each of at most "
+            "answered with 400; a value out of bounds with 422. A page has at most `limit` words, each of at most "
             "`WORDCOUNT_MAX_WORD_BYTES`.",
             "",
             "## Connections",
@@ -217,6 +228,8 @@ def _answers(operation: dict[str, Any]) -> str:
 def _bounds(schema: dict[str, Any]) -> str:
     if schema["type"] == "integer":
         return f"{schema['minimum']} to {schema['maximum']}, default {schema['default']}"
+    if schema["type"] == "boolean":
+        return f"true or false, default {str(schema['default']).lower()}"
     return "text"
 
 

@@ -218,6 +218,12 @@ class Settings(BaseSettings):
         "call the service by, as that of a Kubernetes Service or a proxy. `*.example.org`: every name below; `*`: every name, "
         "also one that a web page makes lead here to read what it must not.",
     )
+    query_timeout_ms: int = Field(
+        2_000,
+        ge=10,
+        le=600_000,
+        description="Longest time that a query may take, waiting included; then it is answered with 503.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )

@@ -57,6 +57,8 @@ class TopAnswer(Freshness, kw_only=True):
     """What `/v1/top` answers."""
 
     words: list[CountedWord]
+    exact: bool
+    max_error: int
     next_cursor: str | None
 
 
@@ -126,9 +128,10 @@ def ask_word(url: str, word: str) -> WordAnswer | UnknownWord:
     return _decoded(url, answer, UnknownWord)
 
 
-def ask_top(url: str, k: int) -> TopAnswer:
-    """The `k` most frequent words; raises as `ask` does."""
-    return _decoded(url, ask(url, "/v1/top", {"k": k}), TopAnswer)
+def ask_top(url: str, k: int, *, exact: bool = False) -> TopAnswer:
+    """The `k` most frequent words, all words gone through for `exact` where less proves nothing; raises as `ask` does."""
+    parameters: dict[str, str | int] = {"k": k, "exact": str(exact).lower()}
+    return _decoded(url, ask(url, "/v1/top", parameters), TopAnswer)
 
 
 def ask_version(url: str) -> VersionAnswer:

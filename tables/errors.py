@@ -38,6 +38,14 @@ class NotReadyError(WordcountError):
     """The answer is not available yet: retry later."""
 
 
+class OverloadedError(WordcountError):
+    """More is asked than is answered: retry later."""
+
+
+class QueryTimeoutError(WordcountError):
+    """An answer takes longer than a query may: retry, or let queries take longer."""
+
+
 class BrokerUnavailableError(WordcountError):
     """No broker answers at the configured address: retry, or mend the address."""
 

@@ -134,7 +134,7 @@ class Restore:
         examined = shard.store.state.changelog_next if replay.needs_healing() else replay.examined
         state = replay.state(examined)
         if len(rows) or state != shard.store.state:
-            shard.store.commit(shard.store.stage(rows.keys(), rows.values()), state)
+            shard.served.write(rows, state)
         if learn and self._services.vocabulary.has_room(len(rows)):
             self._learn(rows)
         elif len(rows):
@@ -195,7 +195,7 @@ class Restore:
             changelog_next = state.changelog_next if shard.marker else await self._begin_changelog(marker)
             ahead = max(state.ahead, marker.position)
             state = StoreState(marker=marker, changelog_next=changelog_next, ahead=ahead)
-            await shard.in_thread(shard.store.commit, StagedRows([], [], None), state)
+            await shard.in_thread(shard.served.commit, StagedRows([], [], None), state)
 
     async def _begin_changelog(self, marker: Marker) -> int:
         """Say where counting begins before the first row: a torn first flush must not be continued from another origin."""

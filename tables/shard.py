@@ -31,6 +31,7 @@ from tables.restore import Restore
 from tables.restore_progress import RestoreProgress
 from tables.rows import Marker, StoreState, encode_marker, pack_rows
 from tables.schema import MARKER_KEY, SLICE_ROWS
+from tables.served_rows import ServedRows
 from tables.services import ShardServices
 from tables.threads import beside_the_loop, cancel, release, to_the_end
 from tables.vocabulary import CountCache
@@ -74,6 +75,7 @@ class Shard:
         """Next offset to take in: the end of what is pending or being flushed."""
         self.services = services
         self.cache = CountCache(services.vocabulary.current(), complete=self.store.was_empty)
+        self.served = ServedRows(store, lambda: self.cache)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
         self.leaving = Event()
@@ -274,7 +276,7 @@ class Shard:
         """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
 
         def commit() -> None:
-            self.store.commit(staged, state)
+            self.served.commit(staged, state, counted.tally.words, counted.counts)
             self.cache.update(counted.ids, counted.counts, self.store.state.exact_position)
 
         if (witness := self.services.witness) is None:

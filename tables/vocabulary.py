@@ -163,6 +163,11 @@ class CountCache:
             self.complete = self.complete and bool(known.all())
             self.position = position
 
+    def withdraw(self) -> None:
+        """Tell readers nothing until the next `update`: the store is about to have what is not here yet."""
+        with self._lock:
+            self.position = None
+
     def learn(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> None:
         """`update` of words that may be new to the vocabulary."""
         self.update(self.vocabulary.ids(words), counts, position)

@@ -22,6 +22,9 @@ _REFRESH_S = 1.0
 def top(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many words.")] = 10,
     watch: Annotated[bool, typer.Option("--watch", help="Ask again every second, until Ctrl-C.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Have all words gone through where less proves nothing.")
+    ] = False,
     url: WorkerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +42,7 @@ def top(
     url = url or worker_url(load_settings())
 
     def answer() -> TopAnswer:
-        return ask_top(url, k)
+        return ask_top(url, k, exact=exact)
 
     def show(say: Callable[[TopAnswer], None]) -> None:
         """Answer after answer, each as it comes; a worker that is busy for a moment is asked again."""
@@ -82,4 +85,8 @@ def _table(answer: TopAnswer) -> RenderableType:
     table.columns[0].justify = table.columns[2].justify = "right"
     for rank, row in enumerate(answer.words, 1):
         table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
-    return Group(table, *(Text(printable(line)) for line in freshness(answer)))
+    notes = freshness(answer)
+    if not answer.exact:
+        further = f"{answer.max_error:,} times more often than the last one"
+        notes.insert(0, f"NOT PROVEN: a word that is not listed may occur {further}")
+    return Group(table, *(Text(printable(line)) for line in notes))

@@ -54,6 +54,12 @@ def _paths() -> Schema:
     limit = _parameter("query", "limit", _number(DEFAULT_LIMIT, MAX_LIMIT), "Most words in the page.")
     cursor = _parameter("query", "cursor", _CURSOR, "`next_cursor` of the page before, of the same prefix.")
     k = _parameter("query", "k", _number(DEFAULT_K, MAX_K), "How many words.")
+    exact = _parameter(
+        "query",
+        "exact",
+        {"type": "boolean", "default": False},
+        "Go through all words where less does not prove which are the most frequent ones; 503 where that takes too long.",
+    )
     unready = {"503": _content("Readiness", "At least one check fails.")}
     return {
         "/": {"get": _get("A live page for people.", _media("text/html", _TEXT, "The page."))},
@@ -84,8 +90,8 @@ def _paths() -> Schema:
         "/v1/top": {
             "get": _get(
                 "The most frequent words: count descending, then word ascending.",
-                _content("Words", "The words; there is no further page."),
-                [k],
+                _content("Top", "The words, with exact counts; there is no further page."),
+                [k, exact],
                 [400, 422, 503],
             )
         },
@@ -135,6 +141,20 @@ def _schemas() -> Schema:
         "Words": _object(
             words={"type": "array", "maxItems": MAX_LIMIT, "items": _object(**word)},
             next_cursor={"type": ["string", "null"]},
+            **fresh,
+        ),
+        "Top": _object(
+            words={"type": "array", "maxItems": MAX_K, "items": _object(**word)},
+            exact={
+                "type": "boolean",
+                "description": "Whether these are certainly the most frequent words, in this order.",
+            },
+            max_error={
+                **_COUNT,
+                "description": "A word that is not listed occurs at most so many times more often than the last one that is; 0 where "
+                "`exact`.",
+            },
+            next_cursor={"type": "null"},
             **fresh,
         ),
         "Stats": _object(

@@ -62,6 +62,18 @@ def whole_number(parameters: dict[str, str], name: str, default: int, most: int)
     return int(text)
 
 
+def truth(parameters: dict[str, str], name: str, *, default: bool) -> bool:
+    """Parameter `name`, "true" or "false", or `default` where it is not given.
+
+    Raises:
+        OutOfRangeError: it is anything else.
+    """
+    text = parameters.get(name, str(default).lower())
+    if text not in {"true", "false"}:
+        raise OutOfRangeError(f'"{name}" is "{text[:100]}"', 'give "true" or "false"')
+    return text == "true"
+
+
 def cursor_after(word: str) -> str:
     """Opaque text that stands for "after this word"."""
     return base64.urlsafe_b64encode(_CURSOR_MARK + word.encode()).rstrip(b"=").decode()

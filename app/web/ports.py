@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from tables.observer import PartitionState
+from tables.top_words import TopWords
 from tables.windows import Totals
 
 T_co = TypeVar("T_co", covariant=True)
@@ -89,7 +90,10 @@ class Stats:
 
 
 class Queries(Protocol):
-    """Reads of the counts. Each raises `NotReadyError` where no partition can answer yet."""
+    """Reads of the counts. Each raises `NotReadyError` where no partition can answer yet.
+
+    What does not only look at memory also raises `OverloadedError` where too much is asked, and `QueryTimeoutError`.
+    """
 
     async def get(self, word: str) -> Answer[int | None]:
         """Count of `word`; None where it does not occur in the answering partitions."""
@@ -105,8 +109,14 @@ class Queries(Protocol):
         """
         ...
 
-    async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
-        """The `k` (>= 1) most frequent words: count descending, then word ascending."""
+    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+        """The `k` (>= 1) most frequent words: count descending, then word ascending.
+
+        Args:
+            k: how many.
+            exact: whether to go through all words where less does not prove which they are. Otherwise the answer says how far off
+                it may be.
+        """
         ...
 
     async def stats(self) -> Answer[Stats]:

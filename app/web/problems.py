@@ -64,6 +64,8 @@ PROBLEMS: dict[type[errors.WordcountError], Problem] = {
     errors.BadRequestError: Problem(400, "bad-request", "The request cannot be understood"),
     OutOfRangeError: Problem(422, "out-of-range", "A parameter's value cannot be used"),
     errors.NotReadyError: Problem(503, "not-ready", "No answer yet", retry=True),
+    errors.OverloadedError: Problem(503, "overloaded", "Too many queries wait", retry=True),
+    errors.QueryTimeoutError: Problem(503, "query-timeout", "No answer in time", retry=True),
     errors.BrokerUnavailableError: Problem(503, "broker-unavailable", "No broker answers", retry=True),
     errors.StateLockedError: Problem(503, "state-locked", "The state is in use by another process"),
     errors.StoreCorruptedError: Problem(503, "store-corrupted", "State is being rebuilt", retry=True),

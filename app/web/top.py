@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.parameters import query_parameters, whole_number
+from app.web.disconnection import while_connected
+from app.web.parameters import query_parameters, truth, whole_number
 from app.web.ports import Queries
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
@@ -18,8 +19,19 @@ def routes(queries: Queries) -> list[Resource]:
     """The route of the most frequent words."""
 
     async def get_top(request: Request) -> Response:
-        k = whole_number(query_parameters(request, "k"), "k", DEFAULT_K, MAX_K)
-        answer = await queries.top(k)
-        return json_response({"words": counted_words(answer.value), "next_cursor": None, **freshness(answer)})
+        parameters = query_parameters(request, "k", "exact")
+        k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
+        exact = truth(parameters, "exact", default=False)
+        answer = await while_connected(request, queries.top(k, exact=exact))
+        top = answer.value
+        return json_response(
+            {
+                "words": counted_words(top.words),
+                "exact": top.exact,
+                "max_error": top.max_error or 0,
+                "next_cursor": None,
+                **freshness(answer),
+            }
+        )
 
     return [Resource("/v1/top", get_top)]

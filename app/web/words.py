@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.web.disconnection import while_connected
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
 from app.web.ports import Answer, Queries
 from app.web.problems import UNKNOWN_WORD, problem_response
@@ -47,7 +48,7 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         limit = whole_number(parameters, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         cursor = parameters.get("cursor")
         after = None if cursor is None else word_of_cursor(cursor, prefix)
-        answer = await queries.list(prefix, after, limit)
+        answer = await while_connected(request, queries.list(prefix, after, limit))
         page = answer.value
         next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
         return json_response(

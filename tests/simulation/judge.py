@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from app.web.ports import Answer
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.positions import COUNT_AGAIN
 from tables.rows import unpack_row
 from tables.shard import Shard
+from tables.top_words import TopWords
 from tables.vocabulary import UNKNOWN
 from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
-from tests.simulation.process import Process
+from tests.simulation.process import LEADING, Process
 
 ASKED = WORDS[0].decode()
 """The word that is looked up."""
@@ -70,21 +72,29 @@ class Judge:
     def _look_at_answers(self, process: Process) -> None:
         """What readers are answered is true as of the positions that they are told, and owners never go back."""
         try:
-            words, tops, one = process.ask(ASKED)
+            words, k, tops, one = process.ask(ASKED)
         except (NotReadyError, StoreCorruptedError):
             return
-        for answer, found in ((words, dict(words.value.words)), (tops, dict(tops.value)), (one, one.value)):
-            true: Counter[str] = Counter()
-            for number, position in answer.as_of.items():
-                counts = self._source(process, number).counts(position)
-                true.update({word.decode(): count for word, count in counts.items()})
+        for answer, found in ((words, dict(words.value.words)), (one, one.value)):
+            true = self._true(process, answer)
             if found != (true if answer is not one else true.get(ASKED)):
                 raise WrongError(
                     "an answer is true at its as_of", f"{process.name}: {answer}, true is {true}"
                 )
-        for number, position in [*words.as_of.items(), *one.as_of.items()]:
-            if self._is_owner(process, number):
-                self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
+        true = self._true(process, tops)
+        if not is_top(tops.value, true, k, exactly=k > LEADING):
+            raise WrongError("top words are the top", f"{process.name}: {tops}, true is {true}")
+        for answer in (words, tops, one):
+            for number, position in answer.as_of.items():
+                if self._is_owner(process, number):
+                    self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
+
+    def _true(self, process: Process, answer: Answer[Any]) -> Counter[str]:
+        true: Counter[str] = Counter()
+        for number, position in answer.as_of.items():
+            counts = self._source(process, number).counts(position)
+            true.update({word.decode(): count for word, count in counts.items()})
+        return true
 
     def _never_goes_back(self, name: str, process: Process, number: int, position: int) -> None:
         marker = process.counts.shards()[number].marker
@@ -125,6 +135,17 @@ class Judge:
                     "each record is accounted for once",
                     f"{name} at {shard.position}: {shard.store.state.totals}, true is {totals}",
                 )
+
+
+def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
+    """Whether `top` are the first `k` words of `true`, or as near as it says where that need not be exactly."""
+    ranked = sorted(true.items(), key=lambda pair: (-pair[1], pair[0].encode()))
+    if top.max_error is None or exactly:
+        return list(top.words) == ranked[:k]
+    listed = dict(top.words)
+    others = [count for word, count in ranked if word not in listed]
+    within = max(others, default=0) <= top.words[-1][1] + top.max_error
+    return within and all(true[word] == count for word, count in top.words)
 
 
 def store_of(shard: Shard) -> MemoryStore:

@@ -19,6 +19,7 @@ from app.queries import WordQueries
 from app.web.ports import WordPage
 from tables import replay as replay_module
 from tables.errors import FlushUnknownError, PartitionsLostError
+from tables.leaders import Leaders, PartitionLeaders
 from tables.partition_store import StagedRows
 from tables.replay import MergedRows, Replay
 from tables.restore import Restore
@@ -85,6 +86,20 @@ def cache_left_behind_by_a_cancelled_commit(patch: Patch) -> None:
 
     patch.setattr(Shard, "_commit", committed)
     patch.setattr(Shard, "_write", lambda shard, staged, _, state: shard.store.commit(staged, state))
+
+
+def leaders_not_told_of_flushes(patch: Patch) -> None:
+    advancing = PartitionLeaders.advancing
+
+    def without_rows(leaders: PartitionLeaders, words: Any, counts: Any, position: int | None) -> Any:
+        return advancing(leaders, words[:0], counts[:0], position)
+
+    patch.setattr(PartitionLeaders, "advancing", without_rows)
+
+
+def a_bound_that_others_exceed(patch: Patch) -> None:
+    read = Leaders.read
+    patch.setattr(Leaders, "read", lambda leaders: (*read(leaders)[:2], 0))
 
 
 def foreign_records_ignored(patch: Patch) -> None:
@@ -279,7 +294,7 @@ def counts_shown_before_they_are_durable(patch: Patch) -> None:
     async def with_pending(queries: WordQueries, *arguments: Any) -> Any:
         answer = await durable(queries, *arguments)
         words, as_of = Counter(dict(answer.value.words)), dict(answer.as_of)
-        for number, shard in queries._answering().items():
+        for number, shard in queries._shards().items():
             if shard.pending and shard.pending[0].first_offset == as_of.get(number):
                 tally = shard.services.tally(shard.pending)
                 for word, count in zip(tally.word_list(), tally.counts.tolist(), strict=True):
@@ -346,6 +361,8 @@ MUTANTS: dict[Mutate, Trial] = {
     latest_row_wins_in_a_replay: Trial(),
     cache_updated_before_the_commit: Trial(),
     cache_left_behind_by_a_cancelled_commit: Trial(),
+    leaders_not_told_of_flushes: Trial(),
+    a_bound_that_others_exceed: Trial(),
     foreign_records_ignored: Trial(300, LATE),
     stale_rows_not_healed: Trial(300),
     healing_not_examined_itself: Trial(100, HEALING, first=1100),

@@ -1,9 +1,11 @@
 """One worker process: the real `WordCounts` on fakes of everything that `tables.ports` names."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,10 +17,12 @@ from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
 from app.queries import WordQueries
+from app.query_pool import Budget
 from app.web.ports import Answer, WordPage
 from tables.errors import BrokerUnavailableError
 from tables.flush_policy import FlushPolicy
 from tables.services import ShardServices
+from tables.top_words import TopWords
 from tables.vocabulary import VocabularyLimit
 from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
@@ -27,6 +31,9 @@ from tests.simulation.broker import Broker, KafkaBatch, Value
 from tests.simulation.connections import GROUP, TOPIC, Changelog, DeadLetters, Membership, connect
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
+LEADING = 2
+"""How many of the most frequent words are asked for."""
+
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
     tokenizer("whitespace"), value_format("text", ""), Policies(on_invalid_utf8="dead_letter")
@@ -101,6 +108,7 @@ class Process:
         )
 
         self._queries = _Queries(self.counts, lambda: len(broker.source))
+        self._top_sizes = cycle([LEADING, 1000])
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -136,13 +144,16 @@ class Process:
         if self.fault_rate and self.random.random() < 0.3:
             await asyncio.sleep(self.random.choice(PAUSES_S))
 
-    def ask(
-        self, word: str
-    ) -> "tuple[Answer[WordPage], Answer[Sequence[tuple[str, int]]], Answer[int | None]]":
-        """All words as a page, and as the most frequent ones, and one of them. Raises NotReadyError, StoreCorruptedError."""
+    def ask(self, word: str) -> "tuple[Answer[WordPage], int, Answer[TopWords], Answer[int | None]]":
+        """All words as a page, how many of the most frequent ones were asked for and they, and one word.
+
+        All of the most frequent words and some of them in turn. Raises NotReadyError, StoreCorruptedError.
+        """
+        k = next(self._top_sizes)
         return (
             _at_once(self._queries.list("", None, 1000)),
-            _at_once(self._queries.top(1000)),
+            k,
+            _at_once(self._queries.top(k, exact=k > LEADING)),
             _at_once(self._queries.get(word)),
         )
 
@@ -236,9 +247,9 @@ class Process:
 class _Queries(WordQueries):
     """The real ones, in the simulation's only thread."""
 
-    async def _in_thread(self, function: Callable[..., Any], *arguments: object, **_: object) -> Any:
+    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any]) -> Any:
         with self._corruption_reported():
-            return function(*arguments)
+            return answer(Budget(math.inf))
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tables import replay as replay_module
+from tables import served_rows as served_rows_module
 from tables import stores as stores_module
 from tables import word_counts as word_counts_module
 from tables.errors import StoreCorruptedError, StoreFullError
@@ -20,6 +21,9 @@ from tests.simulation.process import CURRENT, Process, owned_task
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
+
+MOST_LEADERS = 3
+"""Of one partition: fewer than there are words."""
 
 QUIET_S = 600.0
 """Virtual seconds within which everything has to be counted once nothing fails any more."""
@@ -374,6 +378,7 @@ def simulate(
         for module in (stores_module, word_counts_module):
             patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)
+        patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         if mutate is not None:
             mutate(patch)
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,9 +15,16 @@ import pytest
 from rocksdict import Cache
 
 from app.queries import WordQueries
-from tables.partition_store import PartitionStore
+from tables.leaders import PartitionLeaders
+from tables.partition_store import PartitionStore, StagedRows
 from tables.rows import Marker, StoreState, pack_row
+from tables.served_rows import ServedRows
+from tables.top_words import TopWords
 from tables.vocabulary import CountCache, Vocabulary
+
+
+def served_by(store: PartitionStore, cache: CountCache) -> ServedRows:
+    return ServedRows(store, lambda: cache)
 
 
 def state_at(position: int, ahead: int) -> StoreState:
@@ -34,7 +42,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         store.commit(store.stage([b"word"], [row]), state)
         cache = CountCache(vocabulary, complete=request.param)
         cache.learn(pa.array([b"word"], pa.binary()), np.array([3]), state.exact_position)
-        shards[number] = SimpleNamespace(store=store, cache=cache)
+        shards[number] = SimpleNamespace(store=store, served=served_by(store, cache))
     asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards)), lambda: 2)
     yield asked
     asked.close()
@@ -54,24 +62,128 @@ async def test_a_list_leaves_a_partition_with_rows_ahead_out(queries: WordQuerie
 
 async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
     answer = await queries.top(10)
-    assert (answer.value, answer.as_of, answer.missing_partitions) == ([("word", 3)], {0: 5}, [1])
+    assert (answer.value, answer.as_of, answer.missing_partitions) == (TopWords([("word", 3)]), {0: 5}, [1])
 
 
-async def test_a_look_up_gives_others_a_turn_after_each_read_of_a_store(
-    queries: WordQueries, request: pytest.FixtureRequest
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[tuple[WordQueries, PartitionStore, ServedRows, CountCache]]:
+    """One partition at 5, with the word `w` three times."""
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    cache = CountCache(Vocabulary(100), complete=True)
+    rows = served_by(store, cache)
+    rows.commit(store.stage([b"w"], [pack_row(3, 5)]), state_at(5, 5), column(b"w"), np.array([3]))
+    cache.learn(column(b"w"), np.array([3]), 5)
+    shard = SimpleNamespace(store=store, served=rows)
+    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: {0: shard})), lambda: 1)
+    yield asked, store, rows, cache
+    asked.close()
+    store.close()
+
+
+def column(*words: bytes) -> pa.BinaryArray:
+    return pa.array(words, pa.binary())
+
+
+async def answers(queries: WordQueries) -> list[tuple[object, Mapping[int, int]]]:
+    """What each resource says, and as of where."""
+    page, one, some, top = (
+        await queries.list("", None, 5),
+        await queries.get("w"),
+        await queries.top(5),
+        await queries.top(5, exact=True),
+    )
+    return [
+        (page.value.words, page.as_of),
+        ([("w", one.value)], one.as_of),
+        (some.value.words, some.as_of),
+        (top.value.words, top.as_of),
+    ]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["leaders known", "leaders not known"])
+async def test_no_resource_goes_behind_another_while_a_flush_is_written(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache],
+    whole: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = 0
+    """A thread stands still in the commit: before the store is written, after that, and before the cache is told."""
+    queries, store, rows, cache = one
+    if not whole:
+        rows.leaders = PartitionLeaders(5, empty=False)
+    commit, steps = store.commit, Steps()
 
-    async def take_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    def slowly(staged: StagedRows, state: StoreState) -> None:
+        steps.reach()
+        commit(staged, state)
+        store.state = before  # As between RocksDB's write and the line that says so.
+        steps.reach()
+        store.state = state
 
-    other = asyncio.create_task(take_turns())
-    await asyncio.sleep(0)
-    before = turns
-    await queries.get("word")
-    other.cancel()
-    # Partition 1 has rows ahead: its cache is not asked.
-    assert turns - before >= (1 if request.node.callspec.params["queries"] else 2)
+    monkeypatch.setattr(store, "commit", slowly)
+    before = store.state
+    flush = threading.Thread(
+        target=lambda: rows.commit(
+            store.stage([b"w"], [pack_row(4, 9)]), state_at(9, 9), column(b"w"), np.array([4])
+        )
+    )
+    flush.start()
+    steps.wait_reached()
+    if whole:  # A pass over the store would wait for the commit.
+        assert await answers(queries) == [([("w", 3)], {0: 5})] * 4
+    steps.go_on()
+    steps.wait_reached()
+    if whole:
+        assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+    steps.go_on()
+    flush.join()
+    assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+    cache.update(cache.vocabulary.ids(column(b"w")), np.array([4]), 9)
+    assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+
+
+class Steps:
+    """Lets a thread go on step by step."""
+
+    def __init__(self) -> None:
+        self._reached, self._go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def reach(self) -> None:
+        self._reached.release()
+        assert self._go_on.acquire(timeout=10)
+
+    def wait_reached(self) -> None:
+        assert self._reached.acquire(timeout=10)
+
+    def go_on(self) -> None:
+        self._go_on.release()
+
+
+async def test_a_look_up_in_a_store_that_is_slow_does_not_hold_the_event_loop(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries, store, _, cache = one
+    cache.withdraw()
+    read, go_on = store.get_at, threading.Event()
+
+    def slowly(word: bytes) -> Any:
+        assert go_on.wait(10)
+        return read(word)
+
+    monkeypatch.setattr(store, "get_at", slowly)
+    asked = asyncio.create_task(queries.get("w"))
+    await asyncio.sleep(0.01)
+    go_on.set()
+    assert (await asked).value == 3
+
+
+async def test_a_page_of_words_does_not_wait_for_top(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries, _, rows, _ = one
+    go_on = threading.Event()
+    monkeypatch.setattr(rows.leaders, "at", lambda position: go_on.wait(10) and None)
+    slow = [asyncio.create_task(queries.top(k)) for k in range(1, 9)]
+    await asyncio.sleep(0.01)
+    assert (await queries.list("", None, 5)).value.words == [("w", 3)]
+    go_on.set()
+    await asyncio.gather(*slow)

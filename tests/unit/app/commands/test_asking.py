@@ -52,6 +52,13 @@ def test_an_answer_with_partitions_missing_says_which(wordcount, worker_port, qu
     assert "INCOMPLETE: 2 of ? partitions; missing: which, is not known\n" in wordcount("get", "fox").out
 
 
+def test_words_that_are_not_proven_to_be_the_top_are_said_to_be_so(wordcount, worker_port, queries):
+    queries.max_error = 1234
+    said = "NOT PROVEN: a word that is not listed may occur 1,234 times more often than the last one\n"
+    assert said in wordcount("top").out
+    assert said not in wordcount("top", "--exact").out
+
+
 def test_words_are_shown_as_they_are_not_as_markup(wordcount, worker_port, queries):
     queries.counts = {"[bold]x[/bold]": 7}
     assert "[bold]x[/bold]" in wordcount("top").out

@@ -12,6 +12,7 @@ import pytest
 from app.metrics import Metrics
 from app.web.asgi import create_asgi_app
 from app.web.ports import Answer, Check, PartitionStatus, Stats, VersionInfo, WordPage
+from tables.top_words import TopWords
 from tables.windows import Totals
 
 VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3", "abc1234")
@@ -34,6 +35,7 @@ class FakeQueries:
             10: PartitionStatus("restoring"),
         }
     )
+    max_error: int | None = None
     error: Exception | None = None
 
     def _answer(self, value: Any) -> Answer[Any]:
@@ -51,8 +53,9 @@ class FakeQueries:
         rest = [(word.decode(), count) for word, count in found if after is None or word > after.encode()]
         return self._answer(WordPage(rest[:limit], len(rest) > limit))
 
-    async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
-        return self._answer(sorted(self.counts.items(), key=lambda item: (-item[1], item[0].encode()))[:k])
+    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0].encode()))
+        return self._answer(TopWords(ranked[:k], None if exact else self.max_error))
 
     async def stats(self) -> Answer[Stats]:
         return self._answer(Stats(self.totals, self.status))

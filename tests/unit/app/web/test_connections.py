@@ -6,7 +6,7 @@ import asyncio
 import json
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from app.web.asgi import create_asgi_app
 from app.web.connections import Limits, limits_for
 from app.web.ports import Answer
 from app.web.server import WebServer, bound_socket
+from tables.top_words import TopWords
 from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
 
 LIMITS = Limits(connections=4, head_bytes=20_000, request_s=0.3, answer_s=0.5)
@@ -34,9 +35,9 @@ class SlowQueries(FakeQueries):
         super().__init__()
         self.may_answer = asyncio.Event()
 
-    async def top(self, k: int) -> Answer[Sequence[tuple[str, int]]]:
+    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
         await self.may_answer.wait()
-        return await super().top(k)
+        return await super().top(k, exact=exact)
 
 
 @dataclass

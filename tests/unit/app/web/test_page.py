@@ -84,7 +84,13 @@ SOME_STATS = {
     "partitions": {"0": {"state": "counting", "position": 7, "highwater": 9, "lag_records": 2}},
     **FRESH,
 }
-SOME_TOP = {"words": [{"word": "the", "count": 5}], "next_cursor": None, **FRESH}
+SOME_TOP = {
+    "words": [{"word": "the", "count": 5}],
+    "exact": True,
+    "max_error": 0,
+    "next_cursor": None,
+    **FRESH,
+}
 BUSY = {"type": "urn:problem-type:wordcount:busy", "title": "Busy", "status": 503, "detail": "8 are waiting"}
 
 
@@ -204,6 +210,19 @@ def test_a_search_waits_for_the_former_one_and_shows_the_last(browser):
     (asked,) = [path for path in browser.asked() if "prefix" in path]
     browser.answer(asked, BUSY, 503)
     assert (browser.rows("found"), browser.text("found-note")) == ([["fox", "2"]], "Busy: 8 are waiting.")
+
+
+def test_words_that_are_not_proven_to_be_the_top_are_said_to_be_so(browser):
+    browser.answer(READY, IS_READY)
+    browser.answer(STATS, SOME_STATS)
+    browser.answer(TOP, {**SOME_TOP, "exact": False, "max_error": 123})
+    assert (
+        browser.text("top-note")
+        == "Not proven: another word may occur 123 times more often than the last one."
+    )
+    browser.wait(1)
+    browser.answer(TOP, SOME_TOP)
+    assert browser.text("top-note") == ""
 
 
 def test_a_page_that_nobody_looks_at_asks_nothing(browser):

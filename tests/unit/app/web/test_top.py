@@ -4,11 +4,26 @@ async def test_top_words_come_by_count_then_by_word(client, queries):
     assert reply.status_code == 200
     assert reply.json() == {
         "words": [{"word": "c", "count": 9}, {"word": "a", "count": 2}],
+        "exact": True,
+        "max_error": 0,
         "next_cursor": None,
         "as_of": {"2": 123, "10": 7},
         "complete": True,
         "missing_partitions": [],
     }
+
+
+async def test_an_answer_that_proves_nothing_says_how_far_off_it_may_be(client, queries):
+    queries.max_error = 3
+    reply = (await client.get("/v1/top")).json()
+    assert (reply["exact"], reply["max_error"]) == (False, 3)
+
+
+async def test_exact_words_can_be_asked_for(client, queries):
+    queries.max_error = 3
+    assert (await client.get("/v1/top?exact=true")).json()["exact"]
+    assert not (await client.get("/v1/top?exact=false")).json()["exact"]
+    assert (await client.get("/v1/top?exact=1")).status_code == 422
 
 
 async def test_ten_words_unless_asked(client, queries):
