@@ -94,6 +94,20 @@ def distinct_lines(lines: int, distinct: int | None = None, seed: int = 3) -> It
         yield [b" ".join(words[i : i + 10]) for i in range(0, len(words), 10)]
 
 
+def long_tail_lines(lines: int, seed: int = 6) -> Iterator[list[bytes]]:
+    """Lines of 10 words: five drawn from a Zipf-Mandelbrot distribution, five that occur twice, in either half of the text."""
+    words = np.array([word.encode() for word in vocabulary()], object)
+    cumulative = _cumulative(len(words))
+    rare, number = lines * 10 // 2 // OCCURRENCES, 0
+    for random, count in _chunks(lines, seed):
+        drawn = np.empty((count, 10), object)
+        drawn[:, ::2] = words[np.searchsorted(cumulative, random.random((count, 5)))]
+        numbers = (np.arange(number, number + count * 5) % rare).tolist()
+        drawn[:, 1::2] = np.array([b"w%07d" % each for each in numbers], object).reshape(count, 5)
+        number += count * 5
+        yield _joined(drawn, 10)
+
+
 def natural_lines(lines: int, seed: int = 4) -> Iterator[list[bytes]]:
     """Lines drawn, with replacement, from the documentation in Python's standard library."""
     source = np.array(library_lines(), object)
@@ -118,6 +132,9 @@ CORPORA: Mapping[str, Corpus] = {
     "one-word": Corpus(lambda lines: zipf_lines(lines, 1), "the same words, one a message"),
     "hot-word": Corpus(hot_word_lines, "one word is half of all"),
     "distinct": Corpus(distinct_lines, "every word occurs twice, far apart"),
+    "long-tail": Corpus(
+        long_tail_lines, "half of the words are of Zipf-Mandelbrot, half occur twice, far apart"
+    ),
     "natural": Corpus(natural_lines, "English: documentation of Python's standard library", natural=True),
 }
 

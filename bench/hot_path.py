@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import statistics
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +33,13 @@ from agents.tokenizer import tokenizer
 from agents.value_format import value_format
 from bench.corpus import CORPORA
 from tables.changelog import PackedBatches, packed
+from tables.leaders import Leaders
 from tables.partition_store import PartitionStore
 from tables.ports import ChangelogSlice, PackedRecords
 from tables.services import ShardServices
 from tables.shard import Shard
 from tables.vocabulary import VocabularyLimit
-from tables.windows import DeadLetter, RecordBatch, Tally
+from tables.windows import DeadLetter, Int64Array, RecordBatch, Tally
 
 LINES = 30_000
 WINDOWS = 6
@@ -47,6 +50,7 @@ MOST_PASSES = 16
 
 _BLOCK_CACHE_BYTES = 16 << 20
 _BATCH_LINES = 1000
+_SHARE_PASSES = 5
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,42 @@ class Meter:
                 slowed = await _flushed(slowed_shard, texts, window * size)
                 found.append((counting, slowed, yardstick))
         return found
+
+
+def leaders_share(workload: str) -> float:
+    """The part of a flush's CPU time that keeping the leaders of the partition takes, in flushes of the hot path."""
+    texts = [line for chunk in CORPORA[WORKLOADS[workload].corpus].lines(LINES) for line in chunk]
+    shares: list[float] = []
+
+    async def count() -> None:
+        tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
+        with open_shard(tally, WORKLOADS[workload].vocabulary_words) as shard, _timed_leaders() as seconds:
+            await shard.restore()
+            size = LINES // WINDOWS
+            flushes_s = 0.0
+            for window in range(WINDOWS):
+                flushes_s += await _flushed(shard, texts[window * size : (window + 1) * size], window * size)
+            shares.append(sum(seconds) / flushes_s)
+
+    for _ in range(_SHARE_PASSES):
+        asyncio.run(count())
+    return statistics.median(shares)
+
+
+@contextmanager
+def _timed_leaders() -> Iterator[list[float]]:
+    """The CPU seconds of each `Leaders.with_rows` in the context."""
+    seconds: list[float] = []
+    with_rows = Leaders.with_rows
+
+    def timed(leaders: Leaders, words: pa.BinaryArray, counts: Int64Array) -> Leaders:
+        started = time.thread_time()
+        after = with_rows(leaders, words, counts)
+        seconds.append(time.thread_time() - started)
+        return after
+
+    with mock.patch.object(Leaders, "with_rows", timed):
+        yield seconds
 
 
 async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> float:

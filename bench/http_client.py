@@ -1,7 +1,8 @@
-"""A client in a process of its own: asks one worker for words over one connection that is kept, and times each answer.
+"""A client in a process of its own: asks one worker over one connection that is kept, and times each answer.
 
-Standard input: a line of JSON `{"url": ..., "words": [...], "every_s": ...}`, then nothing until the end, which stops it. Standard
-output: JSON, seconds of each answer. The standard library alone, so that it starts at once.
+Standard input: a line of JSON `{"url": ..., "paths": [...], "every_s": ...}`, then nothing until the end, which stops it. Standard
+output: JSON, `taken`: seconds of each answer, `refused`: how many were 503 or no answer, `proven`: part of the others that do not say
+`"exact":false`. The standard library alone, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import random
 import sys
 import threading
 import time
-from urllib.parse import quote, urlsplit
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+_EXPECTED = {HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 def main() -> None:
@@ -25,22 +29,28 @@ def main() -> None:
         ended.set()
 
     threading.Thread(target=wait_for_end, daemon=True).start()
-    paths = [f"/v1/words/{quote(word)}" for word in order["words"]]
     choose = random.Random(0).choice
     connection = http.client.HTTPConnection(urlsplit(order["url"]).netloc, timeout=30)
-    connection.connect()
     taken: list[float] = []
+    refused = unproven = 0
     while not ended.is_set():
         started = time.perf_counter()
-        connection.request("GET", choose(paths))
-        answer = connection.getresponse()
-        answer.read()
-        taken.append(time.perf_counter() - started)
-        if answer.status not in {200, 404}:
-            raise SystemExit(f"the worker answers with status {answer.status}")
+        try:
+            connection.request("GET", choose(order["paths"]))
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            refused += 1
+        else:
+            taken.append(time.perf_counter() - started)
+            refused += answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+            unproven += b'"exact":false' in body
+            if answer.status not in _EXPECTED:
+                raise SystemExit(f"the worker answers with status {answer.status}")
         time.sleep(max(0.0, started + order["every_s"] - time.perf_counter()))
     connection.close()
-    print(json.dumps(taken))
+    print(json.dumps({"taken": taken, "refused": refused, "proven": 1 - unproven / max(1, len(taken))}))
 
 
 if __name__ == "__main__":

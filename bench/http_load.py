@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -76,7 +77,8 @@ def _measure(rig: Rig, topic: LoadedTopic, group: str) -> tuple[dict[str, Any], 
 @contextmanager
 def _client(url: str, taken: list[float]) -> Iterator[None]:
     """Asks as long as the context is open; then the seconds of each answer are added to `taken`."""
-    order = {"url": url, "words": vocabulary(_WORDS), "every_s": EVERY_S}
+    paths = [f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)]
+    order = {"url": url, "paths": paths, "every_s": EVERY_S}
     with subprocess.Popen(
         [sys.executable, "-m", "bench.http_client"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as client:
@@ -87,7 +89,10 @@ def _client(url: str, taken: list[float]) -> Iterator[None]:
             yield
         finally:
             output, _ = client.communicate()
-    taken += json.loads(output)
+    answer = json.loads(output)
+    if answer["refused"]:
+        raise SystemExit(f"the worker refused {answer['refused']} requests")
+    taken += answer["taken"]
 
 
 def _percentiles(seconds: list[float]) -> dict[str, Any]:

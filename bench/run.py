@@ -1,6 +1,6 @@
 """Measure one worker on a broker on the same machine: `python -m bench.run [NAME ...]`.
 
-Names are those of `bench.throughput.CASES`, and `restore`, `http`, `latency`. Without names all are measured, and
+Names are those of `bench.throughput.CASES`, and `restore`, `http`, `reads`, `latency`. Without names all are measured, and
 `bench/results/latest.json` is written.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from bench.http_load import measure_http
 from bench.latency import measure_latency
 from bench.machine import commit, machine, versions
+from bench.reads import measure_reads
 from bench.restoring import measure_restore
 from bench.results import LATEST, read, write
 from bench.rig import Rig, running_rig
@@ -25,7 +26,7 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """Its changelog is what is restored."""
 
-SECTIONS = ("restore", "http", "latency")
+SECTIONS = ("restore", "http", "reads", "latency")
 
 
 def main(names: Sequence[str]) -> None:
@@ -59,6 +60,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["restore"] = measure_restore(rig, rig.topic(case.corpus, case.lines), group(case, RUNS - 1))
     if "http" in names:
         report["http"] = measure_http(rig)
+    if "reads" in names:
+        report["reads"] = measure_reads(rig)
     if "latency" in names:
         cases = report["cases"] + read(LATEST).get("cases", [])
         capacity = next(case["words_per_s"] for case in cases if case["name"] == CAPACITY_CASE)
@@ -68,7 +71,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Whether every count of every measurement was right."""
-    results = [*report["cases"], *report.get("http", ()), *report.get("latency", ())]
+    sections = ("cases", "http", "reads", "latency")
+    results = [result for section in sections for result in report.get(section, ())]
     results += [report["restore"]] if "restore" in report else []
     return all(result["verified"] for result in results)
 

@@ -50,6 +50,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "cases": cases_table(latest),
             "latency": latency_table(latest),
             "http": http_table(latest),
+            "reads": reads_table(latest),
             "restore": restore_table(latest),
         },
         CAPACITY: {
@@ -210,6 +211,48 @@ def http_table(report: Results) -> str:
         "Every count right",
     )
     return "\n".join(_table(heads, rows)) if rows else UNMEASURED
+
+
+def reads_table(report: Results) -> str:
+    """A row per kind of question, with and without a crowd, and limit of files; then what leaders cost."""
+    results = report.get("reads", ())
+    rows = [
+        (
+            result["name"].removeprefix("reads-").replace("-", " "),
+            result["crowd"],
+            result["files"],
+            f"{result['words_per_s'] / 1e6:.2f} M",
+            f"{result['requests']:,}",
+            f"{result['refused']:,}",
+            f"{result['proven']:.0%}",
+            f"{result['p50_ms']}",
+            _with_spread(result),
+            f"{result['max_ms']}",
+            _stalls(result),
+            _yes(result),
+        )
+        for result in results
+    ]
+    heads = (
+        "Question",
+        "Others",
+        "Open files",
+        "Words/s",
+        "Requests",
+        "Refused",
+        "Exact",
+        "p50 ms",
+        "p99 ms (least-most, runs)",
+        "Longest ms",
+        "Loop stalls > 50 ms (longest delay)",
+        "Every count right",
+    )
+    if not rows:
+        return UNMEASURED
+    share = max(result["leaders_share_of_flush"] for result in results)
+    return "\n".join(
+        [*_table(heads, rows), "", f"Keeping the leaders takes {share:.1%} of a flush's CPU time."]
+    )
 
 
 def restore_table(report: Results) -> str:

@@ -46,7 +46,13 @@ def test_results_name_machine_and_commit():
 
 def test_a_wrong_count_in_any_section_is_noticed():
     right = {"verified": True}
-    report = {"cases": [right], "http": [right], "latency": [right, right], "restore": right}
+    report = {
+        "cases": [right],
+        "http": [right],
+        "reads": [right],
+        "latency": [right, right],
+        "restore": right,
+    }
     assert all_verified(report)
     for section in report:
         wrong = json.loads(json.dumps(report))

@@ -1,0 +1,142 @@
+"""How long reads take of a worker with 5 M distinct words that goes on counting at full speed: quiet, and in a crowd.
+
+The second half of the topic has the words of the first: the clock runs from when half of the records are counted until all are. Quiet:
+one client for each kind of question. Crowd: 50 clients that ask for top words without a pause, 1,000 connections that say nothing, 100
+that never finish a request; and beside them the clients that are measured. With the limit of open files as it is, and with 1,024.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from bench.corpus import vocabulary
+from bench.hot_path import WORKLOADS, leaders_share
+from bench.repeated import summed_up
+from bench.rig import Rig, stop_cleanly
+from bench.throughput import wait_answering, wait_counted
+from bench.topics import LoadedTopic
+from bench.usage import loop_delays
+from bench.verify import answers_right, stores_right
+
+LINES = 2_000_000
+"""Of ten words, of which half are new: 5 M distinct words in the first half of the lines, the same ones in the second."""
+
+RUNS = 2
+FILES = (None, 1024)
+"""Limits of open files: as it is, and a common one."""
+
+LEAST_S = 5.0
+"""Clients go on for so long, also where all is counted before."""
+
+CROWD = {"tops": 50, "idle": 1_000, "slow": 100}
+_WORDS = 2_000
+_MEASURED_SHARE = 0.5
+"""Of the lines that are counted before the clients begin."""
+
+QUESTIONS: Mapping[str, tuple[Sequence[str], float]] = {
+    "top 10": (["/v1/top?k=10"], 0.05),
+    "top 100": (["/v1/top?k=100"], 0.05),
+    "word": ([f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)], 0.02),
+    "list": ([f"/v1/words?limit=100&prefix={quote(word)}" for word in vocabulary(_WORDS)[:200]], 0.05),
+}
+"""By kind: paths, and seconds from one request to the next."""
+
+
+def measure_reads(rig: Rig) -> list[dict[str, Any]]:
+    """A result per kind of question, with and without a crowd, and limit of files; and what leaders cost in a flush."""
+    topic = rig.topic("long-tail", LINES)
+    share = max(leaders_share(name) for name in WORKLOADS)
+    results = []
+    for files in FILES:
+        for crowd in (False, True):
+            runs = [
+                _measure(rig, topic, f"reads-{files}-{crowd}-{number}", files, crowd=crowd)
+                for number in range(RUNS)
+            ]
+            results += [
+                {**summed_up(list(same), listed="p99_ms", worst=("max_ms",), added=("requests", "refused"))}
+                for same in zip(*runs, strict=True)
+            ]
+    for result in results:
+        result["leaders_share_of_flush"] = round(share, 4)
+    print(*results, sep="\n", flush=True)
+    return results
+
+
+def _measure(
+    rig: Rig, topic: LoadedTopic, group: str, files: int | None, *, crowd: bool
+) -> list[dict[str, Any]]:
+    with rig.worker(topic.name, group) as worker:
+        if files is not None:
+            resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (files, files))
+        wait_answering(worker)
+        wait_counted([worker], round(topic.records * _MEASURED_SHARE))
+        delays, started = loop_delays(worker.url), time.perf_counter()
+        counted = worker.ask("/v1/stats")["words"]
+        answers: dict[str, dict[str, Any]] = {}
+        with ExitStack() as clients:
+            if crowd:
+                clients.enter_context(_client("bench.http_crowd", {"url": worker.url, **CROWD}, {}))
+            for kind, (paths, every_s) in QUESTIONS.items():
+                order = {"url": worker.url, "paths": paths, "every_s": every_s}
+                clients.enter_context(_client("bench.http_client", order, answers.setdefault(kind, {})))
+            wait_counted([worker], topic.records)
+            counting_s = time.perf_counter() - started
+            time.sleep(max(0.0, LEAST_S - counting_s))
+        words_per_s = (topic.words - counted) / counting_s
+        stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
+        answered = answers_right(worker, topic.truth)
+        stop_cleanly(worker)
+    verified = answered and stores_right(rig.stores(topic.name, group), topic.truth)
+    rig.forget_state(group)
+    return [
+        {
+            "name": f"reads-{kind.replace(' ', '-')}",
+            "crowd": "crowd" if crowd else "quiet",
+            "files": "as it is" if files is None else f"{files:,}",
+            **_percentiles(answers[kind]["taken"]),
+            "refused": answers[kind]["refused"],
+            "proven": answers[kind]["proven"],
+            "words_per_s": round(words_per_s),
+            "loop_stalls": stalls,
+            "longest_loop_delay_ms": round(longest_s * 1000, 1),
+            "verified": verified,
+        }
+        for kind in QUESTIONS
+    ]
+
+
+@contextmanager
+def _client(module: str, order: Mapping[str, Any], answer: dict[str, Any]) -> Iterator[None]:
+    """Runs as long as the context is open; then what it prints is in `answer`."""
+    with subprocess.Popen(
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdin is not None
+        client.stdin.write(json.dumps(order) + "\n")
+        client.stdin.flush()
+        try:
+            yield
+        finally:
+            output, _ = client.communicate()
+    answer.update(json.loads(output))
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
+    p50, p99 = (np.percentile(seconds, [50, 99]) * 1000).tolist()
+    return {
+        "requests": len(seconds),
+        "p50_ms": round(p50, 1),
+        "p99_ms": round(p99, 1),
+        "max_ms": round(max(seconds) * 1000, 1),
+    }
