@@ -25,9 +25,9 @@ class KafkaDeadLetters:
     """Implements `tables.ports.DeadLetters`.
 
     A record keeps its raw value; its headers are `wordcount-topic`, `wordcount-partition`, `wordcount-offset` and
-    `wordcount-reason`, all UTF-8 text. A value of more than `MAX_VALUE_BYTES` is left out and a further header,
-    `wordcount-value-bytes`, says how long it is: the record itself is where the other headers say. A flush that is repeated after a
-    crash sends its dead letters again: the pair of partition and offset identifies them.
+    `wordcount-reason`, all UTF-8 text. A value of more than `MAX_VALUE_BYTES`, or one that was too large to be kept, is left out and
+    a further header, `wordcount-value-bytes`, says how long it is: the record itself is where the other headers say. A flush that is
+    repeated after a crash sends its dead letters again: the pair of partition and offset identifies them.
 
     Args:
         topic: the dead-letter topic.
@@ -66,7 +66,7 @@ class KafkaDeadLetters:
         sent = [
             await producer.send(
                 self._topic,
-                value=None if _is_too_long(letter) else letter.value,
+                value=None if _left_out_bytes(letter) else letter.value,
                 key=b"%d-%d" % (partition, letter.offset),
                 headers=self._headers(partition, letter),
             )
@@ -81,10 +81,12 @@ class KafkaDeadLetters:
             ("wordcount-offset", b"%d" % letter.offset),
             ("wordcount-reason", letter.reason.encode()),
         ]
-        if _is_too_long(letter):
-            headers.append(("wordcount-value-bytes", b"%d" % len(letter.value or b"")))
+        if left_out_bytes := _left_out_bytes(letter):
+            headers.append(("wordcount-value-bytes", b"%d" % left_out_bytes))
         return headers
 
 
-def _is_too_long(letter: DeadLetter) -> bool:
-    return letter.value is not None and len(letter.value) > MAX_VALUE_BYTES
+def _left_out_bytes(letter: DeadLetter) -> int:
+    """Length of a value that is not sent on; 0 = it is."""
+    length = letter.left_out_bytes or len(letter.value or b"")
+    return length if letter.left_out_bytes or length > MAX_VALUE_BYTES else 0

@@ -21,12 +21,15 @@ from tables.errors import ConfigurationError
 from tables.windows import DeadLetter, Int64Array, RecordBatch, Tally, Totals
 from tables.word_order import byte_order
 
+MAX_RECORD_BYTES: Final = 16 << 20
+
 NULL: Final = "null"
 INVALID_UTF8: Final = "invalid_utf8"
 OVERSIZED_WORD: Final = "oversized_word"
+OVERSIZED_RECORD: Final = "oversized_record"
 
 # Why a record is skipped or dead-lettered; no other reason occurs.
-REASONS: Final = (NULL, INVALID_UTF8, INVALID_JSON, MISSING_TEXT, OVERSIZED_WORD)
+REASONS: Final = (NULL, INVALID_UTF8, INVALID_JSON, MISSING_TEXT, OVERSIZED_WORD, OVERSIZED_RECORD)
 
 # Why a word of a counted record is left out; no other reason occurs.
 DROP_REASONS: Final = ("stop_word", "too_short", "too_long", "empty", "oversized")
@@ -45,8 +48,10 @@ class Policies:
         on_invalid_json: a value that is no JSON document, where the format is JSON.
         on_missing_text: a document without a string where the pointer points.
         on_oversized_word: a word of more than `max_word_bytes`; `skip` = the word, `dead_letter` = its record.
+        on_oversized_record: a value of more than `max_record_bytes`, whatever is in it; its dead letter has no value.
         on_empty_word: the empty word, which only profile `java-s` yields.
         max_word_bytes: longest word counted, in bytes of UTF-8, inclusive, >= 1.
+        max_record_bytes: longest value that is looked at, in bytes, inclusive, >= 1.
 
     Raises:
         ConfigurationError: a value is not one of those listed; the message names the setting.
@@ -57,8 +62,10 @@ class Policies:
     on_invalid_json: Literal["dead_letter", "skip"] = "dead_letter"
     on_missing_text: Literal["dead_letter", "skip"] = "dead_letter"
     on_oversized_word: Literal["skip", "dead_letter"] = "skip"
+    on_oversized_record: Literal["skip", "dead_letter"] = "dead_letter"
     on_empty_word: Literal["count", "skip"] = "count"
     max_word_bytes: int = 16_384
+    max_record_bytes: int = MAX_RECORD_BYTES
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -68,10 +75,11 @@ class Policies:
                 raise ConfigurationError(
                     f"WORDCOUNT_{policy.name.upper()} is {value!r}", f"set it to one of: {', '.join(choices)}"
                 )
-        if self.max_word_bytes < 1:
-            raise ConfigurationError(
-                f"WORDCOUNT_MAX_WORD_BYTES is {self.max_word_bytes}", "set it to 1 or more"
-            )
+        for name in ("max_word_bytes", "max_record_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(
+                    f"WORDCOUNT_{name.upper()} is {getattr(self, name)}", "set it to 1 or more"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,12 @@ class RecordTally:
         """Tally batches in offset order; `pyarrow.ArrowInvalid` if their values exceed 2 GiB."""
         values = pa.concat_arrays([pa.array([], pa.binary()), *(batch.values for batch in batches)])
         rejects = _Rejects()
-        texts = self._texts(self._not_null(_Records(values, np.arange(len(values))), rejects), rejects)
+        oversized = self._oversized(batches, values)
+        records = _Records(values, np.arange(len(values)))
+        if oversized:
+            rejects.add(self._policies.on_oversized_record, OVERSIZED_RECORD, list(oversized))
+            records = records.without(list(oversized))
+        texts = self._texts(self._not_null(records, rejects), rejects)
         counted = self._count(texts, rejects)
         words = counted.words.cast(pa.binary())
         order = byte_order(words)
@@ -134,8 +147,28 @@ class RecordTally:
             dropped_words=counted.dropped,
         )
         return Tally(
-            words.take(pa.array(order)), counts, totals, _dead_letters(batches, values, rejects.dead)
+            words.take(pa.array(order)),
+            counts,
+            totals,
+            _dead_letters(batches, values, rejects.dead, oversized),
         )
+
+    def _oversized(self, batches: Sequence[RecordBatch], values: pa.BinaryArray) -> dict[int, int]:
+        """Index -> bytes of the values that are too large; those that are here are judged as those that were passed over."""
+        most = self._policies.max_record_bytes
+        found: dict[int, int] = {}
+        if values.nbytes > most:
+            lengths = pc.binary_length(values).fill_null(0)
+            found = {int(i): lengths[i].as_py() for i in np.flatnonzero(pc.greater(lengths, most))}
+        start = 0
+        for batch in batches:
+            if batch.oversized:
+                lengths_by_index = (
+                    batch.oversized.get(batch.offset_of(i)) for i in range(batch.record_count)
+                )
+                found |= {start + i: length for i, length in enumerate(lengths_by_index) if length}
+            start += batch.record_count
+        return found
 
     def _not_null(self, records: _Records, rejects: _Rejects) -> _Records:
         if not records.values.null_count:
@@ -218,7 +251,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _dead_letters(
-    batches: Sequence[RecordBatch], values: pa.BinaryArray, dead: dict[int, str]
+    batches: Sequence[RecordBatch], values: pa.BinaryArray, dead: dict[int, str], oversized: dict[int, int]
 ) -> list[DeadLetter]:
     if not dead:
         return []
@@ -227,5 +260,7 @@ def _dead_letters(
     for index in sorted(dead):
         place = int(np.searchsorted(starts, index, side="right")) - 1
         offset = batches[place].offset_of(index - int(starts[place]))
-        letters.append(DeadLetter(offset, values[index].as_py(), dead[index]))
+        left_out = oversized.get(index, 0)
+        value = None if left_out else values[index].as_py()
+        letters.append(DeadLetter(offset, value, dead[index], left_out))
     return letters

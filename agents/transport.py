@@ -43,12 +43,13 @@ _IDLE_S = 0.02
 PACE_S = 0.025
 """Pause after a poll that brought little: a poll costs as much for ten records as for thousands."""
 LITTLE_RECORDS = 10_000
+LITTLE_BYTES = 1 << 20
 
-CORRUPT_REMEDY = (
-    "have the broker serve an intact replica and start the worker again; where there is none, delete the records up to and with "
-    "that batch, and wordcount reset counts again what the input has then"
+UNREADABLE_REMEDY = (
+    "have the broker serve an intact replica and start the worker again; where there is none, or no client can decode that batch, "
+    "delete the records up to and with it, and wordcount reset counts again what the input has then"
 )
-"""Of a record batch that is not what its checksum says."""
+"""Of a record batch that is not what its checksum says, or that cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._client.answer_timeout_s = options.request_timeout_s
         self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
         consumer._partition_assignment_strategy = [self._assignor]
-        consumer._value_deserializer = fetching.RecordBatchUnpacker()
+        consumer._value_deserializer = fetching.RecordBatchUnpacker(options.max_record_bytes)
         consumer._isolation_level = options.isolation
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
@@ -275,6 +276,7 @@ class BatchConsumer(driver.Consumer):
                 pass
             await asyncio.sleep(_IDLE_S)
             return {}
+        self._thread._ensure_consumer()._value_deserializer.room_bytes = fetching.POLL_BYTES
         # Wait only as long as no further partition can become ready.
         wait_s = timeout if len(wanted) == len(self.assignment()) else _IDLE_S
         try:
@@ -283,10 +285,10 @@ class BatchConsumer(driver.Consumer):
             for tp in error.args[0]:
                 counts.reexamine(tp.partition)
             return {}
-        except fetching.CorruptBatchError as error:
+        except fetching.UnreadableBatchError as error:
             number = error.topic_partition.partition
             if number in counts.partition_numbers():
-                counts.unreadable(number, error.offset, InexactError(error.description, CORRUPT_REMEDY))
+                counts.unreadable(number, error.offset, InexactError(error.description, UNREADABLE_REMEDY))
             await asyncio.sleep(_IDLE_S)
             return {}
         except KafkaError as error:
@@ -296,9 +298,10 @@ class BatchConsumer(driver.Consumer):
             self.app.end(denied)
             await asyncio.sleep(_IDLE_S)
             return {}
-        if sum(batch.record_count for batches in found.values() for batch in batches) < LITTLE_RECORDS:
+        if _is_little([batch for batches in found.values() for batch in batches]):
             self._paced_until = monotonic() + PACE_S
-        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in found.items()}
+        arrived = {tp: [one for one in batches if not one.is_pause] for tp, batches in found.items()}
+        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in arrived.items() if batches}
 
     def _readable_end(self, tp: TP) -> int:
         consumer = self._thread._ensure_consumer()
@@ -361,6 +364,14 @@ class BatchConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: Faust's check looks at acknowledgements that are not kept here."""
+
+
+def _is_little(batches: Collection[RecordBatch]) -> bool:
+    return (
+        sum(batch.record_count for batch in batches) < LITTLE_RECORDS
+        and sum(batch.byte_count for batch in batches) < LITTLE_BYTES
+        and not any(batch.is_pause for batch in batches)
+    )
 
 
 class BatchTransport(driver.Transport):

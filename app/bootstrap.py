@@ -218,6 +218,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         settings.topic,
         Rights.of(connection(settings)),
         settings.request_timeout_ms / 1000,
+        settings.max_record_bytes,
     )
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE
@@ -254,7 +255,9 @@ def _policies(settings: Settings) -> Policies:
         on_missing_text=settings.on_missing_text,
         on_oversized_word=settings.on_oversized_word,
         on_empty_word=settings.on_empty_word,
+        on_oversized_record=settings.on_oversized_record,
         max_word_bytes=settings.max_word_bytes,
+        max_record_bytes=settings.max_record_bytes,
     )
 
 

@@ -48,6 +48,7 @@ class ConsumerOptions:
         topic: input topic.
         rights: what the brokers' refusals are turned into.
         request_timeout_s: longest wait for a broker's answer that depends on nobody else.
+        max_record_bytes: longer values are passed over, see `agents.tally.Policies`.
     """
 
     advertised_url: str
@@ -55,6 +56,7 @@ class ConsumerOptions:
     topic: str
     rights: Rights
     request_timeout_s: float
+    max_record_bytes: int
 
 
 class WebFirst(BootStrategy):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from agents.tally import INVALID_UTF8, NULL, OVERSIZED_WORD, Policies, RecordTally
+from agents.tally import INVALID_UTF8, NULL, OVERSIZED_RECORD, OVERSIZED_WORD, Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
 from app.kafka.admin import connected, connection, rights_of, step_timeout_s
@@ -78,6 +78,8 @@ class Definition:
         settings = self._settings
         if value is None:
             return Counted() if settings.on_null == "count" else _rejected(settings.on_null, NULL)
+        if len(value) > settings.max_record_bytes:
+            return _rejected(settings.on_oversized_record, OVERSIZED_RECORD)
         try:
             text = value.decode()
         except UnicodeDecodeError:

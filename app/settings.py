@@ -169,6 +169,18 @@ class Settings(BaseSettings):
         "skip",
         description="A word over `WORDCOUNT_MAX_WORD_BYTES`: skip the word, or dead-letter the whole record.",
     )
+    max_record_bytes: int = Field(
+        16_777_216,
+        ge=1_024,
+        le=268_435_456,
+        description="Bytes of a record's value, unpacked; a longer one is never held in memory, see "
+        "`WORDCOUNT_ON_OVERSIZED_RECORD`.",
+    )
+    on_oversized_record: Literal["skip", "dead_letter"] = Field(
+        "dead_letter",
+        description="A value over `WORDCOUNT_MAX_RECORD_BYTES`. Its dead letter says where the record is and how long, "
+        "and has no value.",
+    )
     on_empty_word: Literal["count", "skip"] = Field(
         "count", description="An empty word; only the profile `java-s` yields them."
     )

@@ -192,7 +192,7 @@ class KafkaChangelog:
                 f"changelog {self.topic} partition {partition} has no offset {position} any more",
                 "its cleanup.policy must be compact, without delete; wordcount reset counts again what the input has now",
             ) from error
-        except fetching.CorruptBatchError as error:
+        except fetching.UnreadableBatchError as error:
             raise InexactError(
                 f"changelog {error.description}",
                 "have the broker serve an intact replica and start the worker again; where there is none, wordcount reset counts "

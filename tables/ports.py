@@ -30,6 +30,14 @@ class ChangelogSlice:
     values: pa.BinaryArray
     next_offset: int
 
+    @property
+    def record_count(self) -> int:
+        return len(self.keys)
+
+    @property
+    def byte_count(self) -> int:
+        return int(self.keys.nbytes + self.values.nbytes)
+
     @classmethod
     def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
         """A slice of few (key, value) pairs, or none."""

@@ -28,16 +28,36 @@ class RecordBatch:
         first_offset: position before this batch, inclusive; equals `next_offset` of the batch before it.
         next_offset: position after this batch, exclusive.
         offsets: int64 offset per record, ascending; None where record `i` has offset `first_offset + i`.
+        oversized: offset -> bytes of the value, of records whose value is too large to be here; it is null.
     """
 
     values: pa.BinaryArray
     first_offset: int
     next_offset: int
     offsets: Int64Array | None = None
+    oversized: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count, span = len(self.values), self.next_offset - self.first_offset
+        if self.offsets is None:
+            assert count == span, f"{count} records in {span} offsets"
+        elif count:
+            assert len(self.offsets) == count, f"{len(self.offsets)} offsets of {count} records"
+            assert self.first_offset <= self.offsets[0], "a record before its batch"
+            assert self.offsets[-1] < self.next_offset, "a record behind its batch"
+            assert count <= span, "offsets that do not ascend"
+            assert count == 1 or bool(np.all(self.offsets[1:] > self.offsets[:-1])), (
+                "offsets that do not ascend"
+            )
 
     @property
     def record_count(self) -> int:
         return len(self.values)
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether it covers no offset: more is to come, and was given a pause before it."""
+        return self.first_offset == self.next_offset
 
     @property
     def byte_count(self) -> int:
@@ -57,16 +77,21 @@ class RecordBatch:
             return None
         offsets = self.offsets
         if offsets is None:
-            return RecordBatch(self.values.slice(position - self.first_offset), position, self.next_offset)
+            rest = self.values.slice(position - self.first_offset)
+            return RecordBatch(rest, position, self.next_offset, oversized=self.oversized)
         start = int(np.searchsorted(offsets, position))
-        return RecordBatch(self.values.slice(start), position, self.next_offset, offsets[start:])
+        return RecordBatch(
+            self.values.slice(start), position, self.next_offset, offsets[start:], self.oversized
+        )
 
     def single_records(self) -> list[RecordBatch]:
         """The same records, at least one, as batches of one each; joined, they cover the same offsets."""
         starts = [self.first_offset, *(self.offset_of(i) for i in range(1, self.record_count))]
         ends = [*starts[1:], self.next_offset]
         return [
-            RecordBatch(self.values.slice(i, 1), start, end, np.array([self.offset_of(i)], np.int64))
+            RecordBatch(
+                self.values.slice(i, 1), start, end, np.array([self.offset_of(i)], np.int64), self.oversized
+            )
             for i, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]
 
@@ -108,13 +133,15 @@ class DeadLetter:
 
     Attributes:
         offset: its offset in the input partition.
-        value: its raw value; None = it had none.
+        value: its raw value; None = it had none, or one that is too large to be kept.
         reason: the policy's reason, one of `agents.tally.REASONS`.
+        left_out_bytes: length of a value that is too large to be kept; 0 = it is `value`.
     """
 
     offset: int
     value: bytes | None
     reason: str
+    left_out_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from tests.integration.worker import (
     positions_of,
     wait_for,
 )
+from tests.unit.tables.test_fetching import plain, undecodable
+from tests.unit.tables.test_kafka_batches import legacy
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers
@@ -28,6 +30,57 @@ def corrupt(broker: EmbeddedBroker, topic: str, partition: int, text: bytes) -> 
     assert content.count(text) == 1
     content[content.index(text)] ^= 1
     segment.write_bytes(content)
+
+
+def put(broker: EmbeddedBroker, topic: str, partition: int, log: bytes) -> None:
+    """Make `log` all that a partition of a stopped broker has."""
+    folder = broker.data_dir / "log" / f"{topic}-{partition}"
+    for path in [*folder.glob("*.index"), *folder.glob("*.timeindex"), *folder.glob("*.snapshot")]:
+        path.unlink()
+    (segment,) = folder.glob("*.log")
+    segment.write_bytes(log)
+    # The broker looks at its segments anew after a crash only.
+    for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint", ".kafka_cleanshutdown"):
+        (broker.data_dir / "log" / name).unlink(missing_ok=True)
+
+
+async def test_batches_that_cannot_be_decoded_stop_their_partitions_alone_and_former_formats_are_counted(
+    tmp_path: Path, kafka_at: Callable[[str], KafkaClient], workers: Workers
+) -> None:
+    topic = workers.topic
+    old = [b"old one", b"", None, b"old two"]
+    partitions = {
+        0: undecodable("gzip"),
+        1: undecodable("zstd"),
+        2: plain(0, b"good") + undecodable("count", base=1),
+        3: legacy(0, 0, 0, *old),
+        4: legacy(1, 0, 0, *old),
+        5: legacy(0, 1, 0, *old),
+        6: legacy(1, 1, 0, *old),
+    }
+    with EmbeddedBroker(tmp_path / "broker") as own:
+        kafka = kafka_at(own.bootstrap_servers)
+        await kafka.create_topic(topic, 8)
+        own.stop()
+        for partition, log in partitions.items():
+            put(own, topic, partition, log)
+        own.start()
+        for partition in range(8):
+            await kafka.produce(topic, [b"new"], partition=partition)
+        worker = workers(bootstrap_servers=own.bootstrap_servers).start()
+        await stopped(worker, 0, 1, 2)
+        said = [line for line in worker.log.splitlines() if "partition stopped" in line]
+        for partition, offset in {0: 0, 1: 0, 2: 1}.items():
+            (line,) = [one for one in said if f"{topic} partition {partition}:" in one]
+            assert f"the record batch at offset {offset} cannot be decoded" in line
+            assert "delete the records up to and with it" in line
+
+        async def the_rest_is_counted() -> bool:
+            return await positions_of([worker]) == {0: 0, 1: 0, 2: 1} | dict.fromkeys(range(3, 7), 5) | {7: 1}
+
+        await wait_for(the_rest_is_counted, "all that can be read counted")
+        assert await counts_of([worker]) == {"good": 1, "old": 8, "one": 4, "two": 4, "new": 5}
+        assert (await worker.stop())[0] == 0
 
 
 async def test_a_corrupt_batch_stops_its_partition_after_what_precedes_it_and_the_others_go_on(

@@ -67,6 +67,37 @@ async def test_messages_of_10_mb_and_words_of_1_mb_follow_the_policy(
         assert int(headers["wordcount-value-bytes"]) == len(values[offset])
 
 
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+async def test_records_that_unpack_to_much_are_counted_or_dead_lettered_in_bounded_memory(
+    codec: str, kafka: KafkaClient, workers: Workers
+) -> None:
+    """20 kB of messages, or 1 MB with lz4, that hold 300 MB of text: a fetch brings all of them."""
+    await kafka.create_topic(workers.topic, 2)
+    small, large = b"ab " * 2_000_000, b"ab " * 20_000_000
+    values = [b"begin", large, *[small] * 15, large, b"between", large, b"end"]
+    async with AIOKafkaProducer(
+        bootstrap_servers=workers.bootstrap_servers, max_request_size=100_000_000, compression_type=codec
+    ) as producer:
+        for value in values:
+            await producer.send_and_wait(workers.topic, value, partition=0)
+        await producer.send_and_wait(workers.topic, b"of another", partition=1)
+    worker = await workers().start().wait_ready()
+    await wait_counted([worker], workers.bootstrap_servers, workers.topic)
+    truth = {"ab": 15 * 2_000_000, "begin": 1, "between": 1, "end": 1, "of": 1, "another": 1}
+    assert await counts_of([worker]) == truth
+    stats = await worker.stats()
+    assert (stats["records"], stats["counted"]) == (len(values) + 1, len(values) - 2)
+    assert stats["dead_lettered"] == {"oversized_record": 3}
+    letters = await kafka.read_all(dead_letter_topic(workers.group, workers.topic))
+    found = {int(dict(one.headers)["wordcount-offset"]): one for one in letters}
+    assert found.keys() == {1, 17, 19}
+    for letter in found.values():
+        assert letter.value is None
+        assert int(dict(letter.headers)["wordcount-value-bytes"]) == len(large)
+        assert dict(letter.headers)["wordcount-reason"] == b"oversized_record"
+    assert peak_mb(worker) < 500
+
+
 async def test_a_flood_of_dead_letters_is_sent_and_counted_once_each(
     kafka: KafkaClient, workers: Workers
 ) -> None:

@@ -149,6 +149,7 @@ def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
             topic_name,
             Rights("User:ANONYMOUS", kafka.bootstrap_servers),
             5.0,
+            1 << 20,
         )
         topic = faust_app.topic(topic_name, schema=PassThrough())
 

@@ -11,7 +11,6 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +19,13 @@ from agents.tokenizer import PROFILES, tokenizer
 from agents.value_format import value_format
 from app.web.parameters import cursor_after, word_of_cursor
 from tables.errors import BadRequestError, InexactError
-from tables.fetching import BatchedPartitionRecords, ChangelogUnpacker, CorruptBatchError, RecordBatchUnpacker
+from tables.fetching import (
+    BatchedPartitionRecords,
+    ChangelogUnpacker,
+    RecordBatchUnpacker,
+    UnreadableBatchError,
+)
+from tables.kafka_batches import KafkaBatches
 from tables.ports import ChangelogSlice
 from tables.replay import Replay
 from tables.rows import (
@@ -196,7 +201,7 @@ def test_a_flipped_bit_of_a_batch_is_noticed(unpacker: Callable[[], Any], bit: i
     flipped[bit // 8] ^= 1 << bit % 8
     records = BatchedPartitionRecords(
         TopicPartition("t", 0),
-        MemoryRecords(bytes(flipped)),
+        KafkaBatches(bytes(flipped)),
         [],
         0,
         None,
@@ -204,7 +209,7 @@ def test_a_flipped_bit_of_a_batch_is_noticed(unpacker: Callable[[], Any], bit: i
         True,
         fetcher.READ_UNCOMMITTED,
     )
-    with pytest.raises(CorruptBatchError):
+    with pytest.raises(UnreadableBatchError):
         list(records)
     assert records.next_fetch_offset == 0
 

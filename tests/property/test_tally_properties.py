@@ -38,8 +38,10 @@ POLICIES = st.builds(
     on_invalid_json=st.sampled_from(["skip", "dead_letter"]),
     on_missing_text=st.sampled_from(["skip", "dead_letter"]),
     on_oversized_word=st.sampled_from(["skip", "dead_letter"]),
+    on_oversized_record=st.sampled_from(["skip", "dead_letter"]),
     on_empty_word=st.sampled_from(["count", "skip"]),
     max_word_bytes=st.sampled_from([1, 3, 5, 16_384]),
+    max_record_bytes=st.sampled_from([4, 16 << 20]),
 )
 TOKENIZERS = st.builds(
     tokenizer,
@@ -75,11 +77,16 @@ class Account:
         if getattr(self.policies, f"on_{fate}") == "skip":
             self.skipped[fate] += 1
         else:
-            self.dead.append(DeadLetter(offset, value, fate))
+            too_large = fate == "oversized_record"
+            self.dead.append(
+                DeadLetter(offset, None if too_large else value, fate, len(value or b"") if too_large else 0)
+            )
 
     def judge(self, value: bytes | None) -> tuple[str | None, list[bytes]]:
         if value is None:
             return (None if self.policies.on_null == "count" else "null"), []
+        if len(value) > self.policies.max_record_bytes:
+            return "oversized_record", []
         text = value.decode("utf-8", "replace")
         if self.policies.on_invalid_utf8 != "replace" and text.encode() != value:
             return "invalid_utf8", []

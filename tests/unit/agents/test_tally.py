@@ -166,6 +166,32 @@ def test_a_word_that_only_folding_makes_oversized_is_found() -> None:
     assert tally(batch(value), max_word_bytes=longest - 1, **policies).totals.counted == 0
 
 
+@pytest.mark.parametrize("policy", ["skip", "dead_letter"])
+def test_a_record_that_is_too_large_follows_the_policy_whether_its_value_is_there_or_was_passed_over(
+    policy: str,
+) -> None:
+    here = batch(b"aa", b"a" * 11, None, b"b" * 10)
+    passed_over = RecordBatch(
+        pa.array([b"aa", None, None], pa.binary()), 10, 20, np.array([11, 14, 15]), {14: 500}
+    )
+    result = tally(here, passed_over, max_record_bytes=10, on_oversized_record=policy)
+    assert words(result) == {b"aa": 2, b"b" * 10: 1}
+    assert result.totals == Totals(
+        7,
+        3,
+        3,
+        skipped={"null": 2} | ({"oversized_record": 2} if policy == "skip" else {}),
+        dead_lettered={"oversized_record": 2} if policy == "dead_letter" else {},
+    )
+    expected = [DeadLetter(1, None, "oversized_record", 11), DeadLetter(14, None, "oversized_record", 500)]
+    assert letters(result) == (expected if policy == "dead_letter" else [])
+    part = passed_over.starting_at(12)
+    assert part is not None
+    assert tally(part, max_record_bytes=10).totals.dead_lettered == {"oversized_record": 1}
+    single = [tally(one, max_record_bytes=10).totals.dead_lettered for one in passed_over.single_records()]
+    assert single == [{}, {"oversized_record": 1}, {}]
+
+
 def test_the_empty_word_is_counted_or_left_out() -> None:
     assert words(tally(batch(b" a", b"", b"  "), profile="java-s")) == {b"": 2, b"a": 1}
     result = tally(batch(b" a", b""), profile="java-s", on_empty_word="skip")
@@ -202,6 +228,8 @@ def test_identity_names_tokenizer_and_where_the_text_is() -> None:
         ("on_invalid_json", "replace", "WORDCOUNT_ON_INVALID_JSON is 'replace'"),
         ("on_missing_text", "count", "WORDCOUNT_ON_MISSING_TEXT is 'count'"),
         ("on_oversized_word", "count", "WORDCOUNT_ON_OVERSIZED_WORD is 'count'"),
+        ("on_oversized_record", "count", "WORDCOUNT_ON_OVERSIZED_RECORD is 'count'"),
+        ("max_record_bytes", 0, "WORDCOUNT_MAX_RECORD_BYTES is 0"),
         ("on_empty_word", "dead_letter", "WORDCOUNT_ON_EMPTY_WORD is 'dead_letter'"),
         ("max_word_bytes", 0, "WORDCOUNT_MAX_WORD_BYTES is 0"),
     ],

@@ -33,6 +33,7 @@ VALUES = [
     "ﷺ Straße’s".encode(),
     b" leading",
     b"\xff",
+    b"large " * 200,
 ]
 OPTIONS: list[dict[str, Any]] = [
     {
@@ -47,6 +48,7 @@ OPTIONS: list[dict[str, Any]] = [
         ("text", "json"),
         (
             {"on_null": "count"},
+            {"max_record_bytes": 1024, "on_null": "count"},
             {"stop_words": "two", "min_word_length": 2, "on_null": "skip", "on_invalid_utf8": "skip"},
             {
                 "on_null": "dead_letter",
@@ -54,6 +56,8 @@ OPTIONS: list[dict[str, Any]] = [
                 "on_invalid_json": "skip",
                 "on_missing_text": "skip",
                 "on_oversized_word": "dead_letter",
+                "on_oversized_record": "skip",
+                "max_record_bytes": 1024,
                 "on_empty_word": "skip",
                 "max_word_length": 5,
             },

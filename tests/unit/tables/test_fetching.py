@@ -8,13 +8,20 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBase, DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c as crc32c
 
-from tables import fetching
-from tables.fetching import BatchedPartitionRecords, ChangelogUnpacker, CorruptBatchError, RecordBatchUnpacker
+from tables import fetching, kafka_batches
+from tables.fetching import (
+    BatchedPartitionRecords,
+    BoundedFetchResult,
+    ChangelogUnpacker,
+    RecordBatchUnpacker,
+    UnreadableBatchError,
+)
+from tables.kafka_batches import KafkaBatches
 from tables.ports import ChangelogSlice
 from tables.windows import RecordBatch
+from tests.unit.tables.test_kafka_batches import legacy
 
 TP = TopicPartition("input", 0)
 _HEADER = DefaultRecordBase.HEADER_STRUCT
@@ -71,7 +78,7 @@ def response(
 ) -> BatchedPartitionRecords:
     isolation = fetcher.READ_COMMITTED if committed_only else fetcher.READ_UNCOMMITTED
     return BatchedPartitionRecords(
-        TP, MemoryRecords(b"".join(batches)), list(aborted), position, None, unpacker, True, isolation
+        TP, KafkaBatches(b"".join(batches)), list(aborted), position, None, unpacker, True, isolation
     )
 
 
@@ -217,7 +224,7 @@ def test_a_wrong_checksum_is_refused_after_what_came_before_it_was_delivered(
     assert [item.next_offset for item in part] == [2]
     assert part.next_fetch_offset == 2
     with pytest.raises(
-        CorruptBatchError, match=r"input partition 0: the record batch at offset 2 is corrupt$"
+        UnreadableBatchError, match=r"input partition 0: the record batch at offset 2 is corrupt$"
     ):
         list(response(unpacker(), bytes(broken), position=2))
 
@@ -238,6 +245,190 @@ def test_the_parsing_agrees_with_that_of_aiokafka() -> None:
         theirs = response(None, *kept, position=position, committed_only=True, aborted=known)
         ours = fetch(*kept, position=position, committed_only=True, aborted=[(5, 5, 6)])
         assert records(ours) == {record.offset: record.value for record in theirs}
+
+
+UNDECODABLE = {
+    "gzip": kafka_batch(0, {0: b"text " * 100}, 1, codec=1),
+    "snappy": kafka_batch(0, {0: b"text " * 100}, 1, codec=2),
+    "lz4": kafka_batch(0, {0: b"text " * 100}, 1, codec=3),
+    "zstd": kafka_batch(0, {0: b"text " * 100}, 1, codec=4),
+    "unknown codec": kafka_batch(0, {0: b"text " * 100}, 1),
+    "record longer than the batch": kafka_batch(0, {0: b"text " * 100}, 1),
+    "count": kafka_batch(0, {0: b"text " * 100}, 1),
+    "format": plain(0, b"text"),
+    "length": plain(0, b"text"),
+    "cut off": plain(0, b"text"),
+}
+
+
+def undecodable(name: str, base: int = 0) -> bytes:
+    """A batch with a right checksum that no client can decode."""
+    data = bytearray(UNDECODABLE[name])
+    struct.pack_into(">q", data, 0, base)
+    match name:
+        case "unknown codec":
+            data[22] |= 7
+        case "record longer than the batch":
+            data[61] = 0x7F
+        case "count":
+            struct.pack_into(">i", data, 57, 50)
+        case "format":
+            data[16] = 9
+        case "length":
+            struct.pack_into(">i", data, 8, -1)
+        case "cut off":
+            return bytes(data[:-3])
+        case _:
+            data[65:75] = b"?" * 10
+    body = data[DefaultRecordBase.ATTRIBUTES_OFFSET :]
+    struct.pack_into(">I", data, DefaultRecordBase.CRC_OFFSET, crc32c(body))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("unpacker", [RecordBatchUnpacker, ChangelogUnpacker])
+@pytest.mark.parametrize("name", UNDECODABLE)
+def test_whatever_is_wrong_with_a_batch_is_an_error_of_that_batch_after_what_precedes_it(
+    name: str, unpacker: Callable[[], Any]
+) -> None:
+    wrong = undecodable(name)
+    with pytest.raises(
+        UnreadableBatchError, match=r"input partition 0: the record batch at offset 0 cannot be decoded"
+    ):
+        list(response(unpacker(), wrong, position=0))
+    before = plain(-2, b"a", b"b")
+    part = response(unpacker(), before, wrong, position=-2)
+    assert [(item.record_count, part.next_fetch_offset) for item in part] == [(2, 0)]
+
+
+def test_a_part_of_a_large_batch_is_delivered_before_what_is_wrong_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_batches, "WHOLE_RECORDS", 0)
+    monkeypatch.setattr(fetching, "PART_RECORDS", 2)
+    batch = bytearray(kafka_batch(0, {0: b"a", 1: b"b", 2: b"c", 3: b"d"}, 5))
+    struct.pack_into(">i", batch, 57, 5)
+    body = batch[DefaultRecordBase.ATTRIBUTES_OFFSET :]
+    struct.pack_into(">I", batch, DefaultRecordBase.CRC_OFFSET, crc32c(body))
+    part = response(RecordBatchUnpacker(), bytes(batch), position=0)
+    assert records(list(part)) == {0: b"a", 1: b"b", 2: b"c", 3: b"d"}
+    with pytest.raises(UnreadableBatchError, match="at offset 4 cannot be decoded"):
+        list(response(RecordBatchUnpacker(), bytes(batch), position=4))
+
+
+@pytest.mark.parametrize("codec", range(5), ids=CODECS)
+def test_values_that_are_too_large_are_told_of_and_the_others_delivered(codec: int) -> None:
+    values = [b"a", b"large " * 4_000_000, None, b"c", b"large " * 4_000_000]
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, 0, 0, 1 << 28)
+    for offset, value in enumerate(values):
+        assert builder.append(offset, 0, None, value, []) is not None
+    found = [
+        item
+        for item in response(RecordBatchUnpacker(10_000_000), bytes(builder.build()), position=0)
+        if not item.is_pause
+    ]
+    assert_joined(found, 0, 5)
+    assert records(found) == {0: b"a", 1: None, 2: None, 3: b"c", 4: None}
+    assert {offset: size for item in found for offset, size in item.oversized.items()} == {
+        1: 24_000_000,
+        4: 24_000_000,
+    }
+
+
+def test_batches_are_joined_up_to_about_a_mebibyte() -> None:
+    values = [b"x" * 300_000] * 9
+    batches = fetch(*(plain(i, value, codec=4) for i, value in enumerate(values)), position=0)
+    assert [batch.record_count for batch in batches] == [4, 4, 1]
+    assert_joined(batches, 0, 9)
+
+
+@pytest.mark.parametrize("codec", range(5), ids=CODECS)
+@pytest.mark.parametrize("position", [0, 3, 4, 9])
+def test_a_large_batch_is_delivered_in_parts(
+    codec: int, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (kafka_batches, fetching):
+        monkeypatch.setattr(module, "WHOLE_BYTES", 5000)
+    monkeypatch.setattr(kafka_batches, "PAUSE_RECORDS", 2)
+    monkeypatch.setattr(fetching, "PART_BYTES", 3000)
+    kept = {offset: b"%d" % offset * 1000 for offset in range(12) if offset not in {3, 5, 6, 11}}
+    log = [plain(-1, b"before"), kafka_batch(0, kept, 12, codec=codec), plain(12, b"after")]
+    batches = fetch(*log[1:], position=position) if position else fetch(*log, position=-1)
+    assert_joined([batch for batch in batches if not batch.is_pause], position or -1, 13)
+    truth = {-1: b"before", **kept, 12: b"after"}
+    assert records(batches) == {
+        offset: value for offset, value in truth.items() if offset >= (position or -1)
+    }
+    assert max(batch.byte_count for batch in batches) < 9000
+
+
+class _Assigned:
+    """Stands for aiokafka's assignment of one partition."""
+
+    active, paused = True, False
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def state_value(self, _: object) -> Any:
+        return self
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+def test_a_poll_takes_what_there_is_room_for_and_the_next_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetching, "PARTITION_POLL_BYTES", 5 << 20)
+    unpacker = RecordBatchUnpacker()
+    batches = [plain(offset, b"%d" % offset * 2_000_000, codec=4) for offset in range(8)]
+    assigned = _Assigned(0)
+    result = BoundedFetchResult(
+        TP, assignment=assigned, partition_records=response(unpacker, *batches, position=0), backoff=0.1
+    )
+    taken = []
+    for room_mb, positions in ((100, [1, 2, 3]), (3, [4, 5]), (0, []), (100, [6, 7, 8])):
+        unpacker.room_bytes = room_mb << 20
+        items = result.getall(50)
+        taken += items
+        assert [item.next_offset for item in items] == positions
+        assert unpacker.room_bytes < room_mb << 20 or not items
+        assert assigned.position == (positions or [5])[-1]
+    assert result.has_more()
+    assert result.getall(50) == []
+    assert not result.has_more()
+    assert records(taken) == {offset: b"%d" % offset * 2_000_000 for offset in range(8)}
+
+
+def test_a_poll_ends_at_a_pause() -> None:
+    unpacker, assigned = RecordBatchUnpacker(1000), _Assigned(0)
+    large = response(unpacker, plain(0, bytes(50_000_000), codec=4), plain(1, b"after"), position=0)
+    result = BoundedFetchResult(TP, assignment=assigned, partition_records=large, backoff=0.1)
+    polls = [[(item.is_pause, item.next_offset) for item in result.getall(50)] for _ in range(2)]
+    assert polls == [[(True, 0)], [(True, 0)]]
+    assert result.getall(50)[0].oversized == {0: 50_000_000}
+
+
+def test_records_of_former_formats_are_delivered() -> None:
+    values = [b"old", None, b"", b"text"]
+    log = b"".join(
+        [legacy(0, 0, 0, *values), legacy(1, 1, 4, *values), legacy(0, 1, 8, *values), plain(12, b"new")]
+    )
+    for position in range(13):
+        part = response(RecordBatchUnpacker(), log, position=position)
+        batches = [item for item in part if not item.is_pause]
+        assert_joined(batches, position, 13)
+        truth = {offset: values[offset % 4] for offset in range(12)} | {12: b"new"}
+        assert records(batches) == {offset: value for offset, value in truth.items() if offset >= position}
+
+
+def test_a_changelog_may_have_records_of_former_formats() -> None:
+    [part] = changelog_slices(legacy(1, 0, 0, b"1"), legacy(1, 1, 1, b"2", b"3"), plain(3, b"4"), position=2)
+    assert (part.keys.to_pylist(), part.values.to_pylist(), part.next_offset) == (
+        [b"k", b""],
+        [b"3", b"4"],
+        4,
+    )
 
 
 def changelog_slices(*batches: bytes, position: int) -> Iterator[ChangelogSlice]:
@@ -280,6 +471,6 @@ def test_other_consumers_see_ordinary_records(monkeypatch: pytest.MonkeyPatch) -
     fetching.install()
     fetching.install()
     part = fetcher.PartitionRecords(
-        TP, MemoryRecords(plain(4, b"a")), [], 4, None, None, True, fetcher.READ_COMMITTED
+        TP, KafkaBatches(plain(4, b"a")), [], 4, None, None, True, fetcher.READ_COMMITTED
     )
     assert [(record.offset, record.value) for record in part] == [(4, b"a")]

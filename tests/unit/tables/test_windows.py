@@ -38,6 +38,30 @@ def test_a_batch_can_start_anywhere(batch: RecordBatch) -> None:
         assert records(rest) == {o: v for o, v in records(batch).items() if o >= position}
 
 
+@pytest.mark.parametrize(
+    ("values", "first", "end", "offsets"),
+    [
+        ([b"a"], 0, 2, None),
+        ([b"a", b"b"], 0, 1, None),
+        ([b"a", b"b"], 0, 9, [3]),
+        ([b"a", b"b"], 0, 9, [4, 3]),
+        ([b"a", b"b", b"c"], 0, 9, [3, 3, 4]),
+        ([b"a", b"b"], 3, 9, [2, 4]),
+        ([b"a", b"b"], 3, 9, [3, 9]),
+    ],
+)
+def test_records_that_are_not_of_their_offsets_are_a_mistake(
+    values: list[bytes], first: int, end: int, offsets: list[int] | None
+) -> None:
+    with pytest.raises(AssertionError):
+        RecordBatch(
+            pa.array(values, pa.binary()),
+            first,
+            end,
+            None if offsets is None else np.array(offsets, np.int64),
+        )
+
+
 def test_single_records_cover_the_batch_without_a_hole() -> None:
     for batch in (dense(3, b"x", b"y", b"z"), SPARSE, sparse(5, 9, {8: b"only"})):
         pieces = batch.single_records()
