@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+import structlog
 
 from agents.count_words import count_words
 from agents.dead_letters import KafkaDeadLetters
@@ -17,6 +18,7 @@ from agents.kafka_source import GroupOwnership, KafkaSource
 from agents.watchdog import Watchdog
 from tables.changelog import KafkaChangelog
 from tables.flush_policy import FlushPolicy
+from tables.memory import MIB, MemoryBounds, MemoryBudget
 from tables.observer import Observer
 from tables.offsets import TopicOffsets
 from tables.ports import CommitWitness, Result, RunInThread
@@ -28,6 +30,8 @@ from tables.services import ShardServices
 from tables.vocabulary import VocabularyLimit
 from tables.windows import TallyRecords
 from tables.word_counts import WordCounts
+
+_log = structlog.get_logger(__name__)
 
 REQUESTS_PER_STEP = 2
 """A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
@@ -55,7 +59,8 @@ class TopologyOptions:
         rights: all that this worker needs.
         state_folder: holds one folder per changelog topic.
         isolation: which records of the input can be read, `read_committed` or `read_uncommitted`.
-        vocabulary_words: words whose counts are cached.
+        vocabulary_words: words whose counts are cached, at most.
+        memory: what the process may take.
         request_timeout_s: longest wait for a broker's answer to one request.
         compression: of what is written, see `tables.producer`.
         stall_timeout_s: see `agents.watchdog`.
@@ -74,6 +79,7 @@ class TopologyOptions:
     vocabulary_words: int
     request_timeout_s: float
     compression: str
+    memory: MemoryBudget
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
     witness: CommitWitness | None = None
@@ -167,6 +173,7 @@ def build_topology(
             dead_letter_topic(options.group, options.topic), options.topic, producer
         ),
         vocabulary=VocabularyLimit(options.vocabulary_words),
+        memory=options.memory,
         run=_runner("flush", FLUSH_THREADS),
         run_long=_runner("restore", RESTORE_THREADS),
         witness=options.witness,
@@ -178,6 +185,7 @@ def build_topology(
         observer,
         on_fatal=on_fatal,
     )
+    options.memory.follow(_ShortMemory())
     topic = faust_app.topic(options.topic, schema=PassThrough())
 
     @faust_app.agent(topic, name="count_words")
@@ -207,6 +215,19 @@ def build_topology(
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
     return Topology(word_counts, producer, [offsets, readable], watchdog, tick_s)
+
+
+class _ShortMemory:
+    """Says in the log that the partitions take more than the process may have."""
+
+    def bound(self, bounds: MemoryBounds) -> None:
+        """See `tables.memory.Bounded`."""
+        if bounds.missing_bytes:
+            _log.warning(
+                "the partitions of this worker take more memory than it may have",
+                missing_mb=-(-bounds.missing_bytes // MIB),
+                remedy="raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
+            )
 
 
 def _runner(name: str, threads: int) -> RunInThread:

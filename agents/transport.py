@@ -127,6 +127,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer.seek(tp, position)
         self._consumer.resume(tp)
 
+    def bound_fetches(self, partition_bytes: int) -> None:
+        """Ask for so many bytes of a partition at a time: what was fetched and is not wanted yet is in memory. Any thread may call."""
+        self._consumer._fetcher._max_partition_fetch_bytes = partition_bytes
+
     async def commit_owned(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit and thereby prove ownership.
 
@@ -340,6 +344,7 @@ class BatchConsumer(driver.Consumer):
         if not self.app.should_stop:
             try:
                 await self._word_counts.assign({tp.partition for tp in assigned})
+                self._thread.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
             except Exception as error:  # noqa: BLE001 - aiokafka would log any kind and go on without the partitions
                 self.app.end(error)
 

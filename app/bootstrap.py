@@ -27,6 +27,7 @@ from app.kafka.coordinator import ensure_coordinator
 from app.kafka.topics import ensure_topics
 from app.kafka_auth import faust_credentials
 from app.liveness import assignment_check, broker_check
+from app.memory_limit import memory_budget
 from app.metrics import Metrics
 from app.queries import WordQueries
 from app.settings import Settings
@@ -39,6 +40,7 @@ from app.web.version import version_info
 from tables import connections
 from tables.connections import Refusal
 from tables.flush_policy import FlushPolicy
+from tables.memory import MemoryBudget
 from tables.rights import Rights
 from tables.shard import Shard
 from tables.windows import RecordBatch
@@ -51,9 +53,6 @@ Python's default is 5 ms. From 0.5 to 0.2 the longest delay during a restore fel
 
 GC_THRESHOLDS = (50_000, 20, 50)
 """The cyclic collector finds little here: batches are bytes and arrays. It costs less when it looks less often."""
-
-FETCH_BYTES = 1 << 20
-"""Per partition and response: more would be a window and a half of one partition while the others wait."""
 
 BATCHES_PER_POLL = 50
 
@@ -92,7 +91,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     text_format = value_format(settings.value_format, settings.json_pointer)
     tally = RecordTally(words, text_format, _policies(settings))
     metrics = Metrics()
-    faust_app = _faust_app(settings)
+    memory = MemoryBudget(memory_budget(settings))
+    faust_app = _faust_app(settings, memory)
 
     def shards() -> Mapping[int, Shard]:
         return topology.word_counts.shards()
@@ -112,6 +112,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             vocabulary_words=settings.vocabulary_words,
             request_timeout_s=settings.request_timeout_ms / 1000,
             compression=settings.compression,
+            memory=memory,
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),
             witness=printer if print_counts else None,
@@ -178,7 +179,7 @@ def partition_count(faust_app: WordcountApp, topic: str) -> int | None:
     return count
 
 
-def _faust_app(settings: Settings) -> WordcountApp:
+def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     # Everything is passed explicitly: Faust would read unprefixed variables such as WEB_PORT, which Kubernetes sets.
     session_s = settings.session_timeout_ms / 1000
     faust_app = WordcountApp(
@@ -193,7 +194,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         broker_max_poll_records=BATCHES_PER_POLL,
         broker_max_poll_interval=1000.0,
         broker_check_crcs=True,
-        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_max_fetch_size=memory.bounds.fetch_bytes,
         consumer_auto_offset_reset="none",
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_group_instance_id=settings.group_instance_id,
@@ -219,6 +220,7 @@ def _faust_app(settings: Settings) -> WordcountApp:
         Rights.of(connection(settings)),
         settings.request_timeout_ms / 1000,
         settings.max_record_bytes,
+        memory,
     )
     faust_app.deadline = Deadline(settings.shutdown_timeout_s)
     faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE

@@ -27,8 +27,10 @@ from app.kafka.admin import (
 )
 from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
+from app.memory_limit import memory_budget
 from app.worker_client import ask_version, worker_url
 from tables.errors import ConfigurationError, WordcountError
+from tables.memory import MIB, needed_bytes
 from tables.rights import Right
 from tables.schema import changelog_topic, dead_letter_topic
 
@@ -77,6 +79,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         await _in_sync(admin, {name: found[name] for name in (changelog, dead_letters)}),
         _partitions(settings, found),
         _open_files(found[settings.topic].partitions or settings.partitions),
+        _memory(settings, found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
         await _input_policy(admin, settings, found),
         *(
@@ -151,6 +154,23 @@ def _open_files(partitions: int) -> Check:
         "ok",
         f"{files} allowed, about {open_files.needed(partitions)} needed for all {partitions} partitions",
     )
+
+
+def _memory(settings: Settings, partitions: int) -> Check:
+    title = "memory"
+    try:
+        total_bytes = memory_budget(settings)
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    may, needs = total_bytes // MIB, -(-needed_bytes(partitions) // MIB)
+    if needs > may:
+        return Check(
+            title,
+            "warn",
+            f"a worker may take {may} MiB, and {needs} are needed where one has all {partitions} partitions",
+            "raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
+        )
+    return Check(title, "ok", f"{may} MiB may be taken, {needs} needed for all {partitions} partitions")
 
 
 async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:

@@ -26,6 +26,7 @@ from app.exit_codes import EXIT_DEADLINE, exit_code
 from app.loop_delay import watch_loop
 from app.printable import printable
 from tables.errors import WordcountError
+from tables.memory import MemoryBudget
 from tables.rights import Rights
 from tables.word_counts import WordCounts
 
@@ -49,6 +50,7 @@ class ConsumerOptions:
         rights: what the brokers' refusals are turned into.
         request_timeout_s: longest wait for a broker's answer that depends on nobody else.
         max_record_bytes: longer values are passed over, see `agents.tally.Policies`.
+        memory: says how much is fetched of a partition at a time.
     """
 
     advertised_url: str
@@ -57,6 +59,7 @@ class ConsumerOptions:
     rights: Rights
     request_timeout_s: float
     max_record_bytes: int
+    memory: MemoryBudget
 
 
 class WebFirst(BootStrategy):

@@ -201,11 +201,18 @@ class Settings(BaseSettings):
         le=268_435_456,
         description="Pending bytes of a partition that are flushed at once, at most; fewer with many distinct words.",
     )
+    memory_mb: int | None = Field(
+        None,
+        ge=192,
+        le=1_048_576,
+        description="MiB of memory that the process may take: windows, fetches, caches, flushes and restores are bounded "
+        "by it. None = 768, or three quarters of the container's limit or half of the machine where that is less.",
+    )
     vocabulary_words: int = Field(
         1_000_000,
         ge=1,
         le=100_000_000,
-        description="Words whose counts are cached in memory.",
+        description="Words whose counts are cached in memory, at most; fewer where `WORDCOUNT_MEMORY_MB` has no room.",
     )
     shutdown_timeout_s: int = Field(
         25,

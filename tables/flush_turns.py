@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from tables.memory import LARGE_FLUSHES
 
 LARGE_WINDOW_BYTES = 1 << 20
-LARGE_FLUSHES = 3
-"""Two are counted while one is being acknowledged."""
+
+TURN_BYTES = 16 << 20
+"""A window of more bytes takes several turns, up to all: one record may be larger than a window."""
 
 SMALL_COUNTS = 1
 """Half of a count holds the GIL: two small ones at a time take twice as long each, and the commits of others wait behind them."""
+
+
+class Turn:
+    """Held while a window is flushed."""
+
+    def __init__(self, counting: asyncio.Semaphore | None = None) -> None:
+        self._counting = counting
+
+    def counted(self) -> None:
+        """The window is counted: another small one may be. May be called again."""
+        if self._counting is not None:
+            self._counting.release()
+            self._counting = None
 
 
 class FlushTurns:
@@ -18,19 +35,37 @@ class FlushTurns:
 
     def __init__(self) -> None:
         self._large_flushes = asyncio.Semaphore(LARGE_FLUSHES)
+        self._taking = asyncio.Lock()
         self._small_counts = asyncio.Semaphore(SMALL_COUNTS)
 
-    def to_flush(self, window_bytes: int) -> AbstractAsyncContextManager[None]:
-        """Held while a window of this size is flushed.
+    @asynccontextmanager
+    async def turn(self, window_bytes: Callable[[], int]) -> AsyncIterator[Turn]:
+        """Held while a window is flushed; it has to be closed before anything else is waited for.
 
-        Bounds memory: a counted window of words that hardly repeat takes 30 times its bytes until the store has it. Eight at once
-        took 1.2 GB. Small windows, those of partitions that have caught up, would wait for each other's acknowledgements.
+        Large flushes are bounded because of memory: a counted window of words that hardly repeat takes 45 times its bytes until the
+        store has it. Small windows, those of partitions that have caught up, would wait for each other's acknowledgements; they are
+        only counted one by one, which bounds what a record waits for once its window is closed.
+
+        Args:
+            window_bytes: size of the window, which may grow while its turn is waited for: a small one may become a large one.
         """
-        return self._large_flushes if window_bytes >= LARGE_WINDOW_BYTES else nullcontext()
-
-    def to_count(self, window_bytes: int) -> AbstractAsyncContextManager[None]:
-        """Held while a window of this size is closed and counted.
-
-        Bounds what a record waits for once its window is closed. Large windows have had their turn already.
-        """
-        return self._small_counts if window_bytes < LARGE_WINDOW_BYTES else nullcontext()
+        if window_bytes() < LARGE_WINDOW_BYTES:
+            await self._small_counts.acquire()
+            if window_bytes() < LARGE_WINDOW_BYTES:
+                turn = Turn(self._small_counts)
+                try:
+                    yield turn
+                finally:
+                    turn.counted()
+                return
+            self._small_counts.release()
+        taken = 0
+        try:
+            async with self._taking:  # Two that wait for several turns must not have some of them each.
+                while taken < min(LARGE_FLUSHES, 1 + window_bytes() // (TURN_BYTES + 1)):
+                    await self._large_flushes.acquire()
+                    taken += 1
+            yield Turn()
+        finally:
+            for _ in range(taken):
+                self._large_flushes.release()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tables.memory import MemoryBounds
 from tables.owned_partition import OwnedPartition
 
 FILLED_AT_ONCE = 3
@@ -27,8 +28,12 @@ class Intake:
 
     def __init__(self, near_offsets: int, total_bytes: int) -> None:
         self._near_offsets = near_offsets
-        self._total_bytes = total_bytes
+        self._most_bytes = self._total_bytes = total_bytes
         self._polls = 0
+
+    def bound(self, bounds: MemoryBounds) -> None:
+        """See `tables.memory.Bounded`."""
+        self._total_bytes = min(self._most_bytes, bounds.held_bytes)
 
     def choose(self, partitions: Mapping[int, OwnedPartition], window_bytes: int) -> set[int]:
         """The numbers of those of `partitions` whose records are wanted; a window is full at `window_bytes`."""

@@ -40,7 +40,9 @@ from tables.store_errors import store_errors
 SMALL_FLUSH_ROWS = 4096
 """Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
 
-_WRITE_BUFFER_BYTES = 8 << 20
+WRITE_BUFFER_BYTES = 8 << 20
+"""At most; smaller where many stores share the memory."""
+
 _BLOOM_BITS_PER_KEY = 10
 _LEVEL0_FILES = 8
 
@@ -78,6 +80,7 @@ class PartitionStore:
     Args:
         folder: created where missing.
         block_cache: shared by all stores of the process.
+        write_buffer_bytes: rows of small flushes that memory holds before they become a file.
 
     Raises:
         StateLockedError: another process has it open.
@@ -85,9 +88,11 @@ class PartitionStore:
         StoreFullError, StoreUnavailableError: the system refuses what it needs; it stays as it is.
     """
 
-    def __init__(self, folder: Path, block_cache: Cache) -> None:
+    def __init__(
+        self, folder: Path, block_cache: Cache, write_buffer_bytes: int = WRITE_BUFFER_BYTES
+    ) -> None:
         self._folder = folder
-        self._options = _options(block_cache)
+        self._options = _options(block_cache, write_buffer_bytes)
         self._staging = folder.with_name(folder.name + ".staging")
         self._memtable_holds_rows = False
         self._staged_files = 0
@@ -322,7 +327,7 @@ def _position(state: bytes | None) -> int | None:
     return decoded.exact_position if decoded else 0
 
 
-def _options(block_cache: Cache) -> Options:
+def _options(block_cache: Cache, write_buffer_bytes: int) -> Options:
     table = BlockBasedOptions()
     table.set_block_cache(block_cache)
     table.set_bloom_filter(_BLOOM_BITS_PER_KEY, False)
@@ -330,7 +335,7 @@ def _options(block_cache: Cache) -> Options:
     options.create_if_missing(True)
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.set_write_buffer_size(write_buffer_bytes)
     options.set_level_zero_file_num_compaction_trigger(_LEVEL0_FILES)
     options.set_keep_log_file_num(2)
     options.set_max_open_files(256)

@@ -100,6 +100,7 @@ class Replay:
         owner: whose changelog it has to be.
         changelog_id: its id; "" = not known.
         awaited: a marker of which it is not known whether it is in the changelog.
+        most_bytes: the same as `BUFFER_BYTES`, where memory has no room for it.
 
     Attributes:
         awaited_found: whether `awaited` was among the records.
@@ -117,6 +118,8 @@ class Replay:
         owner: Owner,
         changelog_id: str = "",
         awaited: Marker | None = None,
+        *,
+        most_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._owner = owner
         self._changelog_id = changelog_id
@@ -132,7 +135,7 @@ class Replay:
         self._reached = state.marker.reached if state.marker is not None else 0
         self._parts: list[MergedRows] = []
         self._buffered_bytes = 0
-        self._merge_at_bytes = BUFFER_BYTES
+        self._buffer_bytes = self._merge_at_bytes = min(BUFFER_BYTES, most_bytes)
 
     def apply(self, part: ChangelogSlice) -> None:
         """Take in adjacent changelog records.
@@ -164,8 +167,8 @@ class Replay:
         if self._buffered_bytes >= self._merge_at_bytes:
             self._parts = [_merged(self._parts)]
             self._buffered_bytes = self._parts[0].byte_count
-            self._merge_at_bytes = BUFFER_BYTES + 2 * self._buffered_bytes
-            self.full = self._buffered_bytes >= BUFFER_BYTES // 2
+            self._merge_at_bytes = self._buffer_bytes + 2 * self._buffered_bytes
+            self.full = self._buffered_bytes >= self._buffer_bytes // 2
 
     def state(self, examined: int) -> StoreState:
         """State of the store that has all rows that were taken, examined up to the changelog offset `examined`."""
@@ -193,7 +196,7 @@ class Replay:
         """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""
         merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
         merged = merged.taken(byte_order(merged.words))
-        self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, BUFFER_BYTES, False
+        self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, self._buffer_bytes, False
         beaten = self._beaten_by_stored(merged)
         stale = beaten | (merged.latest < merged.rows[:, 1])
         if self.stale:

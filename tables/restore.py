@@ -49,7 +49,12 @@ class Restore:
         changelog_id = await self._check_store(end)
         awaited = shard.in_doubt.marker if shard.in_doubt is not None else None
         replay = self._replay = Replay(
-            shard.store, shard.store.state, self._services.owner, changelog_id, awaited
+            shard.store,
+            shard.store.state,
+            self._services.owner,
+            changelog_id,
+            awaited,
+            most_bytes=self._services.memory.bounds.replay_bytes,
         )
         self._begin(end)
         rows, examined = 0, -1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tables.changes import Changes
 from tables.flush_turns import FlushTurns
+from tables.memory import MemoryBudget
 from tables.ports import Changelog, CommitWitness, DeadLetters, Ownership, RunInThread, Source
 from tables.rows import Owner
 from tables.vocabulary import VocabularyLimit
@@ -28,6 +29,7 @@ class ShardServices:
         run_long: the same for those of a restore, which take seconds.
         turns: bounds the large flushes that are under way.
         changes: told of each durable change.
+        memory: what each part of the process may take.
         clock: seconds, monotonic.
         chance: a number from 0 to 1, another each time.
         witness: makes each flush visible instead of the shard, so that it sees it; None = nobody has to.
@@ -46,6 +48,7 @@ class ShardServices:
     run_long: RunInThread
     turns: FlushTurns = field(default_factory=FlushTurns)
     changes: Changes = field(default_factory=Changes)
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     witness: CommitWitness | None = None

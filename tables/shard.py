@@ -25,6 +25,7 @@ import structlog
 from tables.ahead import tally_beyond
 from tables.changes import Change, Flushed
 from tables.errors import FlushUnknownError, ForeignRecordsError
+from tables.flush_turns import Turn
 from tables.partition_store import PartitionStore, StagedRows
 from tables.ports import CountedRows, PackedRecords, Result
 from tables.restore import Restore
@@ -148,23 +149,23 @@ class Shard:
             StoreCorruptedError, StoreFullError, StoreUnavailableError: from the store.
         """
         try:
-            async with self.services.turns.to_flush(self.pending_bytes):
-                await self._flush()
+            async with self.services.turns.turn(lambda: self.pending_bytes) as turn:
+                await self._flush(turn)
         except BaseException:
             self.drop_pending()
             raise
         finally:
             self.flushing_bytes = 0
 
-    async def _flush(self) -> None:
+    async def _flush(self, turn: Turn) -> None:
         services, begun_s = self.services, self.services.clock()
         checking = staging = None
         try:
-            async with services.turns.to_count(self.pending_bytes):
-                batches = self._close_window()
-                services.ownership.check()
-                checking = asyncio.create_task(self._check_topics())
-                counted = await self.in_thread(self._count, batches)
+            batches = self._close_window()
+            services.ownership.check()
+            checking = asyncio.create_task(self._check_topics())
+            counted = await self.in_thread(self._count, batches)
+            turn.counted()
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
             staging = asyncio.ensure_future(services.run(self.store.stage, counted.words, counted.values))

@@ -8,12 +8,13 @@ import structlog
 from rocksdict import Cache
 
 from tables.errors import StoreCorruptedError
-from tables.partition_store import PartitionStore, destroy_store
+from tables.memory import MemoryBounds
+from tables.partition_store import WRITE_BUFFER_BYTES, PartitionStore, destroy_store
 
 _log = structlog.get_logger(__name__)
 
 BLOCK_CACHE_BYTES = 64 << 20
-"""Shared by all partition stores."""
+"""Shared by all partition stores, at most."""
 
 
 class Stores:
@@ -26,6 +27,12 @@ class Stores:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._block_cache = Cache(BLOCK_CACHE_BYTES)
+        self._write_buffer_bytes = WRITE_BUFFER_BYTES
+
+    def bound(self, bounds: MemoryBounds) -> None:
+        """See `tables.memory.Bounded`; a store that is open keeps the write buffer that it has."""
+        self._block_cache.set_capacity(min(BLOCK_CACHE_BYTES, bounds.block_cache_bytes))
+        self._write_buffer_bytes = min(WRITE_BUFFER_BYTES, bounds.write_buffer_bytes)
 
     def folder_of(self, partition: int) -> Path:
         """Where the store of `partition` is, or would be."""
@@ -40,13 +47,13 @@ class Stores:
         """
         folder = self.folder_of(partition)
         try:
-            return PartitionStore(folder, self._block_cache)
+            return PartitionStore(folder, self._block_cache, self._write_buffer_bytes)
         except StoreCorruptedError as error:
             _log.error(
                 "store thrown away, rebuilding it from the changelog", partition=partition, reason=str(error)
             )
             destroy_store(folder)
-            return PartitionStore(folder, self._block_cache)
+            return PartitionStore(folder, self._block_cache, self._write_buffer_bytes)
 
     def replace(self, partition: int, store: PartitionStore) -> PartitionStore:
         """An empty store instead of `store`, which is closed and removed."""

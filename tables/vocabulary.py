@@ -1,8 +1,8 @@
-"""Cache of old counts: one process-wide `word -> id` and, per partition, an int64 array of counts by id.
+"""Cache of old counts: one process-wide `word -> id` and, per partition, an array of counts by id.
 
 Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.06 µs a
-row, 24-48 bytes a word once, and 8 bytes a word and partition (ADR 3). A store that was empty when opened, or whose rows were all
-put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
+row, 24-48 bytes a word once, and 4 bytes a word and partition, 8 where a count is beyond 2^31 (ADR 3). A store that was empty when
+opened, or whose rows were all put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
 
 A vocabulary that is full takes no more words: those that came first are the frequent ones, and the counts of the others are read. Text
 changes, so that it is given up for an empty one once ten times as many were refused: the reading that this may spare costs more.
@@ -19,14 +19,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tables.byte_arrays import lengths
+from tables.memory import MemoryBounds
 from tables.partition_store import PartitionStore
 from tables.rows import unpack_row, unpack_rows
 from tables.schema import SLICE_ROWS
 from tables.windows import Int64Array
 from tables.word_table import NO_ID, SHORT_BYTES, WordTable
 
-UNKNOWN = -1
+UNKNOWN = 0
+"""No row has this count; memory that nobody has written to is full of it, and costs nothing until then."""
+
 REFUSALS_PER_WORD = 10
+_MOST_INT32 = np.iinfo(np.int32).max
 
 MAX_LONG_WORDS = 690_000
 """Words that are too long for the table: with 699,051 Python copies their dict into a larger one, 80 ms in which nothing else runs."""
@@ -85,7 +89,7 @@ class Vocabulary:
     def _with_room(self, new: Int64Array, is_short: npt.NDArray[np.bool_]) -> Int64Array:
         """Those of `new`, places of words without an id, that can get one."""
         room = self.max_words - self._size
-        if not room:
+        if room <= 0:
             return new[:0]
         fits = is_short[new]
         fits |= np.cumsum(~fits) <= MAX_LONG_WORDS - len(self._long)
@@ -112,14 +116,20 @@ class VocabularyLimit:
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
+        self._most_words = max_words
         self._current = Vocabulary(max_words)
+
+    def bound(self, bounds: MemoryBounds) -> None:
+        """See `tables.memory.Bounded`; a vocabulary that is larger already is given up."""
+        self.max_words = self._current.max_words = min(bounds.vocabulary_words, self._most_words)
 
     def has_room(self, words: int) -> bool:
         """Whether so many more words may be added to the current vocabulary."""
         return len(self._current) + words <= self.max_words
 
     def current(self) -> Vocabulary:
-        if self._current.refused > REFUSALS_PER_WORD * self.max_words:
+        current = self._current
+        if current.refused > REFUSALS_PER_WORD * self.max_words or len(current) > self.max_words:
             self._current = Vocabulary(self.max_words)
         return self._current
 
@@ -138,12 +148,12 @@ class CountCache:
         self.position: int | None = 0
         """Next offset to count, of the flush that the counts are at; None where some are ahead of it."""
         self._lock = Lock()
-        self._counts = np.full(1024, UNKNOWN, np.int64)
+        self._counts: npt.NDArray[np.int32] | Int64Array = np.zeros(1024, np.int32)
 
     def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
         """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
         self._grow()
-        counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids])
+        counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids].astype(np.int64))
         missing = np.flatnonzero(counts == UNKNOWN)
         if self.complete:
             counts[missing] = 0
@@ -159,6 +169,8 @@ class CountCache:
         self._grow()
         known = ids != NO_ID
         with self._lock:
+            if len(counts) and self._counts.itemsize < counts.itemsize and counts.max() > _MOST_INT32:
+                self._counts = self._counts.astype(np.int64)
             self._counts[ids[known]] = counts[known]
             self.complete = self.complete and bool(known.all())
             self.position = position
@@ -196,7 +208,7 @@ class CountCache:
     def _grow(self) -> None:
         size = len(self.vocabulary)
         if size > len(self._counts):
-            grown = np.full(max(size, 2 * len(self._counts)), UNKNOWN, np.int64)
+            grown = np.zeros(max(size, 2 * len(self._counts)), self._counts.dtype)
             grown[: len(self._counts)] = self._counts
             self._counts = grown
 

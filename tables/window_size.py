@@ -1,14 +1,16 @@
 """How many bytes of records make a full window. Pure.
 
-A window takes memory by its distinct words, up to 700 bytes each while it is flushed, and nobody knows how many there are before they
+A window takes memory by its distinct words, about 300 bytes each while it is flushed, and nobody knows how many there are before they
 are counted. So windows begin small, which also gives the flush threads something to do at once, and grow while their rows allow.
 """
 
 from __future__ import annotations
 
+from tables.memory import MemoryBounds
+
 FIRST_BYTES = 1 << 20
 FULL_ROWS = 250_000
-"""Distinct words of a full window. 8 MiB of English hold 160,000."""
+"""Distinct words of a full window, where memory allows. 8 MiB of English hold 160,000."""
 
 
 class WindowSize:
@@ -22,9 +24,14 @@ class WindowSize:
     """
 
     def __init__(self, most_bytes: int) -> None:
+        self._full_rows = FULL_ROWS
         self.full_bytes = min(FIRST_BYTES, most_bytes)
         self._limit_bytes = most_bytes
         self._most_bytes = most_bytes
+
+    def bound(self, bounds: MemoryBounds) -> None:
+        """See `tables.memory.Bounded`."""
+        self._full_rows = min(FULL_ROWS, bounds.full_rows)
 
     def taken(self, window_bytes: int) -> None:
         """A window of so many bytes goes to be flushed; after a full one the next may be larger."""
@@ -35,6 +42,6 @@ class WindowSize:
         """A window of so many bytes had so many (>= 0) distinct words. Words repeat more in a larger one: the bound is a low one."""
         if window_bytes < FIRST_BYTES:
             return  # Words of a small window have had no chance to repeat.
-        bound = window_bytes * FULL_ROWS // max(1, rows)
+        bound = window_bytes * self._full_rows // max(1, rows)
         self._limit_bytes = min(max(bound, FIRST_BYTES), self._most_bytes)
         self.full_bytes = min(self.full_bytes, self._limit_bytes)

@@ -70,6 +70,7 @@ class WordCounts:
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
         self._closed = False
+        services.memory.follow(self._intake, self._window_size, services.vocabulary, self._stores)
         services.changes.subscribe(self._changed)
 
     # Assignment
@@ -82,6 +83,7 @@ class WordCounts:
         async with self._changing:
             for number in self._partitions.keys() - set(partitions):
                 await self._release(number)
+            self._services.memory.divide(len(partitions))
             for number in sorted(partitions):
                 if self._closed:
                     return

@@ -16,10 +16,10 @@ def main() -> None:
     """The command `wordcount worker`."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     from app.cli import main as wordcount
-    from tables import partition_store, stores
+    from tables import stores
 
     for module, name, value in (
-        (partition_store, "_WRITE_BUFFER_BYTES", MEMTABLE_BYTES),
+        (stores, "WRITE_BUFFER_BYTES", MEMTABLE_BYTES),
         (stores, "BLOCK_CACHE_BYTES", BLOCK_CACHE_BYTES),
     ):
         assert hasattr(module, name), "what is lowered here has another name now"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -150,6 +151,7 @@ def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
             Rights("User:ANONYMOUS", kafka.bootstrap_servers),
             5.0,
             1 << 20,
+            SimpleNamespace(bounds=SimpleNamespace(fetch_bytes=1024)),
         )
         topic = faust_app.topic(topic_name, schema=PassThrough())
 

@@ -54,7 +54,7 @@ class Disks:
     def __init__(self) -> None:
         self.by_folder: dict[Path, Disk] = {}
 
-    def open(self, folder: Path, block_cache: object) -> "MemoryStore":
+    def open(self, folder: Path, block_cache: object, _write_buffer_bytes: int = 0) -> "MemoryStore":
         """As `PartitionStore(folder, block_cache)`."""
         return MemoryStore(self.by_folder.setdefault(folder, Disk()))
 

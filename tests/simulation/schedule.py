@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -374,7 +375,7 @@ def simulate(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
         patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
-        patch.setattr(stores_module, "Cache", lambda size: None)
+        patch.setattr(stores_module, "Cache", Mock())
         for module in (stores_module, word_counts_module):
             patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)

@@ -16,7 +16,7 @@ async def test_a_window_that_waits_to_be_counted_takes_records_in() -> None:
     with open_shard(tally, 1000) as shard:
         await shard.restore()
         shard.add([_one_word_at(0)])
-        async with shard.services.turns.to_count(shard.pending_bytes):
+        async with shard.services.turns.turn(lambda: 0):
             flush = asyncio.create_task(shard.flush())
             await asyncio.sleep(0.01)
             shard.add([_one_word_at(1)])

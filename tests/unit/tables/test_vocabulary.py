@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
+from tables.memory import DEFAULT_BYTES, memory_bounds
 from tables.partition_store import PartitionStore
 from tables.rows import StoreState, pack_row
 from tables.vocabulary import REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit, cache_of
@@ -107,6 +109,38 @@ def test_a_vocabulary_that_refused_too_often_is_followed_by_another() -> None:
     assert second is not first
     assert (len(second), limit.has_room(2), limit.current()) == (0, True, second)
     assert words_in(first) == [b"a", b"b"]
+
+
+def test_a_vocabulary_keeps_to_what_memory_allows_and_gives_one_up_that_is_larger() -> None:
+    limit = VocabularyLimit(1000)
+    first = limit.current()
+    ids_of(first, b"a", b"b", b"c")
+    limit.bound(memory_bounds(DEFAULT_BYTES, 8))
+    assert limit.max_words == 1000
+    for words in (4, 3):
+        limit.bound(replace(memory_bounds(DEFAULT_BYTES, 8), vocabulary_words=words))
+        assert (limit.current(), limit.has_room(2)) == (first, False)
+    assert ids_of(first, b"d") == [NO_ID]
+    limit.bound(replace(memory_bounds(DEFAULT_BYTES, 8), vocabulary_words=2))
+    assert ids_of(first, b"d") == [NO_ID]
+    second = limit.current()
+    assert second is not first
+    assert ids_of(second, b"a", b"b", b"c") == [0, 1, NO_ID]
+
+
+def test_counts_beyond_32_bits_are_kept_and_those_of_other_words_too() -> None:
+    cache, store = CountCache(Vocabulary(1000), complete=True), Store()
+    words = [b"a", b"b", b"c"]
+    assert old_counts(cache, store, *words) == [0, 0, 0]
+    for counts in ([1, 2**31 - 1, 3], [5, 2**31, 3], [2**40, 2**33, 2**31 + 3]):
+        cache.update(cache.vocabulary.ids(column(words)), np.array(counts, np.int64), 9)
+        assert old_counts(cache, store, *words) == counts
+        sums = np.ones(3, np.int64)
+        assert cache.add_to(sums) == 9
+        assert sums.tolist() == [count + 1 for count in counts]
+        assert [cache.count_of(word) for word in words] == [(count, 9) for count in counts]
+    assert old_counts(cache, store, *[b"%d" % n for n in range(900)]) == [0] * 900
+    assert cache.count_of(b"a") == (2**40, 9)
 
 
 def test_counts_of_words_that_were_refused_are_read_once_they_are_stored() -> None:
