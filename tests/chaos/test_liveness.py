@@ -102,8 +102,8 @@ async def test_a_worker_that_may_not_join_its_group_ends_with_the_right_that_it_
         ).start()
         code, said = await end_of(worker)
         assert code == 2
-        assert workers.group in said
-        assert "grant READ on the group" in said
+        assert f'User:alice has no right to Read on group "{workers.group}"' in said
+        assert f"--operation Read --group {workers.group}" in said
         await close_all(workers.made)
 
 
