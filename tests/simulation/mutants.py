@@ -367,7 +367,7 @@ MUTANTS: dict[Mutate, Trial] = {
     stale_rows_not_healed: Trial(300),
     healing_not_examined_itself: Trial(100, HEALING, first=1100),
     restored_to_a_former_end: Trial(100, HEALING),
-    examined_before_healed: Trial(100, HEALING, first=2600),
+    examined_before_healed: Trial(100, HEALING, first=200),
     ahead_forgotten_by_the_store: Trial(),
     rows_ahead_counted_again: Trial(),
     rows_ahead_skipped_by_whole_batches: Trial(),
