@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.tally import DROP_REASONS, REASONS, Policies, RecordTally
@@ -50,9 +50,6 @@ TOKENIZERS = st.builds(
     min_length=st.integers(1, 2),
     max_length=st.none() | st.integers(2, 6),
 )
-
-# The first call of an Arrow function is slow, and so is a shared machine.
-no_deadline = settings(deadline=None)
 
 
 @dataclass
@@ -126,7 +123,6 @@ def words_of(result: Tally) -> dict[bytes, int]:
     return dict(zip(result.words.to_pylist(), result.counts.tolist(), strict=True))
 
 
-@no_deadline
 @given(
     values=VALUES,
     cuts=st.lists(st.integers(0, 24), max_size=5),
@@ -164,7 +160,6 @@ def test_a_tally_equals_an_account_of_each_record(
     assert {*totals.dropped_words} <= {*DROP_REASONS}
 
 
-@no_deadline
 @given(values=VALUES, cuts=st.lists(st.integers(0, 24), max_size=5), splitter=TOKENIZERS, policies=POLICIES)
 def test_the_tallies_of_parts_add_up_to_the_tally_of_the_whole(
     values: list[bytes | None], cuts: list[int], splitter: Tokenizer, policies: Policies

@@ -6,7 +6,7 @@ from unicodedata import is_normalized, normalize
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.tokenizer import _IGNORABLE, MAX_GROWTH, PROFILES, Tokenizer, tokenizer
@@ -32,9 +32,6 @@ OPTIONS = st.fixed_dictionaries(
     }
 )
 
-# The first call of an Arrow function is slow, and so is a shared machine.
-no_deadline = settings(deadline=None)
-
 
 def counts_of(splitter: Tokenizer, texts: pa.StringArray) -> Counter[str]:
     counted = splitter.count(texts)
@@ -45,7 +42,6 @@ def counts_of(splitter: Tokenizer, texts: pa.StringArray) -> Counter[str]:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@no_deadline
 @given(texts=TEXTS)
 @example(["a \u093f", "\u093f"])
 @example(["a\u3000" * 16])
@@ -57,7 +53,6 @@ def test_counting_many_equals_counting_the_words_of_each(profile: str, texts: li
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@no_deadline
 @given(texts=TEXTS, start=st.integers(0, 8), length=st.integers(0, 8))
 def test_a_slice_of_an_array_is_counted_without_the_rest(
     profile: str, texts: list[str], start: int, length: int
@@ -69,7 +64,6 @@ def test_a_slice_of_an_array_is_counted_without_the_rest(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@no_deadline
 @given(texts=TEXTS, options=OPTIONS)
 def test_options_drop_the_same_words_one_by_one_and_at_once(
     profile: str, texts: list[str], options: dict[str, object]
@@ -82,7 +76,6 @@ def test_options_drop_the_same_words_one_by_one_and_at_once(
     assert sum(counted.dropped.values()) == every - expected.total()
 
 
-@no_deadline
 @given(TEXT)
 def test_java_s_follows_the_rule_of_java(text: str) -> None:
     # Java: no match, the text itself; else the pieces before, between and after the matches without the empty
@@ -99,20 +92,17 @@ def test_java_s_follows_the_rule_of_java(text: str) -> None:
     assert tokenizer("java-s").tokens(text) == expected
 
 
-@no_deadline
 @given(TEXT)
 def test_whitespace_is_the_split_of_python(text: str) -> None:
     assert tokenizer("whitespace").tokens(text) == text.split()
 
 
-@no_deadline
 @given(TEXTS)
 def test_a_newline_between_texts_changes_no_word_of_the_unicode_profile(texts: list[str]) -> None:
     splitter = tokenizer("unicode")
     assert splitter.tokens("\n".join(texts)) == [word for text in texts for word in splitter.tokens(text)]
 
 
-@no_deadline
 @given(TEXT, st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
 @example("\u03a4\u0391\u03aa\u0301\u0396\u03a9", "NFC")
 def test_a_text_has_the_same_words_in_each_normalisation_and_all_are_normalised(text: str, form: str) -> None:
@@ -125,7 +115,6 @@ def test_a_text_has_the_same_words_in_each_normalisation_and_all_are_normalised(
     assert all(is_normalized("NFKC", word) for word in words)
 
 
-@no_deadline
 @given(TEXT)
 def test_folding_a_word_again_changes_nothing(text: str) -> None:
     splitter = tokenizer("unicode")
@@ -134,7 +123,6 @@ def test_folding_a_word_again_changes_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@no_deadline
 @given(text=TEXT)
 def test_no_word_outgrows_its_text_beyond_the_bound(profile: str, text: str) -> None:
     size = len(text.encode())

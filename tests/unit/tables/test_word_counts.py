@@ -377,7 +377,7 @@ async def test_a_broker_that_is_away_is_asked_less_and_less_often(worker: Worker
             asked.append(loop.time())
             raise BrokerUnavailableError("no answer")
 
-    worker.replace(changelog=Away())
+    worker.replace(changelog=Away(), chance=lambda: 0.5)
     await worker.counts.assign({0})
     await worker.until(lambda: len(asked) == restores)
     pauses = np.diff(asked)
