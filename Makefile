@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test test-changes test-workers test-rules check format bench bench-growth bench-peers profile chaos soak simulate lock clean help
+BROKER_TESTS := $(addprefix tests/integration/,test_broker_absence.py test_broker_refusals.py test_embedded_broker.py test_group_lag.py \
+	test_hung_broker.py test_new_group_protocol.py test_transport.py)
+ACCESS_TESTS := $(addprefix tests/integration/,test_logins.py test_rights.py test_tls.py)
+
+.PHONY: run test test-rules test-changes test-brokers test-access test-workers check format bench bench-growth bench-peers profile chaos soak simulate lock clean help
 .DELETE_ON_ERROR:
 
 help: ## Show the targets.
@@ -12,17 +16,23 @@ help: ## Show the targets.
 run: .venv/.run ## Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
 	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
 
-test: .venv/.dev ## All tests, three parts at a time: most of them wait for processes.
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line test-changes test-workers test-rules
+test: .venv/.dev ## All tests, four parts at a time: most of them wait for processes.
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line test-rules test-changes test-brokers test-workers test-access
+
+test-rules: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
 test-changes: .venv/.dev
 	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/test_c*.py
 
-test-workers: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py'
+test-brokers: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider $(BROKER_TESTS)
 
-test-rules: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
+test-access: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider $(ACCESS_TESTS)
+
+test-workers: .venv/.dev
+	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py' $(addprefix --ignore=,$(BROKER_TESTS) $(ACCESS_TESTS))
 
 check: .venv/.dev ## Style, types, imports.
 	$(BIN)/ruff format --check .
