@@ -76,6 +76,16 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         """The largest position of this marker and of those before it."""
         return max(self.position, self.ahead)
 
+    @property
+    def flaw(self) -> str:
+        """What cannot be true of a marker, "" where nothing is wrong with it."""
+        accounted = self.counted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
+        if not 0 <= self.origin <= self.position:
+            return f"it counts offsets {self.origin} to {self.position}"
+        if self.records != accounted:
+            return f"it accounts for {accounted} of {self.records} records"
+        return ""
+
     def advanced(self, position: int, totals: Totals) -> Marker:
         """The marker after a flush up to `position` that brought `totals`."""
         after = self.totals + totals
@@ -129,11 +139,12 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode_marker(marker: Marker) -> bytes:
+    assert not marker.flaw, marker.flaw
     return _encoder.encode(marker)
 
 
 def decode_marker(value: bytes) -> Marker:
-    """Raises InexactError where `value` is no marker of this version."""
+    """Raises InexactError where `value` is no marker of this version, or says what cannot be true."""
     try:
         marker = _marker_decoder.decode(value)
     except _UNREADABLE as error:
@@ -146,20 +157,27 @@ def decode_marker(value: bytes) -> Marker:
             f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION}",
             "run the version that wrote it, or count again with this one: wordcount reset",
         )
+    if marker.flaw:
+        raise InexactError(
+            f"the changelog holds a marker that cannot be true: {marker.flaw}",
+            "find out what else writes to the changelog topic",
+        )
     return marker
 
 
 def encode_state(state: StoreState) -> bytes:
+    assert state.marker is None or not state.marker.flaw, state.marker.flaw
     return _encoder.encode(state)
 
 
 def decode_state(value: bytes) -> StoreState | None:
-    """The state, or None where it is unreadable or of another version: such a store is rebuilt from the changelog."""
+    """The state, or None where it is unreadable, untrue or of another version: such a store is rebuilt from the changelog."""
     try:
         state = _state_decoder.decode(value)
     except _UNREADABLE:
         return None
-    return state if state.marker is None or state.marker.version == FORMAT_VERSION else None
+    marker = state.marker
+    return state if marker is None or (marker.version == FORMAT_VERSION and not marker.flaw) else None
 
 
 def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:

@@ -43,7 +43,9 @@ from tables.rows import (
 from tables.schema import FORMAT_VERSION, MARKER_KEY, ROW_BYTES
 from tables.windows import RecordBatch, Totals
 
-MARKER = Marker(topic="t", profile="unicode/1", origin=3, position=90, records=87, skipped={"null": 2})
+MARKER = Marker(
+    topic="t", profile="unicode/1", origin=3, position=90, records=87, counted=85, skipped={"null": 2}
+)
 STATE = StoreState(marker=MARKER, changelog_next=7, ahead=91)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -1,5 +1,6 @@
 """Codecs of rows, markers and states."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -72,6 +73,24 @@ def test_a_marker_of_another_version_is_refused_with_both_versions() -> None:
         InexactError, match=f"format {FORMAT_VERSION + 1}, this program reads {FORMAT_VERSION}"
     ):
         decode_marker(encode_marker(other))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"origin": 10}, {"origin": -1}, {"records": 5}, {"skipped": {}}, {"dead_lettered": {"null": 1}}],
+)
+def test_a_marker_that_cannot_be_true_is_never_written_and_refused_where_it_is_read(
+    change: dict[str, object],
+) -> None:
+    untrue = msgspec.structs.replace(MARKER, **change)
+    with pytest.raises(InexactError, match="cannot be true"):
+        decode_marker(msgspec.json.encode(untrue))
+    with pytest.raises(AssertionError):
+        encode_marker(untrue)
+    state = StoreState(marker=untrue, changelog_next=17, ahead=12)
+    assert decode_state(msgspec.json.encode(state)) is None
+    with pytest.raises(AssertionError):
+        encode_state(state)
 
 
 @pytest.mark.parametrize("marker", [None, MARKER])
