@@ -78,7 +78,8 @@ class Restore:
         shard.cache.position = shard.store.state.exact_position
         shard.drop_pending()
         shard.restored = True
-        shard.in_doubt = None
+        if shard.in_doubt is not None and shard.in_doubt.marker.position <= shard.position:
+            shard.in_doubt = None  # Otherwise it may still arrive, until its records are flushed again.
         self._services.changes.publish(Change(self._partition, shard.position, None))
         return rows
 

@@ -105,6 +105,12 @@ class Shard:
         """Whether the rows are those of exactly `[origin, position)`: restored, and no torn flush left to replay."""
         return self.restored and self.store.state.exact_position is not None
 
+    def rebuilt(self, store: PartitionStore) -> Shard:
+        """The same partition on an empty store. What is in doubt stays so: the changelog may have it."""
+        shard = Shard(self.partition, store, self.services)
+        shard.in_doubt = self.in_doubt
+        return shard
+
     def renew_cache(self) -> None:
         """Let go of a vocabulary that has grown too large. Not to be called while a flush is under way."""
         vocabulary = self.services.vocabulary.current()
@@ -178,9 +184,8 @@ class Shard:
             staged, staging = await asyncio.shield(staging), None
             await self._commit(staged, counted, examined, flushed)
         except BaseException:
-            await cancel(checking)
-            if staging is not None:
-                await _discard(staging)
+            # It may be cancelled again meanwhile, by a suspension that does not wait any longer.
+            await to_the_end(_clean_up(checking, staging))
             raise
 
     def _close_window(self) -> Sequence[RecordBatch]:
@@ -287,6 +292,13 @@ class Shard:
             witness(self.partition, rows, commit)
         release(counted.words)
         release(counted.values)
+
+
+async def _clean_up(checking: asyncio.Task[None] | None, staging: asyncio.Future[StagedRows] | None) -> None:
+    """End what a flush that failed has begun."""
+    await cancel(checking)
+    if staging is not None:
+        await _discard(staging)
 
 
 async def _discard(staging: asyncio.Future[StagedRows]) -> None:

@@ -373,7 +373,7 @@ class WordCounts:
 
     def _rebuild(self, part: OwnedPartition) -> None:
         store = self._stores.replace(part.number, part.shard.store)
-        part.shard = Shard(part.number, store, self._services)
+        part.shard = part.shard.rebuilt(store)
         part.rebuild = False
 
     def _start_seek(self, part: OwnedPartition) -> None:

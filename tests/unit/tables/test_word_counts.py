@@ -48,6 +48,7 @@ class Log:
         records: what it holds, in order.
         appending: awaited before anything is appended.
         answer_lost: whether what is appended is in the log but not acknowledged.
+        request_late: whether what is to be appended is kept in `late` instead, unacknowledged.
         unavailable: raised where its end is asked for.
         slice_s: what reading a slice takes.
     """
@@ -55,7 +56,8 @@ class Log:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.appending: Callable[[], Any] | None = None
-        self.answer_lost = False
+        self.answer_lost = self.request_late = False
+        self.late: list[Record] = []
         self.unavailable: WordcountError | None = None
         self.slice_s = 0.0
 
@@ -65,6 +67,9 @@ class Log:
     async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
         if self.appending is not None:
             await self.appending()
+        if self.request_late:
+            self.request_late, self.late = False, records
+            raise FlushUnknownError("not acknowledged")
         base = len(self.records)
         self.records += records
         if self.answer_lost:
@@ -356,6 +361,68 @@ async def test_every_durable_flush_is_told_once_whichever_way_it_became_durable(
     assert [change.position for change in worker.changes if change.flushed] == [1, 2, 3]
     assert worker.seen.words == 3
     assert worker.changes[-1].position == 3
+
+
+async def test_a_flush_that_is_cancelled_again_and_again_waits_for_its_staging(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging, staged = threading.Event(), threading.Event()
+    stage = PartitionStore.stage
+
+    def slow(store: PartitionStore, *rows: Any) -> StagedRows:
+        staging.set()
+        threading.Event().wait(0.2)
+        staged.set()
+        return stage(store, *rows)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    await worker.start()
+    monkeypatch.setattr(PartitionStore, "stage", slow)
+    worker.log.appending = never
+    worker.flush()
+    await worker.until(staging.is_set)
+    task = worker.counts._partitions[0].task
+    assert task is not None
+    for _ in range(5):
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([task])
+    assert staged.is_set()
+
+
+async def test_a_flush_that_the_changelog_has_is_told_after_its_store_was_rebuilt(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(store: PartitionStore, staged: StagedRows, state: StoreState) -> None:
+        raise StoreCorruptedError("damaged")
+
+    await worker.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(PartitionStore, "commit", damaged)
+        worker.flush()
+        await worker.until(lambda: worker.counts.state(0)[0] == "restoring")
+    await worker.until(lambda: worker.position == 1)
+    await worker.counting()
+    assert [change.position for change in worker.changes if change.flushed] == [1]
+
+
+async def test_a_flush_that_reaches_the_changelog_after_a_restore_is_told_by_the_next_one(
+    worker: Worker,
+) -> None:
+    await worker.start()
+    worker.log.request_late = True
+    worker.flush()
+    await worker.until(lambda: worker.log.late)
+    await worker.counting()
+    assert not [change for change in worker.changes if change.flushed]
+
+    worker.log.records += worker.log.late
+    worker.counts.reexamine(0)
+    await worker.until(lambda: worker.position == 1)
+    await worker.counting()
+    assert [change.position for change in worker.changes if change.flushed] == [1]
 
 
 async def test_what_another_process_counted_is_told_as_a_move_and_not_as_a_flush_of_this_one(
