@@ -5,6 +5,7 @@ A Faust app runs in the test's own process, on our transport, with counts that o
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -386,15 +387,39 @@ async def test_an_empty_group_accepts_the_commit_of_anybody(kafka: KafkaClient, 
     assert await committed(kafka, topic_name) == 9
 
 
-async def test_heartbeats_are_remembered(kafka: KafkaClient, topic_name: str, start: Start) -> None:
+async def test_accepted_heartbeats_alone_are_remembered(
+    kafka: KafkaClient, topic_name: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await kafka.create_topic(topic_name)
+    beat = GroupCoordinator._do_heartbeat
+    accepted: list[float] = []
+    refused: list[float] = []
+    refusing = threading.Event()
+
+    async def witnessed(coordinator: GroupCoordinator) -> bool:
+        if refusing.is_set():
+            refused.append(monotonic())
+            return False
+        answer = bool(await beat(coordinator))
+        if answer:
+            accepted.append(monotonic())
+        return answer
+
+    monkeypatch.setattr(GroupCoordinator, "_do_heartbeat", witnessed)
     async with start() as running:
-        assigned_at = running.thread.last_contact
 
-        async def has_beaten() -> bool:
-            return running.thread.last_contact > assigned_at
+        async def beats_twice() -> bool:
+            return len(accepted) > 1
 
-        await wait_for(has_beaten, "an accepted heartbeat")
+        async def is_refused_twice() -> bool:
+            return len(refused) > 1
+
+        await wait_for(beats_twice, "two accepted heartbeats")
+        assert running.thread.last_contact >= accepted[0]
+        refusing.set()
+        await wait_for(is_refused_twice, "two heartbeats that are refused")
+        # The last one that was accepted may have been on its way while others began to be refused.
+        assert accepted[-1] <= running.thread.last_contact < refused[1]
 
 
 async def test_what_is_pending_is_flushed_while_the_membership_stands(

@@ -123,6 +123,8 @@ class ChangelogPartition:
         self.topic_id = topic_id
         self.records: list[tuple[int, bytes, bytes]] = []
         self.end = 0
+        self.markers: set[bytes] = set()
+        """All that were ever appended."""
         self.examined = 0
         """Up to where an owner has examined it; the cleaner stays behind (`min.compaction.lag.ms`)."""
         self.delayed: list[list[Sequence[Record]]] = []
@@ -141,6 +143,8 @@ class ChangelogPartition:
                         "a row in the changelog is the count below its upto",
                         f"{key!r} {count} up to {upto}, true is {true}",
                     )
+            else:
+                self.markers.add(value)
             self.records.append((self.end, key, value))
             self.end += 1
         return base, self.end
@@ -165,18 +169,24 @@ class ChangelogPartition:
 
     def compact(self, below: int) -> None:
         """Keep of each key only the latest record, among the offsets below `below`."""
-        latest = {key: offset for offset, key, _ in self.records if offset < below}
-        self.records = [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
+        self.records = self._compacted(below)
 
-    def restored(self) -> dict[bytes, int] | None:
+    def _compacted(self, below: int) -> list[tuple[int, bytes, bytes]]:
+        latest = {key: offset for offset, key, _ in self.records if offset < below}
+        return [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
+
+    def restored(self, *, compacted: bool = False) -> dict[bytes, int] | None:
         """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog.
 
         None where some marker is of another owner, or the last one of another input or changelog.
+
+        Args:
+            compacted: whether the cleaner comes by before, as far as it may.
         """
         topic_id, source = [*self._inputs.items()][-1]
         rows: dict[bytes, tuple[int, int]] = {}
         position = source.start
-        for _, key, row in self.records:
+        for _, key, row in self._compacted(self.examined) if compacted else self.records:
             if key == MARKER_KEY:
                 marker = decode_marker(row)
                 position = marker.position
@@ -251,6 +261,11 @@ class Broker:
         return [inputs[self.source_id] for inputs in self._inputs]
 
     @property
+    def markers(self) -> list[set[bytes]]:
+        """Of each partition, the markers that were ever appended to its changelog, or to a former one."""
+        return [log.markers for log in self.changelog]
+
+    @property
     def source_id(self) -> str:
         return f"input-{len(self._inputs[0])}"
 
@@ -288,4 +303,4 @@ class Broker:
         former = self.changelog
         self.changelog = [ChangelogPartition(f"changelog-{number}", inputs) for inputs in self._inputs]
         for new, old in zip(self.changelog, former, strict=True):
-            new.delayed = old.delayed
+            new.delayed, new.markers = old.delayed, old.markers

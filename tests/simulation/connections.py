@@ -19,6 +19,7 @@ from tables.errors import BrokerUnavailableError, FlushUnknownError
 from tables.ports import ChangelogSlice
 from tables.windows import DeadLetter
 from tests.simulation.broker import Record, WrongError
+from tests.simulation.threads import breathe
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -40,6 +41,7 @@ class Changelog:
     async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
         process = self._process
         batches, ranges = list(records), []
+        process.tellings.appends(partition, batches)
         try:
             await process.pause()
             while batches:
@@ -69,16 +71,18 @@ class Changelog:
         return self._process.broker.changelog[partition].end
 
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
-        random, log = self._process.random, self._process.broker.changelog[partition]
-        stop = log.end if random.random() < 0.2 else end
-        records = [record for record in log.records if start <= record[0] < stop]
-        while records:
-            part = records[: random.randint(1, 6)]
-            del records[: len(part)]
-            if self._process.fault():
+        process, log = self._process, self._process.broker.changelog[partition]
+        stop = log.end if process.random.random() < 0.2 else end
+        while start < stop:
+            breathe(reads=True)
+            size = 1 if process.is_slow else process.random.randint(1, 6)
+            # The cleaner may have come by since the last answer.
+            waiting = [record for record in log.records if start <= record[0] < stop]
+            part = waiting[:size]
+            if process.fault():
                 raise BrokerUnavailableError("no answer")
-            next_offset = records[0][0] if records else stop
-            yield ChangelogSlice.of([(key, value) for _, key, value in part], next_offset)
+            start = waiting[size][0] if len(waiting) > size else stop
+            yield ChangelogSlice.of([(key, value) for _, key, value in part], start)
 
 
 class Membership:
@@ -189,6 +193,10 @@ class InputOffsets:
         await self._process.answer()
         source = self._process.broker.source[partition]
         return source.start, source.end
+
+    async def exists(self, topic: str) -> bool:
+        await self._process.answer()
+        return True
 
 
 class DeadLetters:

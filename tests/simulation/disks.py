@@ -6,21 +6,29 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from tables.errors import NotReadyError, StateLockedError, StoreCorruptedError, StoreFullError
+from tables.errors import (
+    NotReadyError,
+    StateLockedError,
+    StoreCorruptedError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from tables.partition_store import StagedRows
 from tables.rows import StoreState
+from tests.simulation.threads import breathe
 
 SMALL_FLUSH_ROWS = 3
 EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """Rows and state of one moment."""
 
@@ -74,7 +82,13 @@ class MemoryStore:
             raise StoreCorruptedError("corrupt")
         self.disk = disk
         self.faults: list[str] = []
-        """What the next commits do: "fail" (nothing written, corrupt), "corrupt" (written, then corrupt), "full"."""
+        """What the next commits do: "fail" (nothing written, corrupt), "corrupt" (written, then corrupt), or see `_REFUSALS`."""
+        self.staging_faults: list[str] = []
+        """What the next stagings do; see `_REFUSALS`."""
+        self.writers = 0
+        """Threads that stage or commit."""
+        self.commits = 0
+        """Threads that commit: rows, state and cache may be of two flushes."""
         disk.locked = True
         self._closed = False
         self.was_empty = disk.images[-1].state is None
@@ -86,14 +100,18 @@ class MemoryStore:
 
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
         self._check()
-        return self.image.rows.get(word), self.state.exact_position
+        return self.image.rows.get(word), (self.image.state or EMPTY).exact_position
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
         self._check()
+        breathe()
+        self._check()
         yield Snapshot(self.image)
 
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
+        self._check()
+        breathe()
         self._check()
         return [self.image.rows.get(word) for word in words]
 
@@ -115,16 +133,30 @@ class MemoryStore:
             yield from part
 
     def stage(self, keys: Sequence[bytes], values: Sequence[bytes]) -> StagedRows:
-        assert all(left < right for left, right in pairwise(keys)), "keys not ascending"
-        large: Any = SimpleNamespace(discard=lambda: None) if len(keys) > SMALL_FLUSH_ROWS else None
-        return StagedRows(keys, values, large)
+        with self._writing():
+            breathe()
+            assert all(left < right for left, right in pairwise(keys)), "keys not ascending"
+            if self.staging_faults:
+                raise _REFUSALS[self.staging_faults.pop()]()
+            large: Any = SimpleNamespace(discard=lambda: None) if len(keys) > SMALL_FLUSH_ROWS else None
+            return StagedRows(keys, values, large)
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         self._check()
         assert state.changelog_next >= self.state.changelog_next, "what was examined is never forgotten"
+        assert not self.commits, "two threads write to one store"
+        self.commits += 1
+        try:
+            with self._writing():
+                self._commit(staged, state)
+        finally:
+            self.commits -= 1
+
+    def _commit(self, staged: StagedRows, state: StoreState) -> None:
+        breathe()
         fault = self.faults.pop() if self.faults else ""
-        if fault == "full":
-            raise StoreFullError("full")
+        if fault in _REFUSALS:
+            raise _REFUSALS[fault]()
         if fault == "fail":
             self.disk.corrupt = True
             self._check()
@@ -133,9 +165,12 @@ class MemoryStore:
         if fault == "corrupt":
             self.disk.corrupt = True
             self._check()
+        breathe()  # Readers find the rows before the state is known here,
         self.state = state
+        breathe()  # and both before the cache knows them.
 
     def close(self) -> None:
+        assert not self.writers, "a store is closed while a thread writes to it"
         if self._closed:
             return
         self._closed = True
@@ -145,16 +180,33 @@ class MemoryStore:
         self.disk.images = [self.image]
 
     def abandon(self) -> None:
+        assert not self.writers, "a store is closed while a thread writes to it"
         if self._closed:
             return
         self._closed = True
         self.disk.locked = False
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.writers += 1
+        try:
+            yield
+        finally:
+            self.writers -= 1
 
     def _check(self) -> None:
         if self._closed:
             raise NotReadyError("closed")
         if self.disk.corrupt:
             raise StoreCorruptedError("corrupt")
+
+
+_REFUSALS = {
+    "full": partial(StoreFullError, "full"),
+    "unavailable": partial(StoreUnavailableError, "too many open files"),
+    "damaged": partial(StoreCorruptedError, "damaged"),
+}
+"""What the system, or the disk, says where nothing is written."""
 
 
 class Snapshot:

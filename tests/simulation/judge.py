@@ -30,12 +30,17 @@ class Judge:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._shown: Counter[tuple[int, str, SourcePartition]] = Counter()
+        self._answered: dict[Process, list[object]] = {}
         self._checked: dict[Shard, tuple[Any, ...]] = {}
 
     def look_at(self, process: Process) -> None:
         """Raises WrongError."""
+        if process.broken:
+            raise process.broken[0]
         for number, part in process.counts._partitions.items():
             self._look_at_shard(process, number, part.shard)
+            if part.task is None and not store_of(part.shard).commits:
+                process.tellings.look_at(number)
         self._look_at_answers(process)
         for number, error in process.counts.errors().items():
             shared = number in self._broker.intruded and "holds counts of topic theirs" in error
@@ -48,15 +53,20 @@ class Judge:
     def look_at_changelogs(self) -> None:
         """Whoever has nothing but a changelog comes to the true counts, or to an error. Raises WrongError."""
         for number, (log, source) in enumerate(zip(self._broker.changelog, self._broker.source, strict=True)):
-            restored, true = log.restored(), source.counts(source.end)
-            if restored != true and restored is not None:
-                raise WrongError(
-                    "a changelog is enough to restore from", f"{number} gives {restored}, true is {true}"
-                )
+            true = source.counts(source.end)
+            for compacted in (False, True):
+                restored = log.restored(compacted=compacted)
+                if restored is None:
+                    break
+                if restored != true:
+                    raise WrongError(
+                        "a changelog is enough to restore from",
+                        f"{number} gives {restored}{', compacted' if compacted else ''}, true is {true}",
+                    )
 
     def _look_at_shard(self, process: Process, number: int, shard: Shard) -> None:
         store = store_of(shard)
-        if store.disk.corrupt or not store.disk.locked:
+        if store.disk.corrupt or not store.disk.locked or store.commits:
             return
         if process.counts.state(number)[0] == "counting" and self._is_owner(process, number):
             log = self._broker.changelog[number]
@@ -71,6 +81,13 @@ class Judge:
 
     def _look_at_answers(self, process: Process) -> None:
         """What readers are answered is true as of the positions that they are told, and owners never go back."""
+        answering: list[object] = [self._broker.group.generation, process.fenced, self._broker.source_id]
+        for shard in process.counts.shards().values():
+            store = store_of(shard)
+            answering += [shard, store.state, store.image, store.commits, shard.cache, shard.cache.position]
+        if answering == self._answered.get(process):
+            return  # The same answers as before.
+        self._answered[process] = answering
         try:
             words, k, tops, one = process.ask(ASKED)
         except (NotReadyError, StoreCorruptedError):
@@ -89,6 +106,32 @@ class Judge:
                 if self._is_owner(process, number):
                     self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
 
+    async def ask_slowly(self, process: Process, kind: str) -> None:
+        """Ask while others write. What is answered is true, and not behind what was shown before the question."""
+        shards = process.counts.shards()
+        sources = {number: self._source(process, number) for number in shards}
+        shown = {
+            number: self._shown[self._counted(process, number)]
+            for number in shards
+            if self._is_owner(process, number)
+        }
+        try:
+            answer = await process.ask_slowly(kind, ASKED)
+        except (NotReadyError, StoreCorruptedError):
+            return
+        true: Counter[str] = Counter()
+        for number, position in answer.as_of.items():
+            true.update({w.decode(): c for w, c in sources[number].counts(position).items()})
+            if position < shown.get(number, 0):
+                raise WrongError(
+                    "no answer goes back", f"{kind} of {process.name}: {number} at {position} after {shown}"
+                )
+        found = {"list": lambda value: dict(value.words), "top": lambda value: dict(value.words)}.get(kind)
+        if (found(answer.value) if found else answer.value) != (true if found else true.get(ASKED)):
+            raise WrongError(
+                "an answer is true at its as_of", f"{kind} of {process.name}: {answer}, true is {true}"
+            )
+
     def _true(self, process: Process, answer: Answer[Any]) -> Counter[str]:
         true: Counter[str] = Counter()
         for number, position in answer.as_of.items():
@@ -97,12 +140,15 @@ class Judge:
         return true
 
     def _never_goes_back(self, name: str, process: Process, number: int, position: int) -> None:
-        marker = process.counts.shards()[number].marker
-        # Where the changelog is created again, the input is counted again.
-        counted = (number, marker.changelog_id if marker else "", self._source(process, number))
+        counted = self._counted(process, number)
         if position < self._shown[counted]:
             raise WrongError("no answer goes back", f"{name}: {position} after {self._shown[counted]}")
         self._shown[counted] = position
+
+    def _counted(self, process: Process, number: int) -> tuple[int, str, SourcePartition]:
+        """What positions are of: where the changelog is created again, the input is counted again."""
+        marker = process.counts.shards()[number].marker
+        return number, marker.changelog_id if marker else "", self._source(process, number)
 
     def _is_owner(self, process: Process, number: int) -> bool:
         return self._broker.group.owners.get(number) == process.name and not process.fenced

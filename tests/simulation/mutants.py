@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,21 +10,28 @@ import msgspec
 import numpy as np
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
-from aiokafka.structs import OffsetAndMetadata
 
-from agents.transport import COMMIT_TIMEOUT_S, BatchConsumerThread
+from agents.transport import BatchConsumerThread
+from app import top_query
 from app.queries import WordQueries
 from app.web.ports import WordPage
 from tables import replay as replay_module
-from tables.errors import FlushUnknownError, PartitionsLostError
+from tables import shard as shard_module
+from tables.changes import Change, Changes
 from tables.leaders import Leaders, PartitionLeaders
+from tables.life import TRANSITIONS, Action, Event, State
+from tables.owned_partition import OwnedPartition
 from tables.partition_store import StagedRows
 from tables.replay import MergedRows, Replay
 from tables.restore import Restore
 from tables.rows import StoreState
+from tables.served_rows import ServedRows
 from tables.shard import Shard
-from tables.windows import RecordBatch, Tally, merge_tallies
+from tables.threads import to_the_end
+from tables.vocabulary import CountCache
+from tables.windows import RecordBatch
+from tables.word_counts import WordCounts
+from tests.simulation.broker import words_of
 from tests.simulation.connections import Changelog
 from tests.simulation.disks import Image, MemoryStore
 from tests.simulation.plan import SHARED, USUAL, Bias
@@ -102,6 +108,68 @@ def a_bound_that_others_exceed(patch: Patch) -> None:
     patch.setattr(Leaders, "read", lambda leaders: (*read(leaders)[:2], 0))
 
 
+def top_from_a_cache_behind_the_store(patch: Patch) -> None:
+    patch.setattr(CountCache, "withdraw", lambda cache: None)
+    patch.setattr(ServedRows, "add_to", lambda rows, sums: rows.cache.add_to(sums))
+    patch.setattr(top_query, "_by_leaders", lambda *_: None)
+
+
+def failed_staging_ends_a_cancelled_flush_otherwise(patch: Patch) -> None:
+    async def discard(staging: Any) -> None:
+        (await to_the_end(staging)).discard()
+
+    patch.setattr(shard_module, "_discard", discard)
+    for event in (Event.DOUBT, Event.UNUSABLE):
+        patch.setitem(TRANSITIONS[State.SUSPENDED], event, (State.RESTORING, Action.RESTORE))
+
+
+def threads_not_waited_for(patch: Patch) -> None:
+    async def until_cancelled(thread: Any, leaving: Any = None) -> Any:
+        return await thread
+
+    patch.setattr(shard_module, "to_the_end", until_cancelled)
+
+
+def restores_move_only_where_they_write(patch: Patch) -> None:
+    patch.setattr(Shard, "examined", property(lambda shard: shard.store.state.changelog_next))
+
+
+def adopted_flushes_not_told(patch: Patch) -> None:
+    patch.setattr(Restore, "_tell_adopted", lambda restore: None)
+
+
+def cancelled_flushes_not_told(patch: Patch) -> None:
+    publish = Changes.publish
+
+    def told(changes: Changes, change: Change) -> None:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            publish(changes, change)
+
+    patch.setattr(Changes, "publish", told)
+
+
+def flushes_in_doubt_forgotten_by_a_rebuild(patch: Patch) -> None:
+    rebuild = WordCounts._rebuild
+
+    def rebuilt(counts: WordCounts, part: OwnedPartition) -> None:
+        rebuild(counts, part)
+        part.shard.in_doubt = None
+
+    patch.setattr(WordCounts, "_rebuild", rebuilt)
+
+
+def flushes_in_doubt_forgotten_by_a_restore(patch: Patch) -> None:
+    run = Restore.run
+
+    async def restored(restore: Restore) -> int:
+        rows = await run(restore)
+        restore._shard.in_doubt = None
+        return rows
+
+    patch.setattr(Restore, "run", restored)
+
+
 def foreign_records_ignored(patch: Patch) -> None:
     patch.setattr(Shard, "continued", lambda _, ranges: ranges[-1][1])
 
@@ -137,34 +205,6 @@ def healing_not_examined_itself(patch: Patch) -> None:
     patch.setattr(Restore, "_replay_to", replayed)
 
 
-def restored_to_a_former_end(patch: Patch) -> None:
-    restore, end_offset, healed = Shard.restore, Changelog.end_offset, Replay.healed
-    first_ends: ContextVar[list[int] | None] = ContextVar("first_ends", default=None)
-
-    async def restored(shard: Shard) -> int:
-        first_ends.set([])
-        try:
-            return await restore(shard)
-        finally:
-            first_ends.set(None)
-
-    async def former_end(changelog: Changelog, partition: int) -> int:
-        known = first_ends.get()
-        if known is None:
-            return await end_offset(changelog, partition)
-        if not known:
-            known.append(await end_offset(changelog, partition))
-        return known[0]
-
-    def healed_beyond(replay: Replay) -> None:
-        (first_ends.get() or []).clear()
-        healed(replay)
-
-    patch.setattr(Shard, "restore", restored)
-    patch.setattr(Changelog, "end_offset", former_end)
-    patch.setattr(Replay, "healed", healed_beyond)
-
-
 def examined_before_healed(patch: Patch) -> None:
     write = Restore._write_replayed
 
@@ -192,26 +232,19 @@ def rows_ahead_counted_again(patch: Patch) -> None:
     patch.setattr(Shard, "_tally", lambda shard, batches: shard.services.tally(batches))
 
 
-def _tally_by(pieces: Callable[[RecordBatch], list[RecordBatch]]) -> Callable[..., Tally]:
-    """As `Shard._tally`, but a row contains a piece where its `upto` reaches the end of the piece."""
-
-    def tally(shard: Shard, batches: Sequence[RecordBatch]) -> Tally:
-        parts = []
-        for piece in (piece for batch in batches if batch.record_count for piece in pieces(batch)):
-            part = shard.services.tally([piece])
-            keep = [shard.uptos_ahead.get(word, 0) < piece.next_offset for word in part.words.to_pylist()]
-            parts.append(part.only(np.array(keep, bool)))
-        return merge_tallies(parts)
-
-    return tally
-
-
 def rows_ahead_skipped_by_whole_batches(patch: Patch) -> None:
-    patch.setattr(Shard, "_tally", _tally_by(lambda batch: [batch]))
+    patch.setattr(RecordBatch, "single_records", lambda batch: [batch])
 
 
 def rows_that_end_in_a_hole_counted_again(patch: Patch) -> None:
-    patch.setattr(Shard, "_tally", _tally_by(RecordBatch.single_records))
+    offset_of = RecordBatch.offset_of
+
+    def last_offset(batch: RecordBatch, index: int) -> int:
+        # Of a record without words it is the offset of a dead letter.
+        alone = batch.record_count == 1 and words_of(batch.values[0].as_py())
+        return batch.next_offset - 1 if alone else offset_of(batch, index)
+
+    patch.setattr(RecordBatch, "offset_of", last_offset)
 
 
 def torn_rows_shown_to_readers(patch: Patch) -> None:
@@ -219,15 +252,15 @@ def torn_rows_shown_to_readers(patch: Patch) -> None:
 
 
 def batches_beyond_a_gap_taken_in(patch: Patch) -> None:
-    def add(shard: Shard, batches: Sequence[RecordBatch]) -> bool:
-        rest = [part for batch in batches if (part := batch.starting_at(shard.next)) is not None]
-        if rest:
-            shard.pending += rest
-            shard.next = rest[-1].next_offset
-            shard.pending_bytes += sum(batch.byte_count for batch in rest)
+    add = Shard.add
+
+    def added(shard: Shard, batches: Sequence[RecordBatch]) -> bool:
+        for batch in batches:
+            shard.next = max(shard.next, batch.first_offset)
+            add(shard, [batch])
         return True
 
-    patch.setattr(Shard, "add", add)
+    patch.setattr(Shard, "add", added)
 
 
 def position_outside_the_atomic_write(patch: Patch) -> None:
@@ -256,16 +289,7 @@ def large_flush_over_unwritten_small_ones(patch: Patch) -> None:
 
 
 def ownership_taken_from_an_accepted_commit_alone(patch: Patch) -> None:
-    async def commit(thread: BatchConsumerThread, offsets: Mapping[TopicPartition, int]) -> None:
-        wanted = {tp: OffsetAndMetadata(position, "") for tp, position in offsets.items()}
-        try:
-            await asyncio.wait_for(thread._consumer.commit(wanted), COMMIT_TIMEOUT_S)
-        except (CommitFailedError, IllegalStateError) as error:
-            raise PartitionsLostError("refused") from error
-        except TimeoutError as error:
-            raise FlushUnknownError("no answer") from error
-
-    patch.setattr(BatchConsumerThread, "commit_owned", commit)
+    patch.setattr(BatchConsumerThread, "check_membership", lambda thread: None)
 
 
 def ownership_not_proven(patch: Patch) -> None:
@@ -340,13 +364,22 @@ HEALING = Bias(
         "crash": 6,
         "append": 20,
         "replace_topic": 0,
+        "read": 0,
     },
     fault_rates=(0.05,),
     late_rate=0.9,
     words=16,
     wordless=0.0,
+    stopping=0.0,
 )
 """Many zombies, whose records arrive in the midst of what others append; words that do not come again soon."""
+
+
+BREAKING = Bias({"break_disk": 12, "rebalance": 15, "replace_topic": 0})
+"""Stagings fail while partitions come and go."""
+
+BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
+"""Much that was fetched waits until after the next seek."""
 
 
 def compaction_ahead_of_the_examination(patch: Patch) -> None:
@@ -363,21 +396,28 @@ MUTANTS: dict[Mutate, Trial] = {
     cache_left_behind_by_a_cancelled_commit: Trial(),
     leaders_not_told_of_flushes: Trial(),
     a_bound_that_others_exceed: Trial(),
+    top_from_a_cache_behind_the_store: Trial(),
+    failed_staging_ends_a_cancelled_flush_otherwise: Trial(300, BREAKING),
+    threads_not_waited_for: Trial(),
+    restores_move_only_where_they_write: Trial(),
+    adopted_flushes_not_told: Trial(),
+    cancelled_flushes_not_told: Trial(),
+    flushes_in_doubt_forgotten_by_a_rebuild: Trial(),
+    flushes_in_doubt_forgotten_by_a_restore: Trial(300),
     foreign_records_ignored: Trial(300, LATE),
     stale_rows_not_healed: Trial(300),
     healing_not_examined_itself: Trial(100, HEALING, first=1100),
-    restored_to_a_former_end: Trial(100, HEALING),
     examined_before_healed: Trial(100, HEALING, first=200),
     ahead_forgotten_by_the_store: Trial(),
     rows_ahead_counted_again: Trial(),
     rows_ahead_skipped_by_whole_batches: Trial(),
     rows_that_end_in_a_hole_counted_again: Trial(300),
     torn_rows_shown_to_readers: Trial(),
-    batches_beyond_a_gap_taken_in: Trial(300),
+    batches_beyond_a_gap_taken_in: Trial(100, BELATED),
     ownership_not_proven: Trial(),
     ownership_taken_from_an_accepted_commit_alone: Trial(300),
     position_taken_from_the_offset_of_the_group: Trial(),
     counts_shown_before_they_are_durable: Trial(),
     changelog_of_another_deployment_adopted: Trial(bias=SHARED),
-    compaction_ahead_of_the_examination: Trial(100, first=800, honour_lag=False),
+    compaction_ahead_of_the_examination: Trial(100, HEALING, first=400, honour_lag=False),
 }

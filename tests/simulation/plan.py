@@ -21,6 +21,7 @@ WEIGHTS = {
     "break_disk": 2,
     "replace_topic": 0,
     "intrude": 0,
+    "read": 6,
 }
 
 
@@ -35,6 +36,9 @@ class Bias:
         words: how many unlike words there are, at most 26.
         wordless: part of the schedules in which nearly all records have no words: then only markers tell what was reached.
         length: fewest and most steps.
+        stopping: part of the threads that stop in the midst of what they do.
+        breaths_s: for one of so many seconds each time.
+        delivered: probability that a poll is handed on at once, rather than after the next one.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -43,6 +47,9 @@ class Bias:
     words: int = 8
     wordless: float = 1 / 8
     length: tuple[int, int] = (40, 120)
+    stopping: float = 0.15
+    breaths_s: Sequence[float] = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0)
+    delivered: float = 0.9
 
 
 USUAL = Bias()
@@ -57,6 +64,7 @@ class Step:
     Attributes:
         number: in its plan, from 0.
         name: of the method of `Schedule` that takes it.
+        ends_slowly: whether the last restore, when nothing fails any more, is slow.
         stream: seed of all that is random from this step to the next one.
         pause_s: virtual seconds after it.
     """
@@ -86,6 +94,7 @@ class Plan:
     fault_rate: float
     wordless: float
     restore_bytes: int
+    ends_slowly: bool
     stream: int
     steps: Sequence[Step]
 
@@ -105,6 +114,7 @@ class Plan:
             fault_rate=random.choice(bias.fault_rates),
             wordless=0.9 if random.random() < bias.wordless else 0.0,
             restore_bytes=random.choice([1, 120, 1 << 20]),
+            ends_slowly=seed % 4 == 0,
             stream=random.getrandbits(32),
             steps=[
                 Step(

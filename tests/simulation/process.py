@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow as pa
 from agents.tally import Policies, RecordTally
 from agents.tokenizer import tokenizer
 from agents.value_format import value_format
+from agents.watchdog import Watchdog
 from app.queries import WordQueries
 from app.query_pool import Budget
 from app.web.ports import Answer, WordPage
@@ -28,11 +29,29 @@ from tables.windows import RecordBatch
 from tables.word_counts import WordCounts
 from tests.null_observer import NullObserver
 from tests.simulation.broker import Broker, KafkaBatch, Value
-from tests.simulation.connections import GROUP, TOPIC, Changelog, DeadLetters, Membership, connect
+from tests.simulation.connections import (
+    GROUP,
+    TOPIC,
+    Changelog,
+    DeadLetters,
+    InputOffsets,
+    Membership,
+    connect,
+)
+from tests.simulation.plan import Bias
+from tests.simulation.tellings import Tellings
+from tests.simulation.threads import Thread
+
+if TYPE_CHECKING:
+    from tables.offsets import TopicOffsets
+    from tables.rights import Rights
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2
 """How many of the most frequent words are asked for."""
+
+SLOW_S = [1.0, 2.0, 4.0]
+"""How long threads stand still between two answers where the changelog is read slowly."""
 
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
@@ -55,8 +74,9 @@ class Process:
         name: unlike that of every other process.
         machine: whose disks it uses.
         random: decides every pause and failure.
+        aside: decides what is beside these: where threads stop, how long is waited before something is tried again.
         fault_rate: probability of each fault at each place.
-        late_rate: probability that a former producer's request arrives just before one of this process.
+        bias: see `Plan`.
         on_fatal: told of errors that end the process.
     """
 
@@ -66,19 +86,27 @@ class Process:
         machine: str,
         broker: Broker,
         random: Random,
+        aside: Random,
         fault_rate: float,
-        late_rate: float,
+        bias: Bias,
         on_fatal: Callable[["Process", Exception], None],
     ) -> None:
         self.name = name
         self.machine = machine
         self.broker = broker
         self.random = random
+        self.aside = aside
         self.fault_rate = fault_rate
-        self.late_rate = late_rate
+        self.late_rate = bias.late_rate
+        self._bias = bias
         self.dead = False
         self.fenced = False
         """Whether the group went on without it, and it does not know."""
+        self.is_slow = False
+        """Whether reading the changelog is slow, although nothing fails."""
+        self.broken: list[AssertionError] = []
+        """Of threads: perhaps nobody waits for them any more."""
+        self.tellings = Tellings(self, broker)
         self.membership = Membership()
         self.assigned: set[int] = set()
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -86,6 +114,7 @@ class Process:
         self.fetched: list[tuple[int, list[RecordBatch], int]] = []
         self.fetch_position: dict[int, int] = {}
         self._loop = asyncio.get_running_loop()
+        self._threads: set[Thread] = set()
         ownership, source = connect(self)
         services = ShardServices(
             topic=TOPIC,
@@ -100,14 +129,16 @@ class Process:
             run=self.run,
             run_long=self.run,
             clock=self._loop.time,
-            chance=random.random,
+            chance=aside.random,
         )
         policy = random.choice(_POLICIES)
         self.counts = WordCounts(
             Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
         )
 
+        self.counts.changes.subscribe(self.tellings.told)
         self._queries = _Queries(self.counts, lambda: len(broker.source))
+        self._slow_queries = _SlowQueries(self)
         self._top_sizes = cycle([LEADING, 1000])
 
     @contextmanager
@@ -134,6 +165,7 @@ class Process:
         self.dead = True
         for task in self.tasks:
             task.cancel()
+        self.end_threads()
 
     def fault(self) -> bool:
         """Whether something fails here."""
@@ -164,8 +196,37 @@ class Process:
             raise BrokerUnavailableError("no answer")
 
     def run(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
-        """A thread: it starts and ends later, even where nobody waits for it any more."""
+        """A thread: it starts and ends later, even where nobody waits for it any more; some stop in the midst."""
+        busy = bool(self.fault_rate) and self.random.random() < 0.2
+        early, late = (self.random.choice([0, 0.01, 1.0]) for _ in range(2)) if busy else (0, 0)
+        # One that may find a lock held has to be able to wait.
+        in_pieces = (
+            self.is_slow
+            or bool(self._threads)
+            or (bool(self.fault_rate) and self.aside.random() < self._bias.stopping)
+        )
+        return self._run(function, arguments, early, late, in_pieces)
+
+    def read(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
+        """A thread that stops in the midst."""
+        return self._run(function, arguments, 0, 0, in_pieces=True)
+
+    def end_threads(self) -> None:
+        """Of those that have begun nothing more happens."""
+        for thread in list(self._threads):
+            thread.end()
+        self._threads.clear()
+
+    def _run(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[object, ...],
+        early: float,
+        late: float,
+        in_pieces: bool,
+    ) -> Awaitable[Any]:
         future = self._loop.create_future()
+        thread = Thread(function, arguments) if in_pieces else None
 
         def deliver(result: object, error: Exception | None) -> None:
             if self.dead:
@@ -173,29 +234,87 @@ class Process:
             elif not future.cancelled():
                 future.set_result(result) if error is None else future.set_exception(error)
 
-        def execute() -> None:
-            result, error = None, None
-            if not self.dead:
-                # A thread has no running loop: functions that must not block one look for it.
-                asyncio._set_running_loop(None)
-                try:
-                    result = function(*arguments)
-                except Exception as raised:
-                    error = raised
-                finally:
-                    asyncio._set_running_loop(self._loop)
+        def ended(result: object, error: Exception | None) -> None:
+            if isinstance(error, AssertionError):
+                self.broken.append(error)
             if late:
                 self._loop.call_later(late, deliver, result, error)
             else:
                 deliver(result, error)
 
-        busy = bool(self.fault_rate) and self.random.random() < 0.2
-        early, late = (self.random.choice([0, 0.01, 1.0]) for _ in range(2)) if busy else (0, 0)
+        def execute() -> None:
+            if self.dead:
+                future.cancel()
+            elif thread is not None:
+                self._threads.add(thread)
+                go_on(thread)
+            else:
+                ended(*self._at_once(function, arguments))
+
+        def go_on(thread: Thread) -> None:
+            if self.dead:
+                future.cancel()
+                return
+            while not thread.advance():
+                pause_s = self._breath_s(thread)
+                if pause_s:
+                    self._loop.call_later(pause_s, go_on, thread)
+                    return
+            self._threads.discard(thread)
+            ended(thread.result, thread.error)
+
         if early:
             self._loop.call_later(early, execute)
         else:
             execute()
         return future
+
+    def _breath_s(self, thread: Thread) -> float:
+        """How long a thread that has stopped stands still: 0 = not at all."""
+        if thread.waits:
+            return 0.01
+        if self.is_slow and thread.reads:
+            return self.aside.choice(SLOW_S)
+        return self.aside.choice(self._bias.breaths_s) if self.fault_rate else 0.0
+
+    def _at_once(
+        self, function: Callable[..., Any], arguments: tuple[object, ...]
+    ) -> tuple[object, Exception | None]:
+        # A thread has no running loop: functions that must not block one look for it.
+        asyncio._set_running_loop(None)
+        try:
+            return function(*arguments), None
+        except Exception as error:
+            return None, error
+        finally:
+            asyncio._set_running_loop(self._loop)
+
+    async def ask_slowly(self, kind: str, word: str) -> "Answer[Any]":
+        """All words as a page ("list") or as the most frequent ones ("top"), or one of them ("get"); others write meanwhile."""
+        match kind:
+            case "list":
+                return await self._slow_queries.list("", None, 1000)
+            case "top":
+                return await self._slow_queries.top(1000, exact=True)
+            case _:
+                return await self._slow_queries.get(word)
+
+    def watched(self, stall_timeout_s: float, on_fatal: Callable[[Exception], None]) -> None:
+        """From here on the real watchdog looks at this process."""
+        watchdog = Watchdog(
+            self.counts,
+            cast("TopicOffsets", InputOffsets(self)),
+            _LiveMembership,
+            topic=TOPIC,
+            group=GROUP,
+            rights=cast("Rights", None),
+            needed=[],
+            stall_timeout_s=stall_timeout_s,
+            obstacle=lambda: None,
+            on_fatal=on_fatal,
+        )
+        with self.running():
+            self._loop.create_task(watchdog.watch())
 
     # Intake
 
@@ -250,6 +369,31 @@ class _Queries(WordQueries):
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any]) -> Any:
         with self._corruption_reported():
             return answer(Budget(math.inf))
+
+
+class _SlowQueries(WordQueries):
+    """The real ones, in threads that stop in the midst."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.counts, lambda: len(process.broker.source))
+        self._process = process
+
+    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any]) -> Any:
+        with self._corruption_reported():
+            return await self._process.read(answer, Budget(math.inf))
+
+
+class _LiveMembership:
+    """What the watchdog reads of a consumer thread that is well."""
+
+    def parked_error(self) -> BaseException | None:
+        return None
+
+    def is_member(self) -> bool:
+        return True
+
+    async def strangers(self) -> Sequence[str]:
+        return []
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

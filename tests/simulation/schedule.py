@@ -9,22 +9,29 @@ from unittest.mock import Mock
 
 import pytest
 
+from app import top_query as top_query_module
+from tables import leaders as leaders_module
 from tables import replay as replay_module
 from tables import served_rows as served_rows_module
+from tables import shard as shard_module
 from tables import stores as stores_module
 from tables import word_counts as word_counts_module
-from tables.errors import StoreCorruptedError, StoreFullError
+from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
 from tests.simulation.broker import WORDS, Broker, Value, WrongError
 from tests.simulation.disks import Disks
 from tests.simulation.judge import Judge, store_of
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.process import CURRENT, Process, owned_task
+from tests.simulation.threads import Lock, breathe
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
 MOST_LEADERS = 3
 """Of one partition: fewer than there are words."""
+
+STALL_S = 10.0
+"""After so many seconds without a move the watchdog ends a process; a slow restore takes longer, and moves."""
 
 QUIET_S = 600.0
 """Virtual seconds within which everything has to be counted once nothing fails any more."""
@@ -41,11 +48,15 @@ class Schedule:
     def __init__(self, plan: Plan, *, honour_lag: bool = True) -> None:
         self.random = Random(plan.stream)
         """Begins another stream at each step: what a step brings does not depend on how much chance was used before."""
+        self.aside = Random(plan.stream)
+        """For what is beside these; see `Process`."""
         self.trace: list[str] = []
         self.taken: list[Step] = []
         self.broker = Broker(plan.starts)
         self.disks = Disks()
         self.processes: list[Process] = []
+        self.ever: list[Process] = []
+        """Those that have ended too."""
         self._plan = plan
         self._words = WORDS[: plan.bias.words]
         self._honour_lag = honour_lag
@@ -67,15 +78,19 @@ class Schedule:
         self._rebalance()
         for step in steps:
             self.taken.append(step)
-            self.random.seed(step.stream)
+            self._draw_from(step.stream)
             getattr(self, f"_{step.name}")()
             await asyncio.sleep(step.pause_s)
             self._tick()
             self._judge()
             if step.number % 10 == 0:
                 self._judgement.look_at_changelogs()
-        self.random.seed(self._plan.stream)
+        self._draw_from(self._plan.stream)
         await self._settle()
+
+    def _draw_from(self, stream: int) -> None:
+        self.random.seed(stream)
+        self.aside.seed(-stream - 1)
 
     # Steps
 
@@ -99,7 +114,7 @@ class Schedule:
                 polled = process.fetch(number)
                 if polled:
                     self._note(f"{process.name} polls {number}: {polled}")
-            while process.fetched and self.random.random() < 0.9:
+            while process.fetched and self.random.random() < self._plan.bias.delivered:
                 process.deliver()
 
     def _wait(self) -> None:
@@ -110,8 +125,9 @@ class Schedule:
     def _compact(self) -> None:
         number = self.random.randrange(len(self.broker.changelog))
         log = self.broker.changelog[number]
-        limit = log.examined if self._honour_lag else log.end
-        below = self.random.choice([limit, self.random.randint(0, limit)])
+        if not self._honour_lag:
+            log.examined = log.end
+        below = self.random.choice([log.examined, self.random.randint(0, log.examined)])
         log.compact(below)
         self._note(f"changelog {number} compacted below {below}")
 
@@ -170,11 +186,31 @@ class Schedule:
                 if self.random.random() < 0.5:
                     store = store_of(part.shard)
                     fault = self.random.choice(["corrupt now", "fail", "corrupt", "full"])
+                    staging = self.aside.choice(["", "", "damaged", "full", "unavailable"])
+                    if staging:
+                        store.staging_faults.append(staging)
+                        fault = f"staging: {staging}"
+                    elif fault == "full":
+                        fault = self.aside.choice(["full", "unavailable"])
                     self._note(f"store {number} of {process.name}: {fault}")
                     if fault == "corrupt now":
                         store.disk.corrupt = True
-                    else:
+                    elif not staging:
                         store.faults.append(fault)
+
+    def _read(self) -> None:
+        """Somebody asks, and is answered while others write."""
+        process = self.random.choice(self._alive())
+        kind = self.random.choice(["list", "top", "get"])
+
+        async def ask() -> None:
+            try:
+                await self._judgement.ask_slowly(process, kind)
+            except AssertionError as error:
+                process.broken.append(error)
+
+        with process.running():
+            asyncio.get_running_loop().create_task(ask())
 
     # Group
 
@@ -236,11 +272,13 @@ class Schedule:
             machine,
             self.broker,
             self.random,
+            self.aside,
             0.0 if self._calm else self._plan.fault_rate,
-            self._plan.bias.late_rate,
+            self._plan.bias,
             self._on_fatal,
         )
         self.processes.append(process)
+        self.ever.append(process)
         return process
 
     def _end(self, process: Process, lost: bool = False) -> None:
@@ -264,7 +302,7 @@ class Schedule:
             return
         if isinstance(error, WrongError):
             self._error = self._error or error
-        elif not isinstance(error, StoreFullError | StoreCorruptedError):
+        elif not isinstance(error, StoreFullError | StoreUnavailableError | StoreCorruptedError):
             self._wrong("a process ends for its disk alone", f"{process.name}: {error!r}")
         asyncio.get_running_loop().call_soon(self._end, process)
 
@@ -307,7 +345,13 @@ class Schedule:
         self._note("all disks are lost")
         for process in self._alive():
             self._end(process, True)
+        for process in self._alive():
+            process.is_slow = self._plan.ends_slowly
+            process.watched(STALL_S, partial(self._ended_by_its_watchdog, process))
         await self._counted()
+
+    def _ended_by_its_watchdog(self, process: Process, error: Exception) -> None:
+        self._wrong("a worker that goes on is not ended", f"{process.name}: {error}")
 
     async def _counted(self) -> None:
         """Wait until the owners answer for all of the input."""
@@ -376,10 +420,12 @@ def simulate(
         patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
         patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(stores_module, "Cache", Mock())
-        for module in (stores_module, word_counts_module):
+        for module in (shard_module, stores_module, word_counts_module):
             patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
+        patch.setattr(leaders_module, "Lock", Lock)
+        patch.setattr(top_query_module, "sleep", breathe)
         if mutate is not None:
             mutate(patch)
         try:
@@ -391,6 +437,9 @@ def simulate(
                 schedule.trace
             )
             raise WrongError(promise, text, schedule.taken) from error
+        finally:
+            for process in schedule.ever:
+                process.end_threads()
     return schedule.trace
 
 

@@ -1,0 +1,94 @@
+"""Whether `tables.changes` tells each durable flush once, by what reaches the changelog and the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tables.changes import Change
+from tables.rows import Marker, decode_marker, encode_marker
+from tables.schema import MARKER_KEY
+from tests.simulation.broker import Broker, Record, WrongError
+
+if TYPE_CHECKING:
+    from tables.owned_partition import OwnedPartition
+    from tests.simulation.process import Process
+
+
+@dataclass
+class _Attempt:
+    """The last flush of a partition that a process began to append.
+
+    Attributes:
+        part: the partition as it was assigned then: what becomes of a flush after its release is somebody else's to find out.
+    """
+
+    part: OwnedPartition
+    marker: Marker
+    told: bool = False
+
+
+class Tellings:
+    """What one process appends and tells.
+
+    Args:
+        process: whose changes are listened to.
+        broker: knows what is true.
+
+    Attributes:
+        broken: what was wrong.
+    """
+
+    def __init__(self, process: Process, broker: Broker) -> None:
+        self.broken: list[WrongError] = []
+        self._process = process
+        self._broker = broker
+        self._attempts: dict[int, _Attempt] = {}
+
+    def appends(self, number: int, batches: Sequence[Sequence[Record]]) -> None:
+        """Records are about to be sent: those of a flush end with a marker that is beyond the store's."""
+        key, value = batches[-1][-1]
+        part = self._process.counts._partitions.get(number)
+        if key == MARKER_KEY and part is not None and part.shard.marker is not None:
+            marker = decode_marker(value)
+            if marker.position > part.shard.position:
+                self._attempts[number] = _Attempt(part, marker)
+
+    def told(self, change: Change) -> None:
+        """A subscriber of `Changes`."""
+        if change.flushed is None:
+            return
+        flushed, number = change.flushed, change.partition
+        attempt = self._attempts.get(number)
+        if attempt is None or attempt.marker != flushed.marker or change.position != flushed.marker.position:
+            self._wrong(number, f"{flushed.marker} is told, the last one that was sent is {attempt}")
+            return
+        if attempt.told:
+            self._wrong(number, f"{flushed.marker} is told again")
+        attempt.told = True
+        if encode_marker(flushed.marker) not in self._broker.markers[number]:
+            self._wrong(number, f"{flushed.marker} is told, and nowhere in the changelog")
+        source = self._broker.source_of(number, flushed.marker.topic_id)
+        begin = source.totals(flushed.batches[0].first_offset)
+        if begin + flushed.totals != source.totals(change.position):
+            self._wrong(number, f"{flushed.totals} is told of a flush up to {change.position}")
+
+    def look_at(self, number: int) -> None:
+        """Raises WrongError where a flush of a partition for which nothing is under way is durable and was not told."""
+        if self.broken:
+            raise self.broken[0]
+        attempt, part = self._attempts.get(number), self._process.counts._partitions[number]
+        marker = part.shard.marker
+        if attempt is None or attempt.told or attempt.part is not part or marker is None:
+            return
+        if (marker.position, marker.totals) == (attempt.marker.position, attempt.marker.totals):
+            self._wrong(number, f"{attempt.marker} is in the store and was not told")
+            raise self.broken[0]
+
+    def _wrong(self, number: int, found: str) -> None:
+        self.broken.append(
+            WrongError(
+                "each durable flush is told once", f"partition {number} of {self._process.name}: {found}"
+            )
+        )
