@@ -205,7 +205,9 @@ def test_a_broker_that_ends_while_it_starts_shows_its_last_log_lines(tmp_path: P
     broken = EmbeddedBroker(tmp_path / "data", settings={"broker.heartbeat.interval.ms": "soon"})
     with pytest.raises(BrokerUnavailableError, match=r"ended while it started") as caught:
         broken.start()
-    assert "Invalid value soon for configuration broker.heartbeat.interval.ms" in caught.value.remedy
+    assert "broker.log" in caught.value.remedy
+    (note,) = caught.value.__notes__
+    assert "Invalid value soon for configuration broker.heartbeat.interval.ms" in note
     assert not broken.is_running()
     with EmbeddedBroker(tmp_path / "data") as mended:  # the folder was let go
         assert mended.is_running()

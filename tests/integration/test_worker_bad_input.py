@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED
+from tables.schema import changelog_topic
 from tests.integration.worker import (
     COMMANDS,
     Worker,
@@ -164,7 +165,7 @@ async def test_a_missing_topic_is_created_otherwise(kafka: KafkaClient, workers:
 async def test_a_changelog_with_more_partitions_than_the_input_is_refused(
     kafka: KafkaClient, workers: Workers
 ) -> None:
-    changelog = f"{workers.group}-{workers.topic}-changelog"
+    changelog = changelog_topic(workers.group, workers.topic)
     await kafka.create_topic(workers.topic, 1)
     await kafka.create_topic(changelog, 2, config={"cleanup.policy": "compact"})
     worker = workers().start()
@@ -172,7 +173,7 @@ async def test_a_changelog_with_more_partitions_than_the_input_is_refused(
 
 
 async def test_a_changelog_that_deletes_is_refused(kafka: KafkaClient, workers: Workers) -> None:
-    changelog = f"{workers.group}-{workers.topic}-changelog"
+    changelog = changelog_topic(workers.group, workers.topic)
     await kafka.create_topic(workers.topic, 1)
     await kafka.create_topic(changelog, 1, config={"cleanup.policy": "delete"})
     worker = workers().start()
@@ -183,7 +184,7 @@ async def test_a_changelog_that_refuses_what_is_appended_ends_the_worker_and_los
     kafka: KafkaClient, workers: Workers
 ) -> None:
     topic, servers = workers.topic, workers.bootstrap_servers
-    changelog = f"{workers.group}-{topic}-changelog"
+    changelog = changelog_topic(workers.group, topic)
     await kafka.create_topic(topic, 1)
     await kafka.produce(topic, lines(1, 100))
     worker = await workers().start().wait_ready()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from tables.schema import dead_letter_topic
 from tests.integration.worker import (
     Worker,
     counts_of,
@@ -118,7 +119,7 @@ async def test_records_that_cannot_be_counted_go_to_the_dead_letter_topic_as_the
     stats = await assert_all_records_accounted_for(worker, len(values))
     assert stats["dead_lettered"] == {reason: 3 for _, reason in bad}
     letters = {}
-    for record in await kafka.read_all(f"{workers.group}-{workers.topic}-dead-letters"):
+    for record in await kafka.read_all(dead_letter_topic(workers.group, workers.topic)):
         headers = {name.removeprefix("wordcount-"): value.decode() for name, value in record.headers}
         assert headers["topic"] == workers.topic
         letters[int(headers["partition"]), int(headers["offset"])] = (record.value, headers["reason"])
