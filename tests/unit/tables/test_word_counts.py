@@ -425,6 +425,25 @@ async def test_a_flush_that_reaches_the_changelog_after_a_restore_is_told_by_the
     assert [change.position for change in worker.changes if change.flushed] == [1]
 
 
+async def test_a_restore_goes_on_until_nothing_is_appended_meanwhile(worker: Worker) -> None:
+    """A row that compaction took away was replaced by one further down, which may have come after the restore began."""
+
+    class Growing(Log):
+        grown = 0
+
+        def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+            yield from super().read(partition, start, end)
+            if self.grown < 3:
+                self.grown += 1
+                self.records = _changelog_of(2 + self.grown)
+
+    log = Growing()
+    log.records = _changelog_of(2)
+    worker.replace(changelog=log)
+    await worker.start()
+    assert worker.position == 5
+
+
 async def test_what_another_process_counted_is_told_as_a_move_and_not_as_a_flush_of_this_one(
     worker: Worker,
 ) -> None:
