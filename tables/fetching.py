@@ -210,6 +210,7 @@ class RecordBatchUnpacker:
                 if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
                     yield gathered.taken(batch.next_offset)
         except Exception:
+            # What precedes a batch that cannot be read is delivered first; that batch begins the next response, and is told then.
             if records.next_fetch_offset == gathered.first_offset:
                 raise
         if records.next_fetch_offset != gathered.first_offset:

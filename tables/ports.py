@@ -1,4 +1,4 @@
-"""What the state needs from outside, as Protocols: the changelog, ownership, the source, dead letters, threads, an observer.
+"""What the state needs from outside, as Protocols: the changelog, ownership, the source, dead letters, threads, a witness of commits.
 
 The simulation drives the real tables through fakes of these; the product through `tables.changelog` and `agents`.
 """

@@ -152,7 +152,6 @@ def test_a_reader_that_is_gone_is_no_error_to_speak_of(arguments: list[str], tmp
     assert (done.returncode, done.stderr) == (EXIT_READER_GONE, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("arguments", [["--help"], ["config", "show"], ["tokenize"]])
 def test_an_output_that_cannot_be_written_is_one_line_and_a_code_of_its_own(
     arguments: list[str], tmp_path: Path
