@@ -7,8 +7,7 @@ message formats compress, is parsed here record by record (2 µs), and a value t
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
@@ -27,11 +26,15 @@ PAUSE_RECORDS = 1 << 14
 """So much is passed over at a time (10 to 50 ms): a consumer has other things to do, such as sending heartbeats."""
 
 _FRAME: Final = struct.Struct(">qi")
+_FRAME_BYTES: Final = _FRAME.size
+_FRAME_LENGTH: Final = struct.Struct(">8xi")
 _MAGIC_OFFSET: Final = 16
 _SHORTEST_FRAME: Final = 26
-_V2: Final = struct.Struct(">qiibIhiqqqhii")
+_V2_BYTES: Final = 61
+"""Of the header of a batch of format 2."""
 _V2_ATTRIBUTES: Final = 22
 """Offset of the byte that names the codec."""
+_V2_COUNT: Final = struct.Struct(">57xi")
 _LONGEST_VARINT: Final = 10
 _LEGACY_HEADS: Final = (struct.Struct(">qiIbb"), struct.Struct(">qiIbbq"))
 _LENGTH: Final = struct.Struct(">i")
@@ -59,34 +62,36 @@ class KafkaBatches:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+        self._data = memoryview(data)
+        self._at = self._end = 0
+        self._go_on(0)
 
     def size_in_bytes(self) -> int:
         return len(self._data)
 
     def has_next(self) -> bool:
         """Whether there is another batch; the first one is there whatever its size, so that only something wrong cuts it off."""
-        rest = len(self._data) - self._at
-        return rest > 0 if not self._at else rest >= _FRAME.size and self._end() <= len(self._data)
+        return self._end <= len(self._data) if self._at else len(self._data) > 0
 
     def next_batch(self) -> KafkaBatch:
         """Raises ValueError: the bytes are not those of a batch."""
-        if len(self._data) - self._at < _SHORTEST_FRAME or self._end() > len(self._data):
+        at, end = self._at, self._end
+        if len(self._data) - at < _SHORTEST_FRAME or end > len(self._data):
             raise ValueError("the response ends within the batch")
-        if self._end() - self._at < _SHORTEST_FRAME:
-            raise ValueError(f"a batch of {self._end() - self._at} bytes is too short")
-        frame = memoryview(self._data)[self._at : self._end()]
-        self._at = self._end()
-        return KafkaBatch(frame)
+        if end - at < _SHORTEST_FRAME:
+            raise ValueError(f"a batch of {end - at} bytes is too short")
+        self._go_on(end)
+        return KafkaBatch(self._data[at:end])
 
-    def _end(self) -> int:
-        length: int = _FRAME.unpack_from(self._data, self._at)[1]
-        return self._at + _FRAME.size + length
+    def _go_on(self, at: int) -> None:
+        """The next batch begins at `at`."""
+        self._at = at
+        self._end = at + _FRAME_BYTES  # Beyond the data where not even the frame is there.
+        if self._end <= len(self._data):
+            self._end += _FRAME_LENGTH.unpack_from(self._data, at)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """All records of a batch, which have `offset`, `key` and `value`.
 
     Attributes:
@@ -99,27 +104,42 @@ class Whole:
 
 
 class KafkaBatch:
-    """One batch of any format; what aiokafka says of it, and its records."""
+    """One batch of any format; what aiokafka says of it, and its records.
+
+    Args:
+        frame: its bytes, `_SHORTEST_FRAME` or more.
+    """
+
+    __slots__ = (
+        "_frame",
+        "_parsed",
+        "base_offset",
+        "is_control_batch",
+        "is_transactional",
+        "magic",
+        "next_offset",
+        "producer_id",
+        "validate_crc",
+    )
 
     def __init__(self, frame: memoryview) -> None:
         self._frame = frame
         self.magic = frame[_MAGIC_OFFSET]
         match self.magic:
             case 2:
-                self._parsed: Any = DefaultRecordBatch(frame)
-                self.base_offset: int = self._parsed.base_offset
+                parsed: Any = DefaultRecordBatch(frame)
+                self.base_offset: int = parsed.base_offset
             case 0 | 1:
-                self._parsed = LegacyRecordBatch(frame, self.magic)
+                parsed = LegacyRecordBatch(frame, self.magic)
                 self.base_offset = _FRAME.unpack_from(frame)[0]
             case _:
                 raise ValueError(f"message format {self.magic} is not known here")
-        self.next_offset: int = self._parsed.next_offset
-        self.is_control_batch: bool = self._parsed.is_control_batch
-        self.is_transactional: bool = self._parsed.is_transactional
-        self.producer_id: int | None = self._parsed.producer_id
-
-    def validate_crc(self) -> bool:
-        return bool(self._parsed.validate_crc())
+        self._parsed = parsed
+        self.next_offset: int = parsed.next_offset
+        self.is_control_batch: bool = parsed.is_control_batch
+        self.is_transactional: bool = parsed.is_transactional
+        self.producer_id: int | None = parsed.producer_id
+        self.validate_crc: Callable[[], bool] = parsed.validate_crc
 
     def __next__(self) -> Any:
         return next(iter(self._parsed))
@@ -129,19 +149,24 @@ class KafkaBatch:
 
     def whole(self, target: memoryview) -> Whole | None:
         """All records at once; None where `parts` has to be used. `target` is overwritten."""
-        size = len(self._frame)
+        frame = self._frame
         if self.magic < 2:
-            return Whole(self._parsed, size) if not self._legacy_codec and size <= WHOLE_BYTES else None
-        codec, count = self._frame[_V2_ATTRIBUTES] & CODEC_MASK, _V2.unpack_from(self._frame)[-1]
+            return (
+                Whole(self._parsed, len(frame))
+                if not self._legacy_codec and len(frame) <= WHOLE_BYTES
+                else None
+            )
+        codec = frame[_V2_ATTRIBUTES] & CODEC_MASK
+        (count,) = _V2_COUNT.unpack_from(frame)
         if count > WHOLE_RECORDS:
             return None
         if codec == NONE or not count:
-            return Whole(self._parsed, size) if size <= WHOLE_BYTES else None
-        unpacked = unpack_into(codec, self._frame[_V2.size :], target[_V2.size :])
+            return Whole(self._parsed, len(frame)) if len(frame) <= WHOLE_BYTES else None
+        unpacked = unpack_into(codec, frame[_V2_BYTES:], target[_V2_BYTES:])
         if unpacked is None:
             return None
-        size = _V2.size + unpacked
-        target[: _V2.size] = self._frame[: _V2.size]
+        size = _V2_BYTES + unpacked
+        target[:_V2_BYTES] = frame[:_V2_BYTES]
         target[_V2_ATTRIBUTES] &= ~CODEC_MASK & 0xFF
         return Whole(DefaultRecordBatch(target[:size]), size)
 
@@ -156,7 +181,7 @@ class KafkaBatch:
             UnpackError, ValueError: the batch cannot be decoded.
         """
         if self.magic == 2:
-            stream = _Stream(pieces(self._frame[_V2_ATTRIBUTES] & CODEC_MASK, self._frame[_V2.size :]))
+            stream = _Stream(pieces(self._frame[_V2_ATTRIBUTES] & CODEC_MASK, self._frame[_V2_BYTES:]))
             yield from self._records(stream, start, most_bytes if with_keys else -1, most_bytes)
         else:
             yield from self._legacy_records(start, most_bytes if with_keys else -1, most_bytes)
@@ -164,7 +189,7 @@ class KafkaBatch:
     def _records(
         self, stream: _Stream, start: int, most_key_bytes: int, most_bytes: int
     ) -> Generator[Record | None]:
-        for number in range(_V2.unpack_from(self._frame)[-1]):
+        for number in range(_V2_COUNT.unpack_from(self._frame)[0]):
             end = stream.varint()
             end += stream.position
             stream.take(1)
