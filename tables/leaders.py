@@ -31,6 +31,9 @@ _JOINED_AT = 4
 _MOST_PARTS = 64
 """Flushes whose rows are kept before they are joined, however few rows they have."""
 
+_MOST_COUNTED = 1 << 14
+"""Smaller counts are counted, larger ones compared, to find the leaders among rows."""
+
 NO_WORDS = pa.array([], pa.binary())
 NO_COUNTS: Int64Array = np.empty(0, np.int64)
 
@@ -179,9 +182,22 @@ class PartitionLeaders:
 def _largest(counts: Int64Array, places: Int64Array, most: int) -> tuple[Int64Array, int]:
     """Those `most` of `places`, which are more, where `counts` are largest, ascending; and the largest count of the other ones."""
     among = counts[places]
-    # Not `argpartition`, which takes ten times as long.
-    least = np.partition(among, len(among) - most)[-most]
+    least = _at_least(among, most)
     above, ties = np.flatnonzero(among > least), np.flatnonzero(among == least)
     room = most - len(above)
     dropped = least if room < len(ties) else among[among < least].max()
     return places[np.sort(np.concatenate([above, ties[:room]]))], int(dropped)
+
+
+def _at_least(counts: Int64Array, most: int) -> int:
+    """The largest number that `most` of `counts` (> 0), which are more, are not below.
+
+    Most words have small and equal counts, with which `np.partition` is slow: 32 ms where 250,000 words occur once or twice. This
+    takes 0.6 ms.
+    """
+    numbers_of = np.bincount(np.minimum(counts, _MOST_COUNTED))
+    if numbers_of[-1] >= most and len(numbers_of) > _MOST_COUNTED:
+        large = counts[counts >= _MOST_COUNTED]
+        return int(np.partition(large, len(large) - most)[-most])
+    # From the largest count down to the first that makes them enough.
+    return len(numbers_of) - 1 - int(np.searchsorted(np.cumsum(numbers_of[::-1]), most))

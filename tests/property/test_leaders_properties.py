@@ -17,7 +17,9 @@ from tables.top_words import TopWords, most_frequent
 WORDS = st.sampled_from(
     [letter.encode() for letter in "abcdefghij"] + ["é".encode(), b"a word of more than fifteen bytes"]
 )
-GROWTH = st.dictionaries(WORDS, st.integers(1, 4), max_size=8)
+GROWTH = st.dictionaries(
+    WORDS, st.integers(1, 4) | st.integers(1 << 13, 1 << 15) | st.integers(1, 1 << 40), max_size=8
+)
 FLUSHES = st.lists(GROWTH, max_size=12)
 MOST = st.integers(1, 6)
 
