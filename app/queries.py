@@ -6,15 +6,21 @@ frequent words, and whatever goes through all rows of a store.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 
+import structlog
+
+from app.pace import Pace
 from app.query_pool import Budget, QueryPool
-from app.top_query import all_counted, gathered, leading
+from app.top_query import Found, LeadingWords, all_counted, gathered
 from app.web.ports import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
+from tables.changes import Change
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.rows import unpack_row
 from tables.served_rows import ServedRows
@@ -24,6 +30,8 @@ from tables.windows import Totals
 from tables.word_counts import WordCounts
 
 TIMEOUT_S = 2.0
+
+_log = structlog.get_logger(__name__)
 
 Value = TypeVar("Value")
 AsOf = Mapping[int, int]
@@ -48,6 +56,10 @@ class WordQueries:
         self._word_counts = word_counts
         self._partition_count = partition_count
         self._timeout_s = timeout_s
+        self._renewing: set[asyncio.Task[Found | None]] = set()
+        self._leading = LeadingWords()
+        self._top_pace = Pace()
+        word_counts.changes.subscribe(self._changed)
         self._words = QueryPool("word", 2, most_waiting=1024)
         self._lists = QueryPool("list", 2, most_waiting=128)
         self._tops = QueryPool("top", 1, most_waiting=32)
@@ -80,15 +92,20 @@ class WordQueries:
 
     async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
         """See `Queries.top`. From the leaders of all partitions, or from memory; from all rows only where that is asked for."""
+        end_s = monotonic() + self._timeout_s
+        await self._top_pace.turn(self._timeout_s)
         rows = self._answering()
+        if (kept := self._leading.kept(rows, k)) is not None:
+            return self._answer(*kept)
         key = (k, exact, *rows)
-        found = await self._ask(self._tops, key, partial(leading, rows, k, exact))
+        find = partial(self._leading.find, rows, k, exact)
+        found = await self._ask(self._tops, key, find, end_s)
         if found is None and not all(served.leaders.whole for served in rows.values()):
             # A store that was opened with rows: they are gone through once.
-            await self._ask(self._scans, tuple(rows), partial(gathered, rows))
-            found = await self._ask(self._tops, key, partial(leading, rows, k, exact))
+            await self._ask(self._scans, tuple(rows), partial(gathered, rows), end_s)
+            found = await self._ask(self._tops, key, find, end_s)
         if found is None:
-            found = await self._ask(self._scans, key, partial(all_counted, rows, k))
+            found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
         return self._answer(*found)
 
     async def stats(self) -> Answer[Stats]:
@@ -112,8 +129,25 @@ class WordQueries:
 
     def close(self) -> None:
         """End the reading threads."""
+        for renewing in self._renewing:
+            renewing.cancel()
         for pool in (self._words, self._lists, self._tops, self._scans):
             pool.close()
+
+    def _changed(self, _: Change) -> None:
+        """A flush was committed: top words that are asked for again and again are found before the next one asks."""
+        shards = self._word_counts.shards()
+        if shards and (k := self._leading.wanted()):
+            rows = {number: shard.served for number, shard in shards.items()}
+            find = partial(self._leading.find, rows, k, False)
+            renewing = asyncio.create_task(self._ask(self._tops, (k, False, *rows), find))
+            self._renewing.add(renewing)
+            renewing.add_done_callback(self._renewed)
+
+    def _renewed(self, renewing: asyncio.Task[Found | None]) -> None:
+        self._renewing.discard(renewing)
+        if not renewing.cancelled() and (error := renewing.exception()) is not None:
+            _log.debug("top words are not found ahead of questions", reason=str(error))
 
     def _shards(self) -> Mapping[int, Shard]:
         shards = self._word_counts.shards()
@@ -138,9 +172,17 @@ class WordQueries:
         missing = [] if count is None else [number for number in range(count) if number not in as_of]
         return Answer(value, dict(sorted(as_of.items())), count is not None and not missing, missing)
 
-    async def _ask(self, pool: QueryPool, key: Hashable, answer: Callable[[Budget], Value]) -> Value:
+    async def _ask(
+        self,
+        pool: QueryPool,
+        key: Hashable,
+        answer: Callable[[Budget], Value],
+        end_s: float | None = None,
+    ) -> Value:
+        """See `QueryPool.ask`; by default it may take all of a question's time from now on."""
+        timeout_s = self._timeout_s if end_s is None else end_s - monotonic()
         with self._corruption_reported():
-            return await pool.ask(key, answer, self._timeout_s)
+            return await pool.ask(key, answer, timeout_s)
 
 
 def _stored_counts(

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from app.access import ACCESS
 from app.metrics import Metrics
+from app.pace import LEAST_STEP_S, MOST_STEP_S
 from app.setting_types import variable
 from app.settings import Settings, expectation, is_secret
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
@@ -114,14 +115,16 @@ def http_page() -> str:
             "",
             "## The most frequent words",
             "",
-            "Their counts are exact. Which words they are is proven from the 4,096 most frequent words of each partition, in "
+            "Their counts are exact. Which words they are is proven from the 2,048 most frequent words of each partition, in "
             "milliseconds however many words there are. Where that proves nothing (most words occur about as often), the answer says "
             "`exact: false`, and `max_error`: a word that is not listed occurs at most so many times more often than the last one "
             "that is. `exact=true` goes through all words then, and is answered with `query-timeout` where that takes longer than "
             "`WORDCOUNT_QUERY_TIMEOUT_MS`. So may be the first questions after a start with many words: their leaders are gathered.",
             "",
             "A page of words, a single word and the most frequent words never wait for each other. Where too many questions wait, "
-            "one more is answered with `overloaded` at once; one whose client closes its connection ends.",
+            "one more is answered with `overloaded` at once; one whose client closes its connection ends. The most frequent words are "
+            f"told up to {round(1 / LEAST_STEP_S):,} times a second, and {round(1 / MOST_STEP_S)} times at least where the worker is "
+            "busy; whoever asks beyond that waits for a turn, or is answered with `overloaded`.",
             "",
             "## Parameters",
             "",

@@ -39,6 +39,9 @@ LEAST_S = 5.0
 """Clients go on for so long, also where all is counted before."""
 
 CROWD = {"tops": 50, "idle": 1_000, "slow": 100}
+_GATHERING_S = 2.0
+"""After which all of the crowd are connected."""
+
 _WORDS = 2_000
 _MEASURED_SHARE = 0.5
 """Of the lines that are counted before the clients begin."""
@@ -87,6 +90,7 @@ def _measure(
         with ExitStack() as clients:
             if crowd:
                 clients.enter_context(_client("bench.http_crowd", {"url": worker.url, **CROWD}, {}))
+                time.sleep(_GATHERING_S)
             for kind, (paths, every_s) in QUESTIONS.items():
                 order = {"url": worker.url, "paths": paths, "every_s": every_s}
                 clients.enter_context(_client("bench.http_client", order, answers.setdefault(kind, {})))

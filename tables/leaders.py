@@ -10,8 +10,9 @@ pass over a store gather leaders while flushes go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -22,11 +23,14 @@ from tables.rows import unpack_rows
 from tables.schema import SLICE_ROWS
 from tables.windows import Int64Array
 
-MOST_LEADERS = 4096
-"""Of one partition: about 100 kB for words of eight bytes."""
+MOST_LEADERS = 2048
+"""Of one partition: about 50 kB for words of eight bytes, at most four times as much."""
 
 _JOINED_AT = 4
 """Times as many rows as leaders are kept before they are joined: with 2 it costs a tenth more, with 8 readers join twice as long."""
+
+_LEADERS_PER_HEAD = 8
+"""256 words prove the first 100 of a text whose words are spread over the partitions; each costs Python 180 bytes."""
 
 _MOST_PARTS = 64
 """Flushes whose rows are kept before they are joined, however few rows they have."""
@@ -59,10 +63,12 @@ class Leaders:
 
     Attributes:
         most: see above.
+        head: the first of them.
     """
 
     def __init__(self, most: int = MOST_LEADERS) -> None:
         self.most = most
+        self.head = Head({}, 0)
         self._kept = _Kept(0, (), ())
 
     def with_rows(self, words: pa.BinaryArray, counts: Int64Array) -> Leaders:
@@ -74,6 +80,7 @@ class Leaders:
         if len(places) > self.most:
             places, bound = _largest(counts, places, self.most)
         after = Leaders(self.most)
+        after.head = self.head.with_rows(words, counts, places, 1 + self.most // _LEADERS_PER_HEAD)
         # What is not above the new bound stays until the parts are joined; nobody sees it before.
         after._kept = _Kept(
             bound, (*kept.words, words.take(pa.array(places))), (*kept.counts, counts[places])
@@ -92,6 +99,36 @@ class Leaders:
             # Another thread may do the same; both come to equal values.
             self._kept = kept = kept.joined(self.most)
         return kept.words[0], kept.counts[0], kept.bound
+
+
+class Head(NamedTuple):
+    """The most frequent of the leaders, ready to be added up: so few that a reader need not let go of the GIL for each step.
+
+    Attributes:
+        counts: word -> count.
+        bound: no other word of the rows has a larger count; 0 = there is no other.
+    """
+
+    counts: Mapping[bytes, int]
+    bound: int
+
+    def with_rows(self, words: pa.BinaryArray, counts: Int64Array, places: Int64Array, most: int) -> Head:
+        """The head of `most` words after the rows at `places`; the others are not above `bound`. See `Leaders.with_rows`."""
+        places, bound = places[counts[places] > self.bound], self.bound
+        if not len(places):
+            return self
+        if len(places) > most:
+            places, bound = _largest(counts, places, most)
+        found = dict(self.counts)
+        for word, count in zip(
+            words.take(pa.array(places)).to_pylist(), counts[places].tolist(), strict=True
+        ):
+            found[word] = max(count, found.get(word, 0))
+        if len(found) > most:
+            # A row that was not taken outdates a count here only where that is less than `most` others.
+            ranked = sorted(found.items(), key=itemgetter(1), reverse=True)
+            found, bound = dict(ranked[:most]), max(bound, ranked[most][1])
+        return Head(found, bound)
 
 
 class _Kept(NamedTuple):
@@ -114,6 +151,18 @@ class _Kept(NamedTuple):
         return _Kept(bound, (encoded.dictionary.take(pa.array(places)),), (newest[places],))
 
 
+class LeadersVersion(NamedTuple):
+    """The leaders of the rows of one commit.
+
+    Attributes:
+        position: where the rows are exact, None where some are ahead of it.
+        leaders: of them.
+    """
+
+    position: int | None
+    leaders: Leaders
+
+
 class PartitionLeaders:
     """The leaders of one store, brought forward with it: as of the last commit, and of the one before or under way.
 
@@ -131,19 +180,24 @@ class PartitionLeaders:
         self._empty = Leaders(most)
         self._whole = empty
         self._next_word = b""
-        self._versions: Sequence[tuple[int | None, Leaders]] = ((position, self._empty),)
+        self._versions: Sequence[LeadersVersion] = (LeadersVersion(position, self._empty),)
 
     @property
     def whole(self) -> bool:
         """Whether all rows of the store have been looked at."""
         return self._whole
 
-    def at(self, position: int) -> Leaders | None:
+    @property
+    def newest(self) -> LeadersVersion:
+        """That of the last commit, or of the one under way: another object from the moment on at which a commit begins."""
+        return self._versions[-1]
+
+    def at(self, position: int) -> LeadersVersion | None:
         """The leaders of the rows of exactly `[origin, position)`; None where they are not known, or not any more."""
         versions = self._versions
         if not self._whole:
             return None
-        return next((leaders for reached, leaders in versions if reached == position), None)
+        return next((version for version in versions if version.position == position), None)
 
     @contextmanager
     def advancing(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> Iterator[None]:
@@ -154,13 +208,13 @@ class PartitionLeaders:
         """
         with self._lock:
             before = self._versions[-1]
-            after = (position, before[1].with_rows(words, counts))
+            after = LeadersVersion(position, before.leaders.with_rows(words, counts))
             self._versions = (before, after)
             try:
                 yield
             except BaseException:
                 self._whole, self._next_word = False, b""
-                self._versions = ((None, self._empty),)
+                self._versions = (LeadersVersion(None, self._empty),)
                 raise
 
     def gather(self, store: ScannedRows, check: Callable[[], None]) -> None:
@@ -170,8 +224,8 @@ class PartitionLeaders:
                 rows = store.scan(self._next_word, SLICE_ROWS)
                 words = pa.array([word for word, _ in rows], pa.binary())
                 counts = unpack_rows([row for _, row in rows])[:, 0]
-                leaders = self._versions[-1][1].with_rows(words, counts)
-                self._versions = ((store.exact_position, leaders),)
+                leaders = self.newest.leaders.with_rows(words, counts)
+                self._versions = (LeadersVersion(store.exact_position, leaders),)
                 if rows:
                     self._next_word = rows[-1][0] + b"\x00"
                 else:

@@ -113,6 +113,11 @@ class PartitionStore:
         self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
         self.was_empty = value is None
 
+    def stored_position(self) -> int | None:
+        """The position that the rows are at now; None where some are ahead of it."""
+        with store_errors(self._folder):
+            return _position(self._db.get(STATE_KEY))
+
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
         """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it."""
         with store_errors(self._folder):

@@ -8,6 +8,7 @@ party tells of occurs at most as often as the sum of all bounds. A party may be 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tables.leaders import Head
 from tables.windows import Int64Array
 
 MOST_LOOK_UPS = 20_000
@@ -64,6 +66,28 @@ class TopWords:
         return self.max_error is None
 
 
+def proven(heads: Sequence[Head], k: int) -> TopWords | None:
+    """The `k` (>= 1) most frequent words, where the first of the leaders of all parties prove them; otherwise None."""
+    sums: dict[bytes, int] = {}
+    for head in heads:
+        for word, count in head.counts.items():
+            sums[word] = sums.get(word, 0) + count
+    unseen = sum(head.bound for head in heads)
+    least = heapq.nlargest(k, sums.values())[-1] if len(sums) >= k else 0
+    # A word that no head tells of may occur as often as that, and sort before the last one.
+    if unseen and unseen >= least:
+        return None
+    known: list[tuple[int, str]] = []
+    for word, count in sums.items():
+        if count + unseen >= least:
+            missing = sum(head.bound for head in heads if word not in head.counts)
+            if not missing:
+                known.append((-count, word.decode()))
+            elif count + missing >= least:
+                return None
+    return TopWords([(word, -count) for count, word in heapq.nsmallest(k, known)])
+
+
 def most_frequent(
     parties: Sequence[Party],
     k: int,
@@ -78,17 +102,17 @@ def most_frequent(
         check: called before each party is asked; may raise an error.
         most_look_ups: see `MOST_LOOK_UPS`.
     """
-    candidates = _Candidates(parties)
+    candidates = _Candidates(parties, k)
     leading = candidates.first(k)
     if not len(leading):
         return TopWords([])
     candidates.look_up(leading, check)
     # Of words that nobody tells of none can be excluded where the k-th one is surely not above this.
-    unseen = candidates.bounds.sum()
+    unseen = candidates.unseen
     least = candidates.lower[leading].min() if len(leading) == k else 0
     possible = np.flatnonzero(candidates.upper >= max(least, 1))
     attainable = np.partition(candidates.upper, -k)[-k] if len(candidates) >= k else 0
-    if (unseen == 0 or attainable > unseen) and candidates.missing(possible) <= most_look_ups:
+    if (unseen == 0 or attainable > unseen) and candidates.missing[possible].sum() <= most_look_ups:
         candidates.look_up(possible, check)
     else:
         possible = leading
@@ -97,21 +121,42 @@ def most_frequent(
 
 
 class _Candidates:
-    """The leaders of all parties: what is known of each, and what is not."""
+    """Those leaders of all parties that may be among the first `k`: what is known of each, and what is not.
 
-    def __init__(self, parties: Sequence[Party]) -> None:
+    Few steps go over all leaders: each lets go of the GIL, and a thread that counts takes it. What follows is about few words.
+
+    Attributes:
+        words: each once.
+        lower: what of them is known, summed up.
+        upper: what they may have beyond that is in it too.
+        missing: by how many parties.
+        unseen: a word that no party tells of has no more.
+    """
+
+    def __init__(self, parties: Sequence[Party], k: int) -> None:
         self._parties = parties
-        self.bounds = np.array([party.bound for party in parties], np.int64)
+        bounds = np.array([party.bound for party in parties], np.int64)
+        self.unseen = int(bounds.sum())
         empty = pa.array([], pa.binary())
         encoded = pa.concat_arrays([empty, *(party.words for party in parties)]).dictionary_encode()
-        self.words = encoded.dictionary
-        ends = np.cumsum([len(party.words) for party in parties])
-        self._ids = np.split(encoded.indices.to_numpy(), ends[:-1])
-        self.lower = np.zeros(len(self.words), np.int64)
-        self.upper = np.full(len(self.words), self.bounds.sum(), np.int64)
-        for party, ids in zip(parties, self._ids, strict=True):
-            self.lower[ids] += party.counts
-            self.upper[ids] += party.counts - party.bound
+        ids, size = encoded.indices.to_numpy(), len(encoded.dictionary)
+        tellers = np.repeat(np.arange(len(parties)), [len(party.words) for party in parties])
+        lower = _summed(ids, np.concatenate([party.counts for party in parties]), size)
+        upper = lower + (self.unseen - _summed(ids, bounds[tellers], size))
+        least = np.partition(lower, -k)[-k] if size >= k else 0
+        places = np.flatnonzero(upper >= least)
+        place_of = np.full(size, -1)
+        place_of[places] = np.arange(len(places))
+        told = place_of[ids]
+        kept = np.flatnonzero(told >= 0)
+        self._told, self._tellers = told[kept], tellers[kept]
+        self._asked = np.flatnonzero(bounds)
+        self._bounds = bounds
+        self.words = encoded.dictionary.take(pa.array(places))
+        self.lower, self.upper = lower[places], upper[places]
+        self.missing = len(self._asked) - np.bincount(
+            self._told[bounds[self._tellers] > 0], minlength=len(places)
+        )
 
     def __len__(self) -> int:
         return len(self.words)
@@ -126,24 +171,27 @@ class _Candidates:
         order = pc.sort_indices(table, [("count", "descending"), ("word", "ascending")])
         return places[order.to_numpy()[:k]]
 
-    def missing(self, places: Int64Array) -> int:
-        """How many counts of the words at `places` are not known."""
-        return sum(len(self._unknown(number, places)) for number in range(len(self._parties)))
-
     def look_up(self, places: Int64Array, check: Callable[[], None]) -> None:
         """Ask the parties for what is not known of the words at `places`."""
-        for number, party in enumerate(self._parties):
-            unknown = self._unknown(number, places)
+        places = places[self.missing[places] > 0]
+        if not len(places):
+            return
+        words = self.words.take(pa.array(places))
+        by_word = pc.array_sort_indices(words).to_numpy()
+        places, texts = places[by_word], words.take(pa.array(by_word)).to_pylist()
+        number_of = np.full(len(self), -1)
+        number_of[places] = np.arange(len(places))
+        told = number_of[self._told]
+        known = np.zeros((len(self._parties), len(places)), np.bool_)
+        known[self._tellers[told >= 0], told[told >= 0]] = True
+        for party in self._asked.tolist():
+            unknown = np.flatnonzero(~known[party])
             if len(unknown):
                 check()
-                pairs = sorted(
-                    zip(self.words.take(pa.array(unknown)).to_pylist(), unknown.tolist(), strict=True)
-                )
-                asked = np.array([place for _, place in pairs], np.int64)
-                self.lower[asked] += np.array(party.counts_of([word for word, _ in pairs]), np.int64)
-                self.upper[asked] -= party.bound
-                self._ids[number] = np.concatenate([self._ids[number], asked])
+                counts = self._parties[party].counts_of([texts[number] for number in unknown.tolist()])
+                self.lower[places[unknown]] += np.array(counts, np.int64)
         self.upper[places] = self.lower[places]
+        self.missing[places] = 0
 
     def answer(self, places: Int64Array) -> list[tuple[str, int]]:
         """The words at `places` with their counts."""
@@ -155,18 +203,18 @@ class _Candidates:
     def max_error(self, first: Int64Array, k: int) -> int | None:
         """See `TopWords`; `first` are the places of the answer."""
         last = int(self.lower[first[-1]])
-        others = np.ones(len(self), np.bool_)
-        others[first] = False
+        others = self.missing > 0
         # What is exactly known and not among the first is behind them, also where it occurs as often as the last one.
-        others &= self.upper > self.lower
-        limit = int(max(self.bounds.sum(), self.upper[others].max(initial=0)))
+        others[first] = False
+        limit = int(max(self.unseen, self.upper[others].max(initial=0)))
         if limit == 0 or (len(first) == k and limit < last):
             return None
         return max(0, limit - last)
 
-    def _unknown(self, number: int, places: Int64Array) -> Int64Array:
-        if not self.bounds[number]:
-            return places[:0]
-        known = np.zeros(len(self), np.bool_)
-        known[self._ids[number]] = True
-        return places[~known[places]]
+
+def _summed(ids: Int64Array, numbers: Int64Array, size: int) -> Int64Array:
+    """The sum of the numbers of each id below `size`, which are >= 0."""
+    sums = np.bincount(ids, numbers, size)
+    # They are summed up as floats, which are exact below this.
+    assert sums.max(initial=0) < 1 << 53, "counts beyond 9 * 10^15"
+    return sums.astype(np.int64)

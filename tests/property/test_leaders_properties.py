@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.leaders import Leaders, PartitionLeaders
+from tables.leaders import Head, Leaders, PartitionLeaders
 from tables.rows import pack_row
-from tables.top_words import TopWords, most_frequent
+from tables.top_words import TopWords, most_frequent, proven
 
 WORDS = st.sampled_from(
     [letter.encode() for letter in "abcdefghij"] + ["é".encode(), b"a word of more than fifteen bytes"]
@@ -116,9 +117,9 @@ def test_a_pass_over_a_store_may_stop_and_go_on_while_flushes_go_on(
             store.counts.update(growth)
             store.position = position
     kept.gather(store, lambda: None)
-    leaders = kept.at(len(meanwhile))
-    assert leaders is not None
-    check(leaders, store.counts, most)
+    version = kept.at(len(meanwhile))
+    assert version is not None
+    check(version.leaders, store.counts, most)
 
 
 @dataclass
@@ -235,9 +236,9 @@ def test_an_error_in_a_commit_leaves_leaders_open_until_the_store_was_gone_throu
     assert kept.at(5) is None
     assert not kept.whole
     kept.gather(store, lambda: None)
-    leaders = kept.at(store.position)
-    assert leaders is not None
-    check(leaders, store.counts, 10)
+    version = kept.at(store.position)
+    assert version is not None
+    check(version.leaders, store.counts, 10)
 
 
 def test_while_a_store_is_written_leaders_are_there_for_both_positions() -> None:
@@ -250,3 +251,50 @@ def test_while_a_store_is_written_leaders_are_there_for_both_positions() -> None
     with kept.advancing(*written({b"a": 2}), 9):
         assert kept.at(0) is None
     assert [kept.at(position) is None for position in (0, 5, 9)] == [True, False, False]
+
+
+COUNTS = st.dictionaries(WORDS, st.integers(1, 6), max_size=12)
+
+
+@given(st.lists(st.tuples(COUNTS, st.integers(0, 12)), min_size=1, max_size=4), st.integers(1, 6))
+def test_what_heads_prove_is_what_counting_everything_gives(
+    parties: Sequence[tuple[Mapping[bytes, int], int]], k: int
+) -> None:
+    heads, sums = [], Counter[bytes]()
+    for true, size in parties:
+        sums.update(true)
+        ranked = sorted(true.items(), key=lambda pair: -pair[1])
+        heads.append(Head(dict(ranked[:size]), max((count for _, count in ranked[size:]), default=0)))
+    found = proven(heads, k)
+    ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
+    if found is None:
+        assert any(head.bound for head in heads), "all is told"
+    else:
+        assert found == TopWords([(word.decode(), count) for word, count in ranked[:k]])
+
+
+@given(FLUSHES, st.integers(1, 6), st.randoms(use_true_random=False))
+def test_a_head_is_the_first_of_what_was_written_in_any_order(
+    growths: Sequence[Mapping[bytes, int]], most: int, random: Random
+) -> None:
+    rows, head = rows_of(growths), Head({}, 0)
+    random.shuffle(rows)
+    for part in rows:
+        words, counts = written(part)
+        head = head.with_rows(words, counts, np.arange(len(counts)), most)
+    true = sum(map(Counter, growths), Counter[bytes]())
+    assert len(head.counts) == min(most, len(true))
+    assert dict(head.counts) == {word: true[word] for word in head.counts}
+    assert head.bound == max((count for word, count in true.items() if word not in head.counts), default=0)
+
+
+def test_a_hundred_words_of_a_text_are_proven_by_heads_alone() -> None:
+    heads = []
+    for seed in range(4):
+        counts = np.random.default_rng(seed).multinomial(
+            10**6, (weights := 1 / np.arange(1, 5001)) / weights.sum()
+        )
+        words = pa.array([f"word{number:04}".encode() for number in np.flatnonzero(counts)], pa.binary())
+        heads.append(Leaders().with_rows(words, counts[counts > 0]).head)
+    found = proven(heads, 100)
+    assert found is not None and found.exact and len(found.words) == 100

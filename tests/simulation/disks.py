@@ -98,6 +98,10 @@ class MemoryStore:
     def image(self) -> Image:
         return self.disk.images[-1]
 
+    def stored_position(self) -> int | None:
+        self._check()
+        return (self.image.state or EMPTY).exact_position
+
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
         self._check()
         return self.image.rows.get(word), (self.image.state or EMPTY).exact_position

@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from agents.transport import BatchConsumerThread
 from app import top_query
 from app.queries import WordQueries
+from app.top_query import LeadingWords
 from app.web.ports import WordPage
 from tables import replay as replay_module
 from tables import shard as shard_module
@@ -111,7 +112,15 @@ def a_bound_that_others_exceed(patch: Patch) -> None:
 def top_from_a_cache_behind_the_store(patch: Patch) -> None:
     patch.setattr(CountCache, "withdraw", lambda cache: None)
     patch.setattr(ServedRows, "add_to", lambda rows, sums: rows.cache.add_to(sums))
-    patch.setattr(top_query, "_by_leaders", lambda *_: None)
+    patch.setattr(LeadingWords, "_by_leaders", lambda *_: None)
+
+
+def top_words_kept_through_a_commit(patch: Patch) -> None:
+    patch.setattr(top_query._Kept, "is_newest", lambda kept, rows: kept.versions.keys() == rows.keys())
+
+
+def top_words_kept_while_a_commit_is_under_way(patch: Patch) -> None:
+    patch.setattr(PartitionLeaders, "newest", property(lambda leaders: leaders._versions[0]))
 
 
 def failed_staging_ends_a_cancelled_flush_otherwise(patch: Patch) -> None:
@@ -397,6 +406,8 @@ MUTANTS: dict[Mutate, Trial] = {
     leaders_not_told_of_flushes: Trial(),
     a_bound_that_others_exceed: Trial(),
     top_from_a_cache_behind_the_store: Trial(),
+    top_words_kept_through_a_commit: Trial(),
+    top_words_kept_while_a_commit_is_under_way: Trial(),
     failed_staging_ends_a_cancelled_flush_otherwise: Trial(300, BREAKING),
     threads_not_waited_for: Trial(),
     restores_move_only_where_they_write: Trial(),

@@ -366,7 +366,7 @@ class Process:
 class _Queries(WordQueries):
     """The real ones, in the simulation's only thread."""
 
-    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any]) -> Any:
+    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported():
             return answer(Budget(math.inf))
 
@@ -378,7 +378,7 @@ class _SlowQueries(WordQueries):
         super().__init__(process.counts, lambda: len(process.broker.source))
         self._process = process
 
-    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any]) -> Any:
+    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported():
             return await self._process.read(answer, Budget(math.inf))
 

@@ -9,6 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from app import pace as pace_module
+from app import queries as queries_module
 from app import top_query as top_query_module
 from tables import leaders as leaders_module
 from tables import replay as replay_module
@@ -426,6 +428,8 @@ def simulate(
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(top_query_module, "sleep", breathe)
+        for timed in (pace_module, queries_module):
+            patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
         if mutate is not None:
             mutate(patch)
         try:

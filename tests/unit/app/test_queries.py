@@ -14,7 +14,9 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
+from app import top_query
 from app.queries import WordQueries
+from tables.changes import Change, Changes
 from tables.leaders import PartitionLeaders
 from tables.partition_store import PartitionStore, StagedRows
 from tables.rows import Marker, StoreState, pack_row
@@ -43,7 +45,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         cache = CountCache(vocabulary, complete=request.param)
         cache.learn(pa.array([b"word"], pa.binary()), np.array([3]), state.exact_position)
         shards[number] = SimpleNamespace(store=store, served=served_by(store, cache))
-    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards)), lambda: 2)
+    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards, changes=Changes())), lambda: 2)
     yield asked
     asked.close()
     for shard in shards.values():
@@ -66,7 +68,14 @@ async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) 
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Iterator[tuple[WordQueries, PartitionStore, ServedRows, CountCache]]:
+def changes() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def one(
+    tmp_path: Path, changes: Changes
+) -> Iterator[tuple[WordQueries, PartitionStore, ServedRows, CountCache]]:
     """One partition at 5, with the word `w` three times."""
     store = PartitionStore(tmp_path / "0", Cache(1 << 20))
     cache = CountCache(Vocabulary(100), complete=True)
@@ -74,7 +83,7 @@ def one(tmp_path: Path) -> Iterator[tuple[WordQueries, PartitionStore, ServedRow
     rows.commit(store.stage([b"w"], [pack_row(3, 5)]), state_at(5, 5), column(b"w"), np.array([3]))
     cache.learn(column(b"w"), np.array([3]), 5)
     shard = SimpleNamespace(store=store, served=rows)
-    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: {0: shard})), lambda: 1)
+    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: {0: shard}, changes=changes)), lambda: 1)
     yield asked, store, rows, cache
     asked.close()
     store.close()
@@ -187,3 +196,37 @@ async def test_a_page_of_words_does_not_wait_for_top(
     assert (await queries.list("", None, 5)).value.words == [("w", 3)]
     go_on.set()
     await asyncio.gather(*slow)
+
+
+async def test_top_words_that_are_kept_are_told_at_once_until_a_flush_is_committed(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries, store, rows, _ = one
+    find, found = top_query.proven, []
+    monkeypatch.setattr(top_query, "proven", lambda *question: found.append(question) or find(*question))
+    for k in (10, 5, 10, 100):
+        assert (await queries.top(k)).value == TopWords([("w", 3)])
+    assert len(found) == 1
+    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
+    for _ in range(2):
+        answer = await queries.top(1)
+        assert (answer.value, answer.as_of) == (TopWords([("x", 4)]), {0: 9})
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["asked once", "asked again"])
+async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_committed(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache],
+    changes: Changes,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+) -> None:
+    queries, store, rows, _ = one
+    for _ in range(times):
+        await queries.top(10)
+    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
+    changes.publish(Change(0, 9, None))
+    await asyncio.sleep(0.1)
+    # Nothing is found from now on.
+    monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {}))
+    assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
