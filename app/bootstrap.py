@@ -134,6 +134,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
     )
     faust_app.on_draining = health.start_draining
+    faust_app.on_closing = queries.close
     faust_app.on_loop_delay = metrics.loop_delayed
     asgi_app = create_asgi_app(
         queries,

@@ -100,6 +100,7 @@ class WordcountApp(faust.App):
     flush_timeout_s: float
     prepare: Callable[[], Awaitable[None]]
     on_draining: Callable[[str], None]
+    on_closing: Callable[[], None]
     on_loop_delay: Callable[[float], None]
     fatal_error: Exception | None = None
 
@@ -153,6 +154,7 @@ class WordcountApp(faust.App):
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
         await self.word_counts.suspend(clean=True, timeout_s=self.flush_timeout_s)
+        self.on_closing()
         await self.topology.close()
 
     def end(self, error: Exception) -> None:

@@ -39,7 +39,11 @@ class Pace:
         self._next_s = due_s + self._step_s
         if due_s <= now_s:
             return
-        await asyncio.sleep(due_s - now_s)
+        try:
+            await asyncio.sleep(due_s - now_s)
+        except asyncio.CancelledError:
+            self._next_s -= self._step_s  # Who has left has no turn.
+            raise
         late_s = monotonic() - due_s
         step_s = self._step_s + _NEWEST_SHARE * (_STEPS_PER_LATENESS * late_s - self._step_s)
         self._step_s = min(max(step_s, LEAST_STEP_S), MOST_STEP_S)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -22,7 +22,7 @@ from app.top_query import Found, LeadingWords, all_counted, gathered
 from app.web.ports import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
 from tables.changes import Change
 from tables.errors import NotReadyError, StoreCorruptedError
-from tables.rows import unpack_row
+from tables.rows import StoreState, unpack_row
 from tables.served_rows import ServedRows
 from tables.shard import Shard
 from tables.top_words import TopWords
@@ -30,6 +30,9 @@ from tables.windows import Totals
 from tables.word_counts import WordCounts
 
 TIMEOUT_S = 2.0
+
+_TURN_SHARE = 0.5
+"""Of the time of a question: whoever has waited so long for a turn can still be answered."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +60,7 @@ class WordQueries:
         self._partition_count = partition_count
         self._timeout_s = timeout_s
         self._renewing: set[asyncio.Task[Found | None]] = set()
+        self._closed = False
         self._leading = LeadingWords()
         self._top_pace = Pace()
         word_counts.changes.subscribe(self._changed)
@@ -93,7 +97,8 @@ class WordQueries:
     async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
         """See `Queries.top`. From the leaders of all partitions, or from memory; from all rows only where that is asked for."""
         end_s = monotonic() + self._timeout_s
-        await self._top_pace.turn(self._timeout_s)
+        self._answering()
+        await self._top_pace.turn(self._timeout_s * _TURN_SHARE)
         rows = self._answering()
         if (kept := self._leading.kept(rows, k)) is not None:
             return self._answer(*kept)
@@ -110,7 +115,10 @@ class WordQueries:
 
     async def stats(self) -> Answer[Stats]:
         """See `Queries.stats`."""
-        states = {number: shard.store.state for number, shard in self._shards().items()}
+        states: dict[int, StoreState] = {}
+        for number, rows in self._answering().items():
+            with suppress(NotReadyError):
+                states[number] = rows.stored_state()
         totals = sum((state.totals for state in states.values()), Totals())
         as_of = {number: state.position for number, state in states.items()}
         return self._answer(Stats(totals, self.partitions()), as_of)
@@ -128,7 +136,8 @@ class WordQueries:
         return statuses
 
     def close(self) -> None:
-        """End the reading threads."""
+        """End the reading threads: nothing is answered from now on."""
+        self._closed = True
         for renewing in self._renewing:
             renewing.cancel()
         for pool in (self._words, self._lists, self._tops, self._scans):
@@ -137,7 +146,7 @@ class WordQueries:
     def _changed(self, _: Change) -> None:
         """A flush was committed: top words that are asked for again and again are found before the next one asks."""
         shards = self._word_counts.shards()
-        if shards and (k := self._leading.wanted()):
+        if shards and not self._closed and (k := self._leading.wanted()):
             rows = {number: shard.served for number, shard in shards.items()}
             find = partial(self._leading.find, rows, k, False)
             renewing = asyncio.create_task(self._ask(self._tops, (k, False, *rows), find))

@@ -14,7 +14,7 @@ from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
 
-from tables.errors import OverloadedError, QueryTimeoutError
+from tables.errors import NotReadyError, OverloadedError, QueryTimeoutError
 
 Value = TypeVar("Value")
 
@@ -57,6 +57,7 @@ class QueryPool:
         self._threads = threads
         self._most_waiting = most_waiting
         self._executor = ThreadPoolExecutor(threads, name)
+        self._closed = False
         self._waiting: dict[Hashable, _Question] = {}
         self._answering: set[_Question] = set()
 
@@ -71,13 +72,18 @@ class QueryPool:
         Raises:
             OverloadedError: too many questions wait.
             QueryTimeoutError: there was no answer in time.
+            NotReadyError: the pool is closed.
         """
+        if self._closed:
+            raise NotReadyError("the worker stops", "ask another one")
+        if timeout_s <= 0:
+            raise too_slow()
         question = self._waiting.get(key)
         if question is None:
             if len(self._answering) >= self._threads and len(self._waiting) >= self._most_waiting:
                 raise OverloadedError(f"{len(self._waiting)} queries wait ({self._name})", "ask again later")
             question = self._waiting[key] = _Question(answer)
-        question.budget.deadline = monotonic() + timeout_s
+        question.budget.deadline = max(question.budget.deadline, monotonic() + timeout_s)
         question.askers += 1
         self._begin()
         try:
@@ -95,7 +101,8 @@ class QueryPool:
                     del self._waiting[key]
 
     def close(self) -> None:
-        """End the threads: what is being answered ends soon, with an error."""
+        """End the threads: what is being answered ends soon, with an error. Nothing is answered from now on."""
+        self._closed = True
         for question in self._answering:
             question.budget.end()
         self._executor.shutdown(wait=False, cancel_futures=True)

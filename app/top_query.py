@@ -219,7 +219,7 @@ def _party(number: int, served: ServedRows, open_views: ExitStack, *, held_fast:
     """
     open_view = partial(open_views.enter_context, served.snapshot())
     view = open_view() if held_fast else None
-    position = served.stored_position() if view is None else view.position
+    position = served.stored_state().exact_position if view is None else view.position
     if position is None:
         return None
     version = served.leaders.at(position)

@@ -32,6 +32,7 @@ from rocksdict import (
 )
 
 from tables.errors import NotReadyError, StoreCorruptedError
+from tables.manifest import check_manifest
 from tables.rows import StoreState, decode_state, encode_state
 from tables.schema import SLICE_ROWS, STATE_KEY
 from tables.sst_file import SstFile
@@ -43,6 +44,7 @@ SMALL_FLUSH_ROWS = 4096
 WRITE_BUFFER_BYTES = 8 << 20
 """At most; smaller where many stores share the memory."""
 
+_EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
 _BLOOM_BITS_PER_KEY = 10
 _LEVEL0_FILES = 8
 
@@ -96,10 +98,11 @@ class PartitionStore:
         self._staging = folder.with_name(folder.name + ".staging")
         self._memtable_holds_rows = False
         self._staged_files = 0
-        self._snapshots = _OpenSnapshots()
+        self._readers = _Readers()
         shutil.rmtree(self._staging, ignore_errors=True)
         with store_errors(folder):
             self._staging.mkdir(parents=True)
+            check_manifest(folder)
             self._db = Rdict(str(folder), self._options)
             try:
                 value = self._db.get(STATE_KEY)
@@ -110,17 +113,29 @@ class PartitionStore:
         if value is not None and state is None:
             self.close()
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
-        self.state = state or StoreState(marker=None, changelog_next=0, ahead=0)
+        self.state = state or _EMPTY
         self.was_empty = value is None
 
-    def stored_position(self) -> int | None:
-        """The position that the rows are at now; None where some are ahead of it."""
-        with store_errors(self._folder):
-            return _position(self._db.get(STATE_KEY))
+    def stored_state(self) -> StoreState:
+        """The state that the rows have: newer than `state` for a moment after a commit. A close waits for it.
+
+        Raises:
+            NotReadyError: the store is closed, or about to be.
+        """
+        # Of a single key rocksdict keeps the GIL: this one was just written, and a look at many stores is one step.
+        with self._readers, store_errors(self._folder):
+            value = self._db.get(STATE_KEY)
+        return (None if value is None else decode_state(value)) or _EMPTY
 
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
-        """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it."""
-        with store_errors(self._folder):
+        """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it.
+
+        A close waits for it: rocksdict cannot close a store that is being read.
+
+        Raises:
+            NotReadyError: the store is closed, or about to be.
+        """
+        with self._readers, store_errors(self._folder):
             row, state = self._db.get([word, STATE_KEY])
         return row, _position(state)
 
@@ -140,8 +155,8 @@ class PartitionStore:
             NotReadyError: the store is closed, or about to be.
         """
         # RocksDB keeps its folder locked while an iterator lives, even after a close.
-        with self._snapshots, store_errors(self._folder):
-            view = StoreSnapshot(self._db, self._snapshots)
+        with self._readers, store_errors(self._folder):
+            view = StoreSnapshot(self._db, self._readers)
             try:
                 yield view
             finally:
@@ -200,7 +215,7 @@ class PartitionStore:
             with store_errors(self._folder):
                 self._flush_memtable()
         finally:
-            self._snapshots.end()
+            self._readers.end()
             shutil.rmtree(self._staging, ignore_errors=True)
             with store_errors(self._folder), suppress(DbClosedError):
                 self._db.close()
@@ -247,9 +262,9 @@ class StoreSnapshot:
         position: next offset to count; None where rows are ahead of it.
     """
 
-    def __init__(self, database: Rdict, open_snapshots: _OpenSnapshots) -> None:
+    def __init__(self, database: Rdict, readers: _Readers) -> None:
         self._iterator: RdictIter = database.iter()
-        self._open_snapshots = open_snapshots
+        self._readers = readers
         try:
             self._iterator.seek(STATE_KEY)
             self.position = _position(self._iterator.value() if self._iterator.valid() else None)
@@ -281,7 +296,7 @@ class StoreSnapshot:
         while part := self.scan(start, SLICE_ROWS):
             yield from part
             start = part[-1][0] + b"\x00"
-            self._open_snapshots.check()
+            self._readers.check()
 
     def release(self) -> None:
         """Let go of the files."""
@@ -291,8 +306,8 @@ class StoreSnapshot:
         self._iterator.status()  # A scan ends early, without an exception, where a block cannot be read.
 
 
-class _OpenSnapshots:
-    """Counts the snapshots that are in use; `end` admits no more and waits for them."""
+class _Readers:
+    """Counts those who read; `end` admits no more and waits for them."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -315,7 +330,7 @@ class _OpenSnapshots:
             raise NotReadyError("a store is being closed")
 
     def end(self) -> None:
-        """Return when no snapshot is in use any more."""
+        """Return when nobody reads any more."""
         with self._changed:
             self._ending = True
             self._changed.wait_for(lambda: self._open == 0)

@@ -81,9 +81,9 @@ class ServedRows:
         row, position = self._store.get_at(word)
         return None if position is None else (0 if row is None else unpack_row(row)[0], position)
 
-    def stored_position(self) -> int | None:
-        """See `PartitionStore.stored_position`."""
-        return self._store.stored_position()
+    def stored_state(self) -> StoreState:
+        """See `PartitionStore.stored_state`."""
+        return self._store.stored_state()
 
     def add_to(self, sums: Int64Array) -> int | None:
         """Add all counts to `sums` from memory; see `CountCache.add_to`."""

@@ -98,9 +98,9 @@ class MemoryStore:
     def image(self) -> Image:
         return self.disk.images[-1]
 
-    def stored_position(self) -> int | None:
+    def stored_state(self) -> StoreState:
         self._check()
-        return (self.image.state or EMPTY).exact_position
+        return self.image.state or EMPTY
 
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
         self._check()

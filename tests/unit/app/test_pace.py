@@ -85,3 +85,13 @@ async def test_a_turn_that_would_come_too_late_is_refused_at_once_and_is_nobodys
         await asyncio.gather(*waiting)
     clock.now_s += 0.05
     assert await took_s(pace, clock, 1) <= 2 * LEAST_STEP_S
+
+
+async def test_who_has_left_has_no_turn() -> None:
+    pace = Pace()
+    waiting = [asyncio.create_task(pace.turn(10)) for _ in range(400)]
+    await asyncio.sleep(0)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await pace.turn(10 * LEAST_STEP_S)

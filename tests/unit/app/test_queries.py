@@ -17,6 +17,7 @@ from rocksdict import Cache
 from app import top_query
 from app.queries import WordQueries
 from tables.changes import Change, Changes
+from tables.errors import NotReadyError
 from tables.leaders import PartitionLeaders
 from tables.partition_store import PartitionStore, StagedRows
 from tables.rows import Marker, StoreState, pack_row
@@ -83,7 +84,10 @@ def one(
     rows.commit(store.stage([b"w"], [pack_row(3, 5)]), state_at(5, 5), column(b"w"), np.array([3]))
     cache.learn(column(b"w"), np.array([3]), 5)
     shard = SimpleNamespace(store=store, served=rows)
-    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: {0: shard}, changes=changes)), lambda: 1)
+    counts = SimpleNamespace(
+        shards=lambda: {0: shard}, changes=changes, partition_numbers=set, restoring=dict
+    )
+    asked = WordQueries(cast(Any, counts), lambda: 1)
     yield asked, store, rows, cache
     asked.close()
     store.close()
@@ -95,17 +99,19 @@ def column(*words: bytes) -> pa.BinaryArray:
 
 async def answers(queries: WordQueries) -> list[tuple[object, Mapping[int, int]]]:
     """What each resource says, and as of where."""
-    page, one, some, top = (
+    page, one, some, top, stats = (
         await queries.list("", None, 5),
         await queries.get("w"),
         await queries.top(5),
         await queries.top(5, exact=True),
+        await queries.stats(),
     )
     return [
         (page.value.words, page.as_of),
         ([("w", one.value)], one.as_of),
         (some.value.words, some.as_of),
         (top.value.words, top.as_of),
+        (page.value.words, stats.as_of),  # It has no words.
     ]
 
 
@@ -138,16 +144,16 @@ async def test_no_resource_goes_behind_another_while_a_flush_is_written(
     flush.start()
     steps.wait_reached()
     if whole:  # A pass over the store would wait for the commit.
-        assert await answers(queries) == [([("w", 3)], {0: 5})] * 4
+        assert await answers(queries) == [([("w", 3)], {0: 5})] * 5
     steps.go_on()
     steps.wait_reached()
     if whole:
-        assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+        assert await answers(queries) == [([("w", 4)], {0: 9})] * 5
     steps.go_on()
     flush.join()
-    assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+    assert await answers(queries) == [([("w", 4)], {0: 9})] * 5
     cache.update(cache.vocabulary.ids(column(b"w")), np.array([4]), 9)
-    assert await answers(queries) == [([("w", 4)], {0: 9})] * 4
+    assert await answers(queries) == [([("w", 4)], {0: 9})] * 5
 
 
 class Steps:
@@ -230,3 +236,19 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     # Nothing is found from now on.
     monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {}))
     assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
+
+
+async def test_what_is_asked_while_a_worker_closes_is_not_ready(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], changes: Changes
+) -> None:
+    queries, store, _, cache = one
+    await queries.top(1)
+    await queries.top(1)
+    cache.withdraw()
+    queries.close()
+    changes.publish(Change(0, 5, None))
+    for asking in (queries.get("w"), queries.list("", None, 5)):
+        with pytest.raises(NotReadyError):
+            await asking
+    store.close()
+    assert (await queries.stats()).missing_partitions == [0]

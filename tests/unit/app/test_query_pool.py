@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.query_pool import Budget, QueryPool
-from tables.errors import OverloadedError, QueryTimeoutError
+from tables.errors import NotReadyError, OverloadedError, QueryTimeoutError
 
 
 @pytest.fixture
@@ -141,3 +141,35 @@ async def test_an_error_is_everybodys(pool: QueryPool) -> None:
     await blocking
     results = await asyncio.gather(*both, return_exceptions=True)
     assert [type(result) for result in results] == [KeyError, KeyError]
+
+
+async def test_whoever_joins_a_question_with_less_time_does_not_shorten_it_for_others(
+    pool: QueryPool,
+) -> None:
+    budgets: list[Budget] = []
+    gate = threading.Event()
+
+    def answer(budget: Budget) -> str:
+        budgets.append(budget)
+        assert gate.wait(10)
+        budget.check()
+        return "answer"
+
+    first = asyncio.create_task(pool.ask("busy", lambda _: gate.wait(10), 10))
+    await asyncio.sleep(0.01)
+    patient = asyncio.create_task(pool.ask("same", answer, 10))
+    hasty = asyncio.create_task(pool.ask("same", answer, 0.02))
+    with pytest.raises(QueryTimeoutError):
+        await hasty
+    gate.set()
+    assert await patient == "answer"
+    await first
+    with pytest.raises(QueryTimeoutError):
+        await pool.ask("late", answer, -0.1)
+    assert len(budgets) == 1
+
+
+async def test_a_closed_pool_is_not_ready(pool: QueryPool) -> None:
+    pool.close()
+    with pytest.raises(NotReadyError):
+        await pool.ask("key", lambda _: None, 1)

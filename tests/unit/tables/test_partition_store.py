@@ -298,6 +298,31 @@ def test_closing_waits_for_a_snapshot_and_ends_its_rows(store: PartitionStore) -
         pass
 
 
+def read_on(store: PartitionStore, read: str, ends: list[BaseException]) -> None:
+    try:
+        while True:
+            _ = store.get_at(SMALL[0]) if read == "word" else store.stored_state()
+    except BaseException as error:
+        ends.append(error)
+
+
+@pytest.mark.parametrize("read", ["word", "state"])
+def test_a_store_can_be_closed_while_it_is_read(tmp_path: Path, read: str) -> None:
+    """rocksdict refuses to close what is being read: the lock of the folder would stay."""
+    for number in range(30):
+        store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
+        flush(store, 1, SMALL)
+        ends: list[BaseException] = []
+        readers = [threading.Thread(target=read_on, args=(store, read, ends)) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        store.close()
+        for reader in readers:
+            reader.join(10)
+        assert [type(error) for error in ends] == [NotReadyError] * 2
+        PartitionStore(tmp_path / str(number), Cache(1 << 20)).close()
+
+
 def test_a_close_on_a_full_disk_says_so_and_leaves_nothing_staged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
