@@ -206,6 +206,7 @@ def build_topology(
         readable,
         lambda: faust_app.consumer._thread,
         topic=options.topic,
+        changelog=changelog,
         group=options.group,
         rights=Rights.of(options.connection),
         needed=options.rights,

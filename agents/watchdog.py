@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 CHECK_S = 1.0
 CHECKS_PER_RIGHTS = 5
 """Rights are asked for each so many times: a right that is needed later, for a restore or a dead letter, is missed at once."""
+LOOKS = 4
 STRANGERS_S = 5.0
 """Between two questions to the coordinator who else is in the group."""
 
@@ -36,28 +37,38 @@ class Stall:
     """Tells how long positions have stood still while there was something to count. Pure; the caller brings the time.
 
     Args:
-        timeout_s: as long as this is no stall.
+        timeout_s: as long as this is no stall. Whether there is something to count is asked `LOOKS` times meanwhile, so that a record
+            which comes after a long pause has as much time as any other, and a quarter more.
     """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._seen: Mapping[int, Progress] | None = None
-        self._since_s = 0.0
+        self._looked_s = 0.0
+        self._lagging_s: float | None = None
 
     def moved(self, progress: Mapping[int, Progress], now_s: float) -> bool:
         """Whether `progress` differs from the last one; then the time starts anew."""
         if progress == self._seen:
             return False
-        self._seen, self._since_s = dict(progress), now_s
+        self._seen = dict(progress)
+        self.restart(now_s)
         return True
 
     def restart(self, now_s: float) -> None:
         """The time starts anew: there was nothing to do, or nothing could be done."""
-        self._since_s = now_s
+        self._looked_s, self._lagging_s = now_s, None
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether to look if there is something to count."""
+        return now_s - self._looked_s >= self._timeout_s / LOOKS
 
     def is_over(self, now_s: float) -> bool:
-        """Whether `timeout_s` has passed without a move."""
-        return now_s - self._since_s > self._timeout_s
+        """There is something to count: whether there was for `timeout_s`, without a move."""
+        self._looked_s = now_s
+        if self._lagging_s is None:
+            self._lagging_s = now_s
+        return now_s - self._lagging_s >= self._timeout_s
 
 
 class Membership(Protocol):
@@ -80,6 +91,7 @@ class Watchdog:
         offsets: asks for the ends of partitions, as far as records can be read: an open transaction is no stall.
         thread: gives the consumer thread, which exists later than the watchdog.
         topic, group: named in messages.
+        changelog: topic of the counts.
         rights: whose they are.
         needed: all that this worker has to be allowed.
         stall_timeout_s: how long positions may stand still with something to count.
@@ -94,6 +106,7 @@ class Watchdog:
         thread: Callable[[], Membership],
         *,
         topic: str,
+        changelog: str,
         group: str,
         rights: Rights,
         needed: Sequence[Right],
@@ -105,6 +118,7 @@ class Watchdog:
         self._offsets = offsets
         self._thread = thread
         self._topic = topic
+        self._changelog = changelog
         self._group = group
         self._rights = rights
         self._needed = [right for right in needed if right.kind == "topic"]
@@ -193,7 +207,7 @@ class Watchdog:
 
     async def _stalled(self, now_s: float) -> WordcountError | None:
         progress = self._word_counts.progress()
-        if self._stall.moved(progress, now_s) or not self._stall.is_over(now_s):
+        if self._stall.moved(progress, now_s) or not self._stall.is_due(now_s):
             return None
         if not await self._offsets.exists(self._topic):
             return ConfigurationError(
@@ -205,6 +219,8 @@ class Watchdog:
         if idle:
             self._stall.restart(now_s)
             return None
+        if not self._stall.is_over(now_s):
+            return None
         if (obstacle := self._obstacle()) is not None:
             _log.warning("nothing can be counted before the brokers can", reason=obstacle)
             self._stall.restart(now_s)
@@ -215,7 +231,17 @@ class Watchdog:
         )
 
     async def _lags(self, progress: Mapping[int, Progress]) -> bool:
-        for partition, done in progress.items():
-            if (await self._offsets.bounds(self._topic, partition))[1] > done.position:
-                return True
-        return False
+        return any(
+            await asyncio.gather(*[self._lags_at(partition, done) for partition, done in progress.items()])
+        )
+
+    async def _lags_at(self, partition: int, done: Progress) -> bool:
+        """Whether a partition has something to count, and can be counted: without a leader, it or its changelog, it has to wait."""
+        try:
+            if (await self._offsets.bounds(self._topic, partition))[1] <= done.position:
+                return False
+            await self._offsets.bounds(self._changelog, partition)
+        except BrokerUnavailableError as unavailable:
+            _log.debug("a partition waits for its brokers", partition=partition, reason=str(unavailable))
+            return False
+        return True

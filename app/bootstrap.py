@@ -154,7 +154,6 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             wanted = faust_app.conf.web_port
             port = settings.http_port if wanted == _faust_port(settings) else wanted
             listeners.append(bound_socket(faust_app.conf.web_bind, port))
-            _log.info("HTTP listens", address="http://{}:{}/".format(*listeners[0].getsockname()[:2]))
         await refuse_former_changelog(settings)
         topics = await ensure_topics(settings)
         if problem := open_files.too_few(topics.partitions, open_files.limit()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,7 +84,7 @@ class Verified:
         return bool(self.differences or self.totals)
 
 
-async def verify(settings: Settings, word: str | None = None) -> AsyncIterator[Verified]:
+async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[Verified]:
     """Compare partition after partition.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -59,15 +60,15 @@ async def _verify(settings: Settings, word: str | None, found: list[Verified], *
     from app.verification import verify as verify_partitions
 
     shown = 0
-    async for partition in verify_partitions(settings, word):
-        found.append(partition)
-        if show:
-            say(_line(partition))
-            for difference in partition.differences[: WORDS_SHOWN - shown]:
-                say(
-                    f"  {difference.word!r}: counted {difference.counted:,}, recount {difference.recounted:,}"
-                )
-                shown += 1
+    # Closed here, whatever ends it: an output that nobody reads any more ends it in the midst.
+    async with aclosing(verify_partitions(settings, word)) as partitions:
+        async for partition in partitions:
+            found.append(partition)
+            if show:
+                say(_line(partition))
+                for differs in partition.differences[: WORDS_SHOWN - shown]:
+                    say(f"  {differs.word!r}: counted {differs.counted:,}, recount {differs.recounted:,}")
+                    shown += 1
 
 
 def _line(partition: Verified) -> str:

@@ -22,6 +22,7 @@ from app.kafka.admin import connected, connection, rights_of
 from app.kafka.feed import Feed
 from app.text_files import LineBlock
 from tables.errors import BadRequestError, BrokerUnavailableError, ConfigurationError, WordcountError
+from tables.refusals import refusal
 from tables.rights import Right
 
 if TYPE_CHECKING:
@@ -249,6 +250,8 @@ def _refusal(error: BaseException, settings: Settings, what: str = "nothing was 
         )
     if denied := rights_of(settings).denied(error, Right("Write", "topic", topic)):
         return ConfigurationError(f"{what}; {denied.message}", denied.remedy)
+    if refused := refusal(error, topic, None):
+        return ConfigurationError(f"{what}; {refused.message}", refused.remedy)
     return BrokerUnavailableError(
         f'{what} by topic "{topic}" ({error!r})', "check the brokers (wordcount doctor) and send them again"
     )

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import structlog
 from faust.contrib.asgi import AsgiService
 
 from app.web.connections import ConnectionObserver, Connections, HttpConnection, Limits
 from tables.errors import ConfigurationError
+
+_log = structlog.get_logger(__name__)
 
 SHUTDOWN_S = 2.0
 """Time for open requests to end when the server stops."""
@@ -81,6 +84,9 @@ class WebServer(AsgiService):
         }
         self._server = self._create_server()
         self._serve_fut = self.add_future(self._server.serve(sockets=list(self._listeners)))
+        for listener in self._listeners:
+            host, port = listener.getsockname()[:2]
+            _log.info("HTTP listens", address=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
 
     @property
     def label(self) -> str:

@@ -306,6 +306,7 @@ class Process:
             cast("TopicOffsets", InputOffsets(self)),
             _LiveMembership,
             topic=TOPIC,
+            changelog="counts",
             group=GROUP,
             rights=cast("Rights", None),
             needed=[],

@@ -28,20 +28,37 @@ RIGHTS = Rights("User:me", "kafka:9092")
 JOIN = Right("Read", "group", "readers")
 
 
+AT_FIVE = {0: Progress(5, 5, 0)}
+
+
 def test_a_stall_is_over_only_after_its_time_without_a_move() -> None:
-    stall = Stall(10)
-    assert stall.moved({0: Progress(5, 5, 0)}, 100)
-    assert not stall.moved({0: Progress(5, 5, 0)}, 105)
-    assert not stall.is_over(110)
-    assert stall.is_over(110.1)
+    stall = Stall(12)
+    assert stall.moved(AT_FIVE, 100)
+    assert not stall.moved(AT_FIVE, 101)
+    assert [stall.is_due(now_s) for now_s in (101, 102.9, 103)] == [False, False, True]
+    assert not stall.is_over(103)
+    assert [stall.is_due(now_s) for now_s in (105.9, 106)] == [False, True]
+    assert [stall.is_over(now_s) for now_s in (106, 109, 112, 115)] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("moved", [Progress(6, 5, 0), Progress(5, 6, 0), Progress(5, 5, 1)])
 def test_counting_reading_the_changelog_and_looking_through_a_store_are_moves(moved: Progress) -> None:
-    stall = Stall(10)
-    stall.moved({0: Progress(5, 5, 0)}, 100)
-    assert stall.moved({0: moved}, 109)
-    assert not stall.is_over(115)
+    stall = Stall(12)
+    stall.moved(AT_FIVE, 100)
+    stall.is_over(103)
+    assert stall.moved({0: moved}, 114)
+    assert not stall.is_over(117)
+
+
+def test_a_record_that_comes_after_a_long_pause_has_as_much_time_as_any_other() -> None:
+    stall = Stall(12)
+    stall.moved(AT_FIVE, 100)
+    for now_s in range(103, 200, 3):
+        assert stall.is_due(now_s)
+        stall.restart(now_s)  # There is nothing to count.
+    assert not stall.is_over(202)
+    assert not stall.is_over(213)
+    assert stall.is_over(214)
 
 
 class FakeCounts:
@@ -102,7 +119,7 @@ async def found_by(
     counts: Any,
     offsets: Any,
     thread: Any,
-    asks: int = 3,
+    asks: int = 12,
     obstacle: str | None = None,
 ) -> Exception | None:
     """What the watchdog ends the process with; None where it still watches after having asked `asks` times."""
@@ -115,6 +132,7 @@ async def found_by(
             offsets,
             lambda: thread,
             topic="texts",
+            changelog="counts",
             group="readers",
             rights=RIGHTS,
             needed=[Right("Read", "topic", "texts"), JOIN],
@@ -139,6 +157,23 @@ async def test_a_worker_that_has_counted_everything_goes_on(monkeypatch: pytest.
     assert (
         await found_by(monkeypatch, FakeCounts({0: Progress(8, 1, 0)}), FakeOffsets(8), FakeThread()) is None
     )
+
+
+@pytest.mark.parametrize("topic", ["texts", "counts"])
+async def test_a_partition_without_a_leader_ends_nobody_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    class Leaderless(FakeOffsets):
+        async def bounds(self, asked: str, partition: int) -> tuple[int, int]:
+            if (asked, partition) == (topic, 0):
+                raise BrokerUnavailableError("no leader")
+            return 0, self.end
+
+    counted = {0: Progress(7, 1, 0), 1: Progress(8, 1, 0)}
+    assert await found_by(monkeypatch, FakeCounts(counted), Leaderless(8), FakeThread(), asks=12) is None
+    stuck = {0: Progress(7, 1, 0), 1: Progress(7, 1, 0)}
+    error = await found_by(monkeypatch, FakeCounts(stuck), Leaderless(8), FakeThread(), asks=100)
+    assert isinstance(error, StalledError)
 
 
 async def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,6 +256,7 @@ async def _watch(counts: WordCounts, source: Any, ended: list[Exception]) -> Non
         source,
         Member,
         topic="texts",
+        changelog="counts",
         group="g",
         stall_timeout_s=0.3,
         on_fatal=ended.append,

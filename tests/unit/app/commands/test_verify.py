@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import importlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 import pytest
 
 from app import verification
+from app.output import OutputError
 from app.verification import Difference, Verified
 from tables.errors import BrokerUnavailableError
+
+verify_command = importlib.import_module("app.commands.verify")
 
 RIGHT = Verified(0, 5, 9, words=2, records=4, occurrences=6)
 WRONG = Verified(1, 0, 3, words=1, records=3, occurrences=3, differences=[Difference("a\u202e", 1, 3)])
@@ -16,8 +22,8 @@ UNREAD = Verified(2, 0, 7, impossible="it cannot be read (CorruptRecordException
 EMPTY = Verified(3, 4, 4)
 
 
-def found(*partitions: Verified, then: Exception | None = None) -> Callable[..., AsyncIterator[Verified]]:
-    async def verify(*_: object) -> AsyncIterator[Verified]:
+def found(*partitions: Verified, then: Exception | None = None) -> Callable[..., AsyncGenerator[Verified]]:
+    async def verify(*_: object) -> AsyncGenerator[Verified]:
         for partition in partitions:
             yield partition
         if then is not None:
@@ -72,3 +78,24 @@ def test_no_broker_at_all_is_no_difference(wordcount):
     outcome = wordcount("verify", "--bootstrap-servers", "127.0.0.1:1")
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith('wordcount: no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="127.0.0.1:1"')
+
+
+def test_an_output_that_nobody_reads_ends_the_comparison_in_order(wordcount, monkeypatch):
+    """What is open is closed while the event loop still runs: else asyncio tells of it by a traceback."""
+    ended = []
+
+    async def verify(*_: object) -> AsyncGenerator[Verified]:
+        try:
+            yield RIGHT
+        finally:
+            await asyncio.sleep(0)
+            ended.append("in order")
+
+    def unread(_: str) -> None:
+        raise OutputError(BrokenPipeError())
+
+    monkeypatch.setattr(verification, "verify", verify)
+    monkeypatch.setattr(verify_command, "say", unread)
+    with suppress(OutputError):
+        wordcount("verify")
+    assert ended == ["in order"]
