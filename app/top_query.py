@@ -29,6 +29,9 @@ Found = tuple[TopWords, AsOf]
 
 _ATTEMPTS = 3
 
+_WORDS_PER_CHECK = 256
+"""Looked up in a store, which a slow disk may hold up."""
+
 _COMMIT_S = 0.005
 """What the commit of a flush takes, during which a cache tells nothing."""
 
@@ -86,7 +89,7 @@ class LeadingWords:
             with ExitStack() as open_views, suppress(_MovedError):
                 # Stores need not be looked at where the leaders tell all. Where they are and have moved, they are held fast first.
                 parties = [
-                    _party(number, served, open_views, held_fast=attempt > 0)
+                    _party(number, served, open_views, budget, held_fast=attempt > 0)
                     for number, served in rows.items()
                 ]
                 return self._first([party for party in parties if party is not None], k, budget)
@@ -159,6 +162,7 @@ class _Party:
         version: the leaders there.
         view: the store there; None = it is opened where it is needed, which is seldom.
         open_view: opens it.
+        budget: of the question.
 
     Attributes:
         number, position, version: see above.
@@ -169,14 +173,17 @@ class _Party:
         number: int,
         position: int,
         version: LeadersVersion,
+        *,
         view: StoreSnapshot | None,
         open_view: Callable[[], StoreSnapshot],
+        budget: Budget,
     ) -> None:
         self.number = number
         self.position = position
         self.version = version
         self._view = view
         self._open_view = open_view
+        self._budget = budget
 
     @property
     def words(self) -> pa.BinaryArray:
@@ -196,22 +203,26 @@ class _Party:
             self._view = self._open_view()
             if self._view.position != self.position:
                 raise _MovedError
-        view = self._view
-        # The first word that begins with a word is the word itself, if it is there.
-        found = (view.scan(word, 1, word) for word in words)
-        return [
-            unpack_row(pairs[0][1])[0] if pairs and pairs[0][0] == word else 0
-            for word, pairs in zip(words, found, strict=True)
-        ]
+        counts = []
+        for number, word in enumerate(words):
+            if not number % _WORDS_PER_CHECK:
+                self._budget.check()
+            # The first word that begins with a word is the word itself, if it is there.
+            pairs = self._view.scan(word, 1, word)
+            counts.append(unpack_row(pairs[0][1])[0] if pairs and pairs[0][0] == word else 0)
+        return counts
 
 
-def _party(number: int, served: ServedRows, open_views: ExitStack, *, held_fast: bool) -> _Party | None:
+def _party(
+    number: int, served: ServedRows, open_views: ExitStack, budget: Budget, *, held_fast: bool
+) -> _Party | None:
     """None where rows are ahead of the partition's position.
 
     Args:
         number: of the partition.
         served: its rows.
         open_views: closes its snapshot.
+        budget: of the question.
         held_fast: whether that is opened now.
 
     Raises:
@@ -225,7 +236,7 @@ def _party(number: int, served: ServedRows, open_views: ExitStack, *, held_fast:
     version = served.leaders.at(position)
     if version is None:
         raise _MovedError
-    return _Party(number, position, version, view, open_view)
+    return _Party(number, position, version, view=view, open_view=open_view, budget=budget)
 
 
 def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:

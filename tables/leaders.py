@@ -80,7 +80,7 @@ class Leaders:
         if len(places) > self.most:
             places, bound = _largest(counts, places, self.most)
         after = Leaders(self.most)
-        after.head = self.head.with_rows(words, counts, places, 1 + self.most // _LEADERS_PER_HEAD)
+        after.head = self.head.with_rows(words, counts, places, bound, 1 + self.most // _LEADERS_PER_HEAD)
         # What is not above the new bound stays until the parts are joined; nobody sees it before.
         after._kept = _Kept(
             bound, (*kept.words, words.take(pa.array(places))), (*kept.counts, counts[places])
@@ -112,13 +112,16 @@ class Head(NamedTuple):
     counts: Mapping[bytes, int]
     bound: int
 
-    def with_rows(self, words: pa.BinaryArray, counts: Int64Array, places: Int64Array, most: int) -> Head:
-        """The head of `most` words after the rows at `places`; the others are not above `bound`. See `Leaders.with_rows`."""
-        places, bound = places[counts[places] > self.bound], self.bound
+    def with_rows(
+        self, words: pa.BinaryArray, counts: Int64Array, places: Int64Array, bound: int, most: int
+    ) -> Head:
+        """The head of `most` words after the rows at `places`; other rows are not above `bound`. See `Leaders.with_rows`."""
+        places, bound = places[counts[places] > self.bound], max(self.bound, bound)
         if not len(places):
             return self
         if len(places) > most:
-            places, bound = _largest(counts, places, most)
+            places, dropped = _largest(counts, places, most)
+            bound = max(bound, dropped)
         found = dict(self.counts)
         for word, count in zip(
             words.take(pa.array(places)).to_pylist(), counts[places].tolist(), strict=True

@@ -39,6 +39,9 @@ def check(leaders: Leaders, true: Mapping[bytes, int], most: int) -> None:
     others = [count for word, count in true.items() if word not in found]
     assert bound == max(others, default=0)
     assert all(count >= bound for count in found.values())
+    head = leaders.head
+    assert dict(head.counts) == {word: true[word] for word in head.counts}
+    assert head.bound >= max((count for word, count in true.items() if word not in head.counts), default=0)
 
 
 def rows_of(growths: Sequence[Mapping[bytes, int]]) -> list[dict[bytes, int]]:
@@ -281,7 +284,7 @@ def test_a_head_is_the_first_of_what_was_written_in_any_order(
     random.shuffle(rows)
     for part in rows:
         words, counts = written(part)
-        head = head.with_rows(words, counts, np.arange(len(counts)), most)
+        head = head.with_rows(words, counts, np.arange(len(counts)), 0, most)
     true = sum(map(Counter, growths), Counter[bytes]())
     assert len(head.counts) == min(most, len(true))
     assert dict(head.counts) == {word: true[word] for word in head.counts}
