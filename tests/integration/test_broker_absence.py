@@ -152,12 +152,15 @@ async def position(worker: Worker, partition: int) -> int:
     return int((await worker.stats())["as_of"].get(str(partition), 0))
 
 
-async def test_a_partition_without_a_leader_hinders_no_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leader", [1, 2], ids=["changelog without a leader", "both without a leader"])
+async def test_a_partition_without_a_leader_hinders_no_start_and_ends_nobody(
+    tmp_path: Path, leader: int
+) -> None:
     with Brokers(tmp_path, 2, controllers=1, settings={"min.insync.replicas": "1"}) as brokers:
         servers = brokers.bootstrap_servers
         async with workers_of(tmp_path, servers) as made:
             changelog, letters = names(made)
-            await create(servers, "texts", {0: [1], 1: [2]})
+            await create(servers, "texts", {0: [1], 1: [leader]})
             await create(servers, changelog, {0: [1], 1: [2]}, cleanup_policy="compact")
             await create(servers, letters, {0: [2]})
             for partition in range(2):
@@ -165,14 +168,19 @@ async def test_a_partition_without_a_leader_hinders_no_start(tmp_path: Path) -> 
             await made().start().wait_ready()  # Makes the topic of offsets, on both brokers.
             await made.made[0].stop()
             await asyncio.to_thread(brokers.nodes[2].kill)
-            worker = made().start()
+            for partition in range(leader % 2 + 1):  # Those whose input has a leader have more to count.
+                await KafkaClient(servers).produce("texts", [b"one two"] * 5, partition=partition)
+            worker = made(stall_timeout_s=5).start()
 
             async def counted() -> bool:
-                return await position(worker, 0) == 5
+                return await position(worker, 0) == 10
 
             await wait_for(counted, "the partition that has a leader is counted")
-            checks = examine(Wordcount(servers, "texts", tmp_path), group=made.group)
-            assert checks["topic texts"]["detail"] == "partitions without a leader: 1"
+            await asyncio.sleep(12)
+            assert worker.is_running(), worker.log
+            if leader == 2:
+                checks = examine(Wordcount(servers, "texts", tmp_path), group=made.group)
+                assert checks["topic texts"]["detail"] == "partitions without a leader: 1"
             await asyncio.to_thread(brokers.nodes[2].start)
             await wait_counted([worker], servers, "texts")
 
