@@ -12,6 +12,7 @@ RESULT = json.loads((ROOT / "bench/results/chaos.json").read_bytes())
 def test_no_word_differs_after_enough_faults() -> None:
     assert RESULT["differing_words"] == 0
     assert (len(RESULT["seeds"]), RESULT["minutes"]) == (3, 5)
+    assert RESULT["over_tls"], "no seed had its brokers behind TLS"
     assert RESULT["faults"] >= 60
     assert RESULT["kinds"] >= 10
     assert RESULT["sigkills"] >= 20
