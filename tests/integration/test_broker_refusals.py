@@ -14,7 +14,7 @@ from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.worker import DEADLINE_S, Worker, free_port, wait_counted
 
 STRICT = {"message.timestamp.type": "CreateTime", "message.timestamp.before.max.ms": "0"}
-"""Such a topic refuses what was made before it arrived, as it seems where the clocks differ; not what comes in the same millisecond."""
+"""Such a topic refuses what was made before it arrived, as it seems where the clocks differ; not what comes in one millisecond."""
 
 
 async def ended_by(worker: Worker, kafka: KafkaClient, topic: str, value: bytes) -> int:
