@@ -26,7 +26,7 @@ from bench.verify import answers_right, stores_right
 
 EVERY_S = 0.005
 IDLE_S = 3.0
-RUNS = 5
+RUNS = 3
 LINES = 3_000_000
 _WORDS = 2_000
 

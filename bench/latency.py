@@ -31,7 +31,7 @@ from bench.usage import loop_delays, usage_of
 from bench.verify import answers_right, stores_right
 
 SHARES = (0.1, 0.5, 0.8)
-RUNS = 5
+RUNS = 3
 SECONDS = 5.0
 WARM_UP_S = 2.0
 TICKS_PER_S = 100

@@ -31,7 +31,7 @@ from bench.verify import answers_right, stores_right
 LINES = 2_000_000
 """Of ten words, of which half are new: 5 M distinct words in the first half of the lines, the same ones in the second."""
 
-RUNS = 3
+RUNS = 2
 FILES = (None, 1024)
 """Limits of open files: as it is, and a common one."""
 

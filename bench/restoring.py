@@ -16,7 +16,7 @@ from bench.topics import LoadedTopic
 from bench.usage import loop_delays, peak_rss_mb, samples_of, usage_of
 from bench.verify import answers_right, stores_right
 
-RUNS = 5
+RUNS = 3
 
 
 def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
