@@ -64,7 +64,7 @@ class Stall:
         return now_s - self._looked_s >= self._timeout_s / LOOKS
 
     def is_over(self, now_s: float) -> bool:
-        """There is something to count: whether there was for `timeout_s`, without a move."""
+        """There is something to count, or no topic: whether there was for `timeout_s`, without a move."""
         self._looked_s = now_s
         if self._lagging_s is None:
             self._lagging_s = now_s
@@ -209,18 +209,18 @@ class Watchdog:
         progress = self._word_counts.progress()
         if self._stall.moved(progress, now_s) or not self._stall.is_due(now_s):
             return None
-        if not await self._offsets.exists(self._topic):
-            return ConfigurationError(
-                f"topic {self._topic} does not exist any more",
-                "create it, or set WORDCOUNT_TOPIC to another; where the old counts are not wanted: wordcount reset",
-            )
+        exists = await self._offsets.exists(self._topic)  # If not, it may be about to be created again.
         # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
-        idle = not await self._lags(progress) if progress else self._thread().is_member()
-        if idle:
+        if exists and (not await self._lags(progress) if progress else self._thread().is_member()):
             self._stall.restart(now_s)
             return None
         if not self._stall.is_over(now_s):
             return None
+        if not exists:
+            return ConfigurationError(
+                f"topic {self._topic} does not exist any more",
+                "create it, or set WORDCOUNT_TOPIC to another; where the old counts are not wanted: wordcount reset",
+            )
         if (obstacle := self._obstacle()) is not None:
             _log.warning("nothing can be counted before the brokers can", reason=obstacle)
             self._stall.restart(now_s)

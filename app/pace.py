@@ -24,9 +24,13 @@ class Pace:
 
     Whoever comes while few others do has their turn at once: `_AT_ONCE` of them after a pause. Where more come than have a turn, they
     wait, and what else the loop has to do does not wait for all of them.
+
+    Args:
+        what: is asked for; named where there is no turn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._step_s = LEAST_STEP_S
         self._next_s = 0.0
 
@@ -35,7 +39,9 @@ class Pace:
         now_s = monotonic()
         due_s = max(self._next_s, now_s - (_AT_ONCE - 1) * self._step_s)
         if due_s - now_s > most_s:
-            raise OverloadedError("more is asked than there are turns for", "ask again later")
+            raise OverloadedError(
+                f"{self._what} are asked for more often than they can be told", "ask again later"
+            )
         self._next_s = due_s + self._step_s
         if due_s <= now_s:
             return

@@ -62,7 +62,7 @@ class WordQueries:
         self._renewing: set[asyncio.Task[Found | None]] = set()
         self._closed = False
         self._leading = LeadingWords()
-        self._top_pace = Pace()
+        self._top_pace = Pace("top words")
         word_counts.changes.subscribe(self._changed)
         self._words = QueryPool("word", 2, most_waiting=1024)
         self._lists = QueryPool("list", 2, most_waiting=128)

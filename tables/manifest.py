@@ -20,21 +20,28 @@ _LAST_TYPE: Final = 4
 
 
 def check_manifest(folder: Path) -> None:
-    """Raises StoreCorruptedError where RocksDB would read the manifest of the store in `folder` for ever; reads a few kB."""
+    """Raises StoreCorruptedError where RocksDB would read the manifest of the store in `folder` for ever; holds a block at a time."""
     try:
         manifest = folder / (folder / "CURRENT").read_text("ascii").strip()
-        log = manifest.read_bytes()
+        with manifest.open("rb") as log:
+            while block := log.read(_BLOCK_BYTES):
+                if kind := _unknown_type(block):
+                    raise StoreCorruptedError(
+                        f"the store {folder} is damaged (a record of {manifest.name} has the type {kind})",
+                        folder=folder,
+                    )
     except (OSError, ValueError):
         return  # RocksDB says what is missing.
-    for start in range(0, len(log), _BLOCK_BYTES):
-        block, at = log[start : start + _BLOCK_BYTES], 0
-        while at + _HEADER.size <= len(block):
-            _, length, kind = _HEADER.unpack_from(block, at)
-            if kind > _LAST_TYPE:
-                raise StoreCorruptedError(
-                    f"the store {folder} is damaged (a record of {manifest.name} has the type {kind})",
-                    folder=folder,
-                )
-            if not kind:
-                break
-            at += _HEADER.size + length
+
+
+def _unknown_type(block: bytes) -> int:
+    """The first type that manifests do not have; 0 = none."""
+    at = 0
+    while at + _HEADER.size <= len(block):
+        _, length, kind = _HEADER.unpack_from(block, at)
+        if kind > _LAST_TYPE:
+            return int(kind)
+        if not kind:
+            break
+        at += _HEADER.size + length
+    return 0

@@ -196,6 +196,16 @@ async def test_a_deleted_topic_ends_the_worker_and_is_named(monkeypatch: pytest.
     assert "texts" in error.message
 
 
+async def test_a_topic_that_is_away_for_a_moment_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CreatedAgain(FakeOffsets):
+        async def exists(self, topic: str) -> bool:
+            await super().exists(topic)
+            return self.asked % 3 == 0
+
+    counted = FakeCounts({0: Progress(8, 1, 0)})
+    assert await found_by(monkeypatch, counted, CreatedAgain(8), FakeThread(), asks=30) is None
+
+
 @pytest.mark.parametrize(
     "parked",
     [

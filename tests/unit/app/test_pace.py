@@ -42,7 +42,7 @@ async def took_s(pace: Pace, clock: Clock, turns: int) -> float:
 
 
 async def test_few_have_their_turn_at_once(clock: Clock) -> None:
-    pace = Pace()
+    pace = Pace("top words")
     for _ in range(3):
         assert await took_s(pace, clock, 10) == pytest.approx(0)
         clock.now_s += 0.02
@@ -50,13 +50,13 @@ async def test_few_have_their_turn_at_once(clock: Clock) -> None:
 
 
 async def test_many_have_one_turn_after_the_other(clock: Clock) -> None:
-    assert await took_s(Pace(), clock, 110) == pytest.approx(100 * LEAST_STEP_S)
+    assert await took_s(Pace("top words"), clock, 110) == pytest.approx(100 * LEAST_STEP_S)
 
 
 async def test_a_late_loop_slows_the_pace_to_a_bound_and_a_quick_one_makes_it_faster_again(
     clock: Clock,
 ) -> None:
-    pace = Pace()
+    pace = Pace("top words")
     clock.late_s = 0.001
     await took_s(pace, clock, 100)
     some_s = await took_s(pace, clock, 100)
@@ -72,14 +72,14 @@ async def test_a_late_loop_slows_the_pace_to_a_bound_and_a_quick_one_makes_it_fa
 async def test_a_turn_that_would_come_too_late_is_refused_at_once_and_is_nobodys(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    pace = Pace()
+    pace = Pace("top words")
     asleep = asyncio.Event()
     with monkeypatch.context() as standing:
         standing.setattr(asyncio, "sleep", lambda _: asleep.wait())
         waiting = [asyncio.ensure_future(pace.turn(1)) for _ in range(60)]
         await asyncio.wait(waiting, timeout=0.01)
         for _ in range(100):
-            with pytest.raises(OverloadedError):
+            with pytest.raises(OverloadedError, match="top words are asked for more often"):
                 await pace.turn(0.001)
         asleep.set()
         await asyncio.gather(*waiting)
@@ -88,7 +88,7 @@ async def test_a_turn_that_would_come_too_late_is_refused_at_once_and_is_nobodys
 
 
 async def test_who_has_left_has_no_turn() -> None:
-    pace = Pace()
+    pace = Pace("top words")
     waiting = [asyncio.create_task(pace.turn(10)) for _ in range(400)]
     await asyncio.sleep(0)
     for one in waiting:
