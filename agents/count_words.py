@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tables.word_counts import WordCounts
+from tables.partitions.partitions import WordCounts
 
 
 async def count_words(stream: Any, word_counts: WordCounts) -> None:

@@ -13,23 +13,23 @@ import faust
 import structlog
 
 from agents.count_words import count_words
-from agents.dead_letters import KafkaDeadLetters
-from agents.kafka_source import GroupOwnership, KafkaSource
+from agents.source.dead_letters import KafkaDeadLetters
+from agents.source.kafka_source import GroupOwnership, KafkaSource
 from agents.watchdog import Watchdog
-from tables.changelog import KafkaChangelog
-from tables.flush_policy import FlushPolicy
-from tables.memory import MIB, MemoryBounds, MemoryBudget
+from tables.cache.vocabulary import VocabularyLimit
+from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.offsets import TopicOffsets
+from tables.kafka.producer import ReplaceableProducer
+from tables.kafka.refusals import lacks_replicas
+from tables.kafka.rights import Right, Rights
+from tables.model.names import changelog_topic, dead_letter_topic
+from tables.model.records import TallyRecords
 from tables.observer import Observer
-from tables.offsets import TopicOffsets
+from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
+from tables.pace.policy import FlushPolicy
+from tables.partitions.partitions import WordCounts
+from tables.partitions.services import ShardServices
 from tables.ports import CommitWitness, Result, RunInThread
-from tables.producer import ReplaceableProducer
-from tables.refusals import lacks_replicas
-from tables.rights import Right, Rights
-from tables.schema import changelog_topic, dead_letter_topic
-from tables.services import ShardServices
-from tables.vocabulary import VocabularyLimit
-from tables.windows import TallyRecords
-from tables.word_counts import WordCounts
 
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class TopologyOptions:
         vocabulary_words: words whose counts are cached, at most.
         memory: what the process may take.
         request_timeout_s: longest wait for a broker's answer to one request.
-        compression: of what is written, see `tables.producer`.
+        compression: of what is written, see `tables.kafka.producer`.
         stall_timeout_s: see `agents.watchdog`.
         ensure_topics: creates what is missing of the changelog.
         witness: sees each flush become visible; None = nobody has to.
@@ -222,7 +222,7 @@ class _ShortMemory:
     """Says in the log that the partitions take more than the process may have."""
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """See `tables.memory.Bounded`."""
+        """See `tables.pace.memory.Bounded`."""
         if bounds.missing_bytes:
             _log.warning(
                 "the partitions of this worker take more memory than it may have",

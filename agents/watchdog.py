@@ -15,13 +15,13 @@ from typing import Protocol
 import structlog
 from aiokafka.errors import InconsistentGroupProtocolError
 
-from agents.refused_joins import refused_join
-from agents.static_member import is_fenced
+from agents.source.refused_joins import refused_join
+from agents.source.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
-from tables.offsets import TopicOffsets
-from tables.restore_progress import Progress
-from tables.rights import Right, Rights
-from tables.word_counts import WordCounts
+from tables.kafka.offsets import TopicOffsets
+from tables.kafka.rights import Right, Rights
+from tables.partitions.partitions import WordCounts
+from tables.partitions.restore_progress import Progress
 
 _log = structlog.get_logger(__name__)
 

@@ -105,7 +105,7 @@ def _refuse(error: typer.TyperException) -> int:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from app.web.version import version_info
+        from app.web.resources.version import version_info
 
         say(f"wordcount {version_info().version}")
         raise typer.Exit

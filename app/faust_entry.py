@@ -11,11 +11,11 @@ if "worker" in sys.argv:
     # Until Faust has handlers of its own; what follows takes a second to import.
     signal.signal(signal.SIGTERM, end_worker)
 
-from app import faust_commands
-from app.bootstrap import build_worker
+from app.config.settings import load_settings
 from app.exit_codes import exit_code
-from app.faust_app import say
-from app.settings import load_settings
+from app.worker import faust_commands
+from app.worker.bootstrap import build_worker
+from app.worker.faust_app import say
 from tables.errors import WordcountError
 
 try:

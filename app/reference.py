@@ -8,18 +8,18 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from app.access import ACCESS
-from app.metrics import Metrics
-from app.pace import LEAST_STEP_S, MOST_STEP_S
-from app.setting_types import variable
-from app.settings import Settings, expectation, is_secret
+from app.config.settings import Settings, expectation, is_secret
+from app.config.types import variable
+from app.kafka.access import ACCESS
+from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
 from app.web.ports import PartitionStatus, RestoreStatus, VersionInfo
 from app.web.problems import OTHERS, PROBLEMS
-from tables.rights import Right, Rights
-from tables.schema import changelog_topic, dead_letter_topic
-from tables.windows import Totals
+from app.worker.metrics import Metrics
+from tables.kafka.rights import Right, Rights
+from tables.model.names import changelog_topic, dead_letter_topic
+from tables.model.records import Totals
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from app.local_worker import LocalWorker
+from app.local.worker import LocalWorker
 from bench.corpus import distinct_lines, zipf_lines
 from bench.machine import commit, machine, versions
 from bench.prepared import PreparedLoad, connected, prepared_load, send

@@ -28,18 +28,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rocksdict import Cache
 
-from agents.tally import Policies, RecordTally
-from agents.tokenizer import tokenizer
-from agents.value_format import value_format
+from agents.text.tally import Policies, RecordTally
+from agents.text.tokenizer import tokenizer
+from agents.text.value_format import value_format
 from bench.corpus import CORPORA
-from tables.changelog import PackedBatches, packed
-from tables.leaders import Leaders
-from tables.partition_store import PartitionStore
+from tables.cache.vocabulary import VocabularyLimit
+from tables.kafka.changelog import PackedBatches, packed
+from tables.model.records import DeadLetter, Int64Array, RecordBatch, Tally
+from tables.partitions.services import ShardServices
+from tables.partitions.shard import Shard
 from tables.ports import ChangelogSlice, PackedRecords
-from tables.services import ShardServices
-from tables.shard import Shard
-from tables.vocabulary import VocabularyLimit
-from tables.windows import DeadLetter, Int64Array, RecordBatch, Tally
+from tables.store.partition_store import PartitionStore
+from tables.top.leaders import Leaders
 
 LINES = 30_000
 WINDOWS = 6

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
-from app.kafka.embedded import EmbeddedBroker
-from app.local_worker import LocalWorker
+from app.local.embedded import EmbeddedBroker
+from app.local.worker import LocalWorker
 from bench.corpus import CORPORA
 from bench.topics import LoadedTopic, load_topic
-from tables.schema import changelog_topic
+from tables.model.names import changelog_topic
 
 PARTITIONS = 8
 CLEAN_STOP_S = 30.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from app.local_worker import LocalWorker
+from app.local.worker import LocalWorker
 from bench.idle_clock import idle_clocks
 from bench.rig import Rig, stop_cleanly
 from bench.topics import LoadedTopic

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from agents.tokenizer import tokenizer
+from agents.text.tokenizer import tokenizer
 
 _BATCH_LINES = 1000
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from rocksdict import Cache
 
-from app.local_worker import LocalWorker
-from tables.partition_store import PartitionStore
-from tables.rows import unpack_rows
+from app.local.worker import LocalWorker
+from tables.model.rows import unpack_rows
+from tables.store.partition_store import PartitionStore
 
 ASKED_WORDS = 20
 _CACHE_BYTES = 8 << 20

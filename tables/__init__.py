@@ -1,1 +1,1 @@
-"""State: per-partition counts in RocksDB, their changelog, restore and reads. Start at `tables.word_counts`."""
+"""State: per-partition counts in RocksDB, their changelog, restore and reads. Start at `tables.partitions.partitions`."""

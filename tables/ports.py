@@ -1,6 +1,6 @@
 """What the state needs from outside, as Protocols: the changelog, ownership, the source, dead letters, threads, a witness of commits.
 
-The simulation drives the real tables through fakes of these; the product through `tables.changelog` and `agents`.
+The simulation drives the real tables through fakes of these; the product through `tables.kafka.changelog` and `agents`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from tables.windows import DeadLetter, Int64Array, RecordBatch
+from tables.model.records import DeadLetter, Int64Array, RecordBatch
 
 Result = TypeVar("Result")
 

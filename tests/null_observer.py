@@ -1,7 +1,7 @@
 """An observer for tests that look elsewhere."""
 
+from tables.model.records import Totals
 from tables.observer import PartitionState
-from tables.windows import Totals
 
 
 class NullObserver:

@@ -21,9 +21,9 @@ def _config() -> None:
 @config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every setting in force, secrets masked."""
+    from app.config.settings import Settings, is_secret, load_settings
+    from app.config.types import variable
     from app.output import say, say_json
-    from app.setting_types import variable
-    from app.settings import Settings, is_secret, load_settings
 
     settings = load_settings()
     values: dict[str, Any] = settings.model_dump(mode="json")

@@ -23,10 +23,10 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from app.diagnosis import broker_checks, machine_checks
+    from app.config.settings import load_settings
+    from app.operate.diagnosis import broker_checks, machine_checks
     from app.output import say_json
     from app.printable import printable
-    from app.settings import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic, group=group)
     checks = [*machine_checks(settings), *asyncio.run(broker_checks(settings))]

@@ -18,10 +18,10 @@ def get(
     from rich.console import Console
     from rich.text import Text
 
+    from app.config.settings import load_settings
+    from app.operate.worker_client import UnknownWord, ask_word, freshness, worker_url
     from app.output import say_json
     from app.printable import printable
-    from app.settings import load_settings
-    from app.worker_client import UnknownWord, ask_word, freshness, worker_url
 
     answer = ask_word(url or worker_url(load_settings()), word)
     unknown = isinstance(answer, UnknownWord)

@@ -12,9 +12,9 @@ import typer
 from app.cli_options import BootstrapServers, Topic
 
 if TYPE_CHECKING:
-    from app.kafka.line_producer import Report
-    from app.settings import Settings
-    from app.text_files import TextFiles
+    from app.config.settings import Settings
+    from app.produce.line_producer import Report
+    from app.produce.text_files import TextFiles
 
 
 def produce(
@@ -39,10 +39,10 @@ def produce(
 
     A line ends with LF or CRLF, which are not sent; empty lines are messages too.
     """
-    from app.kafka.line_producer import MAX_LINE_BYTES, Report
+    from app.config.settings import load_settings
     from app.output import say
-    from app.settings import load_settings
-    from app.text_files import STDIN, TextFiles
+    from app.produce.line_producer import MAX_LINE_BYTES, Report
+    from app.produce.text_files import STDIN, TextFiles
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic)
     texts = TextFiles(files or [STDIN], times=loop, longest_bytes=MAX_LINE_BYTES)
@@ -74,8 +74,8 @@ async def _produce(
     rate: float | None,
     on_progress: Callable[[Report], None],
 ) -> None:
-    from app.kafka.line_producer import produce_blocks
     from app.kafka.topics import ensure_input_topic
+    from app.produce.line_producer import produce_blocks
 
     await ensure_input_topic(settings)
     encoded_key = None if key is None else key.encode("utf-8", "surrogateescape")

@@ -24,9 +24,9 @@ def rebuild(
     The worker of this state folder must be stopped. A store whose changelog partition lost records is kept, and that is an error:
     it may be all that there is.
     """
+    from app.config.settings import load_settings
+    from app.operate.remedies import rebuild_stores
     from app.output import say
-    from app.remedies import rebuild_stores
-    from app.settings import load_settings
 
     settings = load_settings(
         bootstrap_servers=bootstrap_servers, topic=topic, group=group, state_dir=state_dir

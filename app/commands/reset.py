@@ -23,9 +23,9 @@ def reset(
 
     All workers of the group must be stopped. What went to the dead-letter topic stays there, and goes there again.
     """
+    from app.config.settings import load_settings
+    from app.operate.remedies import check_resettable, reset_counts, reset_plan
     from app.output import say
-    from app.remedies import check_resettable, reset_counts, reset_plan
-    from app.settings import load_settings
 
     settings = load_settings(
         bootstrap_servers=bootstrap_servers, topic=topic, group=group, state_dir=state_dir, create_topics=True

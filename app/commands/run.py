@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.setting_types import variable
+from app.config.types import variable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from app.local_worker import LocalWorker
-    from app.settings import Settings
-    from app.text_files import TextFiles
+    from app.config.settings import Settings
+    from app.local.worker import LocalWorker
+    from app.produce.text_files import TextFiles
 
 REFRESH_S = 0.5
 TOP_WORDS = 10
@@ -41,9 +41,9 @@ def run(
     """Count a text on a local Kafka: nothing but Python is needed. Without a text: Python's own manual pages."""
     from rich.console import Console
 
-    from app.kafka.embedded import EmbeddedBroker
     from app.kafka.topics import ensure_topics
-    from app.local_worker import LocalWorker
+    from app.local.embedded import EmbeddedBroker
+    from app.local.worker import LocalWorker
 
     # SIGTERM as Ctrl-C: broker and worker are stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -73,19 +73,19 @@ def run(
 
 def _show_downloads() -> None:
     """The first start fetches Kafka; that line is worth seeing."""
-    downloads = logging.getLogger("app.kafka.jars")
+    downloads = logging.getLogger("app.local.jars")
     downloads.addHandler(logging.StreamHandler())
     downloads.setLevel(logging.INFO)
 
 
 def _texts(text: str | None) -> TextFiles | None:
-    from app.text_files import TextFiles
+    from app.produce.text_files import TextFiles
 
     return None if text is None else TextFiles([text])
 
 
 def _settings(bootstrap_servers: str, folder: Path) -> Settings:
-    from app.settings import load_settings
+    from app.config.settings import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     return load_settings(
@@ -134,8 +134,8 @@ async def _forget_earlier_runs(settings: Settings) -> None:
 
 def _produce(settings: Settings, texts: TextFiles | None, console: Console) -> int:
     """Send the text; returns its number of lines, all acknowledged."""
-    from app.kafka.line_producer import produce_blocks, produce_lines
-    from app.sample_text import sample_lines
+    from app.local.sample_text import sample_lines
+    from app.produce.line_producer import produce_blocks, produce_lines
 
     with console.status("sending …") as status:
 
@@ -173,7 +173,7 @@ def _table(worker: LocalWorker) -> Any:
 
 
 def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
-    from app.recount import recount
+    from app.operate.recount import recount
     from tables.errors import WordcountError
 
     truth, counted = asyncio.run(recount(settings)), worker.counts()

@@ -13,8 +13,8 @@ from app.printable import json_text, printable
 from tables.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from agents.tokenizer import Tokenizer
-    from app.text_files import LineBlock
+    from agents.text.tokenizer import Tokenizer
+    from app.produce.text_files import LineBlock
 
 
 def tokenize(
@@ -28,9 +28,9 @@ def tokenize(
 
     The settings of the profile, stop words and word lengths apply.
     """
-    from agents.tokenizer import tokenizer
-    from app.settings import load_settings
-    from app.text_files import TextFiles
+    from agents.text.tokenizer import tokenizer
+    from app.config.settings import load_settings
+    from app.produce.text_files import TextFiles
 
     settings = load_settings(profile=profile)
     tokens = tokenizer(
@@ -58,7 +58,7 @@ def _plain_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[str]]:
 
 
 def _json_answers(tokens: Tokenizer) -> Callable[[LineBlock], Iterator[str]]:
-    from agents.value_format import JsonFormat, UnreadableError
+    from agents.text.value_format import JsonFormat, UnreadableError
 
     text_of = JsonFormat().text_of
 

@@ -14,7 +14,7 @@ from app.cli_options import AsJson, WorkerUrl
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from app.worker_client import TopAnswer
+    from app.operate.worker_client import TopAnswer
 
 _REFRESH_S = 1.0
 
@@ -33,10 +33,10 @@ def top(
     from rich.live import Live
     from rich.text import Text
 
+    from app.config.settings import load_settings
+    from app.operate.worker_client import ask_top, worker_url
     from app.output import say_error, say_json
     from app.printable import printable
-    from app.settings import load_settings
-    from app.worker_client import ask_top, worker_url
     from tables.errors import NotReadyError
 
     url = url or worker_url(load_settings())
@@ -78,8 +78,8 @@ def _table(answer: TopAnswer) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    from app.operate.worker_client import freshness
     from app.printable import printable
-    from app.worker_client import freshness
 
     table = Table("#", "word", "count")
     table.columns[0].justify = table.columns[2].justify = "right"

@@ -31,9 +31,9 @@ def create(
 
     WORDCOUNT_CREATE_TOPICS is about workers, not about this command.
     """
+    from app.config.settings import load_settings
     from app.kafka.topics import ensure_topics
     from app.output import say
-    from app.settings import load_settings
 
     settings = load_settings(
         bootstrap_servers=bootstrap_servers,

@@ -15,8 +15,8 @@ from app.output import say, say_error, say_json
 from tables.errors import ConfigurationError, WordcountError
 
 if TYPE_CHECKING:
-    from app.settings import Settings
-    from app.verification import Verified
+    from app.config.settings import Settings
+    from app.operate.verification import Verified
 
 WORDS_SHOWN: Final = 20
 
@@ -34,7 +34,7 @@ def verify(
 
     Exit code 0: all are equal; 1: some differ; 2: a setting or a right is wrong; 3: none differs, but not all could be compared.
     """
-    from app.settings import load_settings
+    from app.config.settings import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic, group=group)
     found: list[Verified] = []
@@ -57,7 +57,7 @@ def verify(
 
 async def _verify(settings: Settings, word: str | None, found: list[Verified], *, show: bool) -> None:
     """Add to `found` what there is to say of each partition, and show it as it comes."""
-    from app.verification import verify as verify_partitions
+    from app.operate.verification import verify as verify_partitions
 
     shown = 0
     # Closed here, whatever ends it: an output that nobody reads any more ends it in the midst.

@@ -28,7 +28,7 @@ def worker(
     """Count the words of a topic until SIGTERM or Ctrl-C."""
     # Faust chooses its event loop when it is imported.
     os.environ.setdefault("FAUST_LOOP", "uvloop")
-    from app.settings import load_settings
+    from app.config.settings import load_settings
 
     settings = load_settings(
         topic=topic,
@@ -40,7 +40,7 @@ def worker(
         bootstrap_servers=bootstrap_servers,
         log_level=log_level,
     )
-    from app.bootstrap import build_worker
+    from app.worker.bootstrap import build_worker
 
     _run(build_worker(settings, print_counts=print_counts), web=not without_web)
 

@@ -1,1 +1,1 @@
-"""Kafka: topics and requests of the commands, sending of lines, and a broker as a child process for the demo and the tests."""
+"""Kafka for commands and for the start of a worker: topics, requests, logins that are refused, rights."""

@@ -25,17 +25,17 @@ from aiokafka.protocol.admin import (
 )
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 
-from agents.group_protocol import strangers
+from agents.source.group_protocol import strangers
+from app.config.kafka_auth import kafka_auth
 from app.kafka.handshake import refusal
 from app.kafka.requests import GroupWithRights, MetadataWithRights
-from app.kafka_auth import kafka_auth
-from tables import kafka_client
 from tables.errors import BrokerUnavailableError
-from tables.kafka_client import BROKER_SHARE, BoundedClient
-from tables.rights import Rights, operations
+from tables.kafka import client as kafka_client
+from tables.kafka.client import BROKER_SHARE, BoundedClient
+from tables.kafka.rights import Rights, operations
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 REQUESTS_PER_STEP: Final = 2
 """A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""

@@ -6,16 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from app.kafka.admin import NO_ERROR, connection, open_admin, step_timeout_s
-from app.recount import topic_offsets
-from tables.changelog import KafkaChangelog
+from app.operate.recount import topic_offsets
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
-from tables.positions import COUNT_AGAIN, check_owner
-from tables.producer import ReplaceableProducer
-from tables.rows import Marker, Owner, decode_marker
-from tables.schema import MARKER_KEY, changelog_topic, former_changelog_topic
+from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.producer import ReplaceableProducer
+from tables.model.names import MARKER_KEY, changelog_topic, former_changelog_topic
+from tables.model.positions import COUNT_AGAIN, check_owner
+from tables.model.rows import Marker, Owner, decode_marker
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 
 async def check_changelog_owner(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from app.kafka.admin import NO_COORDINATOR, NO_ERROR, UNKNOWN_TOPIC, Admin, open
 from tables.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 WAIT_S: Final = 30.0

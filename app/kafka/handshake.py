@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
-from app.kafka_auth import ssl_context
-from tables.connections import LOGIN_PAUSE_S, Refusal, refusals
+from app.config.kafka_auth import ssl_context
 from tables.errors import ConfigurationError
+from tables.kafka.connections import LOGIN_PAUSE_S, Refusal, refusals
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 STEP_TIMEOUT_S: Final = 3.0
 """Longest wait for one answer of a broker."""

@@ -23,11 +23,11 @@ from app.kafka.admin import (
     rights_of,
 )
 from tables.errors import BrokerUnavailableError, ConfigurationError
-from tables.rights import Right
-from tables.schema import changelog_topic, dead_letter_topic
+from tables.kafka.rights import Right
+from tables.model.names import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 SETTLE_TIMEOUT_S: Final = 30.0
 """Longest time until what was created has leaders."""

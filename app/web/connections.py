@@ -16,7 +16,6 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app import open_files
 from app.web.problems import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -26,6 +25,7 @@ from app.web.problems import (
     Problem,
     problem_response,
 )
+from app.worker import open_files
 
 MOST_CONNECTIONS = 1_000
 SHARE_OF_DESCRIPTORS = 4

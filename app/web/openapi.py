@@ -11,9 +11,9 @@ from starlette.responses import Response
 from app.web.ports import VersionInfo
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
+from app.web.resources.top import DEFAULT_K, MAX_K
+from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT
 from app.web.responses import json_response
-from app.web.top import DEFAULT_K, MAX_K
-from app.web.words import DEFAULT_LIMIT, MAX_LIMIT
 
 Schema = dict[str, Any]
 

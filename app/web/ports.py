@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from tables.model.records import Totals
 from tables.observer import PartitionState
-from tables.top_words import TopWords
-from tables.windows import Totals
+from tables.top.top_words import TopWords
 
 T_co = TypeVar("T_co", covariant=True)
 

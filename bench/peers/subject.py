@@ -19,7 +19,7 @@ from typing import Self
 
 import psutil
 
-from app.kafka.child import Child
+from app.local.child import Child
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0

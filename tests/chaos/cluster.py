@@ -18,8 +18,8 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from app.kafka.embedded import EmbeddedBroker
-from tables.schema import changelog_topic
+from app.local.embedded import EmbeddedBroker
+from tables.model.names import changelog_topic
 from tests.chaos import killable_worker
 from tests.chaos.oracle import Answer, Recount
 from tests.chaos.proxy import TcpProxy

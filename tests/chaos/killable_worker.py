@@ -82,8 +82,11 @@ def install(failpoints: Failpoints) -> None:
     from aiokafka.conn import AIOKafkaConnection
     from aiokafka.producer.sender import SendProduceReqHandler
 
-    from agents.kafka_source import GroupOwnership
-    from tables import changelog, partition_store, replay, restore, shard, sst_file
+    from agents.source.kafka_source import GroupOwnership
+    from tables.kafka import changelog
+    from tables.model import replay
+    from tables.partitions import restore, shard
+    from tables.store import partition_store, sst_file
 
     changelog.ROWS_PER_CHANGELOG_BATCH = ROWS_PER_CHANGELOG_BATCH
     partition_store.SMALL_FLUSH_ROWS = SMALL_FLUSH_ROWS

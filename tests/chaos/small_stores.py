@@ -16,7 +16,7 @@ def main() -> None:
     """The command `wordcount worker`."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     from app.cli import main as wordcount
-    from tables import stores
+    from tables.store import stores
 
     for module, name, value in (
         (stores, "WRITE_BUFFER_BYTES", MEMTABLE_BYTES),

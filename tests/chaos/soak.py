@@ -27,8 +27,8 @@ from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.table import Table
 
-from app.kafka.embedded import EmbeddedBroker
-from tables.schema import changelog_topic
+from app.local.embedded import EmbeddedBroker
+from tables.model.names import changelog_topic
 from tests.chaos import small_stores
 from tests.chaos.chaos import commit
 from tests.chaos.oracle import Recount

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka.structs import ConsumerRecord
 
-from tables.schema import changelog_topic
+from tables.model.names import changelog_topic
 from tests.chaos.cluster import GROUP, SESSION_TIMEOUT_S, TOPIC
 from tests.chaos.killable_worker import arm
 from tests.integration.conftest import KafkaClient

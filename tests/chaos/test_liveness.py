@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from app.kafka.embedded import EmbeddedBroker
-from tables.schema import changelog_topic
+from app.local.embedded import EmbeddedBroker
+from tables.model.names import changelog_topic
 from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.operator_tools import delete_topic
 from tests.integration.worker import Worker, end_offsets, free_port, lines, wait_counted

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 from tests.integration.worker import free_port
 
 HOST = "127.0.0.1"

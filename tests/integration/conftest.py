@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app.kafka.embedded import EmbeddedBroker
-from app.settings import Settings, load_settings
+from app.config.settings import Settings, load_settings
+from app.local.embedded import EmbeddedBroker
 from tests.integration.commands import Wordcount
 from tests.integration.secured import SecuredBroker
 from tests.integration.worker import COMMANDS, Worker, end_offsets, lines

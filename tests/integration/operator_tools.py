@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
+from app.config.settings import load_settings
 from app.kafka.admin import open_admin
-from app.settings import load_settings
 from tests.integration.worker import DEADLINE_S, ROOT, Worker, wait_for
 
 COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]

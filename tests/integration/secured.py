@@ -28,9 +28,9 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from app.config.settings import load_settings
 from app.kafka.admin import open_admin
-from app.kafka.embedded import EmbeddedBroker
-from app.settings import load_settings
+from app.local.embedded import EmbeddedBroker
 from tables.errors import BrokerUnavailableError
 from tests.integration.certificates import DAY, Authority
 from tests.integration.worker import free_port

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from app.config.settings import load_settings
 from app.kafka.admin import connection, open_admin
-from app.kafka.embedded import EmbeddedBroker
-from app.recount import reader
-from app.settings import load_settings
-from tables.offsets import TopicOffsets
-from tables.producer import ReplaceableProducer
-from tables.schema import changelog_topic, dead_letter_topic
+from app.local.embedded import EmbeddedBroker
+from app.operate.recount import reader
+from tables.kafka.offsets import TopicOffsets
+from tables.kafka.producer import ReplaceableProducer
+from tables.model.names import changelog_topic, dead_letter_topic
 from tests.chaos.proxy import TcpProxy
 from tests.integration.brokers import Brokers
 from tests.integration.commands import Wordcount, examine

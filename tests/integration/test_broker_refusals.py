@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from app.kafka.embedded import EmbeddedBroker
-from tables.schema import changelog_topic, dead_letter_topic
+from app.local.embedded import EmbeddedBroker
+from tables.model.names import changelog_topic, dead_letter_topic
 from tests.integration.commands import Wordcount, examine
 from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.worker import DEADLINE_S, Worker, free_port, wait_counted

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tables.rows import Marker, encode_marker
-from tables.schema import MARKER_KEY, changelog_topic
+from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.rows import Marker, encode_marker
 from tests.integration.operator_tools import (
     append,
     delete_records,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tables.rows import Marker, decode_marker, encode_marker
-from tables.schema import MARKER_KEY, changelog_topic, former_changelog_topic
+from tables.model.names import MARKER_KEY, changelog_topic, former_changelog_topic
+from tables.model.rows import Marker, decode_marker, encode_marker
 from tests.integration.conftest import Workers, close_all
 from tests.integration.operator_tools import append, wordcount
 from tests.integration.worker import Worker, counts_of, lines, recount, wait_counted, wait_for

@@ -10,9 +10,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from app.kafka.embedded import EmbeddedBroker
+from app.config.settings import Settings
 from app.kafka.topics import ensure_topics
-from app.settings import Settings
+from app.local.embedded import EmbeddedBroker
 from tables.errors import ConfigurationError
 from tests.integration.commands import Wordcount, examine, report
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from app.kafka.embedded import EmbeddedBroker
-from app.kafka.line_producer import MAX_LINE_BYTES, Report, produce_lines
-from app.settings import Settings, load_settings
+from app.config.settings import Settings, load_settings
+from app.local.embedded import EmbeddedBroker
+from app.produce.line_producer import MAX_LINE_BYTES, Report, produce_lines
 from tables.errors import BrokerUnavailableError
 from tests.integration.commands import DEADLINE_S, Wordcount, report, sent_well
 
@@ -209,7 +209,7 @@ async def test_lines_that_a_dead_broker_did_not_acknowledge_are_an_error_that_co
     kafka_at: Callable[[str], KafkaClient],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("app.kafka.line_producer.STALL_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("app.produce.line_producer.STALL_TIMEOUT_S", 2.0)
     with EmbeddedBroker(tmp_path / "broker") as mortal:
         settings = load_settings(bootstrap_servers=mortal.bootstrap_servers, topic="mortal")
         await kafka_at(mortal.bootstrap_servers).create_topic("mortal")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.config.settings import Settings
 from app.kafka.topics import TopicReport, ensure_topics
-from app.settings import Settings
 from tables.errors import BrokerUnavailableError, ConfigurationError, WordcountError
 from tests.integration.commands import Wordcount
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
+from tables.cache.vocabulary import CountCache, Vocabulary
 from tables.errors import NotReadyError
-from tables.partition_store import SMALL_FLUSH_ROWS, PartitionStore
-from tables.rows import Marker, StoreState, pack_row, unpack_row
-from tables.vocabulary import CountCache, Vocabulary
+from tables.model.rows import Marker, StoreState, pack_row, unpack_row
+from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore
 
 READS = 2_000
 

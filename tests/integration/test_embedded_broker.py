@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from app.kafka import embedded, jars
-from app.kafka.embedded import EmbeddedBroker
+from app.local import embedded, jars
+from app.local.embedded import EmbeddedBroker
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_the_jvm_ends_when_the_process_that_started_it_dies(
         """
 import sys, threading
 from pathlib import Path
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 broker = EmbeddedBroker(Path(sys.argv[1]))
 starter = threading.Thread(target=broker.start)
 starter.start()
@@ -249,7 +249,7 @@ def test_two_processes_that_fill_an_empty_cache_at_once_both_succeed(tmp_path: P
     code = """
 import sys
 from pathlib import Path
-from app.kafka import embedded, jars
+from app.local import embedded, jars
 print(len(jars.provide(jars.locked_jars(), Path(sys.argv[1]))))
 """
     processes = [python(code, tmp_path / "cache") for _ in range(2)]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.kafka.embedded import EmbeddedBroker
-from tables.schema import changelog_topic
+from app.local.embedded import EmbeddedBroker
+from tables.model.names import changelog_topic
 from tests.integration.hostile import stopped
 from tests.integration.worker import (
     counts_of,
@@ -16,8 +16,8 @@ from tests.integration.worker import (
     positions_of,
     wait_for,
 )
-from tests.unit.tables.test_fetching import plain, undecodable
-from tests.unit.tables.test_kafka_batches import legacy
+from tests.unit.tables.fetch.test_batches import legacy
+from tests.unit.tables.fetch.test_fetching import plain, undecodable
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from agents.dead_letters import MAX_VALUE_BYTES
+from agents.source.dead_letters import MAX_VALUE_BYTES
 from app.exit_codes import EXIT_CONFIGURATION
-from tables.schema import dead_letter_topic
+from tables.model.names import dead_letter_topic
 from tests.integration.hostile import fill, peak_mb
 from tests.integration.worker import (
     counts_of,

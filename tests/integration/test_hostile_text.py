@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 from app.printable import printable
 from tests.integration.hostile import CONTROL, assert_log_is_not_forged
 from tests.integration.operator_tools import wordcount

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tables import kafka_client
+from tables.kafka import client as kafka_client
 from tests.integration.brokers import Brokers
 from tests.integration.worker import COMMANDS, Worker, counts_of, end_offsets, recount, wait_for
 

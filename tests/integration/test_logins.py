@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.config.settings import load_settings
 from app.kafka.admin import open_admin
-from app.settings import load_settings
 from tables.errors import ConfigurationError
-from tables.schema import changelog_topic, dead_letter_topic
+from tables.model.names import changelog_topic, dead_letter_topic
 from tests.integration.certificates import DAY, Authority
 from tests.integration.commands import Wordcount, examine
 from tests.integration.secured import CERTIFICATE_PRINCIPAL, PASSWORD, PRINCIPAL, USER

@@ -24,7 +24,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 from tests.integration.operator_tools import wordcount
 from tests.integration.worker import lines, wait_counted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
 from bench.peers.__main__ import Contest
 from bench.peers.measures import marked, wordcount
 from bench.peers.subject import Subject, SubjectError

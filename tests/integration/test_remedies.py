@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 
-from app import remedies, verification
-from app.recount import records
-from app.settings import load_settings
+from app.config.settings import load_settings
+from app.operate import remedies, verification
+from app.operate.recount import records
 from tables.errors import ConfigurationError
-from tables.rows import Marker, encode_marker, pack_row
-from tables.schema import MARKER_KEY, changelog_topic
+from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.rows import Marker, encode_marker, pack_row
 from tests.integration.operator_tools import append, delete_topic, wordcount
 from tests.integration.worker import Worker, counts_of, lines, wait_counted
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.access import needed_rights
+from app.config.settings import load_settings
 from app.exit_codes import EXIT_NOT_COMPARED
-from app.settings import load_settings
-from tables.rights import Right
-from tables.schema import changelog_topic, dead_letter_topic
+from app.kafka.access import needed_rights
+from tables.kafka.rights import Right
+from tables.model.names import changelog_topic, dead_letter_topic
 from tests.integration.commands import Wordcount
 from tests.integration.conftest import KafkaClient, Workers
 from tests.integration.operator_tools import extend_topic, wordcount

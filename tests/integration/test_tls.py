@@ -11,10 +11,10 @@ import pytest
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from app.config.settings import load_settings
 from app.kafka.admin import connection, open_admin
-from app.settings import load_settings
-from tables.offsets import TopicOffsets
-from tables.schema import changelog_topic, dead_letter_topic
+from tables.kafka.offsets import TopicOffsets
+from tables.model.names import changelog_topic, dead_letter_topic
 from tests.integration.operator_tools import wordcount
 from tests.integration.secured import CERTIFICATE_PRINCIPAL, PRINCIPAL
 from tests.integration.worker import counts_of, recount, wait_counted, wait_for
@@ -22,7 +22,7 @@ from tests.integration.worker import counts_of, recount, wait_counted, wait_for
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from app.settings import Settings
+    from app.config.settings import Settings
     from tests.integration.conftest import KafkaClient, Workers
     from tests.integration.secured import SecuredBroker
 

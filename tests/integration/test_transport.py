@@ -24,14 +24,14 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from agents.count_words import count_words
+from agents.source.consumer import PACE_S, BatchTransport, Fetched
 from agents.topology import PassThrough
-from agents.transport import PACE_S, BatchTransport, Fetched
-from app.faust_app import ConsumerOptions
-from tables import fetching
+from app.worker.faust_app import ConsumerOptions
 from tables.errors import PartitionsLostError
-from tables.fetching import RecordBatchUnpacker
-from tables.rights import Rights
-from tables.windows import RecordBatch
+from tables.fetch import fetching
+from tables.fetch.fetching import RecordBatchUnpacker
+from tables.kafka.rights import Rights
+from tables.model.records import RecordBatch
 from tests.integration.worker import wait_for
 
 if TYPE_CHECKING:

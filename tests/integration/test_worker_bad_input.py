@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED
-from tables.schema import changelog_topic
+from tables.model.names import changelog_topic
 from tests.integration.worker import (
     COMMANDS,
     Worker,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tables.schema import dead_letter_topic
+from tables.model.names import dead_letter_topic
 from tests.integration.worker import (
     Worker,
     counts_of,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.exit_codes import EXIT_DEADLINE
-from app.faust_app import UNASSIGNED_STOP_S
-from app.kafka.embedded import EmbeddedBroker
+from app.local.embedded import EmbeddedBroker
+from app.worker.faust_app import UNASSIGNED_STOP_S
 from tests.integration.conftest import Workers, close_all
 from tests.integration.worker import Worker, counts_of, lines, recount, wait_counted, wait_for
 

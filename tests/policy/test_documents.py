@@ -12,10 +12,10 @@ import pytest
 from typer.core import TyperGroup
 
 from app.cli import command_line
-from app.setting_types import variable
-from app.settings import Settings
+from app.config.settings import Settings
+from app.config.types import variable
 from app.web.openapi import document
-from app.web.version import version_info
+from app.web.resources.version import version_info
 from bench.table import END, README, RESULT, START, table, with_table
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ MAX_LINES = 400
 STARTS_SOMETHING = {"app/faust_entry.py", "app/__main__.py"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 JAR_LOCKS = [
-    ROOT / "app" / "kafka" / "jars.lock",
+    ROOT / "app" / "local" / "jars.lock",
     *sorted((ROOT / "bench" / "peers" / "locks").glob("*.lock")),
 ]
 

@@ -1,8 +1,8 @@
 import pytest
 
+from app.config.settings import Settings
+from app.config.types import variable
 from app.reference import FOLDER, PAGES
-from app.setting_types import variable
-from app.settings import Settings
 
 
 @pytest.mark.parametrize("name", PAGES)

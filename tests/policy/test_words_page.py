@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.tokenizer import tokenizer
+from agents.text.tokenizer import tokenizer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "words.md"
 EXAMPLES = re.findall(r'^\| [^|]*`("[^|]*")`[^|]* \| `(\[.*\])` \|$', PAGE.read_text("utf-8"), re.MULTILINE)

@@ -14,21 +14,22 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.tally import Policies, RecordTally
-from agents.tokenizer import PROFILES, tokenizer
-from agents.value_format import value_format
+from agents.text.tally import Policies, RecordTally
+from agents.text.tokenizer import PROFILES, tokenizer
+from agents.text.value_format import value_format
 from app.web.parameters import cursor_after, word_of_cursor
 from tables.errors import BadRequestError, InexactError
-from tables.fetching import (
+from tables.fetch.batches import KafkaBatches
+from tables.fetch.fetching import (
     BatchedPartitionRecords,
     ChangelogUnpacker,
     RecordBatchUnpacker,
     UnreadableBatchError,
 )
-from tables.kafka_batches import KafkaBatches
-from tables.ports import ChangelogSlice
-from tables.replay import Replay
-from tables.rows import (
+from tables.model.names import FORMAT_VERSION, MARKER_KEY, ROW_BYTES
+from tables.model.records import RecordBatch, Totals
+from tables.model.replay import Replay
+from tables.model.rows import (
     Marker,
     Owner,
     StoreState,
@@ -40,8 +41,7 @@ from tables.rows import (
     unpack_row,
     unpack_rows,
 )
-from tables.schema import FORMAT_VERSION, MARKER_KEY, ROW_BYTES
-from tables.windows import RecordBatch, Totals
+from tables.ports import ChangelogSlice
 
 MARKER = Marker(
     topic="t", profile="unicode/1", origin=3, position=90, records=87, counted=85, skipped={"null": 2}

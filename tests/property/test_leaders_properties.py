@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.leaders import Head, Leaders, PartitionLeaders
-from tables.rows import pack_row
-from tables.top_words import TopWords, most_frequent, proven
+from tables.model.rows import pack_row
+from tables.top.leaders import Head, Leaders, PartitionLeaders
+from tables.top.top_words import TopWords, most_frequent, proven
 
 WORDS = st.sampled_from(
     [letter.encode() for letter in "abcdefghij"] + ["é".encode(), b"a word of more than fifteen bytes"]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables import replay as replay_module
+from tables.model import replay as replay_module
+from tables.model.names import MARKER_KEY
+from tables.model.replay import Replay
+from tables.model.rows import Marker, Owner, StoreState, decode_marker, encode_marker, pack_row, unpack_row
 from tables.ports import ChangelogSlice
-from tables.replay import Replay
-from tables.rows import Marker, Owner, StoreState, decode_marker, encode_marker, pack_row, unpack_row
-from tables.schema import MARKER_KEY
 
 Record = tuple[bytes, bytes]
 EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)

@@ -4,7 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.rows import (
+from tables.model.names import MARKER_KEY, STATE_KEY
+from tables.model.records import Totals
+from tables.model.rows import (
     Marker,
     StoreState,
     decode_marker,
@@ -16,8 +18,6 @@ from tables.rows import (
     unpack_row,
     unpack_rows,
 )
-from tables.schema import MARKER_KEY, STATE_KEY
-from tables.windows import Totals
 
 numbers = st.integers(0, 2**63 - 1)
 small = st.integers(0, 2**40)

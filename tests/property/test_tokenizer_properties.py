@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.tokenizer import _IGNORABLE, MAX_GROWTH, PROFILES, Tokenizer, tokenizer
+from agents.text.tokenizer import _IGNORABLE, MAX_GROWTH, PROFILES, Tokenizer, tokenizer
 
 # Separators of one rule and not of another, characters that join words or lean on their neighbour, and such
 # that normalisation or case folding changes.

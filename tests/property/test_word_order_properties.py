@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.word_order import byte_order
+from tables.model.word_order import byte_order
 
 WORDS = st.lists(
     st.one_of(

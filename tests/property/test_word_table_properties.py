@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.word_table import NO_ID, SHORT_BYTES, WordTable
+from tables.cache.word_table import NO_ID, SHORT_BYTES, WordTable
 
 WORDS = st.one_of(
     st.binary(max_size=SHORT_BYTES),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tables.rows import Marker, decode_marker, encode_marker, pack_row, unpack_row
-from tables.schema import MARKER_KEY
-from tables.windows import Totals
+from tables.model.names import MARKER_KEY
+from tables.model.records import Totals
+from tables.model.rows import Marker, decode_marker, encode_marker, pack_row, unpack_row
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 

@@ -1,6 +1,6 @@
 """What a process is connected to: changelog, group, input and dead letters, each of which may fail, pause or answer late.
 
-The group is asked through the real `agents.transport` and `agents.kafka_source`: only aiokafka's consumer is a fake.
+The group is asked through the real `agents.source.consumer` and `agents.source.kafka_source`: only aiokafka's consumer is a fake.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
-from agents.kafka_source import GroupOwnership, KafkaSource
-from agents.transport import BatchConsumerThread
+from agents.source.consumer import BatchConsumerThread
+from agents.source.kafka_source import GroupOwnership, KafkaSource
 from tables.errors import BrokerUnavailableError, FlushUnknownError
+from tables.model.records import DeadLetter
 from tables.ports import ChangelogSlice
-from tables.windows import DeadLetter
 from tests.simulation.broker import Record, WrongError
 from tests.simulation.threads import breathe
 
@@ -86,7 +86,7 @@ class Changelog:
 
 
 class Membership:
-    """As much of aiokafka's coordinator as `agents.transport` asks."""
+    """As much of aiokafka's coordinator as `agents.source.consumer` asks."""
 
     def __init__(self) -> None:
         self.lose()
@@ -100,7 +100,7 @@ class Membership:
 
 
 class Consumer:
-    """As much of aiokafka's consumer as `agents.transport` uses.
+    """As much of aiokafka's consumer as `agents.source.consumer` uses.
 
     Attributes:
         owned: partition -> position of the last commit that was accepted while the process owned it.
@@ -180,7 +180,7 @@ class Ownership(GroupOwnership):
 
 
 class InputOffsets:
-    """As much of `tables.offsets.TopicOffsets` as the input needs."""
+    """As much of `tables.kafka.offsets.TopicOffsets` as the input needs."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

@@ -1,6 +1,6 @@
 """A partition store in memory that loses at a crash what RocksDB without write-ahead log would lose.
 
-`test_store_contract.py` runs the same expectations on this one and on `tables.partition_store.PartitionStore`.
+`test_store_contract.py` runs the same expectations on this one and on `tables.store.partition_store.PartitionStore`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from tables.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from tables.partition_store import StagedRows
-from tables.rows import StoreState
+from tables.model.rows import StoreState
+from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
 SMALL_FLUSH_ROWS = 3

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from app.web.ports import Answer
+from tables.cache.vocabulary import UNKNOWN
 from tables.errors import NotReadyError, StoreCorruptedError
-from tables.positions import COUNT_AGAIN
-from tables.rows import unpack_row
-from tables.shard import Shard
-from tables.top_words import TopWords
-from tables.vocabulary import UNKNOWN
+from tables.model.positions import COUNT_AGAIN
+from tables.model.rows import unpack_row
+from tables.partitions.shard import Shard
+from tables.top.top_words import TopWords
 from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process

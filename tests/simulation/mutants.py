@@ -11,27 +11,27 @@ import numpy as np
 import pytest
 from aiokafka import TopicPartition
 
-from agents.transport import BatchConsumerThread
-from app import top_query
-from app.queries import WordQueries
-from app.top_query import LeadingWords
+from agents.source.consumer import BatchConsumerThread
+from app.reads import top_query
+from app.reads.queries import WordQueries
+from app.reads.top_query import LeadingWords
 from app.web.ports import WordPage
-from tables import replay as replay_module
-from tables import shard as shard_module
-from tables.changes import Change, Changes
-from tables.leaders import Leaders, PartitionLeaders
-from tables.life import TRANSITIONS, Action, Event, State
-from tables.owned_partition import OwnedPartition
-from tables.partition_store import StagedRows
-from tables.replay import MergedRows, Replay
-from tables.restore import Restore
-from tables.rows import StoreState
-from tables.served_rows import ServedRows
-from tables.shard import Shard
-from tables.threads import to_the_end
-from tables.vocabulary import CountCache
-from tables.windows import RecordBatch
-from tables.word_counts import WordCounts
+from tables.cache.vocabulary import CountCache
+from tables.model import replay as replay_module
+from tables.model.records import RecordBatch
+from tables.model.replay import MergedRows, Replay
+from tables.model.rows import StoreState
+from tables.partitions import shard as shard_module
+from tables.partitions.changes import Change, Changes
+from tables.partitions.life import TRANSITIONS, Action, Event, State
+from tables.partitions.owned_partition import OwnedPartition
+from tables.partitions.partitions import WordCounts
+from tables.partitions.restore import Restore
+from tables.partitions.served_rows import ServedRows
+from tables.partitions.shard import Shard
+from tables.partitions.threads import to_the_end
+from tables.store.partition_store import StagedRows
+from tables.top.leaders import Leaders, PartitionLeaders
 from tests.simulation.broker import words_of
 from tests.simulation.connections import Changelog
 from tests.simulation.disks import Image, MemoryStore

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 
-from agents.tally import Policies, RecordTally
-from agents.tokenizer import tokenizer
-from agents.value_format import value_format
+from agents.text.tally import Policies, RecordTally
+from agents.text.tokenizer import tokenizer
+from agents.text.value_format import value_format
 from agents.watchdog import Watchdog
-from app.queries import WordQueries
-from app.query_pool import Budget
+from app.reads.pool import Budget
+from app.reads.queries import WordQueries
 from app.web.ports import Answer, WordPage
+from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
-from tables.flush_policy import FlushPolicy
-from tables.services import ShardServices
-from tables.top_words import TopWords
-from tables.vocabulary import VocabularyLimit
-from tables.windows import RecordBatch
-from tables.word_counts import WordCounts
+from tables.model.records import RecordBatch
+from tables.pace.policy import FlushPolicy
+from tables.partitions.partitions import WordCounts
+from tables.partitions.services import ShardServices
+from tables.top.top_words import TopWords
 from tests.null_observer import NullObserver
 from tests.simulation.broker import Broker, KafkaBatch, Value
 from tests.simulation.connections import (
@@ -43,8 +43,8 @@ from tests.simulation.tellings import Tellings
 from tests.simulation.threads import Thread
 
 if TYPE_CHECKING:
-    from tables.offsets import TopicOffsets
-    from tables.rights import Rights
+    from tables.kafka.offsets import TopicOffsets
+    from tables.kafka.rights import Rights
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2

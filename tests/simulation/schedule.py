@@ -9,16 +9,16 @@ from unittest.mock import Mock
 
 import pytest
 
-from app import pace as pace_module
-from app import queries as queries_module
-from app import top_query as top_query_module
-from tables import leaders as leaders_module
-from tables import replay as replay_module
-from tables import served_rows as served_rows_module
-from tables import shard as shard_module
-from tables import stores as stores_module
-from tables import word_counts as word_counts_module
+from app.reads import pace as pace_module
+from app.reads import queries as queries_module
+from app.reads import top_query as top_query_module
 from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
+from tables.model import replay as replay_module
+from tables.partitions import partitions as word_counts_module
+from tables.partitions import served_rows as served_rows_module
+from tables.partitions import shard as shard_module
+from tables.store import stores as stores_module
+from tables.top import leaders as leaders_module
 from tests.simulation.broker import WORDS, Broker, Value, WrongError
 from tests.simulation.disks import Disks
 from tests.simulation.judge import Judge, store_of

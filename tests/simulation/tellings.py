@@ -1,4 +1,4 @@
-"""Whether `tables.changes` tells each durable flush once, by what reaches the changelog and the stores."""
+"""Whether `tables.partitions.changes` tells each durable flush once, by what reaches the changelog and the stores."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tables.changes import Change
-from tables.rows import Marker, decode_marker, encode_marker
-from tables.schema import MARKER_KEY
+from tables.model.names import MARKER_KEY
+from tables.model.rows import Marker, decode_marker, encode_marker
+from tables.partitions.changes import Change
 from tests.simulation.broker import Broker, Record, WrongError
 
 if TYPE_CHECKING:
-    from tables.owned_partition import OwnedPartition
+    from tables.partitions.owned_partition import OwnedPartition
     from tests.simulation.process import Process
 
 

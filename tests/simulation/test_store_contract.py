@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import pytest
 from rocksdict import Cache
 
-from tables import partition_store
 from tables.errors import NotReadyError, StateLockedError
-from tables.partition_store import PartitionStore, destroy_store
-from tables.rows import Marker, StoreState
+from tables.model.rows import Marker, StoreState
+from tables.store import partition_store
+from tables.store.partition_store import PartitionStore, destroy_store
 from tests.simulation import disks
 from tests.simulation.disks import Disks
 

@@ -16,13 +16,13 @@ from aiokafka.errors import (
 )
 
 from agents import watchdog
-from agents.static_member import FencedInstanceIdError
+from agents.source.static_member import FencedInstanceIdError
 from agents.watchdog import Stall, Watchdog
-from tables.broker_errors import GroupMaxSizeReachedError
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
-from tables.restore_progress import Progress
-from tables.rights import Right, Rights
-from tables.topic_ids import TopicDescription
+from tables.kafka.broker_errors import GroupMaxSizeReachedError
+from tables.kafka.rights import Right, Rights
+from tables.kafka.topic_ids import TopicDescription
+from tables.partitions.restore_progress import Progress
 
 RIGHTS = Rights("User:me", "kafka:9092")
 JOIN = Right("Read", "group", "readers")

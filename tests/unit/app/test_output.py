@@ -22,8 +22,8 @@ COMMAND = [sys.executable, "-m", "app"]
 HOSTILE = "\x1b[31m\u202e\u200b\u061c\U000e0041\x85\x7f\nwordcount: forged"
 WRITERS = {
     "app/output.py",
-    "app/console.py",
-    "app/faust_app.py",
+    "app/worker/console.py",
+    "app/worker/faust_app.py",
     "app/commands/tokenize.py",
     "app/commands/top.py",
 }

@@ -12,10 +12,10 @@ import pytest
 import uvicorn
 
 from app.cli import main
-from app.metrics import Metrics
-from app.setting_types import variable
-from app.settings import Settings
+from app.config.settings import Settings
+from app.config.types import variable
 from app.web.asgi import create_asgi_app
+from app.worker.metrics import Metrics
 from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
 
 

@@ -7,10 +7,10 @@ from threading import Event, Thread
 
 import pytest
 
+from app.config.settings import load_settings
 from app.exit_codes import EXIT_READER_GONE
+from app.operate.worker_client import word_path, worker_url
 from app.printable import printable
-from app.settings import load_settings
-from app.worker_client import word_path, worker_url
 from tables.errors import ConfigurationError, NotReadyError
 
 
@@ -223,7 +223,7 @@ def test_something_else_on_that_port_is_not_taken_for_a_worker(wordcount, comman
 
 
 def test_a_worker_that_takes_too_long_is_not_said_to_be_absent(wordcount, monkeypatch):
-    monkeypatch.setattr("app.worker_client._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("app.operate.worker_client._TIMEOUT_S", 0.2)
     with Other(None) as url:
         outcome = wordcount("top", "--url", url)
     assert outcome.code == 1

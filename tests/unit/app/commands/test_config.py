@@ -1,7 +1,7 @@
 import json
 
-from app.setting_types import variable
-from app.settings import Settings, load_settings
+from app.config.settings import Settings, load_settings
+from app.config.types import variable
 
 
 def secret_environment(monkeypatch):

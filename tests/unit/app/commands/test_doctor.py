@@ -104,7 +104,7 @@ def test_a_port_that_another_service_uses_is_told_with_what_it_answers(examine, 
 def test_a_port_that_something_else_uses_fails(examine, monkeypatch):
     with socket.create_server(("127.0.0.1", 0), backlog=1) as other:
         monkeypatch.setenv("WORDCOUNT_HTTP_PORT", str(other.getsockname()[1]))
-        monkeypatch.setattr("app.worker_client._TIMEOUT_S", 0.2)
+        monkeypatch.setattr("app.operate.worker_client._TIMEOUT_S", 0.2)
         check = examine()[0]["HTTP port"]
     assert check["status"] == "fail"
     assert "WORDCOUNT_HTTP_PORT" in check["remedy"]

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from app import verification
+from app.operate import verification
+from app.operate.verification import Difference, Verified
 from app.output import OutputError
-from app.verification import Difference, Verified
 from tables.errors import BrokerUnavailableError
 
 verify_command = importlib.import_module("app.commands.verify")

@@ -1,8 +1,8 @@
 import pytest
 
+from app.config.settings import Settings
 from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, TopicMetadata
 from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config
-from app.settings import Settings
 from tables.errors import ConfigurationError
 
 SETTINGS = Settings(topic="in", group="g", partitions=8, _env_file=None)

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.metrics import Metrics
 from app.web.asgi import create_asgi_app
 from app.web.ports import Answer, Check, PartitionStatus, Stats, VersionInfo, WordPage
-from tables.top_words import TopWords
-from tables.windows import Totals
+from app.worker.metrics import Metrics
+from tables.model.records import Totals
+from tables.top.top_words import TopWords
 
 VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3", "abc1234")
 

@@ -14,13 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from app.metrics import Metrics
 from app.web import connections
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits, limits_for
 from app.web.ports import Answer
 from app.web.server import WebServer, bound_socket
-from tables.top_words import TopWords
+from app.worker.metrics import Metrics
+from tables.top.top_words import TopWords
 from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
 
 LIMITS = Limits(connections=4, head_bytes=20_000, request_s=0.3, answer_s=0.5)

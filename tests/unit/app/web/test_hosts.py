@@ -2,10 +2,10 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.bootstrap import _allowed_hosts
-from app.settings import load_settings
+from app.config.settings import load_settings
 from app.web.asgi import create_asgi_app
 from app.web.hosts import AllowedHosts
+from app.worker.bootstrap import _allowed_hosts
 from tables.errors import ConfigurationError
 from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
 

@@ -1,0 +1,266 @@
+"""Record batches in, one tally out: the words of the records and what became of every record.
+
+Nothing here is done per record but for the few that a policy is about: values stay in Arrow arrays, whose
+functions give the GIL up, and words are looked at once per distinct word.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Literal, get_args, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from agents.text.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
+from agents.text.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
+from tables.errors import ConfigurationError
+from tables.model.records import DeadLetter, Int64Array, RecordBatch, Tally, Totals
+from tables.model.word_order import byte_order
+
+MAX_RECORD_BYTES: Final = 16 << 20
+
+NULL: Final = "null"
+INVALID_UTF8: Final = "invalid_utf8"
+OVERSIZED_WORD: Final = "oversized_word"
+OVERSIZED_RECORD: Final = "oversized_record"
+
+# Why a record is skipped or dead-lettered; no other reason occurs.
+REASONS: Final = (NULL, INVALID_UTF8, INVALID_JSON, MISSING_TEXT, OVERSIZED_WORD, OVERSIZED_RECORD)
+
+# Why a word of a counted record is left out; no other reason occurs.
+DROP_REASONS: Final = ("stop_word", "too_short", "too_long", "empty", "oversized")
+
+# Records among which an invalid one is no longer looked for by halves.
+_FEW_RECORDS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What to do with records and words that are not plain text.
+
+    Attributes:
+        on_null: a record without a value; `count` = a counted record without words.
+        on_invalid_utf8: a value that is no UTF-8; `replace` = as `bytes.decode("utf-8", "replace")` reads it.
+        on_invalid_json: a value that is no JSON document, where the format is JSON.
+        on_missing_text: a document without a string where the pointer points.
+        on_oversized_word: a word of more than `max_word_bytes`; `skip` = the word, `dead_letter` = its record.
+        on_oversized_record: a value of more than `max_record_bytes`, whatever is in it; its dead letter has no value.
+        on_empty_word: the empty word, which only profile `java-s` yields.
+        max_word_bytes: longest word counted, in bytes of UTF-8, inclusive, >= 1.
+        max_record_bytes: longest value that is looked at, in bytes, inclusive, >= 1.
+
+    Raises:
+        ConfigurationError: a value is not one of those listed; the message names the setting.
+    """
+
+    on_null: Literal["skip", "count", "dead_letter"] = "skip"
+    on_invalid_utf8: Literal["replace", "skip", "dead_letter"] = "replace"
+    on_invalid_json: Literal["dead_letter", "skip"] = "dead_letter"
+    on_missing_text: Literal["dead_letter", "skip"] = "dead_letter"
+    on_oversized_word: Literal["skip", "dead_letter"] = "skip"
+    on_oversized_record: Literal["skip", "dead_letter"] = "dead_letter"
+    on_empty_word: Literal["count", "skip"] = "count"
+    max_word_bytes: int = 16_384
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for policy in fields(self):
+            value, choices = getattr(self, policy.name), get_args(hints[policy.name])
+            if choices and value not in choices:
+                raise ConfigurationError(
+                    f"WORDCOUNT_{policy.name.upper()} is {value!r}", f"set it to one of: {', '.join(choices)}"
+                )
+        for name in ("max_word_bytes", "max_record_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(
+                    f"WORDCOUNT_{name.upper()} is {getattr(self, name)}", "set it to 1 or more"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """Values that are still to be counted, each with the index of its record among those read."""
+
+    values: pa.Array
+    indices: Int64Array
+
+    def without(self, positions: Sequence[int] | Int64Array) -> _Records:
+        kept = np.ones(len(self.indices), np.bool_)
+        kept[positions] = False
+        return _Records(self.values.filter(pa.array(kept)), self.indices[kept])
+
+
+class _Rejects:
+    """The records that are not counted, by what the policies say."""
+
+    def __init__(self) -> None:
+        self.skipped: Counter[str] = Counter()
+        self.dead: dict[int, str] = {}
+
+    def add(self, policy: str, reason: str, indices: Sequence[int] | Int64Array) -> None:
+        if policy == "dead_letter":
+            self.dead.update((int(index), reason) for index in indices)
+        elif len(indices):
+            self.skipped[reason] += len(indices)
+
+
+class RecordTally:
+    """Counts the words of record batches (`tables.model.records.TallyRecords`); safe to call from several threads."""
+
+    def __init__(self, tokenizer: Tokenizer, value_format: ValueFormat, policies: Policies) -> None:
+        self._tokenizer = tokenizer
+        self._format = value_format
+        self._policies = policies
+
+    @property
+    def identity(self) -> str:
+        """Name of what makes words of values: the tokenizer's, plus the format's where that is not text."""
+        tokenizer, value_format = self._tokenizer.identity, self._format.identity
+        return tokenizer if value_format == "text" else f"{tokenizer} {value_format}"
+
+    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
+        """Tally batches in offset order; `pyarrow.ArrowInvalid` if their values exceed 2 GiB."""
+        values = pa.concat_arrays([pa.array([], pa.binary()), *(batch.values for batch in batches)])
+        rejects = _Rejects()
+        oversized = self._oversized(batches, values)
+        records = _Records(values, np.arange(len(values)))
+        if oversized:
+            rejects.add(self._policies.on_oversized_record, OVERSIZED_RECORD, list(oversized))
+            records = records.without(list(oversized))
+        texts = self._texts(self._not_null(records, rejects), rejects)
+        counted = self._count(texts, rejects)
+        words = counted.words.cast(pa.binary())
+        order = byte_order(words)
+        counts: Int64Array = counted.counts.to_numpy()[order]
+        skipped, dead = rejects.skipped.total(), len(rejects.dead)
+        totals = Totals(
+            records=len(values),
+            counted=len(values) - skipped - dead,
+            words=int(counts.sum()),
+            skipped=dict(rejects.skipped),
+            dead_lettered=dict(Counter(rejects.dead.values())),
+            dropped_words=counted.dropped,
+        )
+        return Tally(
+            words.take(pa.array(order)),
+            counts,
+            totals,
+            _dead_letters(batches, values, rejects.dead, oversized),
+        )
+
+    def _oversized(self, batches: Sequence[RecordBatch], values: pa.BinaryArray) -> dict[int, int]:
+        """Index -> bytes of the values that are too large; those that are here are judged as those that were passed over."""
+        most = self._policies.max_record_bytes
+        found: dict[int, int] = {}
+        if values.nbytes > most:
+            lengths = pc.binary_length(values).fill_null(0)
+            found = {int(i): lengths[i].as_py() for i in np.flatnonzero(pc.greater(lengths, most))}
+        start = 0
+        for batch in batches:
+            if batch.oversized:
+                lengths_by_index = (
+                    batch.oversized.get(batch.offset_of(i)) for i in range(batch.record_count)
+                )
+                found |= {start + i: length for i, length in enumerate(lengths_by_index) if length}
+            start += batch.record_count
+        return found
+
+    def _not_null(self, records: _Records, rejects: _Rejects) -> _Records:
+        if not records.values.null_count:
+            return records
+        nulls = np.flatnonzero(records.values.is_null())
+        if self._policies.on_null != "count":
+            rejects.add(self._policies.on_null, NULL, records.indices[nulls])
+        return records.without(nulls)
+
+    def _texts(self, records: _Records, rejects: _Rejects) -> _Records:
+        records = self._decoded(records, rejects)
+        found = self._format.texts(records.values)
+        for reason, policy in (
+            (INVALID_JSON, self._policies.on_invalid_json),
+            (MISSING_TEXT, self._policies.on_missing_text),
+        ):
+            positions = [position for position, why in found.unreadable if why == reason]
+            rejects.add(policy, reason, records.indices[positions])
+        texts = _Records(found.texts, records.indices)
+        return texts.without([position for position, _ in found.unreadable]) if found.unreadable else texts
+
+    def _decoded(self, records: _Records, rejects: _Rejects) -> _Records:
+        invalid = _invalid_utf8(records.values)
+        if not invalid:
+            return _Records(records.values.cast(pa.string()), records.indices)
+        if self._policies.on_invalid_utf8 == "replace":
+            mask = np.zeros(len(records.values), np.bool_)
+            mask[invalid] = True
+            readings = [
+                records.values[position].as_py().decode("utf-8", "replace").encode() for position in invalid
+            ]
+            values = pc.replace_with_mask(records.values, pa.array(mask), pa.array(readings, pa.binary()))
+            return _Records(values.cast(pa.string()), records.indices)
+        rejects.add(self._policies.on_invalid_utf8, INVALID_UTF8, records.indices[invalid])
+        valid = records.without(invalid)
+        return _Records(valid.values.cast(pa.string()), valid.indices)
+
+    def _count(self, texts: _Records, rejects: _Rejects) -> CountedWords:
+        policies = self._policies
+        counted = self._tokenizer.count(texts.values)
+        oversized = pc.greater(pc.binary_length(counted.words), policies.max_word_bytes)
+        if policies.on_oversized_word == "dead_letter" and pc.any(oversized).as_py():
+            positions = self._with_oversized_words(texts.values)
+            rejects.add(policies.on_oversized_word, OVERSIZED_WORD, texts.indices[positions])
+            counted = self._tokenizer.count(texts.without(positions).values)
+        else:
+            counted = counted.without(oversized, "oversized")
+        if policies.on_empty_word == "skip":
+            counted = counted.without(pc.equal(counted.words, ""), "empty")
+        return counted
+
+    def _with_oversized_words(self, texts: pa.StringArray) -> list[int]:
+        longest = self._policies.max_word_bytes
+        suspects = np.flatnonzero(pc.greater(pc.binary_length(texts), longest // MAX_GROWTH))
+        return [
+            position
+            for position in suspects.tolist()
+            if any(len(word.encode()) > longest for word in self._tokenizer.tokens(texts[position].as_py()))
+        ]
+
+
+def _invalid_utf8(values: pa.BinaryArray, start: int = 0) -> list[int]:
+    """Positions (counted from `start`) of the values that are no UTF-8, found by halving."""
+    try:
+        values.cast(pa.string())
+    except pa.ArrowInvalid:
+        if len(values) > _FEW_RECORDS:
+            middle = len(values) // 2
+            return _invalid_utf8(values[:middle], start) + _invalid_utf8(values[middle:], start + middle)
+        return [start + i for i, value in enumerate(values.to_pylist()) if not _is_utf8(value)]
+    return []
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _dead_letters(
+    batches: Sequence[RecordBatch], values: pa.BinaryArray, dead: dict[int, str], oversized: dict[int, int]
+) -> list[DeadLetter]:
+    if not dead:
+        return []
+    starts = np.cumsum([0, *(batch.record_count for batch in batches)])
+    letters = []
+    for index in sorted(dead):
+        place = int(np.searchsorted(starts, index, side="right")) - 1
+        offset = batches[place].offset_of(index - int(starts[place]))
+        left_out = oversized.get(index, 0)
+        value = None if left_out else values[index].as_py()
+        letters.append(DeadLetter(offset, value, dead[index], left_out))
+    return letters

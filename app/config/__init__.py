@@ -1,0 +1,1 @@
+"""Settings: sources, types, bounds, and what depends on them alone: logins of Kafka clients, the memory of the process."""

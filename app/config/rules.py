@@ -1,0 +1,83 @@
+"""Rules between settings: each value is fine alone, together they cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.config.types import variable
+from tables.errors import ConfigurationError
+from tables.model.names import dead_letter_topic
+
+if TYPE_CHECKING:
+    from app.config.settings import Settings
+
+_LONGEST_TOPIC_NAME = 249
+
+
+def check_values(settings: Settings) -> None:
+    """Check settings of counting against each other.
+
+    Raises:
+        ConfigurationError: names both settings.
+    """
+    if (excess := len(dead_letter_topic(settings.group, settings.topic)) - _LONGEST_TOPIC_NAME) > 0:
+        raise ConfigurationError(
+            "WORDCOUNT_GROUP and WORDCOUNT_TOPIC are too long together: topics are named after both",
+            f"shorten them by {excess} characters",
+        )
+    if settings.flush_interval_ms * 2 > settings.session_timeout_ms:
+        raise ConfigurationError(
+            f"WORDCOUNT_FLUSH_INTERVAL_MS is {settings.flush_interval_ms}, more than half of "
+            f"WORDCOUNT_SESSION_TIMEOUT_MS ({settings.session_timeout_ms})",
+            "flush more often: only a flush shows a worker that its partitions have moved on",
+        )
+    if settings.compaction_lag_ms < settings.session_timeout_ms:
+        raise ConfigurationError(
+            f"WORDCOUNT_COMPACTION_LAG_MS is {settings.compaction_lag_ms}, below "
+            f"WORDCOUNT_SESSION_TIMEOUT_MS ({settings.session_timeout_ms})",
+            "raise it: the changelog must not be compacted while a partition can be without an owner",
+        )
+    if settings.max_word_length is not None and settings.max_word_length < settings.min_word_length:
+        raise ConfigurationError(
+            f"WORDCOUNT_MAX_WORD_LENGTH is {settings.max_word_length}, below WORDCOUNT_MIN_WORD_LENGTH "
+            f"({settings.min_word_length})",
+            "raise the one or lower the other: no word could be counted",
+        )
+    if settings.json_pointer and settings.value_format != "json":
+        raise ConfigurationError(
+            f'WORDCOUNT_JSON_POINTER is "{settings.json_pointer}" but WORDCOUNT_VALUE_FORMAT is '
+            f'"{settings.value_format}"',
+            "set WORDCOUNT_VALUE_FORMAT=json, or remove the pointer",
+        )
+
+
+def check_security(settings: Settings) -> None:
+    """Check that the security protocol has what it needs, and nothing that it would not use.
+
+    Raises:
+        ConfigurationError: names the setting that is missing, useless or not a file.
+    """
+    protocol = settings.security_protocol
+    credentials = {name: getattr(settings, name) for name in ("sasl_username", "sasl_password")}
+    files = {name: getattr(settings, name) for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file")}
+    for name, value in credentials.items():
+        if protocol.startswith("SASL") and not value:
+            raise ConfigurationError(
+                f"WORDCOUNT_SECURITY_PROTOCOL is {protocol}, which needs a user and a password",
+                f"set {variable(name)}",
+            )
+    for name, value in {**credentials, **files, "ssl_key_password": settings.ssl_key_password}.items():
+        layer = "SASL" if name in credentials else "SSL"
+        if value is not None and layer not in protocol:
+            raise ConfigurationError(
+                f"{variable(name)} is set but WORDCOUNT_SECURITY_PROTOCOL is {protocol}",
+                f"set a protocol with {layer}, or remove it",
+            )
+    for name, path in files.items():
+        if isinstance(path, Path) and not path.is_file():
+            raise ConfigurationError(
+                f'{variable(name)} is "{path}", which is not a file', "name an existing PEM file"
+            )
+    if settings.ssl_cert_file is None and (settings.ssl_key_file or settings.ssl_key_password):
+        raise ConfigurationError("a private key is set without a certificate", "set WORDCOUNT_SSL_CERT_FILE")

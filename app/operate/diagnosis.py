@@ -1,0 +1,348 @@
+"""What `wordcount doctor` looks at. Nothing is sent, and nothing stays: a file is written to the state folder and gone."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, KafkaError
+
+from app.config.memory_limit import memory_budget
+from app.kafka.access import needed_rights
+from app.kafka.admin import (
+    NO_ERROR,
+    TOPIC_UNAUTHORIZED,
+    UNKNOWN_TOPIC,
+    Admin,
+    TopicMetadata,
+    open_admin,
+    rights_of,
+)
+from app.kafka.coordinator import no_coordinator
+from app.kafka.topics import check_cleanup_policy, command, plan
+from app.operate.worker_client import ask_version, worker_url
+from app.worker import open_files
+from tables.errors import ConfigurationError, WordcountError
+from tables.kafka.rights import Right
+from tables.model.names import changelog_topic, dead_letter_topic
+from tables.pace.memory import MIB, needed_bytes
+
+if TYPE_CHECKING:
+    from app.config.settings import Settings
+
+_PACKAGES: Final = ("faust-streaming", "aiokafka", "rocksdict", "pyarrow")
+_DISK_FAIL_BYTES: Final = 100 * 2**20
+_DISK_WARN_BYTES: Final = 2**30
+_CREATE_REMEDY: Final = "run: wordcount topics create"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `remedy` is empty where `status` is ok."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    remedy: str = ""
+
+
+def machine_checks(settings: Settings) -> list[Check]:
+    """Versions, state folder, disk and port of this machine."""
+    return [_versions(), _state_folder(settings), _disk(settings), _http_port(settings)]
+
+
+async def broker_checks(settings: Settings) -> list[Check]:
+    """Brokers, topics and rights; a single failed check where no broker answers."""
+    try:
+        async with open_admin(settings) as admin:
+            return await _answered_checks(admin, settings)
+    except WordcountError as error:
+        return [Check("broker", "fail", error.message, error.remedy)]
+
+
+async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
+    changelog = changelog_topic(settings.group, settings.topic)
+    dead_letters = dead_letter_topic(settings.group, settings.topic)
+    found = await admin.describe(settings.topic, changelog, dead_letters)
+    oldest, newest = await admin.fetch_versions()
+    needed = needed_rights(settings, "worker")
+    return [
+        Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
+        *(_topic(settings, name, topic) for name, topic in found.items()),
+        await _in_sync(admin, {name: found[name] for name in (changelog, dead_letters)}),
+        _partitions(settings, found),
+        _open_files(found[settings.topic].partitions or settings.partitions),
+        _memory(settings, found[settings.topic].partitions or settings.partitions),
+        await _changelog_policy(admin, settings, found),
+        await _input_policy(admin, settings, found),
+        *(
+            _topic_rights(admin, settings, topic, [right for right in needed if right.name == name])
+            for name, topic in found.items()
+        ),
+        await _group_rights(admin, settings, [right for right in needed if right.kind == "group"]),
+        await _group_members(admin, settings),
+    ]
+
+
+def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
+    title = f"topic {name}"
+    if topic.error_code == NO_ERROR and not topic.leaderless:
+        return Check(title, "ok", f"{topic.partitions} partitions")
+    if topic.error_code == UNKNOWN_TOPIC:
+        if settings.create_topics:
+            return Check(title, "warn", "does not exist", f"a worker creates it, or {_CREATE_REMEDY}")
+        return Check(title, "fail", "does not exist, and WORDCOUNT_CREATE_TOPICS is false", _CREATE_REMEDY)
+    if topic.error_code == TOPIC_UNAUTHORIZED:
+        return Check(title, "fail", "this user may not describe it", "grant the rights below")
+    return Check(
+        title,
+        "fail",
+        f"partitions without a leader: {', '.join(map(str, topic.leaderless)) or 'all'}",
+        "start the brokers that hold their replicas; the others are counted",
+    )
+
+
+async def _in_sync(admin: Admin, written: Mapping[str, TopicMetadata]) -> Check:
+    title = "in-sync replicas"
+    for name, topic in written.items():
+        if topic.error_code != NO_ERROR or topic.in_sync is None:
+            continue
+        least = await admin.topic_config(name, "min.insync.replicas")
+        if least is not None and topic.in_sync < int(least):
+            return Check(
+                title,
+                "fail",
+                f"a partition of {name} has {topic.in_sync}, and min.insync.replicas is {least}: nothing is written to it",
+                "start the brokers that hold its replicas",
+            )
+    return Check(title, "ok", "enough to write changelog and dead letters")
+
+
+def _partitions(settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+    title = "partition counts"
+    changelog = found[changelog_topic(settings.group, settings.topic)].partitions
+    source = found[settings.topic].partitions
+    try:
+        changes = [change for change in plan(settings, found) if change.kind == "extend"]
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    if changes:
+        remedy = f"{_CREATE_REMEDY}; or: {command(settings, changes[0])}"
+        detail = f"the input has {source} partitions, the changelog {changelog}"
+        if settings.create_topics:
+            return Check(title, "warn", detail, f"a worker extends the changelog, or {remedy}")
+        return Check(title, "fail", f"{detail}, and WORDCOUNT_CREATE_TOPICS is false", remedy)
+    if not source or not changelog:
+        return Check(title, "ok", "nothing to compare yet")
+    return Check(title, "ok", f"input and changelog have {source} each")
+
+
+def _open_files(partitions: int) -> Check:
+    title = "open files"
+    files = open_files.highest_limit()
+    if problem := open_files.too_few(partitions, files):
+        return Check(title, "warn", problem, open_files.REMEDY)
+    return Check(
+        title,
+        "ok",
+        f"{files} allowed, about {open_files.needed(partitions)} needed for all {partitions} partitions",
+    )
+
+
+def _memory(settings: Settings, partitions: int) -> Check:
+    title = "memory"
+    try:
+        total_bytes = memory_budget(settings)
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    may, needs = total_bytes // MIB, -(-needed_bytes(partitions) // MIB)
+    if needs > may:
+        return Check(
+            title,
+            "warn",
+            f"a worker may take {may} MiB, and {needs} are needed where one has all {partitions} partitions",
+            "raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
+        )
+    return Check(title, "ok", f"{may} MiB may be taken, {needs} needed for all {partitions} partitions")
+
+
+async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+    title = "changelog compaction"
+    name = changelog_topic(settings.group, settings.topic)
+    if found[name].error_code != NO_ERROR:
+        return Check(title, "ok", "no changelog yet")
+    policy = await admin.topic_config(name, "cleanup.policy")
+    if policy is None:
+        return Check(title, "warn", "may not be read by this user", "grant DescribeConfigs on the changelog")
+    try:
+        check_cleanup_policy(settings, policy)
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    lag_ms = await admin.topic_config(name, "min.compaction.lag.ms")
+    if lag_ms is not None and int(lag_ms) < settings.compaction_lag_ms:
+        return Check(
+            title,
+            "warn",
+            f"min.compaction.lag.ms is {lag_ms}, less than WORDCOUNT_COMPACTION_LAG_MS",
+            f"run: kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --entity-type topics "
+            f"--entity-name {name} --add-config min.compaction.lag.ms={settings.compaction_lag_ms}",
+        )
+    return Check(title, "ok", f"cleanup.policy={policy}, min.compaction.lag.ms={lag_ms}")
+
+
+async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+    title = "input retention"
+    if found[settings.topic].error_code != NO_ERROR:
+        return Check(title, "ok", "no input topic yet")
+    policy = await admin.topic_config(settings.topic, "cleanup.policy")
+    if policy is None:
+        return Check(
+            title, "warn", "may not be read by this user", "grant DescribeConfigs on the input topic"
+        )
+    if "compact" in policy:
+        return Check(
+            title,
+            "warn",
+            f"cleanup.policy={policy}: a record that is compacted before it is read is not counted",
+            "keep the input topic at cleanup.policy=delete",
+        )
+    return Check(title, "ok", f"cleanup.policy={policy}")
+
+
+def _topic_rights(admin: Admin, settings: Settings, topic: TopicMetadata, needed: Sequence[Right]) -> Check:
+    title = f"rights on topic {needed[0].name}"
+    if topic.error_code == UNKNOWN_TOPIC:
+        if admin.rights is not None and "Create" not in admin.rights and settings.create_topics:
+            return Check(
+                title,
+                "warn",
+                "whether this user may create it cannot be probed: there is no Create right on the cluster",
+                f"grant Create on the topic or the cluster, or let an operator {_CREATE_REMEDY}",
+            )
+        return Check(title, "ok", "cannot be probed before the topic exists")
+    # A user who may not describe a topic is not told what else it may do.
+    rights = frozenset[str]() if topic.error_code == TOPIC_UNAUTHORIZED else topic.rights
+    return _rights(settings, title, rights, needed)
+
+
+async def _group_rights(admin: Admin, settings: Settings, needed: Sequence[Right]) -> Check:
+    title = f"rights on group {settings.group}"
+    try:
+        rights = await admin.group_rights(settings.group)
+    except GroupAuthorizationFailedError:
+        rights = frozenset[str]()
+    except GroupCoordinatorNotAvailableError:
+        error = await no_coordinator(admin, settings.group)
+        return Check(title, "fail", error.message, error.remedy)
+    except KafkaError as error:
+        return Check(title, "warn", f"cannot be probed now ({error!r})", "ask again in a few seconds")
+    return _rights(settings, title, rights, needed)
+
+
+async def _group_members(admin: Admin, settings: Settings) -> Check:
+    title = f"members of group {settings.group}"
+    try:
+        found = await admin.strangers(settings.group)
+    except KafkaError as error:
+        return Check(title, "warn", f"cannot be asked for now ({error!r})", "ask again in a few seconds")
+    if found:
+        return Check(
+            title,
+            "fail",
+            f"some speak the new group protocol and are no workers: {', '.join(found)}",
+            "stop them, or set WORDCOUNT_GROUP to another name",
+        )
+    return Check(title, "ok", "none of the new group protocol")
+
+
+def _rights(settings: Settings, title: str, rights: frozenset[str] | None, needed: Sequence[Right]) -> Check:
+    operations = ", ".join(right.operation for right in needed)
+    if rights is None:
+        return Check(
+            title,
+            "warn",
+            f"{operations} cannot be probed: the broker does not tell rights",
+            "brokers tell since Kafka 2.3; else start a worker and look at its log",
+        )
+    if missing := [right for right in needed if right.operation not in rights]:
+        hidden = "" if rights else "; this user may not even see it, so that the others cannot be known"
+        names = ", ".join(right.operation for right in missing)
+        return Check(title, "fail", f"missing: {names}{hidden}", rights_of(settings).error(*missing).remedy)
+    return Check(title, "ok", operations)
+
+
+def _versions() -> Check:
+    versions = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {metadata.version(name)}" for name in _PACKAGES),
+    ]
+    return Check("versions", "ok", ", ".join(versions))
+
+
+def _state_folder(settings: Settings) -> Check:
+    title = "state folder"
+    folder = settings.state_dir
+    existing = _existing(folder)
+    remedy = "set WORDCOUNT_STATE_DIR to a folder of yours"
+    if not existing.is_dir():
+        return Check(title, "fail", f"{existing} is not a folder", remedy)
+    try:
+        # Permissions do not tell of a file system that is mounted read-only, or has turned so.
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        return Check(title, "fail", f"{existing} cannot be written ({error.strerror})", remedy)
+    return Check(title, "ok", f"{folder} {'can be written' if existing == folder else 'can be made'}")
+
+
+def _disk(settings: Settings) -> Check:
+    free_bytes = shutil.disk_usage(_existing(settings.state_dir)).free
+    detail = f"{free_bytes / 2**30:,.1f} GiB free under {settings.state_dir}"
+    if free_bytes >= _DISK_WARN_BYTES:
+        return Check("disk", "ok", detail)
+    status: Literal["warn", "fail"] = "warn" if free_bytes >= _DISK_FAIL_BYTES else "fail"
+    return Check("disk", status, detail, "free some space, or set WORDCOUNT_STATE_DIR to a larger disk")
+
+
+def _http_port(settings: Settings) -> Check:
+    title = "HTTP port"
+    if not settings.http_port:
+        return Check(title, "ok", "any free one")
+    where = f"{settings.http_host}:{settings.http_port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.http_host, settings.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return _taken_port(title, where, settings, error)
+    return Check(title, "ok", f"{where} is free")
+
+
+def _taken_port(title: str, where: str, settings: Settings, error: OSError) -> Check:
+    try:
+        version = ask_version(worker_url(settings)).version
+    except WordcountError as other:
+        return Check(
+            title,
+            "fail",
+            f"{where} cannot be used ({error.strerror}); {other.message}",
+            "end what listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
+        )
+    return Check(title, "ok", f"a worker of version {version} answers at {where}")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder or its nearest ancestor that exists."""
+    absolute = folder.absolute()
+    return folder if folder.exists() else next(parent for parent in absolute.parents if parent.exists())

@@ -1,0 +1,313 @@
+"""Counts against a recount from the log, while workers go on counting.
+
+No worker is asked. A changelog partition, read up to any place, says itself which counts it claims: its last marker names the offsets
+[origin, position) that all rows together cover, and each row the offset up to which it counts. Exactly that is counted again, by the
+definition, record by record. In memory are the words of one partition at a time (about 300 bytes each).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from aiokafka import TopicPartition
+
+from app.kafka.admin import (
+    TOPIC_UNAUTHORIZED,
+    UNKNOWN_TOPIC,
+    connection,
+    open_admin,
+    rights_of,
+    step_timeout_s,
+)
+from app.operate.recount import Definition, reader, records, topic_offsets
+from tables.errors import ConfigurationError, InexactError, WordcountError
+from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.offsets import TopicOffsets
+from tables.kafka.producer import ReplaceableProducer
+from tables.kafka.rights import Right
+from tables.kafka.topic_ids import TopicDescription
+from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.positions import check_position
+from tables.model.records import Totals
+from tables.model.replay import MergedRows, Replay
+from tables.model.rows import Marker, Owner, StoreState, unpack_row
+from tables.ports import ChangelogSlice
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
+
+    from app.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A word whose row is not what the log says."""
+
+    word: str
+    counted: int
+    recounted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One partition, compared.
+
+    Attributes:
+        partition: its number.
+        origin, position: the counts are of offsets [origin, position).
+        words: distinct words that were compared.
+        records, occurrences: of the recount.
+        differences: words in byte order; empty where all rows are right.
+        totals: what the marker says and the recount does not, or the other way round; "" = they agree.
+        impossible: why it could not be compared; "" = it was.
+    """
+
+    partition: int
+    origin: int = 0
+    position: int = 0
+    words: int = 0
+    records: int = 0
+    occurrences: int = 0
+    differences: Sequence[Difference] = ()
+    totals: str = ""
+    impossible: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.differences or self.totals)
+
+
+async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[Verified]:
+    """Compare partition after partition.
+
+    Args:
+        settings: name topic and group, and say what a word is.
+        word: compare only this one, as the profile reads it; None = all words.
+
+    Raises:
+        BrokerUnavailableError: no broker answers any more. One partition that cannot be read is in the answer.
+        ConfigurationError: there is no such topic, or no changelog of this group, or this user may not read them.
+    """
+    topic = changelog_topic(settings.group, settings.topic)
+    owner = Owner(settings.group, settings.topic)
+    await _check_topics(settings, topic)
+    async with topic_offsets(settings) as offsets, AsyncExitStack() as stack:
+        scope = _Scope(
+            settings,
+            Definition(settings),
+            _Input(settings),
+            offsets,
+            await offsets.describe(settings.topic),
+            await offsets.describe(topic),
+        )
+        stack.push_async_callback(scope.source.close)
+        if word is not None:
+            word = scope.definition.word(word)
+        producer = ReplaceableProducer(connection(settings), step_timeout_s(settings))
+        changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
+        for partition in range(scope.input.partitions):
+            try:
+                yield await _verified(scope, changelog, owner, partition, word)
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                if denied := rights_of(settings).denied(error, Right("Read", "topic", settings.topic)):
+                    raise denied from error
+                yield Verified(partition, impossible=_reason(error))
+                await scope.source.close()
+                await offsets.describe(topic)  # Ends it where not one partition but every broker is away.
+
+
+async def _check_topics(settings: Settings, changelog: str) -> None:
+    """See that both topics are there, and may be read."""
+    async with open_admin(settings) as admin:
+        found = await admin.describe(settings.topic, changelog)
+    for name, topic in found.items():
+        if topic.error_code == UNKNOWN_TOPIC:
+            raise ConfigurationError(
+                f'there is no topic "{name}"',
+                "set WORDCOUNT_TOPIC and WORDCOUNT_GROUP as the workers have them",
+            )
+        if topic.error_code == TOPIC_UNAUTHORIZED or (
+            topic.rights is not None and "Read" not in topic.rights
+        ):
+            raise rights_of(settings).error(Right("Read", "topic", name))
+
+
+async def _verified(
+    scope: _Scope, changelog: KafkaChangelog, owner: Owner, partition: int, word: str | None
+) -> Verified:
+    marker, rows = None, None
+    if partition < scope.changelog.partitions:
+        _, end = await scope.offsets.bounds(changelog.topic, partition)
+        marker, rows = await asyncio.to_thread(_replayed, changelog, owner, partition, end, word)
+    start, end = await scope.offsets.bounds(scope.settings.topic, partition)
+    if marker is None or rows is None or marker.position == marker.origin:
+        # No count is claimed: of a first flush that is not complete not even the rows that are there.
+        waiting = (
+            f"nothing is counted yet, and offsets {start} to {end} (exclusive) wait" if start < end else ""
+        )
+        origin = start if marker is None else marker.origin
+        return Verified(partition, origin, origin, impossible=waiting)
+    if problem := _problem(scope, partition, marker, rows, start=start, end=end):
+        return Verified(partition, marker.origin, marker.position, impossible=problem)
+    return await _compared(scope, partition, marker, rows, word)
+
+
+def _reason(error: Exception) -> str:
+    """Why a partition could not be read, on one line."""
+    return str(error) if isinstance(error, WordcountError) else f"it cannot be read ({error!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What is the same for all partitions."""
+
+    settings: Settings
+    definition: Definition
+    source: _Input
+    offsets: TopicOffsets
+    input: TopicDescription
+    changelog: TopicDescription
+
+
+class _Input:
+    """Reads the input topic by a plain consumer; a new one after an error, which may have left the former one unusable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = AsyncExitStack()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def records(
+        self, tp: TopicPartition, start: int, end: int
+    ) -> AsyncIterator[tuple[int, bytes | None]]:
+        """See `app.operate.recount.records`."""
+        if self._consumer is None:
+            self._consumer = await self._open.enter_async_context(reader(self._settings))
+        async for record in records(self._consumer, tp, start, end):
+            yield record
+
+    async def close(self) -> None:
+        """Leave the brokers; the next read connects anew."""
+        self._consumer = None
+        await self._open.aclose()
+
+
+class NoRows:
+    """The store of a replay that begins with nothing."""
+
+    def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
+        return [None] * len(words)
+
+
+def _replayed(
+    changelog: KafkaChangelog, owner: Owner, partition: int, end: int, word: str | None
+) -> tuple[Marker | None, MergedRows]:
+    replay = Replay(NoRows(), StoreState(marker=None, changelog_next=0, ahead=0), owner)
+    wanted = None if word is None else word.encode()
+    for part in changelog.read(partition, 0, end) if end else ():
+        replay.apply(part if wanted is None else _only(part, wanted))
+    return replay.marker, replay.take()
+
+
+def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
+    kept = pc.is_in(part.keys, value_set=pa.array([word, MARKER_KEY], pa.binary()))
+    return ChangelogSlice(part.keys.filter(kept), part.values.filter(kept), part.next_offset)
+
+
+def _problem(
+    scope: _Scope, partition: int, marker: Marker, merged: MergedRows, *, start: int, end: int
+) -> str:
+    """Why the marker's counts cannot be counted again; "" = they can."""
+    topic = scope.settings.topic
+    last = max(marker.position, int(merged.rows[:, 1].max(initial=0)))
+    where = f"{topic} partition {partition}"
+    try:
+        check_position(
+            marker,
+            topic=topic,
+            group=scope.settings.group,
+            topic_id=scope.input.topic_id,
+            changelog_id=scope.changelog.topic_id,
+            partition=partition,
+            profile=scope.definition.identity,
+            start=start,
+            end=end,
+        )
+    except InexactError as error:
+        return str(error)
+    if start > marker.origin:
+        return f"{where}: records {marker.origin} to {start - 1} were counted, and have expired since"
+    return f"{where} ends at offset {end}, but a row counts up to {last}: truncated" if end < last else ""
+
+
+async def _compared(
+    scope: _Scope, partition: int, marker: Marker, merged: MergedRows, word: str | None
+) -> Verified:
+    rows = {
+        key.decode(): unpack_row(value) for key, value in zip(merged.keys(), merged.values(), strict=True)
+    }
+    ahead = {key: upto for key, (_, upto) in rows.items() if upto > marker.position}
+    tp, last = TopicPartition(scope.settings.topic, partition), max([marker.position, *ahead.values()])
+    truth: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = {
+        "counted": Counter(),
+        "skipped": Counter(),
+        "dead_lettered": Counter(),
+    }
+    occurrences = 0
+    try:
+        async for offset, value in scope.source.records(tp, marker.origin, last):
+            found = scope.definition(value)
+            words = found.words if word is None else [one for one in found.words if one == word]
+            truth.update(one for one in words if offset < ahead.get(one, marker.position))
+            if offset < marker.position:
+                occurrences += len(found.words)
+                outcomes[found.outcome][found.reason] += 1
+    except InexactError as error:
+        return Verified(partition, marker.origin, marker.position, impossible=str(error))
+    totals = Totals(
+        records=sum(outcome.total() for outcome in outcomes.values()),
+        counted=outcomes["counted"].total(),
+        words=occurrences,
+        skipped=outcomes["skipped"],
+        dead_lettered=outcomes["dead_lettered"],
+    )
+    return Verified(
+        partition,
+        marker.origin,
+        marker.position,
+        len(truth.keys() | rows.keys()),
+        totals.records,
+        occurrences,
+        _differences({key: count for key, (count, _) in rows.items()}, truth),
+        _differing_totals(marker.totals, totals),
+    )
+
+
+def _differences(counted: Mapping[str, int], truth: Mapping[str, int]) -> list[Difference]:
+    return [
+        Difference(word, counted.get(word, 0), truth.get(word, 0))
+        for word in sorted(counted.keys() | truth.keys())
+        if counted.get(word, 0) != truth.get(word, 0)
+    ]
+
+
+def _differing_totals(marker: Totals, recounted: Totals) -> str:
+    return ", ".join(
+        f"{name} {getattr(marker, name)} (recount {getattr(recounted, name)})"
+        for name in ("records", "counted", "words", "skipped", "dead_lettered")
+        if getattr(marker, name) != getattr(recounted, name)
+    )
+
+
+async def _never() -> None:
+    raise AssertionError("verification creates nothing")

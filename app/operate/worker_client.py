@@ -1,0 +1,215 @@
+"""Asks a worker over HTTP, as `wordcount top` and `get` do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.config.settings import Settings
+
+_TIMEOUT_S = 10.0
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_PROBLEM_TYPE = "urn:problem-type:wordcount:"
+_UNKNOWN_WORD = _PROBLEM_TYPE + "unknown-word"
+
+
+class Freshness(msgspec.Struct, kw_only=True):
+    """How fresh and complete an answer is, see `app.web.ports.Answer`."""
+
+    as_of: dict[str, int]
+    complete: bool
+    missing_partitions: list[int]
+
+
+class CountedWord(msgspec.Struct):
+    """A word and its count."""
+
+    word: str
+    count: int
+
+
+class WordAnswer(Freshness, kw_only=True):
+    """What `/v1/words/{word}` answers for a word that occurs."""
+
+    word: str
+    count: int
+
+
+class UnknownWord(Freshness, kw_only=True):
+    """What `/v1/words/{word}` answers for one that does not."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    word: str
+
+
+class TopAnswer(Freshness, kw_only=True):
+    """What `/v1/top` answers."""
+
+    words: list[CountedWord]
+    exact: bool
+    max_error: int
+    next_cursor: str | None
+
+
+class VersionAnswer(msgspec.Struct, kw_only=True):
+    """What `/version` answers."""
+
+    version: str
+    python: str
+    faust: str
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    detail: str
+
+
+Kind = TypeVar("Kind")
+
+
+def worker_url(settings: Settings) -> str:
+    """Where a worker with these settings listens, seen from the same machine.
+
+    Raises:
+        ConfigurationError: the port is left to chance.
+    """
+    if not settings.http_port:
+        raise ConfigurationError(
+            "WORDCOUNT_HTTP_PORT is 0, so the worker's port is not known", "give --url, as the worker logs it"
+        )
+    host = _ANY_ADDRESS.get(settings.http_host, settings.http_host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+
+
+def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
+    """GET a resource; the answer has status 200, or 404 for an unknown word.
+
+    Raises:
+        ConfigurationError: the URL is none.
+        NotReadyError: the worker cannot answer now, or what listens there takes too long.
+        BadRequestError: the worker refuses the question.
+        WordcountError: it failed, or nothing, or something else than a worker, listens there.
+    """
+    answer = _received(url, path, parameters)
+    if answer.status_code == httpx.codes.OK:
+        return answer
+    problem = _decoded(url, answer, _Problem)
+    if not problem.type.startswith(_PROBLEM_TYPE):
+        raise _not_a_worker(url)
+    if problem.type == _UNKNOWN_WORD:
+        return answer
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        retry_after = answer.headers.get("retry-after", "")
+        raise NotReadyError(
+            f"the worker at {url} cannot answer now: {problem.detail}",
+            f"ask again in {retry_after} s" if retry_after.isdecimal() else "its log says more",
+        )
+    if httpx.codes.is_client_error(answer.status_code):
+        raise BadRequestError(f"the worker at {url} refuses the question: {problem.detail}")
+    raise WordcountError(f"the worker at {url} failed: {problem.detail}", "its log says more")
+
+
+def ask_word(url: str, word: str) -> WordAnswer | UnknownWord:
+    """The count of a word; raises as `ask` does, and `BadRequestError` where `word` is no Unicode text."""
+    answer = ask(url, word_path(word))
+    if answer.status_code == httpx.codes.OK:
+        return _decoded(url, answer, WordAnswer)
+    return _decoded(url, answer, UnknownWord)
+
+
+def ask_top(url: str, k: int, *, exact: bool = False) -> TopAnswer:
+    """The `k` most frequent words, all words gone through for `exact` where less proves nothing; raises as `ask` does."""
+    parameters: dict[str, str | int] = {"k": k, "exact": str(exact).lower()}
+    return _decoded(url, ask(url, "/v1/top", parameters), TopAnswer)
+
+
+def ask_version(url: str) -> VersionAnswer:
+    """What runs there; raises as `ask` does."""
+    return _decoded(url, ask(url, "/version"), VersionAnswer)
+
+
+def word_path(word: str) -> str:
+    """Path of a word's count. Dots are encoded too: clients take "." and ".." for steps in the path.
+
+    Raises:
+        BadRequestError: the word has bytes that are no UTF-8, as a terminal of another encoding sends them.
+    """
+    try:
+        # The arguments of a process are text only where the locale is UTF-8; the bytes are the same.
+        text = word.encode("utf-8", "surrogateescape").decode()
+        return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
+    except UnicodeError:
+        raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
+
+
+def freshness(answer: Freshness) -> list[str]:
+    """How complete and how fresh an answer is, in lines for people."""
+    as_of, missing = answer.as_of, answer.missing_partitions
+    total = len(as_of) + len(missing)
+    if answer.complete:
+        complete = f"complete: {len(as_of)} of {total} partitions"
+    else:
+        which = f"partition {', '.join(map(str, missing))}" if missing else "which, is not known"
+        complete = f"INCOMPLETE: {len(as_of)} of {total if missing else '?'} partitions; missing: {which}"
+    offsets = ", ".join(f"{partition}: {offset}" for partition, offset in as_of.items())
+    return [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
+
+
+def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
+    try:
+        # A proxy of the environment would be asked for loopback and cluster addresses too.
+        with (
+            httpx.Client(trust_env=False, timeout=_TIMEOUT_S) as client,
+            client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,
+        ):
+            if not answer.headers.get("content-type", "").startswith(
+                ("application/json", "application/problem+json")
+            ):
+                raise _not_a_worker(url)
+            answer.read()
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise ConfigurationError(
+            f'"{url}" is not an address ({error})', "give --url http://host:port"
+        ) from None
+    except (httpx.ReadTimeout, httpx.WriteTimeout):
+        raise NotReadyError(
+            f"what listens at {url} has not answered within {_TIMEOUT_S:g} s",
+            "if it is a worker it is busy, ask again in a moment; else give the worker's address by --url",
+        ) from None
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+        raise NotReadyError(
+            f"what listens at {url} gave no answer in HTTP ({str(error) or type(error).__name__})",
+            "if it is a worker that stops, or is crowded, ask again in a moment; else give the worker's address by --url",
+        ) from None
+    except httpx.DecodingError:
+        raise _not_a_worker(url) from None
+    except httpx.HTTPError as error:
+        raise WordcountError(
+            f"no worker answers at {url} ({error})",
+            "start one (wordcount worker, or wordcount run), or give its address by --url",
+        ) from None
+    return answer
+
+
+def _decoded(url: str, answer: httpx.Response, kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _not_a_worker(url) from None
+
+
+def _not_a_worker(url: str) -> WordcountError:
+    return WordcountError(
+        f"what answers at {url} is not a worker of this version", "give the worker's address by --url"
+    )

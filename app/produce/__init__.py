@@ -1,0 +1,1 @@
+"""Lines of files, sent to the input topic."""

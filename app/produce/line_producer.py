@@ -1,0 +1,277 @@
+"""Sends lines to the input topic, one record each, in full batches per partition.
+
+Each batch goes to the next partition, so that a file spreads over all of them; batches are large because
+readers pay per batch. Records keep their order within a partition, not between partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
+
+from app.kafka.admin import connected, connection, rights_of
+from app.produce.feed import Feed
+from app.produce.text_files import LineBlock
+from tables.errors import BadRequestError, BrokerUnavailableError, ConfigurationError, WordcountError
+from tables.kafka.refusals import refusal
+from tables.kafka.rights import Right
+
+if TYPE_CHECKING:
+    from app.config.settings import Settings
+
+MAX_LINE_BYTES = 1_000_000
+"""Of a line and its key; below the default `message.max.bytes` of brokers, 1,048,588."""
+
+BATCH_BYTES = 65_536
+"""About 1,000 lines: larger batches are hardly cheaper to read, and a small file would not spread."""
+
+STALL_TIMEOUT_S = 30.0
+"""Without an acknowledgement for so long the brokers count as gone."""
+
+_LINGER_S = 0.05
+_PROGRESS_S = 0.1
+_LINES_AT_ONCE = 4096
+_SLICES_PER_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was sent, so far or in all.
+
+    Attributes:
+        lines: lines handed to the producer.
+        byte_count: their bytes, without line ends and keys.
+        acknowledged: lines that all in-sync replicas have.
+        seconds: since the first line was asked for.
+    """
+
+    lines: int = 0
+    byte_count: int = 0
+    acknowledged: int = 0
+    seconds: float = 0.0
+
+    @property
+    def lines_per_s(self) -> float:
+        """Acknowledged lines per second; 0 where no time has passed."""
+        return self.acknowledged / self.seconds if self.seconds > 0 else 0.0
+
+
+async def produce_lines(
+    settings: Settings, lines: Iterable[bytes], *, on_progress: Callable[[Report], None]
+) -> Report:
+    """Send lines without a key; see `produce_blocks`."""
+    return await produce_blocks(settings, _blocks(iter(lines)), on_progress=on_progress)
+
+
+async def produce_blocks(
+    settings: Settings,
+    blocks: Iterable[LineBlock],
+    *,
+    on_progress: Callable[[Report], None],
+    key: bytes | None = None,
+    lines_per_s: float | None = None,
+) -> Report:
+    """Send the lines of all blocks to `settings.topic` and wait until every one is acknowledged.
+
+    Args:
+        settings: brokers, credentials and topic; the topic must exist.
+        blocks: iterated in a thread of its own, so it may block.
+        on_progress: called on the event loop, about ten times a second and at the end, also before an error.
+        key: key of every record, whose hash chooses the partition; None = no key, all partitions in turn.
+        lines_per_s: highest rate, > 0; None = as fast as it goes.
+
+    Raises:
+        BrokerUnavailableError: no broker, or something was not acknowledged; says how much.
+        ConfigurationError: the topic refuses the records.
+        BadRequestError: a line is longer than `MAX_LINE_BYTES`; the lines before it are acknowledged.
+    """
+    async with connected(settings, lambda: _producer(settings)) as producer:
+        try:
+            partitions = sorted(await producer.partitions_for(settings.topic))
+        except KafkaError as error:
+            raise _refusal(error, settings) from error
+        if key is not None:
+            partitions = [DefaultPartitioner()(key, partitions, partitions)]
+        delivery = _Delivery(producer, settings, partitions, key, on_progress)
+        feed = Feed(blocks)
+        try:
+            await _send_all(feed, delivery, lines_per_s)
+        finally:
+            feed.close()
+            on_progress(delivery.report())
+        return delivery.report()
+
+
+async def _send_all(feed: Feed[LineBlock], delivery: _Delivery, lines_per_s: float | None) -> None:
+    try:
+        while (block := await feed.next(_LINGER_S, delivery.flush)) is not None:
+            if lines_per_s is None:
+                await delivery.add(block)
+            else:
+                await _add_paced(delivery, block, lines_per_s)
+    except WordcountError:
+        await delivery.finish()  # What came before a bad line or the bad end of a file is delivered.
+        raise
+    await delivery.finish()
+
+
+async def _add_paced(delivery: _Delivery, block: LineBlock, lines_per_s: float) -> None:
+    at_once = max(1, int(lines_per_s / _SLICES_PER_S))
+    for start in range(0, len(block.lines), at_once):
+        report = delivery.report()
+        await asyncio.sleep(report.lines / lines_per_s - report.seconds)
+        lines = block.lines[start : start + at_once]
+        await delivery.add(LineBlock(block.source, block.first_line + start, lines))
+        await delivery.flush()
+
+
+class _Delivery:
+    """Fills batches, sends them in turn to `partitions`, and counts what is acknowledged."""
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        settings: Settings,
+        partitions: list[int],
+        key: bytes | None,
+        on_progress: Callable[[Report], None],
+    ) -> None:
+        self._producer = producer
+        self._settings = settings
+        self._topic = settings.topic
+        self._partitions = itertools.cycle(partitions)
+        self._key = key
+        self._longest_bytes = MAX_LINE_BYTES - len(key or b"")
+        self._on_progress = on_progress
+        self._started = self._progress_told = time.monotonic()
+        self._lines = self._byte_count = self._acknowledged = 0
+        self._batch = producer.create_batch()
+        self._pending: set[asyncio.Future[Any]] = set()
+        self._error: BaseException | None = None
+
+    def report(self) -> Report:
+        seconds = time.monotonic() - self._started
+        return Report(self._lines, self._byte_count, self._acknowledged, seconds)
+
+    async def add(self, block: LineBlock) -> None:
+        """Queue the lines; waits while the brokers are behind."""
+        sizes = list(map(len, block.lines))
+        if max(sizes) <= self._longest_bytes:
+            await self._append(block.lines, sum(sizes))
+            return
+        good = next(index for index, size in enumerate(sizes) if size > self._longest_bytes)
+        await self._append(block.lines[:good], sum(sizes[:good]))
+        raise BadRequestError(
+            f"{block.source}, line {block.first_line + good:,} is longer than {self._longest_bytes:,} bytes, "
+            "more than brokers take",
+            "split or remove the line; the lines before it were sent",
+        )
+
+    async def flush(self) -> None:
+        """Send the batch that is being filled."""
+        if self._error is not None:
+            raise self._failure() from self._error
+        batch, self._batch = self._batch, self._producer.create_batch()
+        if not (count := batch.record_count()):
+            return
+        try:
+            sent = await self._producer.send_batch(batch, self._topic, partition=next(self._partitions))
+        except KafkaError as error:
+            self._error = error
+            raise self._failure() from error
+        self._pending.add(sent)
+        sent.add_done_callback(partial(self._settled, count))
+        # The sender and its answers get their turn, however many partitions take a batch at once.
+        await asyncio.sleep(0)
+        self._tell_progress()
+
+    async def finish(self) -> None:
+        """Wait until everything is acknowledged."""
+        await self.flush()
+        while self._pending and self._error is None:
+            done, _ = await asyncio.wait(
+                self._pending, timeout=STALL_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                self._error = TimeoutError(f"no acknowledgement for {STALL_TIMEOUT_S:.0f} s")
+            self._tell_progress()
+        if self._error is not None:
+            raise self._failure() from self._error
+
+    async def _append(self, lines: Sequence[bytes], byte_count: int) -> None:
+        self._lines += len(lines)
+        self._byte_count += byte_count
+        now_ms = int(time.time() * 1000)
+        key = self._key
+        append = self._batch.append
+        for line in lines:
+            if append(timestamp=now_ms, key=key, value=line) is None:
+                await self.flush()
+                append = self._batch.append
+                append(timestamp=now_ms, key=key, value=line)
+
+    def _settled(self, count: int, sent: asyncio.Future[Any]) -> None:
+        self._pending.discard(sent)
+        if sent.cancelled():
+            return
+        if error := sent.exception():
+            self._error = self._error or error
+        else:
+            self._acknowledged += count
+
+    def _tell_progress(self) -> None:
+        if time.monotonic() - self._progress_told >= _PROGRESS_S:
+            self._progress_told = time.monotonic()
+            self._on_progress(self.report())
+
+    def _failure(self) -> WordcountError:
+        assert self._error is not None
+        missing = self._lines - self._acknowledged
+        return _refusal(
+            self._error, self._settings, f"{missing:,} of {self._lines:,} lines were not acknowledged"
+        )
+
+
+def _refusal(error: BaseException, settings: Settings, what: str = "nothing was sent") -> WordcountError:
+    topic = settings.topic
+    if isinstance(error, MessageSizeTooLargeError):
+        return ConfigurationError(
+            f'topic "{topic}" takes no batch of {BATCH_BYTES:,} bytes; {what}',
+            f"raise max.message.bytes of the topic to {BATCH_BYTES + 1024} or more",
+        )
+    if denied := rights_of(settings).denied(error, Right("Write", "topic", topic)):
+        return ConfigurationError(f"{what}; {denied.message}", denied.remedy)
+    if refused := refusal(error, topic, None):
+        return ConfigurationError(f"{what}; {refused.message}", refused.remedy)
+    return BrokerUnavailableError(
+        f'{what} by topic "{topic}" ({error!r})', "check the brokers (wordcount doctor) and send them again"
+    )
+
+
+def _producer(settings: Settings) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        **connection(settings),
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if settings.compression == "none" else settings.compression,
+        max_batch_size=BATCH_BYTES,
+    )
+    # How long a batch waits for its turn; the time-out of a request is the connection's.
+    producer._request_timeout_ms = int(STALL_TIMEOUT_S * 1000)
+    return producer
+
+
+def _blocks(lines: Iterator[bytes]) -> Iterator[LineBlock]:
+    first = 1
+    while block := list(itertools.islice(lines, _LINES_AT_ONCE)):
+        yield LineBlock("the input", first, block)
+        first += len(block)

@@ -1,0 +1,1 @@
+"""Questions to the counts of this worker: merged over partitions, with a time budget, as of a position."""

@@ -1,0 +1,1 @@
+"""One module per resource of HTTP. `app.web.asgi` lists them."""

@@ -1,0 +1,297 @@
+"""The composition root: everything a worker consists of, built from settings. Nothing is connected before it runs."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import structlog
+
+from agents.text.tally import Policies, RecordTally
+from agents.text.tokenizer import Tokenizer, tokenizer
+from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat, value_format
+from agents.topology import TopologyOptions, build_topology
+from app.config.kafka_auth import faust_credentials
+from app.config.memory_limit import memory_budget
+from app.config.settings import Settings
+from app.kafka import handshake
+from app.kafka.access import needed_rights
+from app.kafka.admin import connection
+from app.kafka.changelog_owner import refuse_former_changelog
+from app.kafka.coordinator import ensure_coordinator
+from app.kafka.topics import ensure_topics
+from app.reads.queries import WordQueries
+from app.web.asgi import create_asgi_app
+from app.web.connections import limits_for
+from app.web.hosts import AllowedHosts
+from app.web.resources.version import version_info
+from app.web.server import WebServer, bound_socket
+from app.worker import logs, open_files
+from app.worker.console import CountPrinter
+from app.worker.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
+from app.worker.health import Health, restored_check
+from app.worker.liveness import assignment_check, broker_check
+from app.worker.metrics import Metrics
+from tables.kafka import connections
+from tables.kafka.connections import Refusal
+from tables.kafka.rights import Rights
+from tables.model.records import RecordBatch
+from tables.pace.memory import MemoryBudget
+from tables.pace.policy import FlushPolicy
+from tables.partitions.shard import Shard
+from tables.store.folder_lock import StateLock
+
+SWITCH_INTERVAL_S = 0.0002
+"""The event loop takes the GIL many times for one request, from a thread that counts or restores: each time it waits so long.
+
+Python's default is 5 ms. From 0.5 to 0.2 the longest delay during a restore fell from 40-76 to 13-32 ms at the same speed (ADR 3).
+"""
+
+GC_THRESHOLDS = (50_000, 20, 50)
+"""The cyclic collector finds little here: batches are bytes and arrays. It costs less when it looks less often."""
+
+BATCHES_PER_POLL = 50
+
+FAUST_DEFAULT_PORT = 6066
+"""Stands for "any free port" in Faust's configuration."""
+
+_log = structlog.get_logger(__name__)
+
+REFUSAL_LOG_S = 600.0
+
+METADATA_MAX_AGE_MS = 10_000
+"""Until new partitions of the input are noticed."""
+
+
+def build_worker(settings: Settings, *, print_counts: bool = False) -> WordcountApp:
+    """A Faust app that counts as `settings` say.
+
+    Args:
+        settings: checked.
+        print_counts: console mode, see `app.worker.console`.
+
+    Raises:
+        ConfigurationError: tokenizer options, certificates.
+    """
+    open_files.raise_limit()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*GC_THRESHOLDS)
+    # Arrow's own allocator keeps 70 MB more of freed windows than the system's, at the same speed.
+    pa.set_memory_pool(pa.system_memory_pool())
+    words = tokenizer(
+        settings.profile,
+        stop_words=settings.stop_words,
+        min_length=settings.min_word_length,
+        max_length=settings.max_word_length,
+    )
+    text_format = value_format(settings.value_format, settings.json_pointer)
+    tally = RecordTally(words, text_format, _policies(settings))
+    metrics = Metrics()
+    memory = MemoryBudget(memory_budget(settings))
+    faust_app = _faust_app(settings, memory)
+
+    def shards() -> Mapping[int, Shard]:
+        return topology.word_counts.shards()
+
+    printer = CountPrinter(_tokens_of(words, text_format, tally), shards)
+    topology = build_topology(
+        faust_app,
+        TopologyOptions(
+            topic=settings.topic,
+            group=settings.group,
+            profile=tally.identity,
+            connection=connection(settings),
+            rights=needed_rights(settings, "worker"),
+            state_folder=settings.state_dir,
+            policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
+            isolation=settings.isolation,
+            vocabulary_words=settings.vocabulary_words,
+            request_timeout_s=settings.request_timeout_ms / 1000,
+            compression=settings.compression,
+            memory=memory,
+            stall_timeout_s=settings.stall_timeout_s,
+            ensure_topics=lambda: ensure_topics(settings),
+            witness=printer if print_counts else None,
+        ),
+        tally,
+        metrics,
+        on_fatal=faust_app.end,
+    )
+    faust_app.topology = topology
+    queries = WordQueries(
+        topology.word_counts,
+        lambda: partition_count(faust_app, settings.topic),
+        timeout_s=settings.query_timeout_ms / 1000,
+    )
+    metrics.watch(queries.partitions)
+    health = Health(
+        broker=lambda: broker_check(faust_app, handshake.latest(settings)),
+        assignment=lambda: assignment_check(faust_app),
+        restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
+    )
+    faust_app.on_draining = health.start_draining
+    faust_app.on_closing = queries.close
+    faust_app.on_loop_delay = metrics.loop_delayed
+    asgi_app = create_asgi_app(
+        queries,
+        health,
+        metrics.registry,
+        version_info(),
+        _normalise(words),
+        allowed_hosts=_allowed_hosts(settings),
+    )
+    listeners: list[socket.socket] = []
+    locks: list[StateLock] = []
+
+    async def prepare() -> None:
+        locks.append(StateLock(settings.state_dir))
+        if faust_app.conf.web_enabled:
+            # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.
+            wanted = faust_app.conf.web_port
+            port = settings.http_port if wanted == _faust_port(settings) else wanted
+            listeners.append(bound_socket(faust_app.conf.web_bind, port))
+        await refuse_former_changelog(settings)
+        topics = await ensure_topics(settings)
+        if problem := open_files.too_few(topics.partitions, open_files.limit()):
+            _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
+        await ensure_coordinator(settings)
+
+    faust_app.prepare = prepare
+    connections.watch(_refusal_log(settings))
+    faust_app.web_server_factory = lambda: WebServer(
+        asgi_app,
+        listeners,
+        limits=lambda: limits_for(settings.max_word_bytes),
+        observer=metrics,
+        loop=faust_app.loop,
+        beacon=faust_app.beacon,
+    )
+    return faust_app
+
+
+def partition_count(faust_app: WordcountApp, topic: str) -> int | None:
+    """Partitions of the input topic, as the consumer knows it; None before it is connected."""
+    count: int | None = faust_app.consumer.topic_partitions(topic)
+    return count
+
+
+def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
+    # Everything is passed explicitly: Faust would read unprefixed variables such as WEB_PORT, which Kubernetes sets.
+    session_s = settings.session_timeout_ms / 1000
+    faust_app = WordcountApp(
+        settings.group,
+        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
+        broker_credentials=faust_credentials(settings),
+        broker_client_id="wordcount",
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=min(3.0, session_s / 3),
+        broker_rebalance_timeout=max(30.0, session_s),
+        broker_request_timeout=max(40.0, session_s + 5),
+        broker_max_poll_records=BATCHES_PER_POLL,
+        broker_max_poll_interval=1000.0,
+        broker_check_crcs=True,
+        consumer_max_fetch_size=memory.bounds.fetch_bytes,
+        consumer_auto_offset_reset="none",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        consumer_group_instance_id=settings.group_instance_id,
+        processing_guarantee="at_least_once",
+        stream_buffer_maxsize=4096,
+        stream_wait_empty=False,
+        store="memory://",
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        datadir=str(Path(settings.state_dir) / "faust"),
+        web_enabled=True,
+        web_bind=settings.http_host,
+        web_port=_faust_port(settings),
+        worker_redirect_stdouts=True,
+        logging_config=logs.configure(settings.log_level, settings.log_format),
+        autodiscover=False,
+    )
+    faust_app.consumer_options = ConsumerOptions(
+        f"http://{socket.gethostname()}:{settings.http_port}",
+        settings.isolation,
+        settings.topic,
+        Rights.of(connection(settings)),
+        settings.request_timeout_ms / 1000,
+        settings.max_record_bytes,
+        memory,
+    )
+    faust_app.deadline = Deadline(settings.shutdown_timeout_s)
+    faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE
+    return faust_app
+
+
+def _allowed_hosts(settings: Settings) -> AllowedHosts:
+    """The names that workers tell each other, that HTTP listens on, and that were set."""
+    return AllowedHosts([socket.gethostname(), settings.http_host, *settings.http_allowed_hosts])
+
+
+def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
+    """Logs why a broker does not let this worker in, each reason once in `REFUSAL_LOG_S`."""
+    told_s: dict[str, float] = {}
+
+    def tell(refusal: Refusal) -> None:
+        error = handshake.explained(settings, refusal)
+        if refusal.at_s - told_s.get(error.message, -REFUSAL_LOG_S) >= REFUSAL_LOG_S:
+            told_s[error.message] = refusal.at_s
+            _log.error("a broker does not let this worker in, which tries again", reason=str(error))
+
+    return tell
+
+
+def _faust_port(settings: Settings) -> int:
+    return settings.http_port or FAUST_DEFAULT_PORT
+
+
+def _policies(settings: Settings) -> Policies:
+    return Policies(
+        on_null=settings.on_null,
+        on_invalid_utf8=settings.on_invalid_utf8,
+        on_invalid_json=settings.on_invalid_json,
+        on_missing_text=settings.on_missing_text,
+        on_oversized_word=settings.on_oversized_word,
+        on_empty_word=settings.on_empty_word,
+        on_oversized_record=settings.on_oversized_record,
+        max_word_bytes=settings.max_word_bytes,
+        max_record_bytes=settings.max_record_bytes,
+    )
+
+
+def _normalise(words: Tokenizer) -> Callable[[str], str]:
+    """What the profile makes of a word in a query; a query that is not one word is looked up as it stands."""
+
+    def normalise(word: str) -> str:
+        tokens = words.tokens(word)
+        return tokens[0] if len(tokens) == 1 else word
+
+    return normalise
+
+
+def _tokens_of(
+    words: Tokenizer, text_format: ValueFormat, tally: RecordTally
+) -> Callable[[RecordBatch], Sequence[bytes]]:
+    """The counted words of a record batch in the order of the text; the tally has them sorted."""
+
+    def text_of(value: bytes) -> str:
+        text = value.decode("utf-8", "replace")
+        return text_format.text_of(text.encode()) if isinstance(text_format, JsonFormat) else text
+
+    def tokens_of(batch: RecordBatch) -> Sequence[bytes]:
+        found: list[bytes] = []
+        for record in batch.single_records():
+            counted = set(tally([record]).words.to_pylist())
+            if counted:
+                try:
+                    tokens = words.tokens(text_of(record.values[0].as_py()))
+                except UnreadableError:
+                    continue
+                found += [word for token in tokens if (word := token.encode()) in counted]
+        return found
+
+    return tokens_of

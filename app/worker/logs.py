@@ -1,0 +1,88 @@
+"""Log lines: one format for our own (structlog) and for those of the libraries (logging), on stderr."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from app.printable import json_text, printable, printable_lines
+from app.worker.repeats import FoldingHandler
+
+QUIET = {
+    # What these warn of is tried again, and told by whoever waits for it.
+    "aiokafka": "ERROR",
+    "aiokafka.conn": "CRITICAL",
+    "aiokafka.consumer.fetcher": "CRITICAL",
+    "faust.transport.drivers.aiokafka": "WARNING",
+}
+
+
+def configure(level: str, log_format: str) -> dict[str, Any]:
+    """Set structlog up and return the `logging` configuration that goes with it.
+
+    Args:
+        level: least severe level that is logged: debug, info, warning or error.
+        log_format: console (for people) or json (one object a line).
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if log_format == "json":
+        rendering += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json_line),
+        ]
+    else:
+        rendering += [
+            _escape,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
+        ]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "wordcount": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": rendering,
+            }
+        },
+        "handlers": {"stderr": {"()": FoldingHandler, "formatter": "wordcount"}},
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "loggers": {name: {"level": least} for name, least in QUIET.items()},
+    }
+
+
+def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An entry for people: what comes from outside neither acts on the terminal nor begins a line that looks like another entry."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
+    return event
+
+
+def _traceback(stream: TextIO, exception: Any) -> None:
+    """A traceback without the values of variables, escaped line by line."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exception)
+    stream.write(printable_lines(text.getvalue()))
+
+
+def _json_line(event: Any, *, default: Any) -> str:
+    """An entry for machines, in ASCII: a log's encoding is not known."""
+    return json_text(event, ascii_only=True, default=default)

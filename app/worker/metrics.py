@@ -1,0 +1,187 @@
+"""What the core reports, as Prometheus metrics in a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from app.web.ports import PartitionStatus
+from tables.model.records import Totals
+from tables.observer import PartitionState
+
+_STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")
+_FLUSH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_RESTORE_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+_LOOP_DELAY_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_ROWS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+
+
+class Metrics:
+    """An `Observer` that counts since the start of the process. Read = counted + skipped + dead-lettered."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._read = Counter("wordcount_records_read", "Records read.", registry=self.registry)
+        self._records = Counter(
+            "wordcount_records",
+            "What became of the records read: counted, skipped or dead_lettered, with the policy's reason.",
+            ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._words = Counter("wordcount_words", "Occurrences of words counted.", registry=self.registry)
+        self._dropped = Counter(
+            "wordcount_dropped_words",
+            "Words left out of counted records.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._flush_s = Histogram(
+            "wordcount_flush_seconds",
+            "From the start of a flush to its durable store write.",
+            buckets=_FLUSH_S,
+            registry=self.registry,
+        )
+        self._flush_rows = Histogram(
+            "wordcount_flush_rows", "Distinct words in a flush.", buckets=_ROWS, registry=self.registry
+        )
+        self._flush_failures = Counter(
+            "wordcount_flush_failures",
+            "Flushes that did not become durable.",
+            ["error"],
+            registry=self.registry,
+        )
+        self._restore_s = Histogram(
+            "wordcount_restore_seconds",
+            "Restores of a partition from its changelog.",
+            buckets=_RESTORE_S,
+            registry=self.registry,
+        )
+        self._restored_rows = Counter(
+            "wordcount_restored_rows", "Changelog rows read in restores.", registry=self.registry
+        )
+        self._state = Gauge(
+            "wordcount_partition_state",
+            "1 for the state that an assigned partition is in: restoring, counting or stopped.",
+            ["partition", "state"],
+            registry=self.registry,
+        )
+        self._loop_delay_s = Histogram(
+            "wordcount_event_loop_delay_seconds",
+            "How late the event loop ran what was due, looked at every 10 ms.",
+            buckets=_LOOP_DELAY_S,
+            registry=self.registry,
+        )
+        self._longest_loop_delay_s = Gauge(
+            "wordcount_event_loop_delay_max_seconds",
+            "The longest of these delays since the start of the process.",
+            registry=self.registry,
+        )
+        self._http_connections = Gauge(
+            "wordcount_http_connections", "Open connections of HTTP.", registry=self.registry
+        )
+        self._http_closed = Counter(
+            "wordcount_http_connections_closed",
+            "HTTP connections that the worker closed: silent (nothing asked in 10 s), slow (a request not whole in 10 s), unread (an "
+            "answer not read in 30 s), shed (idle, its place was needed), refused (no place), malformed (not HTTP).",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._longest_s = 0.0
+        self._records.labels("counted", "")
+
+    def watch(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
+        """Add gauges of position and lag, read from `partitions` at each scrape. Once per instance."""
+        self.registry.register(_PartitionGauges(partitions))
+
+    def flushed(
+        self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
+    ) -> None:
+        """Count a durable flush."""
+        self._read.inc(records)
+        self._words.inc(words)
+        self._records.labels("counted", "").inc(totals_delta.counted)
+        for reason, count in totals_delta.skipped.items():
+            self._records.labels("skipped", reason).inc(count)
+        for reason, count in totals_delta.dead_lettered.items():
+            self._records.labels("dead_lettered", reason).inc(count)
+        for reason, count in totals_delta.dropped_words.items():
+            self._dropped.labels(reason).inc(count)
+        self._flush_s.observe(duration_s)
+        self._flush_rows.observe(rows)
+
+    def flush_failed(self, partition: int, error: Exception) -> None:
+        """Count a failed flush by the type of its error."""
+        self._flush_failures.labels(type(error).__name__).inc()
+
+    def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
+        """Count a restore."""
+        self._restored_rows.inc(rows)
+        self._restore_s.observe(duration_s)
+
+    def loop_delayed(self, delay_s: float) -> None:
+        """Count a look at the clock that came `delay_s` late."""
+        self._loop_delay_s.observe(delay_s)
+        if delay_s > self._longest_s:
+            self._longest_s = delay_s
+            self._longest_loop_delay_s.set(delay_s)
+
+    def http_connections(self, open_now: int) -> None:
+        """Show how many connections are open."""
+        self._http_connections.set(open_now)
+
+    def http_connection_closed(self, reason: str) -> None:
+        """Count a connection that the worker closed."""
+        self._http_closed.labels(reason).inc()
+
+    def partition_state(self, partition: int, state: PartitionState) -> None:
+        """Show the state of a partition until it is released."""
+        if state == "released":
+            self._state.remove_by_labels({"partition": str(partition)})
+            return
+        for other in _STATES:
+            self._state.labels(str(partition), other).set(other == state)
+
+
+class _PartitionGauges(Collector):
+    """Gauges per partition, computed at scrape; what is not known has no sample."""
+
+    def __init__(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
+        self._partitions = partitions
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the gauges without asking for the partitions, which may not exist yet."""
+        return self._families()
+
+    def collect(self) -> Iterable[Metric]:
+        """Position, lag and restore of each partition of this process."""
+        families = self._families()
+        for number, status in sorted(self._partitions().items()):
+            restore = status.restore
+            left = (restore.share, restore.records_left, restore.seconds_left) if restore is not None else ()
+            for family, value in zip(families, (status.position, status.lag_records, *left), strict=False):
+                if value is not None:
+                    family.add_metric([str(number)], value)
+        return families
+
+    def _families(self) -> Sequence[GaugeMetricFamily]:
+        texts = {
+            "wordcount_position_offset": "Next offset to count, durable.",
+            "wordcount_lag_records": "Offsets between position and end of partition.",
+            "wordcount_restore_ratio": "Share of its changelog that a restore under way has read, from 0 to 1.",
+            "wordcount_restore_left_records": "Changelog records that a restore under way has still to read, at most.",
+            "wordcount_restore_left_seconds": "Seconds that a restore under way still takes, at its pace so far.",
+        }
+        return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]

@@ -1,0 +1,342 @@
+"""Kafka's record batches, taken apart in bounded memory: of a batch that unpacks to much, a part of its records at a time.
+
+A batch of usual size is unpacked at once and parsed by aiokafka's C code (0.1 µs a record). Everything else, and what the former
+message formats compress, is parsed here record by record (2 µs), and a value that is too long is passed over without being kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Generator, Iterator
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
+
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.util import decode_varint
+
+from tables.fetch.unpacking import CODEC_MASK, NONE, UnpackError, pieces, unpack_into
+
+WHOLE_BYTES = 16 << 20
+WHOLE_RECORDS = 1 << 20
+"""A batch of more bytes, unpacked, or more records is taken apart: producers make batches of 16 kB to 1 MiB."""
+
+PAUSE_BYTES = 16 << 20
+PAUSE_RECORDS = 1 << 14
+"""So much is passed over at a time (10 to 50 ms): a consumer has other things to do, such as sending heartbeats."""
+
+_FRAME: Final = struct.Struct(">qi")
+_FRAME_BYTES: Final = _FRAME.size
+_FRAME_LENGTH: Final = struct.Struct(">8xi")
+_MAGIC_OFFSET: Final = 16
+_SHORTEST_FRAME: Final = 26
+_V2_BYTES: Final = 61
+"""Of the header of a batch of format 2."""
+_V2_ATTRIBUTES: Final = 22
+"""Offset of the byte that names the codec."""
+_V2_COUNT: Final = struct.Struct(">57xi")
+_LONGEST_VARINT: Final = 10
+_LEGACY_HEADS: Final = (struct.Struct(">qiIbb"), struct.Struct(">qiIbbq"))
+_LENGTH: Final = struct.Struct(">i")
+
+
+class Record(NamedTuple):
+    """A record that was taken out of a batch.
+
+    Attributes:
+        value: None also where it was passed over.
+        passed_bytes: length of a value that was passed over; 0 = it was not.
+    """
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    passed_bytes: int = 0
+
+
+class KafkaBatches:
+    """The response of a broker for one partition, in place of aiokafka's `MemoryRecords`; keeps the bytes of the batches.
+
+    Args:
+        data: batches; the last one may be cut off by the end of the response.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._at = self._end = 0
+        self._go_on(0)
+
+    def size_in_bytes(self) -> int:
+        return len(self._data)
+
+    def has_next(self) -> bool:
+        """Whether there is another batch; the first one is there whatever its size, so that only something wrong cuts it off."""
+        return self._end <= len(self._data) if self._at else len(self._data) > 0
+
+    def next_batch(self) -> KafkaBatch:
+        """Raises ValueError: the bytes are not those of a batch."""
+        at, end = self._at, self._end
+        if len(self._data) - at < _SHORTEST_FRAME or end > len(self._data):
+            raise ValueError("the response ends within the batch")
+        if end - at < _SHORTEST_FRAME:
+            raise ValueError(f"a batch of {end - at} bytes is too short")
+        self._go_on(end)
+        return KafkaBatch(self._data[at:end])
+
+    def _go_on(self, at: int) -> None:
+        """The next batch begins at `at`."""
+        self._at = at
+        self._end = at + _FRAME_BYTES  # Beyond the data where not even the frame is there.
+        if self._end <= len(self._data):
+            self._end += _FRAME_LENGTH.unpack_from(self._data, at)[0]
+
+
+class Whole(NamedTuple):
+    """All records of a batch, which have `offset`, `key` and `value`.
+
+    Attributes:
+        records: may be gone through once, and before the next batch is unpacked.
+        byte_count: as unpacked.
+    """
+
+    records: Any
+    byte_count: int
+
+
+class KafkaBatch:
+    """One batch of any format; what aiokafka says of it, and its records.
+
+    Args:
+        frame: its bytes, `_SHORTEST_FRAME` or more.
+    """
+
+    __slots__ = (
+        "_frame",
+        "_parsed",
+        "base_offset",
+        "is_control_batch",
+        "is_transactional",
+        "magic",
+        "next_offset",
+        "producer_id",
+        "validate_crc",
+    )
+
+    def __init__(self, frame: memoryview) -> None:
+        self._frame = frame
+        self.magic = frame[_MAGIC_OFFSET]
+        match self.magic:
+            case 2:
+                parsed: Any = DefaultRecordBatch(frame)
+                self.base_offset: int = parsed.base_offset
+            case 0 | 1:
+                parsed = LegacyRecordBatch(frame, self.magic)
+                self.base_offset = _FRAME.unpack_from(frame)[0]
+            case _:
+                raise ValueError(f"message format {self.magic} is not known here")
+        self._parsed = parsed
+        self.next_offset: int = parsed.next_offset
+        self.is_control_batch: bool = parsed.is_control_batch
+        self.is_transactional: bool = parsed.is_transactional
+        self.producer_id: int | None = parsed.producer_id
+        self.validate_crc: Callable[[], bool] = parsed.validate_crc
+
+    def __next__(self) -> Any:
+        return next(iter(self._parsed))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parsed)
+
+    def whole(self, target: memoryview) -> Whole | None:
+        """All records at once; None where `parts` has to be used. `target` is overwritten."""
+        frame = self._frame
+        if self.magic < 2:
+            return (
+                Whole(self._parsed, len(frame))
+                if not self._legacy_codec and len(frame) <= WHOLE_BYTES
+                else None
+            )
+        codec = frame[_V2_ATTRIBUTES] & CODEC_MASK
+        (count,) = _V2_COUNT.unpack_from(frame)
+        if count > WHOLE_RECORDS:
+            return None
+        if codec == NONE or not count:
+            return Whole(self._parsed, len(frame)) if len(frame) <= WHOLE_BYTES else None
+        unpacked = unpack_into(codec, frame[_V2_BYTES:], target[_V2_BYTES:])
+        if unpacked is None:
+            return None
+        size = _V2_BYTES + unpacked
+        target[:_V2_BYTES] = frame[:_V2_BYTES]
+        target[_V2_ATTRIBUTES] &= ~CODEC_MASK & 0xFF
+        return Whole(DefaultRecordBatch(target[:size]), size)
+
+    def parts(self, start: int, most_bytes: int, *, with_keys: bool = False) -> Iterator[Record | None]:
+        """The records from offset `start` on, one by one; None now and then, where much is passed over.
+
+        Args:
+            most_bytes: longer values, and keys, are passed over.
+            with_keys: otherwise keys are passed over too.
+
+        Raises:
+            UnpackError, ValueError: the batch cannot be decoded.
+        """
+        if self.magic == 2:
+            stream = _Stream(pieces(self._frame[_V2_ATTRIBUTES] & CODEC_MASK, self._frame[_V2_BYTES:]))
+            yield from self._records(stream, start, most_bytes if with_keys else -1, most_bytes)
+        else:
+            yield from self._legacy_records(start, most_bytes if with_keys else -1, most_bytes)
+
+    def _records(
+        self, stream: _Stream, start: int, most_key_bytes: int, most_bytes: int
+    ) -> Generator[Record | None]:
+        for number in range(_V2_COUNT.unpack_from(self._frame)[0]):
+            end = stream.varint()
+            end += stream.position
+            stream.take(1)
+            stream.varint()
+            offset = self.base_offset + stream.varint()
+            wanted = offset >= start
+            key, _ = yield from _field(stream, stream.varint(), end, most_key_bytes if wanted else -1)
+            value, passed = yield from _field(stream, stream.varint(), end, most_bytes if wanted else -1)
+            yield from stream.passed(end - stream.position)
+            if wanted:
+                yield Record(offset, key, value, passed)
+            elif not number % PAUSE_RECORDS:
+                yield None
+        if not stream.has_ended():
+            raise ValueError("there are bytes after the last record")
+
+    @property
+    def _legacy_codec(self) -> int:
+        return int(_LEGACY_HEADS[0].unpack_from(self._frame)[4]) & CODEC_MASK
+
+    def _legacy_records(self, start: int, most_key_bytes: int, most_bytes: int) -> Generator[Record | None]:
+        if not (codec := self._legacy_codec):
+            stream = _Stream(pieces(NONE, self._frame))
+            record = yield from _legacy_record(stream, self.magic, start, most_key_bytes, most_bytes)
+            if record.offset >= start:
+                yield record
+            return
+        head, frame = _LEGACY_HEADS[self.magic].size, self._frame
+        (key_bytes,) = _LENGTH.unpack_from(frame, head)
+        at = head + _LENGTH.size + max(0, key_bytes)
+        (value_bytes,) = _LENGTH.unpack_from(frame, at)
+        packed = frame[at + _LENGTH.size : at + _LENGTH.size + value_bytes]
+        if codec == 3 and self.magic == 0:
+            raise UnpackError("lz4 of message format 0 has checksums of its own")
+        shift = 0
+        if self.magic:  # Offsets inside count from the first record, and the batch has that of the last one.
+            last, stream = 0, _Stream(pieces(codec, packed))
+            while not stream.has_ended():
+                record = yield from _legacy_record(stream, self.magic, 0, -1, -1)
+                last = record.offset
+            shift = self.base_offset - last
+        stream = _Stream(pieces(codec, packed))
+        while not stream.has_ended():
+            record = yield from _legacy_record(stream, self.magic, start - shift, most_key_bytes, most_bytes)
+            # Few are below `start`: a message of these formats holds what one request of a producer held.
+            if (offset := record.offset + shift) >= start:
+                yield record._replace(offset=offset)
+
+
+def _legacy_record(
+    stream: _Stream, magic: int, start: int, most_key_bytes: int, most_bytes: int
+) -> Generator[None, None, Record]:
+    head = _LEGACY_HEADS[magic]
+    offset, size, _, found, attributes, *_ = head.unpack(stream.take(head.size))
+    end = stream.position - head.size + _FRAME.size + size
+    if found != magic or attributes & CODEC_MASK:
+        raise ValueError("a message of another format, or a compressed one, is in a compressed one")
+    wanted = offset >= start
+    (length,) = _LENGTH.unpack(stream.take(_LENGTH.size))
+    key, _ = yield from _field(stream, length, end, most_key_bytes if wanted else -1)
+    (length,) = _LENGTH.unpack(stream.take(_LENGTH.size))
+    value, passed = yield from _field(stream, length, end, most_bytes if wanted else -1)
+    yield from stream.passed(end - stream.position)
+    return Record(offset, key, value, passed)
+
+
+def _field(
+    stream: _Stream, length: int, end: int, most_bytes: int
+) -> Generator[None, None, tuple[bytes | None, int]]:
+    """(bytes, 0), or (None, their number) where they are more than `most_bytes` and were passed over."""
+    if length < 0:
+        return None, 0
+    if length > end - stream.position:
+        raise ValueError("a record ends within a field")
+    if length <= most_bytes:
+        return stream.take(length), 0
+    yield from stream.passed(length)
+    return None, length
+
+
+class _Stream:
+    """Bytes that come in pieces.
+
+    Attributes:
+        position: bytes taken so far.
+    """
+
+    def __init__(self, source: Iterator[bytes]) -> None:
+        self._source = takewhile(len, source)
+        self._buffer = b""
+        self._at = 0
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes. Raises ValueError where there are fewer."""
+        self._need(count)
+        taken = self._buffer[self._at : self._at + count]
+        self._advance(count)
+        return taken
+
+    def varint(self) -> int:
+        """The next number, as format 2 writes it."""
+        if len(self._buffer) - self._at < _LONGEST_VARINT:
+            self._fill(_LONGEST_VARINT)
+        try:
+            number, end = decode_varint(self._buffer, self._at)
+        except IndexError:
+            raise ValueError("a batch ends within a number") from None
+        self._advance(end - self._at)
+        return int(number)
+
+    def passed(self, count: int) -> Generator[None]:
+        """Pass over bytes; yields after each `PAUSE_BYTES` of them. Raises ValueError where there are fewer, or less than none."""
+        if count < 0:
+            raise ValueError("a record is longer than it says")
+        since_pause = 0
+        while count:
+            self._need(1)
+            step = min(count, len(self._buffer) - self._at)
+            self._advance(step)
+            count -= step
+            since_pause += step
+            if since_pause >= PAUSE_BYTES:
+                since_pause = 0
+                yield
+
+    def has_ended(self) -> bool:
+        """Whether nothing is left."""
+        self._fill(1)
+        return self._at == len(self._buffer)
+
+    def _advance(self, count: int) -> None:
+        self._at += count
+        self.position += count
+
+    def _need(self, count: int) -> None:
+        if not self._fill(count):
+            raise ValueError("a batch ends within a record")
+
+    def _fill(self, count: int) -> bool:
+        """Have `count` bytes at hand; returns whether there are so many."""
+        missing = count - (len(self._buffer) - self._at)
+        if missing <= 0:
+            return True
+        parts = [self._buffer[self._at :]]
+        while missing > 0 and (piece := next(self._source, b"")):
+            parts.append(piece)
+            missing -= len(piece)
+        self._buffer, self._at = b"".join(parts), 0
+        return missing <= 0

@@ -1,0 +1,1 @@
+"""Kafka as the counts need it: the changelog, topic ids and offsets, producers, connections, rights and refusals."""

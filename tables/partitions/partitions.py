@@ -1,0 +1,400 @@
+"""All partitions of this process: assignment, intake, when to flush, what to do when a flush fails, and reads.
+
+Everything runs on one event loop. What happens to a partition is decided by `tables.partitions.life`; this module takes the actions.
+The source asks `accepting` before it fetches: that is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from tables.errors import (
+    BrokerUnavailableError,
+    ForeignChangelogError,
+    InexactError,
+    OutOfMemoryError,
+    PartitionsLostError,
+    StoreCorruptedError,
+    WordcountError,
+)
+from tables.model.records import RecordBatch
+from tables.observer import Observer, PartitionState
+from tables.pace.backoff import backoff_s
+from tables.pace.buffer_size import WindowSize
+from tables.pace.policy import FlushPolicy
+from tables.partitions.changes import Change, Changes
+from tables.partitions.intake import Intake
+from tables.partitions.life import Action, Event, State, after, event_of
+from tables.partitions.owned_partition import OwnedPartition
+from tables.partitions.restore_progress import Progress
+from tables.partitions.services import ShardServices
+from tables.partitions.shard import Shard
+from tables.partitions.threads import to_the_end
+from tables.store.stores import Stores
+
+_log = structlog.get_logger(__name__)
+
+
+class WordCounts:
+    """Counts of the partitions that this process owns.
+
+    Args:
+        folder: holds one store per partition.
+        services: what shards need.
+        policy: when to flush.
+        observer: told of flushes, restores and states.
+        on_fatal: called with an error after which the process must end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        services: ShardServices,
+        policy: FlushPolicy,
+        observer: Observer,
+        *,
+        on_fatal: Callable[[Exception], None],
+    ) -> None:
+        self._stores = Stores(folder)
+        self._services = services
+        self._policy = policy
+        self._observer = observer
+        self._on_fatal = on_fatal
+        self._intake = Intake(policy.near_offsets, policy.total_bytes)
+        self._window_size = WindowSize(policy.window_bytes)
+        self._partitions: dict[int, OwnedPartition] = {}
+        self._changing = asyncio.Lock()
+        """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
+        self._closed = False
+        services.memory.follow(self._intake, self._window_size, services.vocabulary, self._stores)
+        services.changes.subscribe(self._changed)
+
+    # Assignment
+
+    async def assign(self, partitions: Collection[int]) -> None:
+        """Own exactly `partitions`. Returns once stores are open; restoring goes on in the background. Nothing after `close`.
+
+        Call `suspend` before, if any partitions are owned.
+        """
+        async with self._changing:
+            for number in self._partitions.keys() - set(partitions):
+                await self._release(number)
+            self._services.memory.divide(len(partitions))
+            for number in sorted(partitions):
+                if self._closed:
+                    return
+                part = self._partitions.get(number)
+                if part is None:
+                    part = OwnedPartition(await self._services.run(self._open_shard, number))
+                    self._partitions[number] = part
+                    self._observer.partition_state(number, part.phase)
+                part.attempts = 0
+                self._on(part, Event.ASSIGNED)
+
+    async def suspend(self, *, clean: bool, timeout_s: float) -> None:
+        """A rebalance begins: flush what is pending if the membership still stands, then take in nothing more.
+
+        That the flushes come to an end under a constant load rests on aiokafka: it delivers nothing while the group rebalances.
+
+        Args:
+            clean: whether this process still owns its partitions; otherwise what is pending is dropped.
+            timeout_s: what is not flushed by then is dropped: it will be read again.
+        """
+        if clean:
+            await self._flush_all([part for part in self._partitions.values() if part.is_counting], timeout_s)
+        parts = list(self._partitions.values())
+        for part in parts:
+            self._on(part, Event.SUSPENDED)
+        await asyncio.gather(*(part.end_tasks() for part in parts))
+        for part in parts:
+            part.shard.drop_pending()
+
+    async def close(self) -> None:
+        """Close all stores, for good. Call `suspend` before."""
+        self._closed = True
+        async with self._changing:
+            for number in list(self._partitions):
+                await self._release(number)
+
+    # Intake
+
+    def accepting(self) -> set[int]:
+        """Partitions of which records can be taken in now."""
+        return self._intake.choose(self._partitions, self._window_size.full_bytes)
+
+    def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
+        """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
+
+        Args:
+            highwater: offset after the last record of the partition, as of the fetch.
+        """
+        part = self._partitions.get(partition)
+        if part is None or not part.is_counting:
+            return
+        part.highwater = max(part.highwater, highwater)
+        if not part.shard.pending:
+            part.catching_up = part.behind_offsets > self._policy.near_offsets
+        if not part.shard.add(batches):
+            # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
+            self._start_seek(part)
+        self._flush_if_due(part)
+
+    def reexamine(self, partition: int) -> None:
+        """The source says that the position does not exist; restoring again tells why."""
+        part = self._partitions.get(partition)
+        if part is not None and part.state is State.COUNTING:
+            self._on(part, Event.DOUBT)
+
+    def unreadable(self, partition: int, offset: int, error: InexactError) -> None:
+        """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
+
+        What was fetched of other partitions together with that is fetched again.
+        """
+        for part in self._partitions.values():
+            if part.is_counting:
+                self._start_seek(part)
+        part = self._partitions[partition]
+        if part.state is State.COUNTING and part.shard.next == offset:
+            if part.shard.pending:
+                self._on(part, Event.FLUSH)
+            else:
+                self._on(part, Event.INEXACT, error)
+
+    def tick(self) -> None:
+        """Flush what is due; to be called a few times per flush interval."""
+        for part in self._partitions.values():
+            self._flush_if_due(part)
+            if part.task is None:
+                part.shard.renew_cache()  # An idle partition would keep an old vocabulary.
+
+    async def examine_idle(self) -> None:
+        """See whether somebody appended to the changelog of a partition that has nothing to flush; to be called each minute.
+
+        A flush would notice by itself. Without one, compaction could in time drop the better row of a word that a late, foreign
+        record repeats.
+        """
+        for number, part in list(self._partitions.items()):
+            if part.state is not State.COUNTING:
+                continue
+            try:
+                end = await self._services.changelog.end_offset(number)
+            except BrokerUnavailableError:
+                return
+            except WordcountError as error:
+                self._on_fatal(error)
+                return
+            if part.state is State.COUNTING and end > part.shard.store.state.changelog_next:
+                self._on(part, Event.DOUBT)
+
+    def corrupted(self, error: StoreCorruptedError) -> None:
+        """A reader met a corrupted store: rebuild it now, not at the next flush."""
+        for number, part in self._partitions.items():
+            if error.folder == self._stores.folder_of(number) and part.state is State.COUNTING:
+                self._failed(part, error)
+
+    # Reads
+
+    @property
+    def changes(self) -> Changes:
+        """Where each durable change of the counts is told."""
+        return self._services.changes
+
+    def partition_numbers(self) -> Collection[int]:
+        """Partitions that this process owns, in whatever state."""
+        return self._partitions.keys()
+
+    def shards(self) -> Mapping[int, Shard]:
+        """Shards that can answer. From any thread: the copy is made in one step."""
+        return {number: part.shard for number, part in list(self._partitions.items()) if part.shard.readable}
+
+    def progress(self) -> Mapping[int, Progress]:
+        """How far each partition that is not stopped has come."""
+        return {
+            number: Progress(part.shard.position, part.shard.examined, part.shard.progress.scanned)
+            for number, part in self._partitions.items()
+            if part.phase != "stopped"
+        }
+
+    def restoring(self) -> Mapping[int, tuple[float, int, float | None]]:
+        """(share read, records left, seconds left if known) of each restore that has begun to read its changelog."""
+        now_s, begun = self._services.clock(), {}
+        for number, part in self._partitions.items():
+            progress = part.shard.progress
+            if part.state is State.RESTORING and progress.begun_s:
+                begun[number] = progress.share, progress.records_left, progress.seconds_left(now_s)
+        return begun
+
+    def state(self, partition: int) -> tuple[PartitionState, int]:
+        """(state, highwater as far as known)."""
+        part = self._partitions[partition]
+        return part.phase, part.highwater
+
+    def errors(self) -> Mapping[int, str]:
+        """Why partitions are stopped."""
+        return {
+            number: part.error for number, part in self._partitions.items() if part.state is State.STOPPED
+        }
+
+    # Life
+
+    def _on(self, part: OwnedPartition, event: Event, error: Exception | None = None) -> None:
+        """Enter the state that follows, and take the action that belongs to it."""
+        before = part.phase
+        part.state, action = after(part.state, event)
+        if part.phase != before:
+            self._observer.partition_state(part.number, part.phase)
+        match action:
+            case Action.RESTORE:
+                part.begin(self._restore(part), "restore")
+            case Action.FLUSH:
+                self._window_size.taken(part.shard.pending_bytes)
+                part.begin(self._flush(part), "flush")
+            case Action.FLUSH_IF_DUE:
+                self._flush_if_due(part)
+            case Action.STOP:
+                part.error = str(error)
+                _log.error("partition stopped", partition=part.number, error=part.error)
+            case Action.END_PROCESS:
+                part.error = str(error)
+                assert error is not None, "the process ends for a reason"
+                self._on_fatal(error)
+
+    def _failed(self, part: OwnedPartition, error: Exception) -> None:
+        """A flush, a restore or a read failed, and nothing of it goes on."""
+        event = event_of(error, part.rebuilds)
+        match event:
+            case Event.DOUBT:
+                what = "restore waits" if part.attempts else "not flushed, examining the changelog"
+                _log.warning(what, partition=part.number, reason=str(error))
+            case Event.UNUSABLE:
+                part.rebuilds += isinstance(error, StoreCorruptedError)
+                part.rebuild = True
+                part.shard.restored = False
+                _log.error("rebuilding the store", partition=part.number, reason=str(error))
+            case Event.INEXACT if isinstance(error, ForeignChangelogError):
+                part.rebuild, part.shard.restored = True, False  # It may have taken over what is not its own.
+            case Event.FATAL if isinstance(error, MemoryError):
+                error = OutOfMemoryError(
+                    f"no memory left ({error!r})", "give this process more, or fewer partitions"
+                )
+            case Event.FATAL if not isinstance(error, WordcountError):
+                _log.error("unexpected", partition=part.number, error=str(error), exc_info=error)
+        self._on(part, event, error)
+
+    # Flushing
+
+    def _flush_if_due(self, part: OwnedPartition) -> None:
+        shard = part.shard
+        if part.state is not State.COUNTING or not shard.pending:
+            return
+        due = self._policy.is_due(
+            pending_bytes=shard.pending_bytes,
+            full_bytes=self._window_size.full_bytes,
+            age_ms=(self._services.clock() - shard.pending_since) * 1000,
+            behind_offsets=part.behind_offsets,
+            catching_up=part.catching_up,
+        )
+        if due:
+            self._on(part, Event.FLUSH)
+
+    async def _flush(self, part: OwnedPartition) -> None:
+        try:
+            await part.shard.flush()
+        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
+            part.task = None
+            self._observer.flush_failed(part.number, error)
+            self._failed(part, error)
+            return
+        part.task = None
+        self._on(part, Event.FLUSHED)
+
+    def _changed(self, change: Change) -> None:
+        flushed = change.flushed
+        if flushed is None:
+            return
+        self._window_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
+        self._observer.flushed(
+            change.partition,
+            rows=flushed.rows,
+            words=flushed.totals.words,
+            records=flushed.totals.records,
+            duration_s=self._services.clock() - flushed.begun_s,
+            totals_delta=flushed.totals,
+        )
+
+    async def _flush_all(self, parts: Sequence[OwnedPartition], timeout_s: float) -> None:
+        async def drain(part: OwnedPartition) -> None:
+            while part.is_counting and (part.task is not None or part.shard.pending):
+                if part.state is State.COUNTING:
+                    self._on(part, Event.FLUSH)
+                if part.task is not None:
+                    await part.task
+
+        if parts:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.gather(*(drain(part) for part in parts))
+            except TimeoutError:
+                _log.warning("not everything was flushed in time; it is read again", timeout_s=timeout_s)
+
+    # Restoring
+
+    async def _restore(self, part: OwnedPartition) -> None:
+        started = self._services.clock()
+        try:
+            if part.attempts:
+                await asyncio.sleep(backoff_s(part.attempts, self._services.chance()))
+            self._services.ownership.check()
+            if part.rebuild:
+                await to_the_end(self._services.run(self._rebuild, part))
+            rows = await part.shard.restore()
+            # Also where nothing comes to flush: tools take a partition without a committed offset for one that lags by all it has.
+            await self._services.ownership.prove(part.number, part.shard.position)
+            await self._services.source.seek(part.number, part.shard.position)
+        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
+            part.task = None
+            part.attempts += 1
+            self._failed(part, error)
+            return
+        part.task = None
+        part.attempts = part.rebuilds = 0
+        self._observer.restored(part.number, rows=rows, duration_s=self._services.clock() - started)
+        _log.info(
+            "partition counting", partition=part.number, position=part.shard.position, rows_restored=rows
+        )
+        self._on(part, Event.RESTORED)
+
+    def _open_shard(self, number: int) -> Shard:
+        return Shard(number, self._stores.open(number), self._services)
+
+    def _rebuild(self, part: OwnedPartition) -> None:
+        store = self._stores.replace(part.number, part.shard.store)
+        part.shard = part.shard.rebuilt(store)
+        part.rebuild = False
+
+    def _start_seek(self, part: OwnedPartition) -> None:
+        async def seek() -> None:
+            try:
+                await self._services.source.seek(part.number, part.shard.next)
+            except PartitionsLostError as error:
+                # A rebalance has begun; where none has, the next batches ask for another seek.
+                _log.warning("seek refused", partition=part.number, reason=str(error))
+            finally:
+                part.seeking = None
+
+        if part.seeking is None:
+            part.seeking = asyncio.create_task(seek(), name=f"seek-{part.number}")
+
+    async def _release(self, number: int) -> None:
+        part = self._partitions.pop(number)
+        self._on(part, Event.RELEASED)
+        await part.end_tasks()
+        try:
+            await self._services.run(part.shard.store.close)
+        except WordcountError as error:
+            # Nothing is lost: whoever opens it again brings it forward or rebuilds it. The other partitions go on.
+            _log.warning("a store that is released cannot be written", partition=number, reason=str(error))

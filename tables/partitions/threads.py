@@ -1,0 +1,63 @@
+"""Waiting for threads that write to stores, and for tasks that wait for them; letting other threads go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from threading import Event
+from typing import ParamSpec, TypeVar
+
+from tables.model.names import SLICE_ROWS
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+def beside_the_loop(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Marks a function that takes long, or waits: to call it on an event loop is a mistake, and an AssertionError."""
+
+    @wraps(function)
+    def checked(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        assert asyncio._get_running_loop() is None, f"{function.__qualname__} was called on an event loop"
+        return function(*arguments, **options)
+
+    return checked
+
+
+async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
+    """The result of `thread`. Cancellations, however many, are raised only once it has ended: a store never has two writers.
+
+    Args:
+        leaving: set from the first cancellation until the thread has ended, so that it can end early.
+    """
+    running = asyncio.ensure_future(thread)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            if leaving is not None:
+                leaving.set()
+    if cancelled is not None:
+        if leaving is not None:
+            leaving.clear()
+        if not running.cancelled():
+            running.exception()  # It may have failed because it was to leave: asyncio would log that nobody looked.
+        raise cancelled
+    return running.result()
+
+
+async def cancel(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel `tasks` and wait until all have ended, whatever they end with, or ended with before."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def release(items: list[bytes]) -> None:
+    """Empty a list that nobody needs any more, in slices: freeing 250,000 objects at once holds the interpreter's lock for 20 ms."""
+    while items:
+        del items[-SLICE_ROWS:]

@@ -1,0 +1,220 @@
+"""The most frequent words over several parties that count apart, without asking any of them for all of its words. Pure.
+
+A threshold algorithm (Fagin, Lotem, Naor 2001; TPUT: Cao and Wang 2004). Each party tells its leaders with their counts, and a bound
+that none of its other words exceeds. A word occurs at least as often as the parties that tell of it say together, and at most that
+often plus the bounds of the others. Parties are asked for the missing counts of words that may be among the first; a word that no
+party tells of occurs at most as often as the sum of all bounds. A party may be a partition, or another process.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tables.model.records import Int64Array
+from tables.top.leaders import Head
+
+MOST_LOOK_UPS = 20_000
+"""Counts that parties are asked for beyond those of the answer itself: 0.2 s of reading from stores (measured 5-10 µs each)."""
+
+
+class Party(Protocol):
+    """Counts of its own.
+
+    Attributes:
+        words: its leaders, each once.
+        counts: of them, all > 0.
+        bound: no other of its words has a larger count; 0 = it has no other.
+    """
+
+    @property
+    def words(self) -> pa.BinaryArray: ...
+
+    @property
+    def counts(self) -> Int64Array: ...
+
+    @property
+    def bound(self) -> int: ...
+
+    def counts_of(self, words: Sequence[bytes]) -> Sequence[int]:
+        """Its counts of `words`, which ascend; 0 = it does not have the word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TopWords:
+    """Words with their counts, which are exact: count descending, then word ascending.
+
+    Attributes:
+        words: (word, count) pairs.
+        max_error: None where these are certainly the most frequent words, in this order. Otherwise a word that is not among them may
+            occur so many (>= 0) times more often than the last one of them; 0 = as often, and sort before it.
+    """
+
+    words: Sequence[tuple[str, int]]
+    max_error: int | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether these are certainly the most frequent words."""
+        return self.max_error is None
+
+
+def proven(heads: Sequence[Head], k: int) -> TopWords | None:
+    """The `k` (>= 1) most frequent words, where the first of the leaders of all parties prove them; otherwise None."""
+    sums: dict[bytes, int] = {}
+    for head in heads:
+        for word, count in head.counts.items():
+            sums[word] = sums.get(word, 0) + count
+    unseen = sum(head.bound for head in heads)
+    least = heapq.nlargest(k, sums.values())[-1] if len(sums) >= k else 0
+    # A word that no head tells of may occur as often as that, and sort before the last one.
+    if unseen and unseen >= least:
+        return None
+    known: list[tuple[int, str]] = []
+    for word, count in sums.items():
+        if count + unseen >= least:
+            missing = sum(head.bound for head in heads if word not in head.counts)
+            if not missing:
+                known.append((-count, word.decode()))
+            elif count + missing >= least:
+                return None
+    return TopWords([(word, -count) for count, word in heapq.nsmallest(k, known)])
+
+
+def most_frequent(
+    parties: Sequence[Party],
+    k: int,
+    check: Callable[[], None] = lambda: None,
+    most_look_ups: int = MOST_LOOK_UPS,
+) -> TopWords:
+    """The `k` (>= 1) most frequent words of all parties together, as far as `most_look_ups` let it be known.
+
+    Args:
+        parties: what is counted by one is counted by no other.
+        k: how many.
+        check: called before each party is asked; may raise an error.
+        most_look_ups: see `MOST_LOOK_UPS`.
+    """
+    candidates = _Candidates(parties, k)
+    leading = candidates.first(k)
+    if not len(leading):
+        return TopWords([])
+    candidates.look_up(leading, check)
+    # Of words that nobody tells of none can be excluded where the k-th one is surely not above this.
+    unseen = candidates.unseen
+    least = candidates.lower[leading].min() if len(leading) == k else 0
+    possible = np.flatnonzero(candidates.upper >= max(least, 1))
+    attainable = np.partition(candidates.upper, -k)[-k] if len(candidates) >= k else 0
+    if (unseen == 0 or attainable > unseen) and candidates.missing[possible].sum() <= most_look_ups:
+        candidates.look_up(possible, check)
+    else:
+        possible = leading
+    first = candidates.first(k, possible)
+    return TopWords(candidates.answer(first), candidates.max_error(first, k))
+
+
+class _Candidates:
+    """Those leaders of all parties that may be among the first `k`: what is known of each, and what is not.
+
+    Few steps go over all leaders: each lets go of the GIL, and a thread that counts takes it. What follows is about few words.
+
+    Attributes:
+        words: each once.
+        lower: what of them is known, summed up.
+        upper: what they may have beyond that is in it too.
+        missing: by how many parties.
+        unseen: a word that no party tells of has no more.
+    """
+
+    def __init__(self, parties: Sequence[Party], k: int) -> None:
+        self._parties = parties
+        bounds = np.array([party.bound for party in parties], np.int64)
+        self.unseen = int(bounds.sum())
+        empty = pa.array([], pa.binary())
+        encoded = pa.concat_arrays([empty, *(party.words for party in parties)]).dictionary_encode()
+        ids, size = encoded.indices.to_numpy(), len(encoded.dictionary)
+        tellers = np.repeat(np.arange(len(parties)), [len(party.words) for party in parties])
+        lower = _summed(ids, np.concatenate([party.counts for party in parties]), size)
+        upper = lower + (self.unseen - _summed(ids, bounds[tellers], size))
+        least = np.partition(lower, -k)[-k] if size >= k else 0
+        places = np.flatnonzero(upper >= least)
+        place_of = np.full(size, -1)
+        place_of[places] = np.arange(len(places))
+        told = place_of[ids]
+        kept = np.flatnonzero(told >= 0)
+        self._told, self._tellers = told[kept], tellers[kept]
+        self._asked = np.flatnonzero(bounds)
+        self._bounds = bounds
+        self.words = encoded.dictionary.take(pa.array(places))
+        self.lower, self.upper = lower[places], upper[places]
+        self.missing = len(self._asked) - np.bincount(
+            self._told[bounds[self._tellers] > 0], minlength=len(places)
+        )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def first(self, k: int, among: Int64Array | None = None) -> Int64Array:
+        """The `k` places (of those in `among`) with the largest known counts, ties by word."""
+        places = np.arange(len(self)) if among is None else among
+        known = self.lower[places]
+        if len(places) > k:
+            places = places[known >= np.partition(known, -k)[-k]]
+        table = pa.table({"count": self.lower[places], "word": self.words.take(pa.array(places))})
+        order = pc.sort_indices(table, [("count", "descending"), ("word", "ascending")])
+        return places[order.to_numpy()[:k]]
+
+    def look_up(self, places: Int64Array, check: Callable[[], None]) -> None:
+        """Ask the parties for what is not known of the words at `places`."""
+        places = places[self.missing[places] > 0]
+        if not len(places):
+            return
+        words = self.words.take(pa.array(places))
+        by_word = pc.array_sort_indices(words).to_numpy()
+        places, texts = places[by_word], words.take(pa.array(by_word)).to_pylist()
+        number_of = np.full(len(self), -1)
+        number_of[places] = np.arange(len(places))
+        told = number_of[self._told]
+        known = np.zeros((len(self._parties), len(places)), np.bool_)
+        known[self._tellers[told >= 0], told[told >= 0]] = True
+        for party in self._asked.tolist():
+            unknown = np.flatnonzero(~known[party])
+            if len(unknown):
+                check()
+                counts = self._parties[party].counts_of([texts[number] for number in unknown.tolist()])
+                self.lower[places[unknown]] += np.array(counts, np.int64)
+        self.upper[places] = self.lower[places]
+        self.missing[places] = 0
+
+    def answer(self, places: Int64Array) -> list[tuple[str, int]]:
+        """The words at `places` with their counts."""
+        words = self.words.take(pa.array(places)).to_pylist()
+        return [
+            (word.decode(), count) for word, count in zip(words, self.lower[places].tolist(), strict=True)
+        ]
+
+    def max_error(self, first: Int64Array, k: int) -> int | None:
+        """See `TopWords`; `first` are the places of the answer."""
+        last = int(self.lower[first[-1]])
+        others = self.missing > 0
+        # What is exactly known and not among the first is behind them, also where it occurs as often as the last one.
+        others[first] = False
+        limit = int(max(self.unseen, self.upper[others].max(initial=0)))
+        if limit == 0 or (len(first) == k and limit < last):
+            return None
+        return max(0, limit - last)
+
+
+def _summed(ids: Int64Array, numbers: Int64Array, size: int) -> Int64Array:
+    """The sum of the numbers of each id below `size`, which are >= 0."""
+    sums = np.bincount(ids, numbers, size)
+    # They are summed up as floats, which are exact below this.
+    assert sums.max(initial=0) < 1 << 53, "counts beyond 9 * 10^15"
+    return sums.astype(np.int64)

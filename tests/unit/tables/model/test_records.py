@@ -1,0 +1,113 @@
+"""Cutting and joining record batches and tallies."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tables.model.records import DeadLetter, RecordBatch, Tally, Totals, merge_tallies
+
+
+def dense(first: int, *values: bytes | None) -> RecordBatch:
+    return RecordBatch(pa.array(values, pa.binary()), first, first + len(values))
+
+
+def sparse(first: int, next_offset: int, records: dict[int, bytes]) -> RecordBatch:
+    return RecordBatch(
+        pa.array(list(records.values()), pa.binary()), first, next_offset, np.array(list(records), np.int64)
+    )
+
+
+def records(batch: RecordBatch) -> dict[int, bytes]:
+    return {batch.offset_of(i): value for i, value in enumerate(batch.values.to_pylist())}
+
+
+SPARSE = sparse(10, 20, {11: b"a", 14: b"b", 15: b"c"})
+
+
+@pytest.mark.parametrize(
+    "batch", [dense(10, *(b"%d" % i for i in range(10))), SPARSE], ids=["dense", "sparse"]
+)
+def test_a_batch_can_start_anywhere(batch: RecordBatch) -> None:
+    for position in range(8, 23):
+        rest = batch.starting_at(position)
+        if position >= 20:
+            assert rest is None
+            continue
+        assert rest is not None
+        assert (rest.first_offset, rest.next_offset) == (max(10, position), 20)
+        assert records(rest) == {o: v for o, v in records(batch).items() if o >= position}
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "end", "offsets"),
+    [
+        ([b"a"], 0, 2, None),
+        ([b"a", b"b"], 0, 1, None),
+        ([b"a", b"b"], 0, 9, [3]),
+        ([b"a", b"b"], 0, 9, [4, 3]),
+        ([b"a", b"b", b"c"], 0, 9, [3, 3, 4]),
+        ([b"a", b"b"], 3, 9, [2, 4]),
+        ([b"a", b"b"], 3, 9, [3, 9]),
+    ],
+)
+def test_records_that_are_not_of_their_offsets_are_a_mistake(
+    values: list[bytes], first: int, end: int, offsets: list[int] | None
+) -> None:
+    with pytest.raises(AssertionError):
+        RecordBatch(
+            pa.array(values, pa.binary()),
+            first,
+            end,
+            None if offsets is None else np.array(offsets, np.int64),
+        )
+
+
+def test_single_records_cover_the_batch_without_a_hole() -> None:
+    for batch in (dense(3, b"x", b"y", b"z"), SPARSE, sparse(5, 9, {8: b"only"})):
+        pieces = batch.single_records()
+        assert [records(piece) for piece in pieces] == [{o: v} for o, v in records(batch).items()]
+        ends = [piece.next_offset for piece in pieces]
+        assert [piece.first_offset for piece in pieces] == [batch.first_offset, *ends[:-1]]
+        assert ends[-1] == batch.next_offset
+
+
+def test_the_bytes_of_a_part_are_those_that_it_keeps_in_memory() -> None:
+    whole = dense(0, b"x" * 1000, b"y")
+    part = whole.starting_at(1)
+    assert part is not None
+    assert 1000 < part.byte_count == whole.byte_count < 1500
+
+
+def tally(words: dict[bytes, int], totals: Totals, *letters: DeadLetter) -> Tally:
+    ordered = sorted(words)
+    counts = np.array([words[word] for word in ordered], np.int64)
+    return Tally(pa.array(ordered, pa.binary()), counts, totals, letters)
+
+
+def test_merged_tallies_add_words_totals_and_dead_letters() -> None:
+    first = tally({b"b": 2, b"a": 1}, Totals(2, 2, 3, {"null": 1}), DeadLetter(3, b"x", "null"))
+    second = tally({b"c": 1, b"b": 5}, Totals(1, 1, 6, {"null": 2}, {"y": 1}), DeadLetter(4, None, "y"))
+    merged = merge_tallies([first, second])
+    assert merged.word_list() == [b"a", b"b", b"c"]
+    assert merged.counts.tolist() == [1, 7, 1]
+    assert merged.totals == Totals(3, 3, 9, {"null": 3}, {"y": 1})
+    assert [letter.offset for letter in merged.dead_letters] == [3, 4]
+
+
+def test_nothing_merged_is_an_empty_tally() -> None:
+    merged = merge_tallies([])
+    assert (merged.word_list(), merged.counts.tolist(), merged.totals) == ([], [], Totals())
+    assert merged.words.type == pa.binary()
+
+
+def test_words_can_be_left_out_while_the_totals_tell_of_all() -> None:
+    whole = tally({b"a": 1, b"b": 2}, Totals(1, 1, 3))
+    part = whole.only(np.array([False, True]))
+    assert (part.word_list(), part.counts.tolist(), part.totals) == ([b"b"], [2], whole.totals)
+    assert whole.only(np.array([True, True])) is whole
+
+
+def test_words_become_bytes_in_slices_of_any_length() -> None:
+    words = {b"%05d" % i: 1 for i in range(5000)}
+    assert tally(words, Totals()).word_list() == list(words)
+    assert tally({}, Totals()).word_list() == []

@@ -1,0 +1,64 @@
+"""How large a full window is."""
+
+from __future__ import annotations
+
+from tables.pace.buffer_size import FIRST_BYTES, FULL_ROWS, WindowSize
+
+MOST_BYTES = 8 * FIRST_BYTES
+
+
+def test_windows_grow_up_to_the_largest() -> None:
+    size = WindowSize(MOST_BYTES)
+    sizes = []
+    for _ in range(5):
+        sizes.append(size.full_bytes // FIRST_BYTES)
+        size.taken(size.full_bytes)
+    assert sizes == [1, 2, 4, 8, 8]
+
+
+def test_windows_that_are_not_full_are_no_reason_for_larger_ones() -> None:
+    size = WindowSize(MOST_BYTES)
+    size.taken(FIRST_BYTES - 1)
+    assert size.full_bytes == FIRST_BYTES
+
+
+def test_a_largest_window_below_the_first_one_is_the_first_one() -> None:
+    size = WindowSize(1024)
+    assert size.full_bytes == 1024
+    size.taken(1024)
+    size.flushed(1024, 1024)
+    assert size.full_bytes == 1024
+
+
+def test_many_distinct_words_make_smaller_windows_and_fewer_larger_ones_again() -> None:
+    size = _grown()
+    size.flushed(MOST_BYTES, 2 * FULL_ROWS)
+    assert size.full_bytes == MOST_BYTES // 2
+    size.flushed(MOST_BYTES // 2, FULL_ROWS // 2)
+    size.taken(MOST_BYTES // 2)
+    assert size.full_bytes == MOST_BYTES
+
+
+def test_windows_do_not_get_too_small_to_tell_how_often_words_repeat() -> None:
+    size = _grown()
+    size.flushed(FIRST_BYTES, 100 * FULL_ROWS)
+    assert size.full_bytes == FIRST_BYTES
+
+
+def test_a_small_window_says_nothing() -> None:
+    size = _grown()
+    size.flushed(1000, 1000)
+    assert size.full_bytes == MOST_BYTES
+
+
+def test_a_window_without_any_word_is_no_reason_for_small_ones() -> None:
+    size = _grown()
+    size.flushed(MOST_BYTES, 0)
+    assert size.full_bytes == MOST_BYTES
+
+
+def _grown() -> WindowSize:
+    size = WindowSize(MOST_BYTES)
+    for _ in range(3):
+        size.taken(size.full_bytes)
+    return size

@@ -1,0 +1,89 @@
+"""How many windows are flushed and counted at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tables.pace.memory import LARGE_FLUSHES
+from tables.pace.turns import LARGE_WINDOW_BYTES, SMALL_COUNTS, TURN_BYTES, FlushTurns
+
+LARGE, SMALL = LARGE_WINDOW_BYTES, LARGE_WINDOW_BYTES - 1
+
+
+@pytest.mark.parametrize(
+    ("at_once", "waits", "free"), [(LARGE_FLUSHES, LARGE, SMALL), (SMALL_COUNTS, SMALL, LARGE)]
+)
+async def test_windows_of_one_kind_take_turns_and_the_others_do_not_wait(
+    at_once: int, waits: int, free: int
+) -> None:
+    turns = FlushTurns()
+    async with AsyncExitStack() as held:
+        for _ in range(at_once):
+            await held.enter_async_context(turns.turn(lambda: waits))
+        async with turns.turn(lambda: free):
+            pass
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), turns.turn(lambda: waits):
+                pass
+    async with asyncio.timeout(1), turns.turn(lambda: waits):
+        pass
+
+
+async def test_a_small_window_that_is_counted_lets_the_next_one_count_while_it_is_flushed() -> None:
+    turns = FlushTurns()
+    async with turns.turn(lambda: SMALL) as turn:
+        turn.counted()
+        turn.counted()
+        async with asyncio.timeout(1), turns.turn(lambda: SMALL):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), turns.turn(lambda: SMALL):
+                    pass
+
+
+async def test_windows_that_became_large_while_they_waited_are_flushed_as_large_ones() -> None:
+    turns, sizes = FlushTurns(), [SMALL] * 8
+    flushing, most = 0, 0
+
+    async def flush(number: int) -> None:
+        nonlocal flushing, most
+        async with turns.turn(lambda: sizes[number]) as turn:
+            flushing += 1
+            most = max(most, flushing)
+            await asyncio.sleep(0)
+            turn.counted()
+            await asyncio.sleep(0)
+            flushing -= 1
+
+    async with turns.turn(lambda: SMALL):
+        waiting = [asyncio.create_task(flush(number)) for number in range(8)]
+        await asyncio.sleep(0)
+        sizes = [2 * LARGE] * 8
+    await asyncio.gather(*waiting)
+    assert most == LARGE_FLUSHES
+
+
+@pytest.mark.parametrize(
+    ("size", "room"), [(TURN_BYTES, 2), (TURN_BYTES + 1, 1), (2 * TURN_BYTES + 2, 0), (100 * TURN_BYTES, 0)]
+)
+async def test_a_window_of_one_huge_record_takes_the_turns_of_several(size: int, room: int) -> None:
+    turns = FlushTurns()
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(turns.turn(lambda: size))
+        for _ in range(room):
+            await held.enter_async_context(turns.turn(lambda: LARGE))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), turns.turn(lambda: LARGE):
+                pass
+
+
+async def test_who_gives_up_waiting_for_several_turns_gives_those_back_that_it_has() -> None:
+    turns = FlushTurns()
+    async with turns.turn(lambda: LARGE):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), turns.turn(lambda: 100 * TURN_BYTES):
+                pass
+    async with asyncio.timeout(1), turns.turn(lambda: 100 * TURN_BYTES):
+        pass

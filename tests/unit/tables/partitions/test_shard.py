@@ -1,0 +1,29 @@
+"""What a flush takes, on a real store; its order and its failures are what tests/simulation is about."""
+
+import asyncio
+
+import pyarrow as pa
+
+from agents.text.tally import Policies, RecordTally
+from agents.text.tokenizer import tokenizer
+from agents.text.value_format import value_format
+from bench.hot_path import open_shard
+from tables.model.records import RecordBatch
+
+
+async def test_a_window_that_waits_to_be_counted_takes_records_in() -> None:
+    tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
+    with open_shard(tally, 1000) as shard:
+        await shard.restore()
+        shard.add([_one_word_at(0)])
+        async with shard.services.turns.turn(lambda: 0):
+            flush = asyncio.create_task(shard.flush())
+            await asyncio.sleep(0.01)
+            shard.add([_one_word_at(1)])
+        await flush
+        assert shard.store.state.totals.records == 2
+        assert shard.position == shard.next == 2
+
+
+def _one_word_at(offset: int) -> RecordBatch:
+    return RecordBatch(pa.array([b"word"], pa.binary()), offset, offset + 1)
