@@ -1,4 +1,4 @@
-"""The agent: every event, a poll's batches of one partition, goes into the partition's window. Counting happens in `tables`."""
+"""The agent: every event, a poll's batches of one partition, goes into the partition's buffer. Counting happens in `tables`."""
 
 from __future__ import annotations
 

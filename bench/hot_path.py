@@ -3,7 +3,7 @@
 The count path is `Shard.flush` as the worker runs it (tally, old counts, packing, RocksDB), with a changelog that acknowledges what it
 is given. The yardstick uses Python's dictionaries, Arrow and numpy in about the same shares, and none of our code: a machine that is
 slower, or busier, is slower at both. CPU time is the whole process's, so that waiting counts for nothing. What neighbours take away is
-left out by small steps: windows of 50,000 words are timed in turn with their yardsticks, and the least of several passes counts.
+left out by small steps: buffers of 50,000 words are timed in turn with their yardsticks, and the least of several passes counts.
 
 `python -m bench.hot_path [NAME ...]` prints what baselines are chosen from; names are those of `WORKLOADS`.
 """
@@ -42,11 +42,11 @@ from tables.store.partition_store import PartitionStore
 from tables.top.leaders import Leaders
 
 LINES = 30_000
-WINDOWS = 6
+BUFFERS = 6
 """Of 50,000 words: rows enough for a sorted file each, and too few of them to be compacted."""
 
 MOST_PASSES = 16
-"""From here on the least of each window does not get less."""
+"""From here on the least of each buffer does not get less."""
 
 _BLOCK_CACHE_BYTES = 16 << 20
 _BATCH_LINES = 1000
@@ -75,7 +75,7 @@ WORKLOADS: Mapping[str, Workload] = {
 
 @dataclass(frozen=True)
 class Costs:
-    """CPU seconds, of all windows together.
+    """CPU seconds, of all buffers together.
 
     Attributes:
         counting: of the count path.
@@ -99,7 +99,7 @@ class Costs:
 
 
 class Meter:
-    """Times all three in turn, window by window, and keeps the least of each window.
+    """Times all three in turn, buffer by buffer, and keeps the least of each buffer.
 
     Args:
         workload: what is counted.
@@ -110,7 +110,7 @@ class Meter:
         self._planted_loss = planted_loss
         self._vocabulary_words = workload.vocabulary_words
         self._texts = [line for chunk in CORPORA[workload.corpus].lines(LINES) for line in chunk]
-        self._least = np.full((WINDOWS, 3), np.inf)
+        self._least = np.full((BUFFERS, 3), np.inf)
         asyncio.run(self._pass())  # Imports, first touches of memory; and how much to waste.
 
     def run(self, passes: int) -> Costs:
@@ -125,7 +125,7 @@ class Meter:
         return Costs(*self._least.sum(axis=0).tolist())
 
     async def _pass(self) -> list[tuple[float, float, float]]:
-        """CPU seconds per window, in the order of `Costs`. Stores are new and empty."""
+        """CPU seconds per buffer, in the order of `Costs`. Stores are new and empty."""
         tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
         slowed_tally = _Slowed(tally)
         counts: dict[bytes, int] = {}
@@ -134,15 +134,15 @@ class Meter:
         with open_shard(tally, words) as shard, open_shard(slowed_tally, words) as slowed_shard:
             await shard.restore()
             await slowed_shard.restore()
-            size = LINES // WINDOWS
-            for window in range(WINDOWS):
-                texts = self._texts[window * size : (window + 1) * size]
+            size = LINES // BUFFERS
+            for buffer in range(BUFFERS):
+                texts = self._texts[buffer * size : (buffer + 1) * size]
                 started = time.process_time()
                 _yardstick(texts, counts)
                 yardstick = time.process_time() - started
-                counting = await _flushed(shard, texts, window * size)
-                slowed_tally.wasted_s = self._planted_loss * min(counting, self._least[window, 0])
-                slowed = await _flushed(slowed_shard, texts, window * size)
+                counting = await _flushed(shard, texts, buffer * size)
+                slowed_tally.wasted_s = self._planted_loss * min(counting, self._least[buffer, 0])
+                slowed = await _flushed(slowed_shard, texts, buffer * size)
                 found.append((counting, slowed, yardstick))
         return found
 
@@ -156,10 +156,10 @@ def leaders_share(workload: str) -> float:
         tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
         with open_shard(tally, WORKLOADS[workload].vocabulary_words) as shard, _timed_leaders() as seconds:
             await shard.restore()
-            size = LINES // WINDOWS
+            size = LINES // BUFFERS
             flushes_s = 0.0
-            for window in range(WINDOWS):
-                flushes_s += await _flushed(shard, texts[window * size : (window + 1) * size], window * size)
+            for buffer in range(BUFFERS):
+                flushes_s += await _flushed(shard, texts[buffer * size : (buffer + 1) * size], buffer * size)
             shares.append(sum(seconds) / flushes_s)
 
     for _ in range(_SHARE_PASSES):
@@ -184,7 +184,7 @@ def _timed_leaders() -> Iterator[list[float]]:
 
 
 async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> float:
-    """CPU seconds of counting one window."""
+    """CPU seconds of counting one buffer."""
     batches = [
         RecordBatch(
             pa.array(texts[start : start + _BATCH_LINES], pa.binary()),
@@ -211,7 +211,7 @@ def open_shard(tally: Any, vocabulary_words: int) -> Iterator[Shard]:
 
 
 class _Slowed:
-    """A tally that wastes `wasted_s` of CPU time with each window."""
+    """A tally that wastes `wasted_s` of CPU time with each buffer."""
 
     def __init__(self, tally: RecordTally) -> None:
         self.identity = tally.identity

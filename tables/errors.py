@@ -80,7 +80,7 @@ class OutOfMemoryError(WordcountError):
 
 
 class PartitionsLostError(WordcountError):
-    """This process no longer owns the partition: drop what is pending, write nothing more for it."""
+    """This process no longer owns the partition: drop its buffer, write nothing more for it."""
 
 
 class FlushUnknownError(WordcountError):

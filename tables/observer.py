@@ -33,7 +33,7 @@ class Observer(Protocol):
         """
 
     def flush_failed(self, partition: int, error: Exception) -> None:
-        """A flush did not become durable; the type of `error` says what becomes of what was pending."""
+        """A flush did not become durable; the type of `error` says what becomes of its records."""
 
     def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
         """A partition was brought forward by `rows` rows of its changelog in `duration_s` seconds."""

@@ -354,7 +354,7 @@ class BatchConsumer(driver.Consumer):
         return {}
 
     def ack(self, message: Any) -> bool:
-        """Forget the message; what it brought is in a window now, and acknowledged by a flush."""
+        """Forget the message; what it brought is in a buffer now, and acknowledged by a flush."""
         message.acked = True
         self._unacked_messages.discard(message)
         return True

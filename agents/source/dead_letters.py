@@ -15,7 +15,7 @@ from tables.kafka.rights import Right
 from tables.model.records import DeadLetter
 
 LETTERS_AT_ONCE = 1000
-"""Sent before their acknowledgements are awaited (25 ms): a window may hold a million records that cannot be counted."""
+"""Sent before their acknowledgements are awaited (25 ms): a buffer may hold a million records that cannot be counted."""
 
 MAX_VALUE_BYTES = MAX_REQUEST_BYTES - 10_000
 """Longest value that is sent on; the rest of the largest request is for key and headers."""

@@ -12,7 +12,7 @@ from collections import deque
 from aiokafka import errors
 
 LOSSES = 3
-WINDOW_SESSIONS = 6
+LOSS_SPAN_SESSIONS = 6
 """A loss is noticed at the next heartbeat at the latest, and each of the two loses at every second one."""
 
 
@@ -51,8 +51,8 @@ class TakeoverDetector:
             self._lost_s.append(now_s)
 
     def is_taken(self) -> bool:
-        """Whether another live process uses the id: lost `LOSSES` times within `WINDOW_SESSIONS`, and never too slow."""
+        """Whether another live process uses the id: lost `LOSSES` times within `LOSS_SPAN_SESSIONS`, and never too slow."""
         return (
             len(self._lost_s) == LOSSES
-            and self._lost_s[-1] - self._lost_s[0] < WINDOW_SESSIONS * self._session_timeout_s
+            and self._lost_s[-1] - self._lost_s[0] < LOSS_SPAN_SESSIONS * self._session_timeout_s
         )

@@ -1,7 +1,7 @@
 r"""What a word is: three profiles, each with a slow definition for one text and a fast count for many.
 
-`tokens` defines a profile. `count` must equal counting `tokens` of every text, and runs on whole windows. It
-uses one observation: cutting a text at ASCII white space does not change its words. So a window is cut there,
+`tokens` defines a profile. `count` must equal counting `tokens` of every text, and runs on whole buffers. It
+uses one observation: cutting a text at ASCII white space does not change its words. So a buffer is cut there,
 the chunks are counted by Arrow (which gives the GIL up), and only the *distinct* chunks, a fifth of all or
 less, are looked at again by the profile's own rules.
 

@@ -41,6 +41,9 @@ from app.config.types import (
 )
 from tables.errors import ConfigurationError
 
+FORMER_NAMES = {"WORDCOUNT_WINDOW_BYTES": "WORDCOUNT_FLUSH_BYTES"}
+"""Settings that were renamed: refused, with the name that they have now."""
+
 
 class Settings(BaseSettings):
     """All settings. Construct by `load_settings`, whose errors name the variable."""
@@ -195,17 +198,17 @@ class Settings(BaseSettings):
         le=60_000,
         description="Longest time from reading a record to its durable, visible count when caught up.",
     )
-    window_bytes: int = Field(
+    flush_bytes: int = Field(
         8_388_608,
         ge=1_024,
         le=268_435_456,
-        description="Pending bytes of a partition that are flushed at once, at most; fewer with many distinct words.",
+        description="A partition's buffer is flushed as soon as it holds this many bytes; sooner where they hold many distinct words.",
     )
     memory_mb: int | None = Field(
         None,
         ge=192,
         le=1_048_576,
-        description="MiB of memory that the process may take: windows, fetches, caches, flushes and restores are bounded "
+        description="MiB of memory that the process may take: buffers, fetches, caches, flushes and restores are bounded "
         "by it. None = 768, or three quarters of the container's limit or half of the machine where that is less.",
     )
     vocabulary_words: int = Field(
@@ -386,6 +389,8 @@ def _refuse_unknown(names: list[str], where: str) -> None:
             continue
         if re.match(r"WORDCOUNT_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)", name):
             remedy = "Kubernetes adds such variables for a Service: set enableServiceLinks: false in the pod"
+        elif former := FORMER_NAMES.get(name.upper()):
+            remedy = f"its name is {former} now"
         elif close := difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1):
             remedy = f"did you mean {variable(close[0])}?"
         else:

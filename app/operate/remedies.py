@@ -151,7 +151,7 @@ async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partitio
             raise ConfigurationError(f"the store {folder} was kept: {error.message}", error.remedy) from error
     if state.marker is not None and (end == 0 or not is_of_changelog(state, described.topic_id, end)):
         raise InexactError(
-            f"the store of partition {partition} is at changelog offset {state.changelog_next}, but {changelog} has {end}: "
+            f"the store of partition {partition} is at changelog offset {state.examined}, but {changelog} has {end}: "
             "it cannot be rebuilt from that, and was kept",
             "start the worker, which counts again what the input still has or says what is missing; or: wordcount reset",
         )
@@ -162,7 +162,7 @@ def _state_of(folder: Path) -> StoreState:
     try:
         store = PartitionStore(folder, Cache(_BLOCK_CACHE_BYTES))
     except StoreCorruptedError:
-        return StoreState(marker=None, changelog_next=0, ahead=0)
+        return StoreState(marker=None, examined=0, max_upto=0)
     state = store.state
     store.close()
     return state

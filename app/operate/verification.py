@@ -211,7 +211,7 @@ class NoRows:
 def _replayed(
     changelog: KafkaChangelog, owner: Owner, partition: int, end: int, word: str | None
 ) -> tuple[Marker | None, MergedRows]:
-    replay = Replay(NoRows(), StoreState(marker=None, changelog_next=0, ahead=0), owner)
+    replay = Replay(NoRows(), StoreState(marker=None, examined=0, max_upto=0), owner)
     wanted = None if word is None else word.encode()
     for part in changelog.read(partition, 0, end) if end else ():
         replay.apply(part if wanted is None else _only(part, wanted))
@@ -255,8 +255,8 @@ async def _compared(
     rows = {
         key.decode(): unpack_row(value) for key, value in zip(merged.keys(), merged.values(), strict=True)
     }
-    ahead = {key: upto for key, (_, upto) in rows.items() if upto > marker.position}
-    tp, last = TopicPartition(scope.settings.topic, partition), max([marker.position, *ahead.values()])
+    uptos_ahead = {key: upto for key, (_, upto) in rows.items() if upto > marker.position}
+    tp, last = TopicPartition(scope.settings.topic, partition), max([marker.position, *uptos_ahead.values()])
     truth: Counter[str] = Counter()
     outcomes: dict[str, Counter[str]] = {
         "counted": Counter(),
@@ -268,7 +268,7 @@ async def _compared(
         async for offset, value in scope.source.records(tp, marker.origin, last):
             found = scope.definition(value)
             words = found.words if word is None else [one for one in found.words if one == word]
-            truth.update(one for one in words if offset < ahead.get(one, marker.position))
+            truth.update(one for one in words if offset < uptos_ahead.get(one, marker.position))
             if offset < marker.position:
                 occurrences += len(found.words)
                 outcomes[found.outcome][found.reason] += 1

@@ -80,7 +80,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     open_files.raise_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    # Arrow's own allocator keeps 70 MB more of freed windows than the system's, at the same speed.
+    # Arrow's own allocator keeps 70 MB more of freed buffers than the system's, at the same speed.
     pa.set_memory_pool(pa.system_memory_pool())
     words = tokenizer(
         settings.profile,
@@ -107,7 +107,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             connection=connection(settings),
             rights=needed_rights(settings, "worker"),
             state_folder=settings.state_dir,
-            policy=FlushPolicy(interval_ms=settings.flush_interval_ms, window_bytes=settings.window_bytes),
+            policy=FlushPolicy(interval_ms=settings.flush_interval_ms, flush_bytes=settings.flush_bytes),
             isolation=settings.isolation,
             vocabulary_words=settings.vocabulary_words,
             request_timeout_s=settings.request_timeout_ms / 1000,

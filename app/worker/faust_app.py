@@ -1,6 +1,6 @@
 """The Faust app of a worker: our transport, our web server, our order of stopping.
 
-Stopping, in this order: readiness false; intake stopped; what is pending flushed and committed while membership, heartbeats and HTTP
+Stopping, in this order: readiness false; intake stopped; buffers flushed and committed while membership, heartbeats and HTTP
 still live; stores closed; group left; HTTP closed. `Deadline` ends the process where that hangs, as it does while the broker is away.
 """
 

@@ -124,7 +124,7 @@ class Contest:
     def _add(self, system: System, outcomes: Sequence[Outcome]) -> None:
         self._found[system].append(outcomes)
         for (name, _), outcome in zip(system.cases, outcomes, strict=True):
-            took = outcome.window
+            took = outcome.span
             rate = self._words[system.lines] / took.seconds / 1e6
             print(
                 f"{name} run {len(self._found[system])}: {rate:.4f} M words/s in {took.seconds:.1f} s, "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.peers import provisions
-from bench.peers.subject import Subject, moment, window
+from bench.peers.subject import Subject, moment, span
 from bench.peers.system import Attempt, Measure, Outcome, System
 from bench.peers.topics import Decode, changelog_counts, difference
 from bench.rig import PARTITIONS
@@ -47,7 +47,7 @@ def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
         words_before = wait_answering(worker)
         first = moment(worker.pid, rig.broker.pid)
         wait_counted([worker], attempt.topic.records)
-        took = window(first, moment(worker.pid, rig.broker.pid), worker.pid)
+        took = span(first, moment(worker.pid, rig.broker.pid), worker.pid)
         share = 1 - words_before / attempt.topic.words
         return [Outcome(took.extended(share), difference(worker.counts(), truth(attempt)))]
 
@@ -77,16 +77,16 @@ def marked(
             attempt.rig.broker.pid,
             system.settings,
         ) as subject:
-            windows = [subject.run_job(system.timeout_s) for _ in system.cases]
+            spans = [subject.run_job(system.timeout_s) for _ in system.cases]
             if kept is None:
                 subject.wait_for("written", WRITE_TIMEOUT_S)
         if kept is None:
-            found = [_read(folder / f"counts-{job}") for job in range(len(windows))]
+            found = [_read(folder / f"counts-{job}") for job in range(len(spans))]
         else:
             found = [changelog_counts(attempt.rig.servers, counts_topic, kept.decode)]
         return [
             Outcome(took, difference(counts, truth(attempt)))
-            for took, counts in zip(windows, found, strict=True)
+            for took, counts in zip(spans, found, strict=True)
         ]
 
     return measure

@@ -55,16 +55,16 @@ def _figures(outcomes: Sequence[Outcome], words: int) -> dict[str, Any]:
             "rss_mb": None,
             "runs_words_per_s": [],
         }
-    windows = [outcome.window for outcome in outcomes]
-    rates = [words / window.seconds for window in windows]
+    spans = [outcome.span for outcome in outcomes]
+    rates = [words / span.seconds for span in spans]
     millions = words / 1e6
     return {
         "words_per_s": round(statistics.median(rates)),
-        "cpu_s_per_million_words": round(statistics.median(w.cpu_s for w in windows) / millions, 3),
+        "cpu_s_per_million_words": round(statistics.median(w.cpu_s for w in spans) / millions, 3),
         "broker_cpu_s_per_million_words": round(
-            statistics.median(w.broker_cpu_s for w in windows) / millions, 3
+            statistics.median(w.broker_cpu_s for w in spans) / millions, 3
         ),
-        "rss_mb": round(max(window.rss_mb for window in windows)),
+        "rss_mb": round(max(span.rss_mb for span in spans)),
         "runs_words_per_s": [round(rate) for rate in rates],
     }
 

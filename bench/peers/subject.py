@@ -42,7 +42,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Window:
+class Span:
     """What one job took from its first line to its last durable count; the memory is the peak of the process tree so far."""
 
     seconds: float
@@ -50,9 +50,9 @@ class Window:
     broker_cpu_s: float
     rss_mb: float
 
-    def extended(self, share: float) -> Window:
+    def extended(self, share: float) -> Span:
         """That of the whole job, where this is one of `share` (0 to 1) of it."""
-        return Window(self.seconds / share, self.cpu_s / share, self.broker_cpu_s / share, self.rss_mb)
+        return Span(self.seconds / share, self.cpu_s / share, self.broker_cpu_s / share, self.rss_mb)
 
 
 def moment(pid: int, broker_pid: int) -> Moment:
@@ -60,9 +60,9 @@ def moment(pid: int, broker_pid: int) -> Moment:
     return Moment(time.perf_counter(), tree_cpu_s(pid), tree_cpu_s(broker_pid))
 
 
-def window(first: Moment, last: Moment, pid: int) -> Window:
+def span(first: Moment, last: Moment, pid: int) -> Span:
     """From one moment to the other."""
-    return Window(
+    return Span(
         last.seconds - first.seconds,
         last.cpu_s - first.cpu_s,
         last.broker_cpu_s - first.broker_cpu_s,
@@ -123,13 +123,13 @@ class Subject:
                 process.kill()
         os.close(self._pipe)
 
-    def run_job(self, timeout_s: float) -> Window:
+    def run_job(self, timeout_s: float) -> Span:
         """Wait for `first` and `durable`. Raises SubjectError where they do not come."""
         first = self.wait_for("first", START_TIMEOUT_S)
         last = self.wait_for("durable", timeout_s)
         if last == first:
             raise SubjectError("was first and durable at once")
-        return window(first, last, self._child.pid)
+        return span(first, last, self._child.pid)
 
     def wait_for(self, mark: str, timeout_s: float) -> Moment:
         """The moment of the next mark, which must be this one. Raises SubjectError where it is not."""

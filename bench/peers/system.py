@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.peers.subject import Window
+from bench.peers.subject import Span
 from bench.rig import Rig
 from bench.topics import LoadedTopic
 
@@ -32,7 +32,7 @@ class Attempt:
 class Outcome:
     """What a job took, and what is wrong with its counts; None where they are the truth."""
 
-    window: Window
+    span: Span
     wrong: str | None
 
 

@@ -9,15 +9,17 @@ import numpy as np
 from tables.model.records import RecordBatch, Tally, TallyRecords, merge_tallies
 
 
-def tally_beyond(ahead: Mapping[bytes, int], tally: TallyRecords, batches: Sequence[RecordBatch]) -> Tally:
+def tally_beyond(
+    uptos_ahead: Mapping[bytes, int], tally: TallyRecords, batches: Sequence[RecordBatch]
+) -> Tally:
     """The tally of `batches` without the occurrences that rows ahead of the position already contain.
 
     Args:
-        ahead: `upto` of each row that is ahead.
+        uptos_ahead: `upto` of each row that is ahead of the position.
         tally: counts the words of batches.
         batches: joining, in offset order.
     """
-    uptos = np.unique(np.fromiter(ahead.values(), np.int64, len(ahead)))
+    uptos = np.unique(np.fromiter(uptos_ahead.values(), np.int64, len(uptos_ahead)))
     parts: list[Tally] = []
     for batch in batches:
         if not batch.record_count:
@@ -28,6 +30,6 @@ def tally_beyond(ahead: Mapping[bytes, int], tally: TallyRecords, batches: Seque
             counted = tally([piece])
             # A row may end among the offsets without a record that follow a piece: its last record decides.
             last = piece.offset_of(piece.record_count - 1)
-            keep = [ahead.get(word, 0) <= last for word in counted.word_list()]
+            keep = [uptos_ahead.get(word, 0) <= last for word in counted.word_list()]
             parts.append(counted.only(np.array(keep, bool)))
     return merge_tallies(parts)

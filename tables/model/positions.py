@@ -82,7 +82,7 @@ def is_of_changelog(state: StoreState, changelog_id: str, changelog_end: int) ->
         changelog_end: offset after the last record of the changelog partition.
     """
     former_id = state.marker.changelog_id if state.marker is not None else state.changelog_id
-    return changelog_end >= state.changelog_next and not _replaced(former_id, changelog_id)
+    return changelog_end >= state.examined and not _replaced(former_id, changelog_id)
 
 
 def check_replaceable(
@@ -116,13 +116,13 @@ def check_replaceable(
     if changelog_end > 0:
         # Compaction may have removed a row for the sake of a later one that is lost now: what is left proves nothing.
         raise InexactError(
-            f"{where}: the changelog ends at offset {changelog_end}, but was read up to {state.changelog_next}: truncated",
+            f"{where}: the changelog ends at offset {changelog_end}, but was read up to {state.examined}: truncated",
             COUNT_AGAIN,
         )
     _check_topic_id(marker, topic, topic_id, partition)
     if start > marker.origin:
         raise InexactError(
-            f"{where}: the changelog is empty, but was read up to {state.changelog_next}; it cannot be written again, because "
+            f"{where}: the changelog is empty, but was read up to {state.examined}; it cannot be written again, because "
             f"records {marker.origin} to {start - 1} of the input, which it had counted, are gone too",
             COUNT_AGAIN,
         )

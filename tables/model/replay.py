@@ -115,7 +115,7 @@ class Replay:
         awaited_found: whether `awaited` was among the records.
         stale: words of which the latest record in the log is not the best one, as of the last `take`.
         marker: the last one by offset.
-        newest_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
+        max_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
         examined: next changelog offset to read.
         full: whether rows have to be taken before memory runs out.
     """
@@ -135,13 +135,13 @@ class Replay:
         self.awaited_found = False
         self.stale: set[bytes] = set()
         self.marker: Marker | None = state.marker
-        self.newest_upto = max(state.ahead, state.position)
-        self.examined = state.changelog_next
+        self.max_upto = max(state.max_upto, state.position)
+        self.examined = state.examined
         self.full = False
         self._awaited = awaited
         self._stored = stored
-        self._stored_upto = self.newest_upto
-        self._reached = state.marker.reached if state.marker is not None else 0
+        self._stored_upto = self.max_upto
+        self._furthest_position = state.marker.furthest_position if state.marker is not None else 0
         self._parts: list[MergedRows] = []
         self._buffered_bytes = 0
         self._buffer_bytes = self._merge_at_bytes = min(BUFFER_BYTES, most_bytes)
@@ -161,15 +161,15 @@ class Replay:
                 check_owner(marker, self._owner)
                 self._check_changelog(marker)
                 self.awaited_found = self.awaited_found or marker == self._awaited
-                self._reached = max(self._reached, marker.reached)
+                self._furthest_position = max(self._furthest_position, marker.furthest_position)
                 self.marker = marker
-            self.newest_upto = max(self.newest_upto, self._reached)
+            self.max_upto = max(self.max_upto, self._furthest_position)
             is_row = pc.invert(is_marker)
             keys, values = keys.filter(is_row), values.filter(is_row)
         if not len(keys):
             return
         rows = unpack_rows(values)
-        self.newest_upto = max(self.newest_upto, int(rows[:, 1].max()))
+        self.max_upto = max(self.max_upto, int(rows[:, 1].max()))
         added = MergedRows(keys, rows, rows[:, 1])
         self._parts.append(added)
         self._buffered_bytes += added.byte_count
@@ -183,18 +183,20 @@ class Replay:
         """State of the store that has all rows that were taken, examined up to the changelog offset `examined`."""
         changelog_id = self._changelog_id if self.marker is None else ""
         return StoreState(
-            marker=self.marker, changelog_next=examined, ahead=self.newest_upto, changelog_id=changelog_id
+            marker=self.marker, examined=examined, max_upto=self.max_upto, changelog_id=changelog_id
         )
 
     def needs_healing(self) -> bool:
         """Whether compaction would keep what is not the best: some row, or a marker that knows less than one before it."""
-        return bool(self.stale) or (self.marker is not None and self.marker.reached < self._reached)
+        return bool(self.stale) or (
+            self.marker is not None and self.marker.furthest_position < self._furthest_position
+        )
 
     def healed_marker(self) -> Marker | None:
         """The marker to append after the rows of stale words."""
-        if self.marker is None or self.marker.reached == self._reached:
+        if self.marker is None or self.marker.furthest_position == self._furthest_position:
             return self.marker
-        return msgspec.structs.replace(self.marker, ahead=self._reached)
+        return msgspec.structs.replace(self.marker, prior_position=self._furthest_position)
 
     def healed(self) -> None:
         """What needed healing was appended again."""
@@ -212,7 +214,7 @@ class Replay:
             self.stale.difference_update(merged.keys())
         if stale.any():
             self.stale.update(merged.taken(np.flatnonzero(stale)).keys())
-        self._stored_upto = self.newest_upto
+        self._stored_upto = self.max_upto
         return merged.taken(np.flatnonzero(~beaten)) if beaten.any() else merged
 
     def _beaten_by_stored(self, merged: MergedRows) -> npt.NDArray[np.bool_]:

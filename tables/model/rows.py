@@ -45,7 +45,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         profile: identity of the tokenizer; counts of two tokenizers never mix.
         origin: first source offset that was counted, inclusive.
         position: next source offset to count.
-        ahead: position that an earlier marker had reached, where that is larger: answers may have been given as of it.
+        prior_position: largest position of any earlier marker, where that is larger than `position`: readers may have seen it, so that
+            it is never forgotten. Named `ahead` in the changelog.
         records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of [origin, position).
     """
 
@@ -57,7 +58,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     topic_id: str = ""
     changelog_id: str = ""
     version: int = FORMAT_VERSION
-    ahead: int = 0
+    prior_position: int = msgspec.field(default=0, name="ahead")
     records: int = 0
     counted: int = 0
     words: int = 0
@@ -72,9 +73,9 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def reached(self) -> int:
+    def furthest_position(self) -> int:
         """The largest position of this marker and of those before it."""
-        return max(self.position, self.ahead)
+        return max(self.position, self.prior_position)
 
     @property
     def flaw(self) -> str:
@@ -92,7 +93,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             position=position,
-            ahead=self.ahead if self.ahead > position else 0,
+            prior_position=self.prior_position if self.prior_position > position else 0,
             records=after.records,
             counted=after.counted,
             words=after.words,
@@ -107,14 +108,14 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         marker: of the flush that the rows are at; None before the first one.
-        changelog_next: next changelog offset to examine.
-        ahead: largest `upto` of any row; beyond the marker's position only after a torn flush.
+        examined: changelog offset up to which records have been examined, exclusive. Named `changelog_next` on disk.
+        max_upto: largest `upto` of any row; beyond the marker's position only after a torn flush. Named `ahead` on disk.
         changelog_id: id of the changelog that rows without a marker are of; "" = the marker has it, or not known.
     """
 
     marker: Marker | None
-    changelog_next: int
-    ahead: int
+    examined: int = msgspec.field(name="changelog_next")
+    max_upto: int = msgspec.field(name="ahead")
     changelog_id: str = ""
 
     @property
@@ -124,7 +125,7 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exact_position(self) -> int | None:
         """The position where the rows are those of exactly `[origin, position)`, None where some are ahead of it."""
-        return self.position if self.position >= self.ahead else None
+        return self.position if self.position >= self.max_upto else None
 
     @property
     def totals(self) -> Totals:

@@ -1,7 +1,7 @@
-"""How many bytes of records make a full window. Pure.
+"""How many bytes of records make a full buffer. Pure.
 
-A window takes memory by its distinct words, about 300 bytes each while it is flushed, and nobody knows how many there are before they
-are counted. So windows begin small, which also gives the flush threads something to do at once, and grow while their rows allow.
+A buffer takes memory by its distinct words, about 300 bytes each while it is flushed, and nobody knows how many there are before they
+are counted. So buffers begin small, which also gives the flush threads something to do at once, and grow while their rows allow.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from tables.pace.memory import MemoryBounds
 
 FIRST_BYTES = 1 << 20
 FULL_ROWS = 250_000
-"""Distinct words of a full window, where memory allows. 8 MiB of English hold 160,000."""
+"""Distinct words of a full buffer, where memory allows. 8 MiB of English hold 160,000."""
 
 
-class WindowSize:
-    """The size of the next window, the same for all partitions of a process: texts of one topic are alike.
+class BufferSize:
+    """The size of the next buffer, the same for all partitions of a process: texts of one topic are alike.
 
     Args:
-        most_bytes: no window is larger.
+        most_bytes: no buffer is larger.
 
     Attributes:
-        full_bytes: pending bytes at which a window is full.
+        full_bytes: bytes at which a buffer is full.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -33,15 +33,15 @@ class WindowSize:
         """See `tables.pace.memory.Bounded`."""
         self._full_rows = min(FULL_ROWS, bounds.full_rows)
 
-    def taken(self, window_bytes: int) -> None:
-        """A window of so many bytes goes to be flushed; after a full one the next may be larger."""
-        if window_bytes >= self.full_bytes:
+    def taken(self, buffer_bytes: int) -> None:
+        """A buffer of so many bytes goes to be flushed; after a full one the next may be larger."""
+        if buffer_bytes >= self.full_bytes:
             self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
 
-    def flushed(self, window_bytes: int, rows: int) -> None:
-        """A window of so many bytes had so many (>= 0) distinct words. Words repeat more in a larger one: the bound is a low one."""
-        if window_bytes < FIRST_BYTES:
-            return  # Words of a small window have had no chance to repeat.
-        bound = window_bytes * self._full_rows // max(1, rows)
+    def flushed(self, buffer_bytes: int, rows: int) -> None:
+        """A buffer of so many bytes had so many (>= 0) distinct words. Words repeat more in a larger one: the bound is a low one."""
+        if buffer_bytes < FIRST_BYTES:
+            return  # Words of a small buffer have had no chance to repeat.
+        bound = buffer_bytes * self._full_rows // max(1, rows)
         self._limit_bytes = min(max(bound, FIRST_BYTES), self._most_bytes)
         self.full_bytes = min(self.full_bytes, self._limit_bytes)

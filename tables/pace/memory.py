@@ -19,7 +19,7 @@ STORE_BYTES: Final = 256 << 10
 """An open store without what is in it."""
 
 ROW_BYTES: Final = 300
-"""A distinct word of a window while it is flushed: as text, as Python objects, as changelog record and as row for RocksDB."""
+"""A distinct word of a buffer while it is flushed: as text, as Python objects, as changelog record and as row for RocksDB."""
 
 WORD_BYTES: Final = 48
 COUNT_BYTES: Final = 4
@@ -50,8 +50,8 @@ class MemoryBounds:
     """What the parts of a worker may take.
 
     Attributes:
-        held_bytes: records that are pending or being flushed, of all partitions.
-        full_rows: distinct words of a window.
+        held_bytes: records that are buffered or being flushed, of all partitions.
+        full_rows: distinct words of a buffer.
         vocabulary_words: words whose counts are cached.
         fetch_bytes: what a broker sends of a partition at a time.
         block_cache_bytes: blocks of all stores.
@@ -130,7 +130,7 @@ def needed_bytes(partitions: int) -> int:
 
 
 def _shares(partitions: int) -> tuple[_Share, ...]:
-    """Of flushes, windows, cached counts, blocks, fetches and write buffers. Together they are 100 %."""
+    """Of flushes, buffers, cached counts, blocks, fetches and write buffers. Together they are 100 %."""
     return (
         _Share(41, 27 * MIB, 225 * MIB),
         _Share(12, 16 * MIB, 64 * MIB),

@@ -1,4 +1,4 @@
-"""When a window is flushed: soon when caught up, in large windows while catching up. Pure."""
+"""When a buffer is flushed: soon when caught up, in large buffers while catching up. Pure."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ class FlushPolicy:
     """Bounds of age and size.
 
     Attributes:
-        interval_ms: age of the oldest pending record at which a partition that has caught up is flushed.
-        catching_up_ms: the same for one that lags behind; there full windows are what makes it fast.
-        window_bytes: pending bytes of one partition at which it is flushed at once; fewer where they hold many distinct words.
-        total_bytes: bytes of all partitions, pending or being flushed, from which on no more is taken in.
+        interval_ms: age of the oldest record of the buffer at which a partition that has caught up is flushed.
+        catching_up_ms: the same for one that lags behind; there full buffers are what makes it fast.
+        flush_bytes: bytes at which a buffer is flushed immediately; fewer where they hold many distinct words.
+        total_bytes: bytes of all partitions, buffered or being flushed, from which on no more is taken in.
         near_offsets: a partition has caught up if it is at most so many offsets behind its end: what arrives during a flush.
     """
 
     interval_ms: int = 250
     catching_up_ms: int = 2000
-    window_bytes: int = 8 << 20
+    flush_bytes: int = 8 << 20
     total_bytes: int = 64 << 20
     near_offsets: int = 20_000
 
     def is_due(
-        self, *, pending_bytes: int, full_bytes: int, age_ms: float, behind_offsets: int, catching_up: bool
+        self, *, buffered_bytes: int, full_bytes: int, age_ms: float, behind_offsets: int, catching_up: bool
     ) -> bool:
-        """Whether a window with something in it is flushed now.
+        """Whether a buffer with something in it is flushed now.
 
         Args:
-            pending_bytes: its size.
+            buffered_bytes: its size.
             full_bytes: the size of a full one.
             age_ms: of its oldest record.
             behind_offsets: offsets from its end to that of the input partition.
-            catching_up: whether the partition lagged behind when the window was begun.
+            catching_up: whether the partition lagged behind when the buffer was begun.
         """
-        if pending_bytes >= full_bytes:
+        if buffered_bytes >= full_bytes:
             return True
         if catching_up:
             return behind_offsets <= 0 or age_ms >= self.catching_up_ms

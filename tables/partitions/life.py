@@ -49,7 +49,7 @@ class State(Enum):
 class Event(Enum):
     """What happens to a partition.
 
-    `ASSIGNED`: the group gave it to this process, or left it here; `FLUSH`: its window is due; `FLUSHED` and `RESTORED`: the task
+    `ASSIGNED`: the group gave it to this process, or left it here; `FLUSH`: its buffer is due; `FLUSHED` and `RESTORED`: the task
     under way has ended well; `DOUBT`: whether its store has all that the changelog has is not known; `UNUSABLE`: its store has to
     be thrown away and rebuilt; `INEXACT`: exact counting cannot go on; `FATAL`: the process cannot go on; `SUSPENDED`: a
     rebalance or a stop begins; `RELEASED`: the partition is given away.

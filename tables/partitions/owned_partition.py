@@ -21,7 +21,7 @@ class OwnedPartition:
         shard: its counts; another one after a rebuild.
         state: see `tables.partitions.life`, which alone decides it.
         highwater: offset after the last record of the input partition, as of the last fetch.
-        catching_up: whether it lagged behind when the pending window was begun.
+        catching_up: whether it lagged behind when its buffer was begun.
         last_chosen: see `tables.partitions.intake`.
         task: the flush or restore under way.
         seeking: a seek under way because a fetched batch did not join.
@@ -65,14 +65,14 @@ class OwnedPartition:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of records that are pending or being flushed."""
-        return self.shard.pending_bytes + self.shard.flushing_bytes
+        """Bytes of records that are buffered or being flushed."""
+        return self.shard.buffered_bytes + self.shard.flushing_bytes
 
-    def can_take(self, window_bytes: int) -> bool:
-        """Whether records can be taken in: while a window is being flushed, one more."""
+    def can_take(self, buffer_bytes: int) -> bool:
+        """Whether records can be taken in: while a buffer is being flushed, one more."""
         return self.seeking is None and (
             self.state is State.COUNTING
-            or (self.state is State.FLUSHING and self.shard.pending_bytes < window_bytes)
+            or (self.state is State.FLUSHING and self.shard.buffered_bytes < buffer_bytes)
         )
 
     def begin(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:

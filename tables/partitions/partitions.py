@@ -24,7 +24,7 @@ from tables.errors import (
 from tables.model.records import RecordBatch
 from tables.observer import Observer, PartitionState
 from tables.pace.backoff import backoff_s
-from tables.pace.buffer_size import WindowSize
+from tables.pace.buffer_size import BufferSize
 from tables.pace.policy import FlushPolicy
 from tables.partitions.changes import Change, Changes
 from tables.partitions.intake import Intake
@@ -65,12 +65,12 @@ class WordCounts:
         self._observer = observer
         self._on_fatal = on_fatal
         self._intake = Intake(policy.near_offsets, policy.total_bytes)
-        self._window_size = WindowSize(policy.window_bytes)
+        self._buffer_size = BufferSize(policy.flush_bytes)
         self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
         self._closed = False
-        services.memory.follow(self._intake, self._window_size, services.vocabulary, self._stores)
+        services.memory.follow(self._intake, self._buffer_size, services.vocabulary, self._stores)
         services.changes.subscribe(self._changed)
 
     # Assignment
@@ -96,12 +96,12 @@ class WordCounts:
                 self._on(part, Event.ASSIGNED)
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
-        """A rebalance begins: flush what is pending if the membership still stands, then take in nothing more.
+        """A rebalance begins: flush the buffers if the membership still stands, then take in nothing more.
 
         That the flushes come to an end under a constant load rests on aiokafka: it delivers nothing while the group rebalances.
 
         Args:
-            clean: whether this process still owns its partitions; otherwise what is pending is dropped.
+            clean: whether this process still owns its partitions; otherwise the buffers are dropped.
             timeout_s: what is not flushed by then is dropped: it will be read again.
         """
         if clean:
@@ -111,7 +111,7 @@ class WordCounts:
             self._on(part, Event.SUSPENDED)
         await asyncio.gather(*(part.end_tasks() for part in parts))
         for part in parts:
-            part.shard.drop_pending()
+            part.shard.drop_buffer()
 
     async def close(self) -> None:
         """Close all stores, for good. Call `suspend` before."""
@@ -124,7 +124,7 @@ class WordCounts:
 
     def accepting(self) -> set[int]:
         """Partitions of which records can be taken in now."""
-        return self._intake.choose(self._partitions, self._window_size.full_bytes)
+        return self._intake.choose(self._partitions, self._buffer_size.full_bytes)
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
         """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
@@ -136,7 +136,7 @@ class WordCounts:
         if part is None or not part.is_counting:
             return
         part.highwater = max(part.highwater, highwater)
-        if not part.shard.pending:
+        if not part.shard.buffer:
             part.catching_up = part.behind_offsets > self._policy.near_offsets
         if not part.shard.add(batches):
             # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
@@ -159,7 +159,7 @@ class WordCounts:
                 self._start_seek(part)
         part = self._partitions[partition]
         if part.state is State.COUNTING and part.shard.next == offset:
-            if part.shard.pending:
+            if part.shard.buffer:
                 self._on(part, Event.FLUSH)
             else:
                 self._on(part, Event.INEXACT, error)
@@ -187,7 +187,7 @@ class WordCounts:
             except WordcountError as error:
                 self._on_fatal(error)
                 return
-            if part.state is State.COUNTING and end > part.shard.store.state.changelog_next:
+            if part.state is State.COUNTING and end > part.shard.store.state.examined:
                 self._on(part, Event.DOUBT)
 
     def corrupted(self, error: StoreCorruptedError) -> None:
@@ -251,7 +251,7 @@ class WordCounts:
             case Action.RESTORE:
                 part.begin(self._restore(part), "restore")
             case Action.FLUSH:
-                self._window_size.taken(part.shard.pending_bytes)
+                self._buffer_size.taken(part.shard.buffered_bytes)
                 part.begin(self._flush(part), "flush")
             case Action.FLUSH_IF_DUE:
                 self._flush_if_due(part)
@@ -289,12 +289,12 @@ class WordCounts:
 
     def _flush_if_due(self, part: OwnedPartition) -> None:
         shard = part.shard
-        if part.state is not State.COUNTING or not shard.pending:
+        if part.state is not State.COUNTING or not shard.buffer:
             return
         due = self._policy.is_due(
-            pending_bytes=shard.pending_bytes,
-            full_bytes=self._window_size.full_bytes,
-            age_ms=(self._services.clock() - shard.pending_since) * 1000,
+            buffered_bytes=shard.buffered_bytes,
+            full_bytes=self._buffer_size.full_bytes,
+            age_ms=(self._services.clock() - shard.buffered_since) * 1000,
             behind_offsets=part.behind_offsets,
             catching_up=part.catching_up,
         )
@@ -316,7 +316,7 @@ class WordCounts:
         flushed = change.flushed
         if flushed is None:
             return
-        self._window_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
+        self._buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
         self._observer.flushed(
             change.partition,
             rows=flushed.rows,
@@ -328,7 +328,7 @@ class WordCounts:
 
     async def _flush_all(self, parts: Sequence[OwnedPartition], timeout_s: float) -> None:
         async def drain(part: OwnedPartition) -> None:
-            while part.is_counting and (part.task is not None or part.shard.pending):
+            while part.is_counting and (part.task is not None or part.shard.buffer):
                 if part.state is State.COUNTING:
                     self._on(part, Event.FLUSH)
                 if part.task is not None:

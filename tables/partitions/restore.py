@@ -76,7 +76,7 @@ class Restore:
         if not shard.cache.complete:
             await shard.in_thread(self._fill_cache)
         shard.cache.position = shard.store.state.exact_position
-        shard.drop_pending()
+        shard.drop_buffer()
         shard.restored = True
         if shard.in_doubt is not None and shard.in_doubt.marker.position <= shard.position:
             shard.in_doubt = None  # Otherwise it may still arrive, until its records are flushed again.
@@ -113,7 +113,7 @@ class Restore:
         )
         raise ChangelogReplacedError(
             f"the changelog of {services.topic} partition {self._partition} was deleted or created again: "
-            f"it ends at offset {end}, {state.changelog_next} was next to read"
+            f"it ends at offset {end}, {state.examined} was next to read"
         )
 
     @beside_the_loop
@@ -137,7 +137,7 @@ class Restore:
         shard, replay = self._shard, self._replay
         rows = replay.take()
         # A crash before the healing must find the foreign records again: they count as examined only once it is done.
-        examined = shard.store.state.changelog_next if replay.needs_healing() else replay.examined
+        examined = shard.store.state.examined if replay.needs_healing() else replay.examined
         state = replay.state(examined)
         if len(rows) or state != shard.store.state:
             shard.served.write(rows, state)
@@ -198,9 +198,9 @@ class Restore:
         )
         if marker != shard.marker:
             state = shard.store.state
-            changelog_next = state.changelog_next if shard.marker else await self._begin_changelog(marker)
-            ahead = max(state.ahead, marker.position)
-            state = StoreState(marker=marker, changelog_next=changelog_next, ahead=ahead)
+            examined = state.examined if shard.marker else await self._begin_changelog(marker)
+            max_upto = max(state.max_upto, marker.position)
+            state = StoreState(marker=marker, examined=examined, max_upto=max_upto)
             await shard.in_thread(shard.served.commit, StagedRows([], [], None), state)
 
     async def _begin_changelog(self, marker: Marker) -> int:
@@ -212,7 +212,7 @@ class Restore:
     def _find_rows_ahead(self) -> None:
         shard = self._shard
         shard.uptos_ahead = {}
-        if shard.store.state.ahead <= shard.position:
+        if shard.store.state.max_upto <= shard.position:
             return
         for rows in shard.store.slices():
             self._check_leaving()

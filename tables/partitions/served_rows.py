@@ -34,7 +34,7 @@ class ServedRows:
     def __init__(self, store: PartitionStore, cache: Callable[[], CountCache]) -> None:
         # A row's `upto` is above 0.
         self.leaders = PartitionLeaders(
-            store.state.exact_position, empty=not store.state.ahead, most=MOST_LEADERS
+            store.state.exact_position, empty=not store.state.max_upto, most=MOST_LEADERS
         )
         self._store = store
         self._cache = cache

@@ -1,8 +1,8 @@
-"""One partition's counts: its pending window, its store, its place in the changelog. The rules of exactness live here.
+"""One partition's counts: its buffer, its store, its place in the changelog. The rules of exactness live here.
 
 A flush, in this order (ARCHITECTURE.md, "Rules"):
 
-1. close the window, count it once, look old counts up, pack the new rows: in a thread; meanwhile compare the topics' ids;
+1. close the buffer, count it once, look old counts up, pack the new rows: in a thread; meanwhile compare the topics' ids;
 2. append rows, then the marker, to the changelog, and wait until all of it is acknowledged; meanwhile stage the rows on disk;
 3. the acknowledged offsets must continue where this shard had examined the changelog: a hole means that somebody else appended;
 4. prove ownership by a group commit under a live membership;
@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A window, counted: everything of a flush that needs no broker."""
+    """A buffer, counted: everything of a flush that needs no broker."""
 
     marker: Marker
     tally: Tally
@@ -69,11 +69,11 @@ class Shard:
         self.store = store
         self.restored = False
         """Whether the store has been brought to the end of the changelog since it was opened."""
-        self.pending: list[RecordBatch] = []
-        self.pending_bytes = self.flushing_bytes = 0
-        self.pending_since = 0.0
+        self.buffer: list[RecordBatch] = []
+        self.buffered_bytes = self.flushing_bytes = 0
+        self.buffered_since = 0.0
         self.next = self.position
-        """Next offset to take in: the end of what is pending or being flushed."""
+        """Next offset to take in: the end of what is buffered or being flushed."""
         self.services = services
         self.cache = CountCache(services.vocabulary.current(), complete=self.store.was_empty)
         self.served = ServedRows(store, lambda: self.cache)
@@ -98,7 +98,7 @@ class Shard:
     @property
     def examined(self) -> int:
         """Next changelog offset to read: that of the store, or of a restore that is further."""
-        return max(self.store.state.changelog_next, self.progress.examined)
+        return max(self.store.state.examined, self.progress.examined)
 
     @property
     def readable(self) -> bool:
@@ -129,23 +129,23 @@ class Shard:
                 continue
             if rest.first_offset != self.next:
                 return False
-            if not self.pending:
-                self.pending_since = self.services.clock()
-            self.pending.append(rest)
-            self.pending_bytes += rest.byte_count
+            if not self.buffer:
+                self.buffered_since = self.services.clock()
+            self.buffer.append(rest)
+            self.buffered_bytes += rest.byte_count
             self.next = rest.next_offset
         return True
 
-    def drop_pending(self) -> None:
+    def drop_buffer(self) -> None:
         """Forget what is not flushed; it is read again from `position`."""
-        self.pending = []
-        self.pending_bytes = 0
+        self.buffer = []
+        self.buffered_bytes = 0
         self.next = self.position
 
     async def flush(self) -> None:
-        """Make everything pending durable, and tell it to `services.changes`.
+        """Make the buffer durable, and tell it to `services.changes`.
 
-        On any error what is pending is dropped: it is read again from `position`. The store is as it was, but for a flush that was
+        On any error the buffer is dropped: it is read again from `position`. The store is as it was, but for a flush that was
         cancelled while the store was written: then it has all of it, or nothing.
 
         Raises:
@@ -155,10 +155,10 @@ class Shard:
             StoreCorruptedError, StoreFullError, StoreUnavailableError: from the store.
         """
         try:
-            async with self.services.turns.turn(lambda: self.pending_bytes) as turn:
+            async with self.services.turns.turn(lambda: self.buffered_bytes) as turn:
                 await self._flush(turn)
         except BaseException:
-            self.drop_pending()
+            self.drop_buffer()
             raise
         finally:
             self.flushing_bytes = 0
@@ -167,7 +167,7 @@ class Shard:
         services, begun_s = self.services, self.services.clock()
         checking = staging = None
         try:
-            batches = self._close_window()
+            batches = self._close_buffer()
             services.ownership.check()
             checking = asyncio.create_task(self._check_topics())
             counted = await self.in_thread(self._count, batches)
@@ -188,9 +188,9 @@ class Shard:
             await to_the_end(_clean_up(checking, staging))
             raise
 
-    def _close_window(self) -> Sequence[RecordBatch]:
-        batches, self.pending = self.pending, []
-        self.flushing_bytes, self.pending_bytes = self.pending_bytes, 0
+    def _close_buffer(self) -> Sequence[RecordBatch]:
+        batches, self.buffer = self.buffer, []
+        self.flushing_bytes, self.buffered_bytes = self.buffered_bytes, 0
         assert batches, "nothing to flush"
         return batches
 
@@ -247,13 +247,13 @@ class Shard:
 
     def _tally(self, batches: Sequence[RecordBatch]) -> Tally:
         """The tally of `batches` without what rows ahead of the position already contain."""
-        if batches[0].first_offset >= self.store.state.ahead:
+        if batches[0].first_offset >= self.store.state.max_upto:
             return self.services.tally(batches)
         return tally_beyond(self.uptos_ahead, self.services.tally, batches)
 
     def continued(self, ranges: Sequence[tuple[int, int]]) -> int:
         """The end of what was appended, if it follows what was examined without a hole. Raises ForeignRecordsError."""
-        expected = self.store.state.changelog_next
+        expected = self.store.state.examined
         for base, end in ranges:
             if base != expected:
                 raise ForeignRecordsError(
@@ -265,7 +265,7 @@ class Shard:
     async def _commit(self, staged: StagedRows, counted: _Counted, examined: int, flushed: Flushed) -> None:
         position = counted.marker.position
         state = StoreState(
-            marker=counted.marker, changelog_next=examined, ahead=max(self.store.state.ahead, position)
+            marker=counted.marker, examined=examined, max_upto=max(self.store.state.max_upto, position)
         )
         try:
             await self.in_thread(self._write, staged, counted, state)
@@ -273,7 +273,7 @@ class Shard:
             if self.marker is counted.marker:
                 # Also where the flush was cancelled meanwhile: what is durable is told.
                 self.in_doubt = None
-                if position >= state.ahead:
+                if position >= state.max_upto:
                     self.uptos_ahead = {}
                 self.services.changes.publish(Change(self.partition, position, flushed))
 

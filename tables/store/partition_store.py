@@ -44,7 +44,7 @@ SMALL_FLUSH_ROWS = 4096
 WRITE_BUFFER_BYTES = 8 << 20
 """At most; smaller where many stores share the memory."""
 
-_EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
+_EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 _BLOOM_BITS_PER_KEY = 10
 _LEVEL0_FILES = 8
 
@@ -201,7 +201,7 @@ class PartitionStore:
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         """Make `staged` and `state` visible, both or neither, also across a crash."""
-        assert state.changelog_next >= self.state.changelog_next, "what was examined is never forgotten"
+        assert state.examined >= self.state.examined, "what was examined is never forgotten"
         with store_errors(self._folder):
             if staged.file is None:
                 self._write(staged, state)

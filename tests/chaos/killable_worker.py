@@ -20,7 +20,7 @@ from typing import Any
 FILE_VARIABLE = "CHAOS_FAILPOINT_FILE"
 
 POINTS = (
-    "count-done",  # the window is counted, nothing is sent
+    "count-done",  # the buffer is counted, nothing is sent
     "append-begins",  # before the first produce request
     "request-sent",  # a produce request is in the socket, its answer is not read
     "answer-read",  # the broker has appended a request of the flush, the worker does not know yet

@@ -22,7 +22,7 @@ READS = 2_000
 
 def state_at(position: int) -> StoreState:
     marker = Marker(topic="texts", profile="unicode/1", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=position, ahead=position)
+    return StoreState(marker=marker, examined=position, max_upto=position)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ async def test_records_that_unpack_to_much_are_counted_or_dead_lettered_in_bound
 async def test_a_flood_of_dead_letters_is_sent_and_counted_once_each(
     kafka: KafkaClient, workers: Workers
 ) -> None:
-    """One window holds all of them; they are not all on their way at once."""
+    """One buffer holds all of them; they are not all on their way at once."""
     await kafka.create_topic(workers.topic, 1)
     sent = await fill(workers, 0, itertools.chain([b'"good"'], itertools.repeat(b"{", 300_000), [b'"good"']))
     worker = await workers(value_format="json").start().wait_ready()

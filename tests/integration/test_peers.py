@@ -50,7 +50,7 @@ def system(name: str, measure: Measure) -> System:
     )
 
 
-def test_a_window_holds_the_cpu_time_of_the_whole_process_tree(tmp_path: Path) -> None:
+def test_a_span_holds_the_cpu_time_of_the_whole_process_tree(tmp_path: Path) -> None:
     command = program(
         tmp_path,
         """
@@ -62,10 +62,10 @@ def test_a_window_holds_the_cpu_time_of_the_whole_process_tree(tmp_path: Path) -
         """,
     )
     with subject(command, tmp_path / "run") as running:
-        window = running.run_job(30)
-    assert window.seconds >= 0.4
-    assert window.cpu_s >= 0.35
-    assert window.rss_mb > 5
+        span = running.run_job(30)
+    assert span.seconds >= 0.4
+    assert span.cpu_s >= 0.35
+    assert span.rss_mb > 5
     assert (tmp_path / "run" / "settings").read_text() == "threads=2\n"
 
 

@@ -422,7 +422,7 @@ async def test_accepted_heartbeats_alone_are_remembered(
         assert accepted[-1] <= running.thread.last_contact < refused[1]
 
 
-async def test_what_is_pending_is_flushed_while_the_membership_stands(
+async def test_buffers_are_flushed_while_the_membership_stands(
     kafka: KafkaClient, topic_name: str, start: Start
 ) -> None:
     await kafka.create_topic(topic_name, 2)

@@ -62,7 +62,7 @@ async def wait_records(worker: Worker, least: int) -> int:
 async def test_sigterm_in_the_midst_of_a_backlog_loses_nothing(kafka: KafkaClient, workers: Workers) -> None:
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, 4)
-    worker = workers(window_bytes=65536)
+    worker = workers(buffer_bytes=65536)
     produced = counted = 0
     while counted == produced:  # until the signal comes before the end of the backlog
         assert produced < 5 * BACKLOG
@@ -77,7 +77,7 @@ async def test_sigterm_in_the_midst_of_a_backlog_loses_nothing(kafka: KafkaClien
     await worker.start().wait_ready()
     await wait_counted([worker], servers, topic)
     metrics = await worker.metrics()
-    assert metrics["wordcount_restored_rows_total"] == 0  # what was pending had been flushed
+    assert metrics["wordcount_restored_rows_total"] == 0  # the buffers had been flushed
     assert metrics["wordcount_records_read_total"] == produced - counted
     assert await counts_of([worker]) == await recount(servers, topic)
 

@@ -46,7 +46,7 @@ from tables.ports import ChangelogSlice
 MARKER = Marker(
     topic="t", profile="unicode/1", origin=3, position=90, records=87, counted=85, skipped={"null": 2}
 )
-STATE = StoreState(marker=MARKER, changelog_next=7, ahead=91)
+STATE = StoreState(marker=MARKER, examined=7, max_upto=91)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -139,7 +139,7 @@ values = (
 
 @given(st.lists(st.lists(st.tuples(keys, values), max_size=6), max_size=3))
 def test_a_changelog_of_any_records_is_replayed_or_refused(slices: list[list[tuple[bytes, bytes]]]) -> None:
-    replay = Replay(EmptyStore(), StoreState(marker=None, changelog_next=0, ahead=0), Owner("group", "t"))  # type: ignore[arg-type]
+    replay = Replay(EmptyStore(), StoreState(marker=None, examined=0, max_upto=0), Owner("group", "t"))  # type: ignore[arg-type]
     end = 0
     with contextlib.suppress(InexactError):
         for records in slices:

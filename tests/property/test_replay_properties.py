@@ -13,7 +13,7 @@ from tables.model.rows import Marker, Owner, StoreState, decode_marker, encode_m
 from tables.ports import ChangelogSlice
 
 Record = tuple[bytes, bytes]
-EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
+EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 
 
 class Store:
@@ -29,9 +29,7 @@ class Store:
     def take(self, replay: Replay) -> None:
         rows = replay.take()
         self.rows.update(zip(rows.keys(), rows.values(), strict=True))
-        self.state = StoreState(
-            marker=replay.marker, changelog_next=replay.examined, ahead=replay.newest_upto
-        )
+        self.state = StoreState(marker=replay.marker, examined=replay.examined, max_upto=replay.max_upto)
 
 
 def row(word: bytes, upto: int) -> Record:
@@ -87,7 +85,7 @@ def test_the_outcome_is_that_of_the_definition(
     assert replay.stale == {word for word in best if latest[word] != best[word]}
     assert replay.marker == (markers[-1] if markers else None)
     reached = [unpack_row(value)[1] for value in best.values()] + [m.position for m in markers]
-    assert replay.newest_upto == max([0, *reached])
+    assert replay.max_upto == max([0, *reached])
     assert replay.examined == len(log)
 
 
@@ -99,10 +97,10 @@ def test_reading_a_part_again_changes_nothing(
     restored(log, cut, once)
     restored(log, cut, twice)
     replay = restored(log, again, twice, begin=min(begin, len(log)))
-    assert (twice.rows, twice.state.marker, twice.state.ahead) == (
+    assert (twice.rows, twice.state.marker, twice.state.max_upto) == (
         once.rows,
         once.state.marker,
-        once.state.ahead,
+        once.state.max_upto,
     )
     latest = {word: value for word, value in log if word != MARKER_KEY}
     read_again = {word for word, _ in log[begin:] if word != MARKER_KEY}

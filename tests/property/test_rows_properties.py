@@ -85,8 +85,8 @@ def test_a_marker_comes_back_with_the_sum_of_its_totals(
 
 
 @given(st.none() | markers, small, small)
-def test_a_state_comes_back(marker: Marker | None, changelog_next: int, ahead: int) -> None:
-    state = StoreState(marker=marker, changelog_next=changelog_next, ahead=ahead)
+def test_a_state_comes_back(marker: Marker | None, examined: int, ahead: int) -> None:
+    state = StoreState(marker=marker, examined=examined, max_upto=ahead)
     assert decode_state(encode_state(state)) == state
 
 

@@ -25,7 +25,7 @@ from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
 SMALL_FLUSH_ROWS = 3
-EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
+EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +147,7 @@ class MemoryStore:
 
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         self._check()
-        assert state.changelog_next >= self.state.changelog_next, "what was examined is never forgotten"
+        assert state.examined >= self.state.examined, "what was examined is never forgotten"
         assert not self.commits, "two threads write to one store"
         self.commits += 1
         try:

@@ -71,7 +71,7 @@ class Judge:
         if process.counts.state(number)[0] == "counting" and self._is_owner(process, number):
             log = self._broker.changelog[number]
             if shard.marker is not None and shard.marker.changelog_id == log.topic_id:
-                log.examined = max(log.examined, shard.store.state.changelog_next)
+                log.examined = max(log.examined, shard.store.state.examined)
         looked_at = (store.image, shard.cache, shard.readable)
         before = self._checked.get(shard, (None, None, None))
         if all(now is then for now, then in zip(looked_at, before, strict=True)):

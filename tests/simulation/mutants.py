@@ -47,7 +47,9 @@ def store_written_before_the_acknowledgement(patch: Patch) -> None:
 
     def counted(shard: Shard, batches: Sequence[RecordBatch]) -> Any:
         result = count(shard, batches)
-        state = msgspec.structs.replace(shard.store.state, marker=result.marker, ahead=result.marker.position)
+        state = msgspec.structs.replace(
+            shard.store.state, marker=result.marker, max_upto=result.marker.position
+        )
         shard.store.commit(shard.store.stage(result.words, result.values), state)
         return result
 
@@ -140,7 +142,7 @@ def threads_not_waited_for(patch: Patch) -> None:
 
 
 def restores_move_only_where_they_write(patch: Patch) -> None:
-    patch.setattr(Shard, "examined", property(lambda shard: shard.store.state.changelog_next))
+    patch.setattr(Shard, "examined", property(lambda shard: shard.store.state.examined))
 
 
 def adopted_flushes_not_told(patch: Patch) -> None:
@@ -220,7 +222,7 @@ def examined_before_healed(patch: Patch) -> None:
     def written(restore: Restore, **options: Any) -> Any:
         result = write(restore, **options)
         store = restore._shard.store
-        state = msgspec.structs.replace(store.state, changelog_next=restore._replay.examined)
+        state = msgspec.structs.replace(store.state, examined=restore._replay.examined)
         store.commit(store.stage([], []), state)
         return result
 
@@ -232,7 +234,7 @@ def ahead_forgotten_by_the_store(patch: Patch) -> None:
 
     def created(replay: Replay, stored: Any, state: StoreState, *awaited: Any) -> None:
         create(replay, stored, state, *awaited)
-        replay.newest_upto = 0
+        replay.max_upto = 0
 
     patch.setattr(Replay, "__init__", created)
 
@@ -328,8 +330,8 @@ def counts_shown_before_they_are_durable(patch: Patch) -> None:
         answer = await durable(queries, *arguments)
         words, as_of = Counter(dict(answer.value.words)), dict(answer.as_of)
         for number, shard in queries._shards().items():
-            if shard.pending and shard.pending[0].first_offset == as_of.get(number):
-                tally = shard.services.tally(shard.pending)
+            if shard.buffer and shard.buffer[0].first_offset == as_of.get(number):
+                tally = shard.services.tally(shard.buffer)
                 for word, count in zip(tally.word_list(), tally.counts.tolist(), strict=True):
                     words[word.decode()] += count
                 as_of[number] = shard.next

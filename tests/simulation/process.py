@@ -60,11 +60,11 @@ TALLY = RecordTally(
 
 
 _POLICIES = (
-    FlushPolicy(window_bytes=8, total_bytes=32, near_offsets=0),
-    FlushPolicy(window_bytes=64, near_offsets=3),
-    FlushPolicy(window_bytes=1 << 20),
+    FlushPolicy(flush_bytes=8, total_bytes=32, near_offsets=0),
+    FlushPolicy(flush_bytes=64, near_offsets=3),
+    FlushPolicy(flush_bytes=1 << 20),
 )
-"""Small windows, of partitions that take turns from the first record or the fourth on; and all at any time."""
+"""Small buffers, of partitions that take turns from the first record or the fourth on; and all at any time."""
 
 
 class Process:

@@ -30,7 +30,7 @@ def test_an_ignored_iterator_status_is_caught(tmp_path: Path, monkeypatch: pytes
     marker = Marker(topic="input", profile="whitespace/1", origin=0, position=1)
     store.commit(
         store.stage(words, [pack_row(1, 1)] * len(words)),
-        StoreState(marker=marker, changelog_next=1, ahead=1),
+        StoreState(marker=marker, examined=1, max_upto=1),
     )
     store.close()
     (table,) = (tmp_path / "store").glob("*.sst")

@@ -69,7 +69,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def state(position: int) -> StoreState:
     marker = Marker(topic="input", profile="p", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=position + 1, ahead=position)
+    return StoreState(marker=marker, examined=position + 1, max_upto=position)
 
 
 def flush(store: Any, position: int, words: Sequence[bytes]) -> None:
@@ -81,7 +81,7 @@ SMALL, LARGE = [b"b", b"d"], [b"a", b"b", b"c", b"d", b"e"]
 
 def test_a_new_store_is_empty(stores: Stores) -> None:
     store = stores.open()
-    assert (store.was_empty, store.state) == (True, StoreState(marker=None, changelog_next=0, ahead=0))
+    assert (store.was_empty, store.state) == (True, StoreState(marker=None, examined=0, max_upto=0))
     assert (list(store.rows()), store.get_many([b"a"])) == ([], [None])
     store.close()
 

@@ -56,7 +56,7 @@ def test_a_word_too_many_one_missing_and_a_wrong_count_are_noticed_in_stores(tmp
     for number, words in enumerate(rows):
         store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
         state = StoreState(
-            marker=Marker(topic="t", profile="p", origin=0, position=9), changelog_next=1, ahead=9
+            marker=Marker(topic="t", profile="p", origin=0, position=9), examined=1, max_upto=9
         )
         store.commit(store.stage(sorted(words), [pack_row(words[word], 9) for word in sorted(words)]), state)
         store.close()
@@ -73,7 +73,7 @@ def test_of_two_stores_of_a_partition_the_furthest_is_taken(tmp_path: Path):
     for worker, position in (("first", 9), ("second", 7)):
         store = PartitionStore(tmp_path / worker / "0", Cache(1 << 20))
         marker = Marker(topic="t", profile="p", origin=0, position=position)
-        store.commit(store.stage([], []), StoreState(marker=marker, changelog_next=1, ahead=position))
+        store.commit(store.stage([], []), StoreState(marker=marker, examined=1, max_upto=position))
         store.close()
     folders = [tmp_path / "second" / "0", tmp_path / "first" / "0"]
     assert newest(folders) == newest(folders[::-1]) == [tmp_path / "first" / "0"]

@@ -8,7 +8,7 @@ import pytest
 
 from bench.peers.__main__ import choice
 from bench.peers.report import lines, ratios, rows
-from bench.peers.subject import Window
+from bench.peers.subject import Span
 from bench.peers.system import Outcome, System
 from bench.peers.systems import expected_ratios, systems
 from bench.peers.table import PAGE, RESULT, result, with_table
@@ -33,7 +33,7 @@ def system(name: str = "other", cases: tuple[tuple[str, str], ...] = ()) -> Syst
 
 
 def took(seconds: float, wrong: str | None = None, rss_mb: float = 100.0) -> Outcome:
-    return Outcome(Window(seconds, cpu_s=2 * seconds, broker_cpu_s=seconds / 10, rss_mb=rss_mb), wrong)
+    return Outcome(Span(seconds, cpu_s=2 * seconds, broker_cpu_s=seconds / 10, rss_mb=rss_mb), wrong)
 
 
 def report_of(*found: list[dict[str, object]]) -> dict[str, object]:

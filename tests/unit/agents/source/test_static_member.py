@@ -1,6 +1,6 @@
 """When a lost membership means that somebody else has it."""
 
-from agents.source.static_member import LOSSES, WINDOW_SESSIONS, TakeoverDetector
+from agents.source.static_member import LOSS_SPAN_SESSIONS, LOSSES, TakeoverDetector
 
 SESSION_S = 10.0
 
@@ -23,5 +23,5 @@ def test_a_member_that_was_too_slow_is_not_taken_over() -> None:
 def test_losses_that_lie_far_apart_are_no_takeover() -> None:
     detector = TakeoverDetector(SESSION_S)
     for number in range(2 * LOSSES):
-        detector.lost(1000.0 + WINDOW_SESSIONS * SESSION_S * number / (LOSSES - 1), 999.0)
+        detector.lost(1000.0 + LOSS_SPAN_SESSIONS * SESSION_S * number / (LOSSES - 1), 999.0)
     assert not detector.is_taken()

@@ -176,6 +176,7 @@ def test_exactly_once_is_refused_with_the_reason(monkeypatch):
         ("WORDCOUNT_TOPICS", "did you mean WORDCOUNT_TOPIC?"),
         ("WORDCOUNT_BOOTSTRAP_SERVER", "did you mean WORDCOUNT_BOOTSTRAP_SERVERS?"),
         ("wordcount_htp_port", "did you mean WORDCOUNT_HTTP_PORT?"),
+        ("WORDCOUNT_WINDOW_BYTES", "its name is WORDCOUNT_FLUSH_BYTES now"),
         ("WORDCOUNT_XYZZY_QQQ", "docs/reference/settings.md"),
         ("WORDCOUNT_SERVICE_HOST", "enableServiceLinks: false"),
         ("WORDCOUNT_PORT_8080_TCP_ADDR", "enableServiceLinks: false"),

@@ -32,7 +32,7 @@ def served_by(store: PartitionStore, cache: CountCache) -> ServedRows:
 
 def state_at(position: int, ahead: int) -> StoreState:
     marker = Marker(topic="texts", profile="unicode/1", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=ahead, ahead=ahead)
+    return StoreState(marker=marker, examined=ahead, max_upto=ahead)
 
 
 @pytest.fixture(params=[True, False], ids=["cached", "read from stores"])

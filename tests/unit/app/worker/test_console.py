@@ -55,8 +55,8 @@ class Partitions:
         )
         state = StoreState(
             marker=Marker(topic="t", profile="p", origin=0, position=position),
-            changelog_next=1,
-            ahead=position,
+            examined=1,
+            max_upto=position,
         )
         staged = store.stage(words, [pack_row(int(count), position) for count in counts])
         self.printer(number, rows, lambda: store.commit(staged, state))

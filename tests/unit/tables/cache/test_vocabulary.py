@@ -229,7 +229,7 @@ def test_a_cache_of_a_store_has_all_its_rows_or_there_is_none(
     monkeypatch.setattr("tables.cache.vocabulary.MAX_LONG_WORDS", long_words)
     store = PartitionStore(tmp_path / "0", Cache(1 << 20))
     keys = [b"a", LONG + b"1", LONG + b"2"]
-    store.commit(store.stage(keys, [pack_row(5, 9)] * 3), StoreState(marker=None, changelog_next=4, ahead=0))
+    store.commit(store.stage(keys, [pack_row(5, 9)] * 3), StoreState(marker=None, examined=4, max_upto=0))
     cache = cache_of(store, VocabularyLimit(100), threading.Event())
     store.close()
     assert (cache is not None) == complete

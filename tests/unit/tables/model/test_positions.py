@@ -21,7 +21,7 @@ MARKER = Marker(
     position=100,
     records=90,
 )
-STATE = StoreState(marker=MARKER, changelog_next=50, ahead=100)
+STATE = StoreState(marker=MARKER, examined=50, max_upto=100)
 
 
 def position_problem(marker: Marker = MARKER, **found: Any) -> str:
@@ -86,7 +86,7 @@ def test_a_marker_from_before_they_named_their_group_is_of_whoever_has_its_topic
 
 
 def test_rows_of_a_restore_that_was_cut_short_are_of_the_changelog_that_they_were_read_from() -> None:
-    state = StoreState(marker=None, changelog_next=50, ahead=100, changelog_id="C")
+    state = StoreState(marker=None, examined=50, max_upto=100, changelog_id="C")
     assert is_of_changelog(state, "C", 60)
     assert not is_of_changelog(state, "D", 60)
 
@@ -102,13 +102,13 @@ def test_a_store_is_of_a_changelog_with_its_id_that_reaches_it(
 
 
 def test_an_empty_store_is_of_every_changelog() -> None:
-    assert is_of_changelog(StoreState(marker=None, changelog_next=0, ahead=0), "D", 0)
+    assert is_of_changelog(StoreState(marker=None, examined=0, max_upto=0), "D", 0)
 
 
 def test_a_store_can_be_replaced_where_the_input_has_everything_or_the_new_changelog_has_begun() -> None:
     assert replacing_problem() == ""
     assert replacing_problem(changelog_end=5, start=90) == ""
-    assert replacing_problem(StoreState(marker=None, changelog_next=5, ahead=0)) == ""
+    assert replacing_problem(StoreState(marker=None, examined=5, max_upto=0)) == ""
 
 
 @pytest.mark.parametrize(

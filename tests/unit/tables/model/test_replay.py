@@ -11,7 +11,7 @@ from tables.model.replay import Replay
 from tables.model.rows import Marker, Owner, StoreState, encode_marker, pack_row
 from tables.ports import ChangelogSlice
 
-EMPTY = StoreState(marker=None, changelog_next=0, ahead=0)
+EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 Record = tuple[bytes, bytes]
 
 
@@ -85,7 +85,7 @@ def test_a_stored_row_beats_an_older_record() -> None:
     replay = replayed(
         records(row(b"a", 5), row(b"b", 5)),
         stored=stored,
-        state=StoreState(marker=None, changelog_next=3, ahead=9),
+        state=StoreState(marker=None, examined=3, max_upto=9),
     )
     assert (taken(replay), replay.stale) == (dict([row(b"b", 5)]), {b"a"})
 
@@ -112,10 +112,10 @@ def test_the_position_is_that_of_the_last_marker_by_offset() -> None:
 
 
 def test_nothing_is_readable_below_what_any_row_or_marker_has_reached() -> None:
-    assert replayed(records(row(b"a", 5), marker(5)), records(marker(3))).newest_upto == 5
-    assert replayed(records(marker(8), marker(3))).newest_upto == 8
-    assert replayed(records(row(b"a", 5)), records(row(b"b", 2))).newest_upto == 5
-    assert replayed(state=StoreState(marker=None, changelog_next=3, ahead=9)).newest_upto == 9
+    assert replayed(records(row(b"a", 5), marker(5)), records(marker(3))).max_upto == 5
+    assert replayed(records(marker(8), marker(3))).max_upto == 8
+    assert replayed(records(row(b"a", 5)), records(row(b"b", 2))).max_upto == 5
+    assert replayed(state=StoreState(marker=None, examined=3, max_upto=9)).max_upto == 9
 
 
 def test_what_is_examined_follows_the_slices() -> None:
@@ -158,14 +158,14 @@ def test_a_late_marker_that_knows_less_than_one_before_it_is_healed() -> None:
     assert replay.needs_healing()
     healed = replay.healed_marker()
     assert healed is not None
-    assert (healed.position, healed.ahead) == (7, 9)
+    assert (healed.position, healed.prior_position) == (7, 9)
 
     replay.apply(records((MARKER_KEY, encode_marker(healed))))
     assert not replay.needs_healing()
     # What compaction leaves of it says enough.
-    assert replayed(records((MARKER_KEY, encode_marker(healed)))).newest_upto == 9
-    assert healed.advanced(8, healed.totals).reached == 9
-    assert healed.advanced(9, healed.totals).ahead == 0
+    assert replayed(records((MARKER_KEY, encode_marker(healed)))).max_upto == 9
+    assert healed.advanced(8, healed.totals).furthest_position == 9
+    assert healed.advanced(9, healed.totals).prior_position == 0
 
 
 def test_after_healing_nothing_needs_healing_until_more_is_read() -> None:

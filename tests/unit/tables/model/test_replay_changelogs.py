@@ -23,7 +23,7 @@ class NoRows:
 
 
 def replay(*changelog_ids: str, before: Marker | None = None) -> Replay:
-    replayed = Replay(NoRows(), StoreState(marker=before, changelog_next=0, ahead=0), OWNER)
+    replayed = Replay(NoRows(), StoreState(marker=before, examined=0, max_upto=0), OWNER)
     for changelog_id in changelog_ids:
         value = encode_marker(msgspec.structs.replace(MARKER, changelog_id=changelog_id))
         replayed.apply(ChangelogSlice.of([(MARKER_KEY, value)], replayed.examined + 1))

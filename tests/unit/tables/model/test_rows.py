@@ -1,5 +1,7 @@
 """Codecs of rows, markers and states."""
 
+import json
+
 import msgspec
 import numpy as np
 import pytest
@@ -87,7 +89,7 @@ def test_a_marker_that_cannot_be_true_is_never_written_and_refused_where_it_is_r
         decode_marker(msgspec.json.encode(untrue))
     with pytest.raises(AssertionError):
         encode_marker(untrue)
-    state = StoreState(marker=untrue, changelog_next=17, ahead=12)
+    state = StoreState(marker=untrue, examined=17, max_upto=12)
     assert decode_state(msgspec.json.encode(state)) is None
     with pytest.raises(AssertionError):
         encode_state(state)
@@ -95,13 +97,21 @@ def test_a_marker_that_cannot_be_true_is_never_written_and_refused_where_it_is_r
 
 @pytest.mark.parametrize("marker", [None, MARKER])
 def test_a_state_comes_back_as_it_was(marker: Marker | None) -> None:
-    state = StoreState(marker=marker, changelog_next=17, ahead=12)
+    state = StoreState(marker=marker, examined=17, max_upto=12)
     assert decode_state(encode_state(state)) == state
     assert state.position == (9 if marker else 0)
     assert state.totals == (MARKER.totals if marker else Totals())
 
 
+def test_names_in_stores_and_changelogs_are_those_of_the_first_release() -> None:
+    marker = Marker(topic="input", profile="p", origin=0, position=1, prior_position=7)
+    state = json.loads(encode_state(StoreState(marker=marker, examined=3, max_upto=5)))
+    assert (state["changelog_next"], state["ahead"]) == (3, 5)
+    assert state["marker"]["ahead"] == json.loads(encode_marker(marker))["ahead"] == 7
+    assert not {"examined", "max_upto", "prior_position"} & {*state, *state["marker"]}
+
+
 def test_a_state_that_cannot_be_read_is_none() -> None:
     other = Marker(topic="input", profile="p", origin=0, position=1, version=FORMAT_VERSION + 1)
-    assert decode_state(encode_state(StoreState(marker=other, changelog_next=1, ahead=1))) is None
+    assert decode_state(encode_state(StoreState(marker=other, examined=1, max_upto=1))) is None
     assert decode_state(b"nonsense") is None

@@ -1,14 +1,14 @@
-"""How large a full window is."""
+"""How large a full buffer is."""
 
 from __future__ import annotations
 
-from tables.pace.buffer_size import FIRST_BYTES, FULL_ROWS, WindowSize
+from tables.pace.buffer_size import FIRST_BYTES, FULL_ROWS, BufferSize
 
 MOST_BYTES = 8 * FIRST_BYTES
 
 
-def test_windows_grow_up_to_the_largest() -> None:
-    size = WindowSize(MOST_BYTES)
+def test_buffers_grow_up_to_the_largest() -> None:
+    size = BufferSize(MOST_BYTES)
     sizes = []
     for _ in range(5):
         sizes.append(size.full_bytes // FIRST_BYTES)
@@ -16,21 +16,21 @@ def test_windows_grow_up_to_the_largest() -> None:
     assert sizes == [1, 2, 4, 8, 8]
 
 
-def test_windows_that_are_not_full_are_no_reason_for_larger_ones() -> None:
-    size = WindowSize(MOST_BYTES)
+def test_buffers_that_are_not_full_are_no_reason_for_larger_ones() -> None:
+    size = BufferSize(MOST_BYTES)
     size.taken(FIRST_BYTES - 1)
     assert size.full_bytes == FIRST_BYTES
 
 
-def test_a_largest_window_below_the_first_one_is_the_first_one() -> None:
-    size = WindowSize(1024)
+def test_a_largest_buffer_below_the_first_one_is_the_first_one() -> None:
+    size = BufferSize(1024)
     assert size.full_bytes == 1024
     size.taken(1024)
     size.flushed(1024, 1024)
     assert size.full_bytes == 1024
 
 
-def test_many_distinct_words_make_smaller_windows_and_fewer_larger_ones_again() -> None:
+def test_many_distinct_words_make_smaller_buffers_and_fewer_larger_ones_again() -> None:
     size = _grown()
     size.flushed(MOST_BYTES, 2 * FULL_ROWS)
     assert size.full_bytes == MOST_BYTES // 2
@@ -39,26 +39,26 @@ def test_many_distinct_words_make_smaller_windows_and_fewer_larger_ones_again() 
     assert size.full_bytes == MOST_BYTES
 
 
-def test_windows_do_not_get_too_small_to_tell_how_often_words_repeat() -> None:
+def test_buffers_do_not_get_too_small_to_tell_how_often_words_repeat() -> None:
     size = _grown()
     size.flushed(FIRST_BYTES, 100 * FULL_ROWS)
     assert size.full_bytes == FIRST_BYTES
 
 
-def test_a_small_window_says_nothing() -> None:
+def test_a_small_buffer_says_nothing() -> None:
     size = _grown()
     size.flushed(1000, 1000)
     assert size.full_bytes == MOST_BYTES
 
 
-def test_a_window_without_any_word_is_no_reason_for_small_ones() -> None:
+def test_a_buffer_without_any_word_is_no_reason_for_small_ones() -> None:
     size = _grown()
     size.flushed(MOST_BYTES, 0)
     assert size.full_bytes == MOST_BYTES
 
 
-def _grown() -> WindowSize:
-    size = WindowSize(MOST_BYTES)
+def _grown() -> BufferSize:
+    size = BufferSize(MOST_BYTES)
     for _ in range(3):
         size.taken(size.full_bytes)
     return size

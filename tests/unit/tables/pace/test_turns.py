@@ -1,4 +1,4 @@
-"""How many windows are flushed and counted at a time."""
+"""How many buffers are flushed and counted at a time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tables.pace.memory import LARGE_FLUSHES
-from tables.pace.turns import LARGE_WINDOW_BYTES, SMALL_COUNTS, TURN_BYTES, FlushTurns
+from tables.pace.turns import LARGE_BUFFER_BYTES, SMALL_COUNTS, TURN_BYTES, FlushTurns
 
-LARGE, SMALL = LARGE_WINDOW_BYTES, LARGE_WINDOW_BYTES - 1
+LARGE, SMALL = LARGE_BUFFER_BYTES, LARGE_BUFFER_BYTES - 1
 
 
 @pytest.mark.parametrize(
     ("at_once", "waits", "free"), [(LARGE_FLUSHES, LARGE, SMALL), (SMALL_COUNTS, SMALL, LARGE)]
 )
-async def test_windows_of_one_kind_take_turns_and_the_others_do_not_wait(
+async def test_buffers_of_one_kind_take_turns_and_the_others_do_not_wait(
     at_once: int, waits: int, free: int
 ) -> None:
     turns = FlushTurns()
@@ -32,7 +32,7 @@ async def test_windows_of_one_kind_take_turns_and_the_others_do_not_wait(
         pass
 
 
-async def test_a_small_window_that_is_counted_lets_the_next_one_count_while_it_is_flushed() -> None:
+async def test_a_small_buffer_that_is_counted_lets_the_next_one_count_while_it_is_flushed() -> None:
     turns = FlushTurns()
     async with turns.turn(lambda: SMALL) as turn:
         turn.counted()
@@ -43,7 +43,7 @@ async def test_a_small_window_that_is_counted_lets_the_next_one_count_while_it_i
                     pass
 
 
-async def test_windows_that_became_large_while_they_waited_are_flushed_as_large_ones() -> None:
+async def test_buffers_that_became_large_while_they_waited_are_flushed_as_large_ones() -> None:
     turns, sizes = FlushTurns(), [SMALL] * 8
     flushing, most = 0, 0
 
@@ -68,7 +68,7 @@ async def test_windows_that_became_large_while_they_waited_are_flushed_as_large_
 @pytest.mark.parametrize(
     ("size", "room"), [(TURN_BYTES, 2), (TURN_BYTES + 1, 1), (2 * TURN_BYTES + 2, 0), (100 * TURN_BYTES, 0)]
 )
-async def test_a_window_of_one_huge_record_takes_the_turns_of_several(size: int, room: int) -> None:
+async def test_a_buffer_of_one_huge_record_takes_the_turns_of_several(size: int, room: int) -> None:
     turns = FlushTurns()
     async with AsyncExitStack() as held:
         await held.enter_async_context(turns.turn(lambda: size))

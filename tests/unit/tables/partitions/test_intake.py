@@ -10,25 +10,25 @@ from tables.partitions.intake import BACKLOG_SHARE, FILLED_AT_ONCE, Intake
 from tables.partitions.life import State
 from tables.partitions.owned_partition import OwnedPartition
 
-WINDOW_BYTES = 1000
+BUFFER_BYTES = 1000
 TOTAL_BYTES = 8000
 NEAR_OFFSETS = 10
 MANY = range(20)
 
 
-def _part(*, behind: int = 1000, pending: int = 0, since: float = 0.0, flushing: int = 0) -> OwnedPartition:
+def _part(*, behind: int = 1000, buffered: int = 0, since: float = 0.0, flushing: int = 0) -> OwnedPartition:
     shard: Any = SimpleNamespace(
-        pending=[object()] if pending else [],
-        pending_bytes=pending,
+        buffer=[object()] if buffered else [],
+        buffered_bytes=buffered,
         flushing_bytes=flushing,
-        pending_since=since,
+        buffered_since=since,
         next=0,
     )
     return OwnedPartition(shard, state=State.COUNTING, highwater=behind)
 
 
 def _choose(partitions: dict[int, OwnedPartition]) -> set[int]:
-    return _intake().choose(partitions, WINDOW_BYTES)
+    return _intake().choose(partitions, BUFFER_BYTES)
 
 
 def _intake() -> Intake:
@@ -47,19 +47,19 @@ def test_few_that_lag_behind_are_chosen_beside_those_that_have_caught_up() -> No
     assert len(chosen) == 1 + FILLED_AT_ONCE
 
 
-def test_a_window_that_was_begun_is_filled_first_the_oldest_before_others() -> None:
+def test_a_buffer_that_was_begun_is_filled_first_the_oldest_before_others() -> None:
     parts = {number: _part() for number in MANY}
-    parts[7] = _part(pending=1, since=3.0)
-    parts[8] = _part(pending=500, since=5.0)
-    parts[9] = _part(pending=1, since=4.0)
-    parts[10] = _part(pending=1, since=2.0)
+    parts[7] = _part(buffered=1, since=3.0)
+    parts[8] = _part(buffered=500, since=5.0)
+    parts[9] = _part(buffered=1, since=4.0)
+    parts[10] = _part(buffered=1, since=2.0)
     assert _choose(parts) == {7, 9, 10}
 
 
 def test_all_that_lag_behind_get_their_turn_though_nothing_can_be_fetched_of_them() -> None:
     intake, parts = _intake(), {number: _part() for number in MANY}
     polls = ceil(len(MANY) / FILLED_AT_ONCE)
-    chosen = [intake.choose(parts, WINDOW_BYTES) for _ in range(polls)]
+    chosen = [intake.choose(parts, BUFFER_BYTES) for _ in range(polls)]
     assert set.union(*chosen) == set(MANY)
 
 
@@ -75,11 +75,11 @@ def test_nothing_is_taken_in_while_all_that_may_be_is_held() -> None:
     assert _choose(parts) == set()
 
 
-def test_a_partition_alone_fills_a_window_while_another_one_is_flushed() -> None:
-    part = _part(pending=WINDOW_BYTES - 1, flushing=WINDOW_BYTES)
+def test_a_partition_alone_fills_a_buffer_while_another_one_is_flushed() -> None:
+    part = _part(buffered=BUFFER_BYTES - 1, flushing=BUFFER_BYTES)
     part.state = State.FLUSHING
     assert _choose({0: part}) == {0}
-    part.shard.pending_bytes = WINDOW_BYTES
+    part.shard.buffered_bytes = BUFFER_BYTES
     assert _choose({0: part}) == set()
 
 

@@ -169,7 +169,7 @@ class Worker:
         """Take one record in and have it flushed."""
         offset = self.counts._partitions[0].shard.next
         self.counts.add(0, [RecordBatch(pa.array([b"a"], pa.binary()), offset, offset + 1)], offset + 1)
-        self.counts._partitions[0].shard.pending_since -= 1
+        self.counts._partitions[0].shard.buffered_since -= 1
         self.counts.tick()
 
     @property

@@ -11,7 +11,7 @@ from bench.hot_path import open_shard
 from tables.model.records import RecordBatch
 
 
-async def test_a_window_that_waits_to_be_counted_takes_records_in() -> None:
+async def test_a_buffer_that_waits_to_be_counted_takes_records_in() -> None:
     tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
     with open_shard(tally, 1000) as shard:
         await shard.restore()

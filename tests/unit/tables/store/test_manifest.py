@@ -16,7 +16,7 @@ from tables.store.partition_store import PartitionStore
 
 def at(position: int) -> StoreState:
     marker = Marker(topic="texts", profile="unicode/1", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=position, ahead=position)
+    return StoreState(marker=marker, examined=position, max_upto=position)
 
 
 @pytest.fixture

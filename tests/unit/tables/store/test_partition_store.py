@@ -48,7 +48,7 @@ for position in range(1, 1000000):
 
 def state(position: int) -> StoreState:
     marker = Marker(topic="input", profile="p", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=position, ahead=position)
+    return StoreState(marker=marker, examined=position, max_upto=position)
 
 
 def flush(store: PartitionStore, position: int, words: list[bytes]) -> None:

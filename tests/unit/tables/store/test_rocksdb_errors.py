@@ -27,7 +27,7 @@ WORDS = [b"word-%06d" % i for i in range(SMALL_FLUSH_ROWS + 1000)]
 
 def state(position: int) -> StoreState:
     marker = Marker(topic="input", profile="p", origin=0, position=position)
-    return StoreState(marker=marker, changelog_next=position, ahead=position)
+    return StoreState(marker=marker, examined=position, max_upto=position)
 
 
 def flush(store: PartitionStore, position: int, words: list[bytes]) -> None:

@@ -108,7 +108,7 @@ def test_a_discarded_file_leaves_nothing_open(file: SstFile, tmp_path: Path) -> 
 
 def test_many_flushes_leave_nothing_open(tmp_path: Path) -> None:
     store = PartitionStore(tmp_path / "store", Cache(1 << 20))
-    state = StoreState(marker=None, changelog_next=1, ahead=0)
+    state = StoreState(marker=None, examined=1, max_upto=0)
     store.commit(store.stage(WORDS, ROWS), state)
     before = _memory_files()
     for _ in range(3):
