@@ -23,7 +23,7 @@ from tables.kafka.producer import ReplaceableProducer
 from tables.kafka.refusals import lacks_replicas
 from tables.kafka.rights import Right, Rights
 from tables.model.names import changelog_topic, dead_letter_topic
-from tables.model.records import TallyRecords
+from tables.model.tally import TallyRecords
 from tables.observer import Observer
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
 from tables.pace.policy import FlushPolicy

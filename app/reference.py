@@ -19,7 +19,7 @@ from app.web.problems import OTHERS, PROBLEMS
 from app.worker.metrics import Metrics
 from tables.kafka.rights import Right, Rights
 from tables.model.names import changelog_topic, dead_letter_topic
-from tables.model.records import Totals
+from tables.model.tally import Totals
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 

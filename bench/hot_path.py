@@ -34,10 +34,11 @@ from agents.text.value_format import value_format
 from bench.corpus import CORPORA
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import PackedBatches, packed
-from tables.model.records import DeadLetter, Int64Array, RecordBatch, Tally
+from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
+from tables.model.tally import Tally
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
-from tables.ports import ChangelogSlice, PackedRecords
+from tables.ports import PackedRecords
 from tables.store.partition_store import PartitionStore
 from tables.top.leaders import Leaders
 

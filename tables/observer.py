@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from tables.model.records import Totals
+from tables.model.tally import Totals
 
 PartitionState = Literal["restoring", "counting", "stopped", "released"]
 """Life of a partition in this process.

@@ -9,40 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import pyarrow as pa
-
-from tables.model.records import DeadLetter, Int64Array, RecordBatch
+from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class ChangelogSlice:
-    """Adjacent changelog records, markers included.
-
-    Attributes:
-        keys: `pyarrow.BinaryArray` of words, or `schema.MARKER_KEY`; no nulls.
-        values: `pyarrow.BinaryArray` of rows or markers, one per key; no nulls.
-        next_offset: changelog offset after them.
-    """
-
-    keys: pa.BinaryArray
-    values: pa.BinaryArray
-    next_offset: int
-
-    @property
-    def record_count(self) -> int:
-        return len(self.keys)
-
-    @property
-    def byte_count(self) -> int:
-        return int(self.keys.nbytes + self.values.nbytes)
-
-    @classmethod
-    def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
-        """A slice of few (key, value) pairs, or none."""
-        keys, values = [key for key, _ in records], [value for _, value in records]
-        return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), next_offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """An observer for tests that look elsewhere."""
 
-from tables.model.records import Totals
+from tables.model.tally import Totals
 from tables.observer import PartitionState
 
 

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from agents.text.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.text.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
 from tables.errors import ConfigurationError
-from tables.model.records import DeadLetter, Int64Array, RecordBatch, Tally, Totals
+from tables.model.records import DeadLetter, Int64Array, RecordBatch
+from tables.model.tally import Tally, Totals
 from tables.model.word_order import byte_order
 
 MAX_RECORD_BYTES: Final = 16 << 20

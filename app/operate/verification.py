@@ -35,10 +35,10 @@ from tables.kafka.rights import Right
 from tables.kafka.topic_ids import TopicDescription
 from tables.model.names import MARKER_KEY, changelog_topic
 from tables.model.positions import check_position
-from tables.model.records import Totals
+from tables.model.records import ChangelogSlice
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, Owner, StoreState, unpack_row
-from tables.ports import ChangelogSlice
+from tables.model.tally import Totals
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer

@@ -21,8 +21,8 @@ from app.reads.pool import Budget, QueryPool
 from app.reads.top_query import Found, LeadingWords, all_counted, gathered
 from app.web.ports import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
 from tables.errors import NotReadyError, StoreCorruptedError
-from tables.model.records import Totals
 from tables.model.rows import StoreState, unpack_row
+from tables.model.tally import Totals
 from tables.partitions.changes import Change
 from tables.partitions.partitions import WordCounts
 from tables.partitions.served_rows import ServedRows

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from app.reads.pool import Budget
-from tables.model.names import SLICE_ROWS
 from tables.model.records import Int64Array
 from tables.model.rows import unpack_row
+from tables.model.slices import SLICE_ROWS
 from tables.partitions.served_rows import ServedRows
-from tables.store.partition_store import StoreSnapshot
+from tables.store.snapshot import StoreSnapshot
 from tables.top.leaders import LeadersVersion
 from tables.top.top_words import TopWords, most_frequent, proven
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from tables.model.records import Totals
+from tables.model.tally import Totals
 from tables.observer import PartitionState
 from tables.top.top_words import TopWords
 

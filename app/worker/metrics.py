@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app.web.ports import PartitionStatus
-from tables.model.records import Totals
+from tables.model.tally import Totals
 from tables.observer import PartitionState
 
 _STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")

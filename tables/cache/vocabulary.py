@@ -1,18 +1,18 @@
-"""Cache of old counts: one process-wide `word -> id` and, per partition, an array of counts by id.
+"""Ids of words, one vocabulary for all partitions of a process; `tables.cache.counts` keeps an array of counts by id per partition.
 
 Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.06 µs a
 row, 24-48 bytes a word once, and 4 bytes a word and partition, 8 where a count is beyond 2^31 (ADR 3). A store that was empty when
 opened, or whose rows were all put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
 
-A vocabulary that is full takes no more words: those that came first are the frequent ones, and the counts of the others are read. Text
-changes, so that it is given up for an empty one once ten times as many were refused: the reading that this may spare costs more.
+A full vocabulary takes no more words: those that came first are the frequent ones, and counts of the others are read from the store.
+Vocabulary drifts. When a full vocabulary has refused ten times its capacity, it is replaced by an empty one: learning the words again
+costs less than the reads that it saves.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from threading import Event, Lock
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +20,10 @@ import pyarrow as pa
 
 from tables.cache.word_table import NO_ID, SHORT_BYTES, WordTable
 from tables.model.byte_arrays import lengths
-from tables.model.names import SLICE_ROWS
 from tables.model.records import Int64Array
-from tables.model.rows import unpack_row, unpack_rows
 from tables.pace.memory import MemoryBounds
-from tables.store.partition_store import PartitionStore
-
-UNKNOWN = 0
-"""No row has this count; memory that nobody has written to is full of it, and costs nothing until then."""
 
 REFUSALS_PER_WORD = 10
-_MOST_INT32 = np.iinfo(np.int32).max
 
 MAX_LONG_WORDS = 690_000
 """Words that are too long for the table: with 699,051 Python copies their dict into a larger one, 80 ms in which nothing else runs."""
@@ -109,125 +102,32 @@ class Vocabulary:
 
 
 class VocabularyLimit:
-    """Hands out the current vocabulary and starts a new one where the old one has refused too many words.
+    """Bounds the vocabulary of a process, and replaces one that has drifted or grown beyond its bound.
 
     A vocabulary is never cleared in place: a flush in another thread still holds ids of it.
+
+    Args:
+        max_words: words that a vocabulary takes, at most.
+
+    Attributes:
+        current: the vocabulary for new caches.
     """
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
         self._most_words = max_words
-        self._current = Vocabulary(max_words)
+        self.current = Vocabulary(max_words)
 
     def bound(self, bounds: MemoryBounds) -> None:
         """See `tables.pace.memory.Bounded`; a vocabulary that is larger already is given up."""
-        self.max_words = self._current.max_words = min(bounds.vocabulary_words, self._most_words)
+        self.max_words = self.current.max_words = min(bounds.vocabulary_words, self._most_words)
 
     def has_room(self, words: int) -> bool:
-        """Whether so many more words may be added to the current vocabulary."""
-        return len(self._current) + words <= self.max_words
+        """Whether `words` more words may be added to the current vocabulary."""
+        return len(self.current) + words <= self.max_words
 
-    def current(self) -> Vocabulary:
-        current = self._current
+    def renew(self) -> None:
+        """Start an empty vocabulary if the current one refused too many words, or is larger than its bound."""
+        current = self.current
         if current.refused > REFUSALS_PER_WORD * self.max_words or len(current) > self.max_words:
-            self._current = Vocabulary(self.max_words)
-        return self._current
-
-
-class CountCache:
-    """Counts of one partition by word id.
-
-    Args:
-        vocabulary: whose ids are used.
-        complete: whether a word without a count here is known to have none in the store.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, *, complete: bool) -> None:
-        self.vocabulary = vocabulary
-        self.complete = complete
-        self.position: int | None = 0
-        """Next offset to count, of the flush that the counts are at; None where some are ahead of it."""
-        self._lock = Lock()
-        self._counts: npt.NDArray[np.int32] | Int64Array = np.zeros(1024, np.int32)
-
-    def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
-        """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
-        self._grow()
-        counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids].astype(np.int64))
-        missing = np.flatnonzero(counts == UNKNOWN)
-        if self.complete:
-            counts[missing] = 0
-        else:
-            for start in range(0, len(missing), SLICE_ROWS):
-                part = missing[start : start + SLICE_ROWS]
-                rows = store.get_many([words[i] for i in part.tolist()])
-                counts[part] = [0 if row is None else unpack_row(row)[0] for row in rows]
-        return counts
-
-    def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:
-        """Remember counts that are in the store now, at `position`. Called after the store's commit, never before."""
-        self._grow()
-        known = ids != NO_ID
-        with self._lock:
-            if len(counts) and self._counts.itemsize < counts.itemsize and counts.max() > _MOST_INT32:
-                self._counts = self._counts.astype(np.int64)
-            self._counts[ids[known]] = counts[known]
-            self.complete = self.complete and bool(known.all())
-            self.position = position
-
-    def withdraw(self) -> None:
-        """Tell readers nothing until the next `update`: the store is about to have what is not here yet."""
-        with self._lock:
-            self.position = None
-
-    def learn(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> None:
-        """`update` of words that may be new to the vocabulary."""
-        self.update(self.vocabulary.ids(words), counts, position)
-
-    def add_to(self, sums: Int64Array) -> int | None:
-        """Add all counts to `sums`, an array indexed by word id; returns the position that they are at.
-
-        Where some are ahead of it, or not here, nothing is added, and None returned.
-        """
-        with self._lock:
-            if self.position is None or not self.complete:
-                return None
-            counts = self._counts[: len(sums)]
-            np.add(sums[: len(counts)], counts, out=sums[: len(counts)], where=counts > 0)
-            return self.position
-
-    def count_of(self, word: bytes) -> tuple[int, int] | None:
-        """(count, position that it is at); a count of 0 = there is no row. None where the store has to be asked."""
-        with self._lock:
-            if self.position is None or not self.complete:
-                return None
-            number = self.vocabulary.id_of(word)
-            known = number is not None and number < len(self._counts)
-            return max(0, int(self._counts[number])) if known else 0, self.position
-
-    def _grow(self) -> None:
-        size = len(self.vocabulary)
-        if size > len(self._counts):
-            grown = np.zeros(max(size, 2 * len(self._counts)), self._counts.dtype)
-            grown[: len(self._counts)] = self._counts
-            self._counts = grown
-
-
-def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> CountCache | None:
-    """A complete cache of the rows in `store` (0.6 µs each), or None: the vocabulary has no room for them, or `leaving` was set.
-
-    Raises:
-        StoreCorruptedError: a row cannot be read.
-    """
-    if store.estimated_rows() > limit.max_words:
-        return None
-    cache = CountCache(limit.current(), complete=True)
-    for rows in store.slices():
-        if not limit.has_room(len(rows)) or leaving.is_set():
-            return None
-        counts = unpack_rows([row for _, row in rows])[:, 0]
-        words = pa.array([word for word, _ in rows], pa.binary())
-        cache.learn(words, counts, store.state.exact_position)
-        if not cache.complete:
-            return None  # Too many long words.
-    return cache
+            self.current = Vocabulary(self.max_words)

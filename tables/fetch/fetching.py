@@ -22,8 +22,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
 from tables.fetch.batches import WHOLE_BYTES, KafkaBatch, KafkaBatches, Record
-from tables.model.records import RecordBatch
-from tables.ports import ChangelogSlice
+from tables.model.records import ChangelogSlice, RecordBatch
 
 RECORDS_PER_BATCH = 1024
 BATCH_BYTES = 1 << 20

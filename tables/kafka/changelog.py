@@ -26,7 +26,8 @@ from tables.kafka.producer import COMPRESSIONS, MAX_REQUEST_BYTES, ReplaceablePr
 from tables.kafka.refusals import refusal
 from tables.kafka.rights import Right, Rights
 from tables.model.names import ROWS_PER_CHANGELOG_BATCH
-from tables.ports import ChangelogSlice, PackedRecords
+from tables.model.records import ChangelogSlice
+from tables.ports import PackedRecords
 
 _READ_BYTES = 1 << 20
 """All records of an answer become arrays at once: 130,000 rows, compressed as they are."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tables.model.records import RecordBatch, Tally, TallyRecords, merge_tallies
+from tables.model.records import RecordBatch
+from tables.model.tally import Tally, TallyRecords, merge_tallies
 
 
 def tally_beyond(

@@ -1,20 +1,17 @@
-"""What is counted but not yet flushed: record batches in, one tally out. Pure values, no I/O.
+"""Records as they come from Kafka: batches of the input topic, slices of the changelog, records that cannot be counted.
 
-A `RecordBatch` is what one or several adjacent Kafka batches of one partition become: only bytes, in one Arrow buffer, so that
-the garbage collector has nothing to walk (measured: record objects cost 5 times more than parsing, ADR 3).
+Adjacent records of one partition are columns in Arrow buffers, so that the garbage collector has no objects to walk (measured: record
+objects cost 5 times more than parsing, ADR 3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-from tables.model.names import SLICE_ROWS
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -97,37 +94,6 @@ class RecordBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """What became of the records of a prefix of one partition. `records == counted + skipped + dead_lettered`, always.
-
-    Attributes:
-        records: records read.
-        counted: records whose words were counted (a record without any word counts as counted).
-        words: occurrences of words, that is, the sum of all counts.
-        skipped: records left out by a policy, by reason.
-        dead_lettered: records sent to the dead-letter topic, by reason.
-        dropped_words: words left out of counted records by an option or policy, by reason.
-    """
-
-    records: int = 0
-    counted: int = 0
-    words: int = 0
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    dead_lettered: Mapping[str, int] = field(default_factory=dict)
-    dropped_words: Mapping[str, int] = field(default_factory=dict)
-
-    def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            self.records + other.records,
-            self.counted + other.counted,
-            self.words + other.words,
-            _added(self.skipped, other.skipped),
-            _added(self.dead_lettered, other.dead_lettered),
-            _added(self.dropped_words, other.dropped_words),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that could not be counted, as it was read.
 
@@ -145,58 +111,29 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """The words of some record batches, each distinct word once.
+class ChangelogSlice:
+    """Adjacent changelog records, markers included.
 
     Attributes:
-        words: `pyarrow.BinaryArray` of UTF-8, strictly ascending in byte order, no nulls.
-        counts: int64, occurrences of the word with the same index, all > 0.
-        totals: what became of the records; `totals.words == counts.sum()` unless `only` left words out.
-        dead_letters: in offset order.
+        keys: `pyarrow.BinaryArray` of words, or `names.MARKER_KEY`; no nulls.
+        values: `pyarrow.BinaryArray` of rows or markers, one per key; no nulls.
+        next_offset: changelog offset after them.
     """
 
-    words: pa.BinaryArray
-    counts: Int64Array
-    totals: Totals
-    dead_letters: Sequence[DeadLetter] = ()
+    keys: pa.BinaryArray
+    values: pa.BinaryArray
+    next_offset: int
 
-    def word_list(self) -> list[bytes]:
-        """The words as bytes, converted in slices so that other threads get a turn."""
-        converted: list[bytes] = []
-        for start in range(0, len(self.words), SLICE_ROWS):
-            converted += self.words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
-        return converted
+    @property
+    def record_count(self) -> int:
+        return len(self.keys)
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> Tally:
-        """The same records, but only the words where `keep` is true; the totals still tell of all of them."""
-        if keep.all():
-            return self
-        return Tally(self.words.filter(pa.array(keep)), self.counts[keep], self.totals, self.dead_letters)
+    @property
+    def byte_count(self) -> int:
+        return int(self.keys.nbytes + self.values.nbytes)
 
-
-class TallyRecords(Protocol):
-    """A pure function from record batches to their tally: the same records give the same tally, however they are batched."""
-
-    def __call__(self, batches: Sequence[RecordBatch]) -> Tally: ...
-
-
-def _added(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, int]:
-    if not right:
-        return left
-    return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in {**left, **right}}
-
-
-def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """One tally of the records of all `tallies`. Meant for few small ones: it sums in Python."""
-    sums: dict[bytes, int] = {}
-    totals = Totals()
-    dead_letters: list[DeadLetter] = []
-    for tally in tallies:
-        for word, count in zip(tally.words.to_pylist(), tally.counts.tolist(), strict=True):
-            sums[word] = sums.get(word, 0) + count
-        totals += tally.totals
-        dead_letters += tally.dead_letters
-    words = sorted(sums)
-    return Tally(
-        pa.array(words, pa.binary()), np.array([sums[word] for word in words], np.int64), totals, dead_letters
-    )
+    @classmethod
+    def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
+        """A slice of few (key, value) pairs, or none."""
+        keys, values = [key for key, _ in records], [value for _, value in records]
+        return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), next_offset)

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tables.errors import InexactError
-from tables.model.names import MARKER_KEY, SLICE_ROWS
+from tables.model.names import MARKER_KEY
 from tables.model.positions import check_owner
-from tables.model.records import Int64Array
+from tables.model.records import ChangelogSlice, Int64Array
 from tables.model.rows import (
     Marker,
     Owner,
@@ -34,8 +34,8 @@ from tables.model.rows import (
     unpack_row,
     unpack_rows,
 )
+from tables.model.slices import SLICE_ROWS
 from tables.model.word_order import byte_order
-from tables.ports import ChangelogSlice
 
 BUFFER_BYTES = 32 << 20
 """Records are merged when they take as much; where the merged rows still take half of it they have to go into the store."""

@@ -17,7 +17,8 @@ import pyarrow as pa
 from tables.errors import InexactError
 from tables.model.byte_arrays import joined, lengths
 from tables.model.names import FORMAT_VERSION, ROW_BYTES
-from tables.model.records import Int64Array, Totals
+from tables.model.records import Int64Array
+from tables.model.tally import Totals
 
 RowArray = npt.NDArray[np.int64]
 """int64 of shape (n, 2): column 0 the count, column 1 the upto."""

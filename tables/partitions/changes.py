@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tables.model.records import RecordBatch, Totals
+from tables.model.records import RecordBatch
 from tables.model.rows import Marker
+from tables.model.tally import Totals
 
 
 @dataclass(frozen=True, slots=True)

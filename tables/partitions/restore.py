@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from tables.cache.vocabulary import CountCache, cache_of
+from tables.cache.counts import CountCache, cache_of
 from tables.errors import ChangelogReplacedError, FlushUnknownError, PartitionsLostError
 from tables.model.names import MARKER_KEY
 from tables.model.positions import check_position, check_replaceable, is_of_changelog
@@ -145,7 +145,8 @@ class Restore:
             self._learn(rows)
         elif len(rows):
             # Learning costs as much as storing: of so many rows the cache is filled at the end, if it has room.
-            shard.cache = CountCache(self._services.vocabulary.current(), complete=False)
+            self._services.vocabulary.renew()
+            shard.cache = CountCache(self._services.vocabulary.current, complete=False)
         self._written_s = self._services.clock()
         return len(rows)
 

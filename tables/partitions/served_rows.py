@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager
 
 import pyarrow as pa
 
-from tables.cache.vocabulary import CountCache
+from tables.cache.counts import CountCache
 from tables.model.records import Int64Array
 from tables.model.replay import MergedRows
 from tables.model.rows import StoreState, unpack_row
-from tables.store.partition_store import PartitionStore, StagedRows, StoreSnapshot
+from tables.store.partition_store import PartitionStore, StagedRows
+from tables.store.snapshot import StoreSnapshot
 from tables.top.leaders import MOST_LEADERS, NO_COUNTS, NO_WORDS, PartitionLeaders
 
 

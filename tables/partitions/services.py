@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tables.cache.vocabulary import VocabularyLimit
-from tables.model.records import TallyRecords
 from tables.model.rows import Owner
+from tables.model.tally import TallyRecords
 from tables.pace.memory import MemoryBudget
 from tables.pace.turns import FlushTurns
 from tables.partitions.changes import Changes

@@ -22,19 +22,21 @@ from threading import Event
 
 import structlog
 
-from tables.cache.vocabulary import CountCache
+from tables.cache.counts import CountCache
 from tables.errors import FlushUnknownError, ForeignRecordsError
-from tables.model.names import MARKER_KEY, SLICE_ROWS
+from tables.model.names import MARKER_KEY
 from tables.model.partial_replay import tally_beyond
-from tables.model.records import Int64Array, RecordBatch, Tally
+from tables.model.records import Int64Array, RecordBatch
 from tables.model.rows import Marker, StoreState, encode_marker, pack_rows
+from tables.model.slices import SLICE_ROWS, release
+from tables.model.tally import Tally
 from tables.pace.turns import Turn
 from tables.partitions.changes import Change, Flushed
 from tables.partitions.restore import Restore
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
-from tables.partitions.threads import beside_the_loop, cancel, release, to_the_end
+from tables.partitions.threads import beside_the_loop, cancel, to_the_end
 from tables.ports import CountedRows, PackedRecords, Result
 from tables.store.partition_store import PartitionStore, StagedRows
 
@@ -75,7 +77,7 @@ class Shard:
         self.next = self.position
         """Next offset to take in: the end of what is buffered or being flushed."""
         self.services = services
-        self.cache = CountCache(services.vocabulary.current(), complete=self.store.was_empty)
+        self.cache = CountCache(services.vocabulary.current, complete=self.store.was_empty)
         self.served = ServedRows(store, lambda: self.cache)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
@@ -113,7 +115,8 @@ class Shard:
 
     def renew_cache(self) -> None:
         """Let go of a vocabulary that has grown too large. Not to be called while a flush is under way."""
-        vocabulary = self.services.vocabulary.current()
+        self.services.vocabulary.renew()
+        vocabulary = self.services.vocabulary.current
         if self.cache.vocabulary is not vocabulary:
             self.cache = CountCache(vocabulary, complete=False)
 

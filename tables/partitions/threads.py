@@ -1,4 +1,4 @@
-"""Waiting for threads that write to stores, and for tasks that wait for them; letting other threads go on."""
+"""Waiting for threads that write to stores, and for tasks that wait for them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from threading import Event
 from typing import ParamSpec, TypeVar
-
-from tables.model.names import SLICE_ROWS
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -55,9 +53,3 @@ async def cancel(*tasks: asyncio.Task[None] | None) -> None:
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-
-
-def release(items: list[bytes]) -> None:
-    """Empty a list that nobody needs any more, in slices: freeing 250,000 objects at once holds the interpreter's lock for 20 ms."""
-    while items:
-        del items[-SLICE_ROWS:]

@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Condition
 from typing import Protocol
 
 from rocksdict import (
@@ -26,16 +25,17 @@ from rocksdict import (
     IngestExternalFileOptions,
     Options,
     Rdict,
-    RdictIter,
     WriteBatch,
     WriteOptions,
 )
 
-from tables.errors import NotReadyError, StoreCorruptedError
-from tables.model.names import SLICE_ROWS, STATE_KEY
+from tables.errors import StoreCorruptedError
+from tables.model.names import STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
+from tables.model.slices import SLICE_ROWS
 from tables.store.manifest import check_manifest
 from tables.store.rocksdb_errors import store_errors
+from tables.store.snapshot import Readers, StoreSnapshot, position_in
 from tables.store.sst_file import SstFile
 
 SMALL_FLUSH_ROWS = 4096
@@ -98,7 +98,7 @@ class PartitionStore:
         self._staging = folder.with_name(folder.name + ".staging")
         self._memtable_holds_rows = False
         self._staged_files = 0
-        self._readers = _Readers()
+        self._readers = Readers()
         shutil.rmtree(self._staging, ignore_errors=True)
         with store_errors(folder):
             self._staging.mkdir(parents=True)
@@ -137,7 +137,7 @@ class PartitionStore:
         """
         with self._readers, store_errors(self._folder):
             row, state = self._db.get([word, STATE_KEY])
-        return row, _position(state)
+        return row, position_in(state)
 
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `words`, in their order; fastest where they are sorted."""
@@ -253,98 +253,10 @@ class PartitionStore:
             self._memtable_holds_rows = False
 
 
-class StoreSnapshot:
-    """What a store held at one moment; see `PartitionStore.snapshot`.
-
-    No local variable keeps the iterator beyond a method: the traceback of an error would, and with it the lock of the folder.
-
-    Attributes:
-        position: next offset to count; None where rows are ahead of it.
-    """
-
-    def __init__(self, database: Rdict, readers: _Readers) -> None:
-        self._iterator: RdictIter = database.iter()
-        self._readers = readers
-        try:
-            self._iterator.seek(STATE_KEY)
-            self.position = _position(self._iterator.value() if self._iterator.valid() else None)
-            self._check()
-        except BaseException:
-            self.release()
-            raise
-
-    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
-        found: list[tuple[bytes, bytes]] = []
-        rows = self._iterator
-        try:
-            rows.seek(max(start, prefix))
-            while len(found) < limit and rows.valid():
-                word = rows.key()
-                if word == STATE_KEY or not word.startswith(prefix):
-                    break
-                found.append((word, rows.value()))
-                rows.next()
-            self._check()
-        finally:
-            del rows
-        return found
-
-    def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """All (word, row) pairs in byte order; ends with NotReadyError where the store is about to be closed."""
-        start = b""
-        while part := self.scan(start, SLICE_ROWS):
-            yield from part
-            start = part[-1][0] + b"\x00"
-            self._readers.check()
-
-    def release(self) -> None:
-        """Let go of the files."""
-        del self._iterator
-
-    def _check(self) -> None:
-        self._iterator.status()  # A scan ends early, without an exception, where a block cannot be read.
-
-
-class _Readers:
-    """Counts those who read; `end` admits no more and waits for them."""
-
-    def __init__(self) -> None:
-        self._open = 0
-        self._ending = False
-        self._changed = Condition()
-
-    def __enter__(self) -> None:
-        with self._changed:
-            self.check()
-            self._open += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._open -= 1
-            self._changed.notify_all()
-
-    def check(self) -> None:
-        """Raises NotReadyError after `end` was called."""
-        if self._ending:
-            raise NotReadyError("a store is being closed")
-
-    def end(self) -> None:
-        """Return when nobody reads any more."""
-        with self._changed:
-            self._ending = True
-            self._changed.wait_for(lambda: self._open == 0)
-
-
 def destroy_store(folder: Path) -> None:
     """Remove a closed store and what it staged. Nothing is lost: the changelog has every row."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
-
-
-def _position(state: bytes | None) -> int | None:
-    decoded = None if state is None else decode_state(state)
-    return decoded.exact_position if decoded else 0
 
 
 def _options(block_cache: Cache, write_buffer_bytes: int) -> Options:

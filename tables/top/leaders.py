@@ -19,9 +19,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from tables.model.names import SLICE_ROWS
 from tables.model.records import Int64Array
 from tables.model.rows import unpack_rows
+from tables.model.slices import SLICE_ROWS
 
 MOST_LEADERS = 2048
 """Of one partition: about 50 kB for words of eight bytes, at most four times as much."""

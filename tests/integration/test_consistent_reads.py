@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
-from tables.cache.vocabulary import CountCache, Vocabulary
+from tables.cache.counts import CountCache
+from tables.cache.vocabulary import Vocabulary
 from tables.errors import NotReadyError
 from tables.model.rows import Marker, StoreState, pack_row, unpack_row
 from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore

@@ -27,7 +27,7 @@ from tables.fetch.fetching import (
     UnreadableBatchError,
 )
 from tables.model.names import FORMAT_VERSION, MARKER_KEY, ROW_BYTES
-from tables.model.records import RecordBatch, Totals
+from tables.model.records import ChangelogSlice, RecordBatch
 from tables.model.replay import Replay
 from tables.model.rows import (
     Marker,
@@ -41,7 +41,7 @@ from tables.model.rows import (
     unpack_row,
     unpack_rows,
 )
-from tables.ports import ChangelogSlice
+from tables.model.tally import Totals
 
 MARKER = Marker(
     topic="t", profile="unicode/1", origin=3, position=90, records=87, counted=85, skipped={"null": 2}

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tables.model import replay as replay_module
 from tables.model.names import MARKER_KEY
+from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
 from tables.model.rows import Marker, Owner, StoreState, decode_marker, encode_marker, pack_row, unpack_row
-from tables.ports import ChangelogSlice
 
 Record = tuple[bytes, bytes]
 EMPTY = StoreState(marker=None, examined=0, max_upto=0)

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.model.names import MARKER_KEY, STATE_KEY
-from tables.model.records import Totals
 from tables.model.rows import (
     Marker,
     StoreState,
@@ -18,6 +17,7 @@ from tables.model.rows import (
     unpack_row,
     unpack_rows,
 )
+from tables.model.tally import Totals
 
 numbers = st.integers(0, 2**63 - 1)
 small = st.integers(0, 2**40)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agents.text.tally import DROP_REASONS, REASONS, Policies, RecordTally
 from agents.text.tokenizer import PROFILES, Tokenizer, tokenizer
 from agents.text.value_format import FORMATS, value_format
-from tables.model.records import DeadLetter, RecordBatch, Tally
+from tables.model.records import DeadLetter, RecordBatch
+from tables.model.tally import Tally
 
 CHARS = st.sampled_from(
     " \t\n\x0b\x1c\x85\xa0\u3000aAb\u00e9\u2019'.\u093f\u0300\ufdfa\u4e00\U0001f600"

@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from tables.model.names import MARKER_KEY
-from tables.model.records import Totals
 from tables.model.rows import Marker, decode_marker, encode_marker, pack_row, unpack_row
+from tables.model.tally import Totals
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 

@@ -16,8 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from agents.source.consumer import BatchConsumerThread
 from agents.source.kafka_source import GroupOwnership, KafkaSource
 from tables.errors import BrokerUnavailableError, FlushUnknownError
-from tables.model.records import DeadLetter
-from tables.ports import ChangelogSlice
+from tables.model.records import ChangelogSlice, DeadLetter
 from tests.simulation.broker import Record, WrongError
 from tests.simulation.threads import breathe
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.web.ports import Answer
-from tables.cache.vocabulary import UNKNOWN
+from tables.cache.counts import UNKNOWN
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.positions import COUNT_AGAIN
 from tables.model.rows import unpack_row

@@ -16,7 +16,7 @@ from app.reads import top_query
 from app.reads.queries import WordQueries
 from app.reads.top_query import LeadingWords
 from app.web.ports import WordPage
-from tables.cache.vocabulary import CountCache
+from tables.cache.counts import CountCache
 from tables.model import replay as replay_module
 from tables.model.records import RecordBatch
 from tables.model.replay import MergedRows, Replay

@@ -8,7 +8,8 @@ from rocksdict import Cache
 
 from tables.errors import StoreCorruptedError
 from tables.model.rows import Marker, StoreState, pack_row
-from tables.store.partition_store import PartitionStore, StoreSnapshot
+from tables.store.partition_store import PartitionStore
+from tables.store.snapshot import StoreSnapshot
 from tests.simulation.broker import WrongError
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.schedule import Mutate, simulate

@@ -10,7 +10,8 @@ from agents.text.tally import Policies, RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from tables.errors import ConfigurationError
-from tables.model.records import DeadLetter, RecordBatch, Tally, Totals
+from tables.model.records import DeadLetter, RecordBatch
+from tables.model.tally import Tally, Totals
 
 
 def batch(*values: bytes | None, first_offset: int = 0) -> RecordBatch:

@@ -16,7 +16,8 @@ from rocksdict import Cache
 
 from app.reads import top_query
 from app.reads.queries import WordQueries
-from tables.cache.vocabulary import CountCache, Vocabulary
+from tables.cache.counts import CountCache
+from tables.cache.vocabulary import Vocabulary
 from tables.errors import NotReadyError
 from tables.model.rows import Marker, StoreState, pack_row
 from tables.partitions.changes import Change, Changes

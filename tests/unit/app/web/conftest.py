@@ -12,7 +12,7 @@ import pytest
 from app.web.asgi import create_asgi_app
 from app.web.ports import Answer, Check, PartitionStatus, Stats, VersionInfo, WordPage
 from app.worker.metrics import Metrics
-from tables.model.records import Totals
+from tables.model.tally import Totals
 from tables.top.top_words import TopWords
 
 VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3", "abc1234")

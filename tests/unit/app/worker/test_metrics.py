@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from app.web.ports import PartitionStatus, RestoreStatus
 from app.worker.metrics import Metrics
 from tables.errors import PartitionsLostError
-from tables.model.records import Totals
+from tables.model.tally import Totals
 
 REASONS = st.dictionaries(st.sampled_from(["null", "invalid_json", "missing_text"]), st.integers(0, 1000))
 

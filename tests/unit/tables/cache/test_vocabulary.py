@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
-from tables.cache.vocabulary import REFUSALS_PER_WORD, CountCache, Vocabulary, VocabularyLimit, cache_of
+from tables.cache.counts import CountCache, cache_of
+from tables.cache.vocabulary import REFUSALS_PER_WORD, Vocabulary, VocabularyLimit
 from tables.cache.word_table import NO_ID
 from tables.model.rows import StoreState, pack_row
 from tables.pace.memory import DEFAULT_BYTES, memory_bounds
@@ -98,32 +99,37 @@ def test_no_more_long_words_are_taken_than_their_dict_holds_in_place(monkeypatch
 
 def test_a_vocabulary_that_refused_too_often_is_followed_by_another() -> None:
     limit = VocabularyLimit(2)
-    first = limit.current()
+    first = limit.current
     ids_of(first, b"a", b"b")
     assert not limit.has_room(1)
     for _ in range(REFUSALS_PER_WORD):
         ids_of(first, b"c", b"d")
-        assert limit.current() is first
+        limit.renew()
+        assert limit.current is first
     ids_of(first, b"e")
-    second = limit.current()
+    limit.renew()
+    second = limit.current
     assert second is not first
-    assert (len(second), limit.has_room(2), limit.current()) == (0, True, second)
+    limit.renew()
+    assert (len(second), limit.has_room(2), limit.current) == (0, True, second)
     assert words_in(first) == [b"a", b"b"]
 
 
 def test_a_vocabulary_keeps_to_what_memory_allows_and_gives_one_up_that_is_larger() -> None:
     limit = VocabularyLimit(1000)
-    first = limit.current()
+    first = limit.current
     ids_of(first, b"a", b"b", b"c")
     limit.bound(memory_bounds(DEFAULT_BYTES, 8))
     assert limit.max_words == 1000
     for words in (4, 3):
         limit.bound(replace(memory_bounds(DEFAULT_BYTES, 8), vocabulary_words=words))
-        assert (limit.current(), limit.has_room(2)) == (first, False)
+        limit.renew()
+        assert (limit.current, limit.has_room(2)) == (first, False)
     assert ids_of(first, b"d") == [NO_ID]
     limit.bound(replace(memory_bounds(DEFAULT_BYTES, 8), vocabulary_words=2))
     assert ids_of(first, b"d") == [NO_ID]
-    second = limit.current()
+    limit.renew()
+    second = limit.current
     assert second is not first
     assert ids_of(second, b"a", b"b", b"c") == [0, 1, NO_ID]
 

@@ -20,8 +20,7 @@ from tables.fetch.fetching import (
     RecordBatchUnpacker,
     UnreadableBatchError,
 )
-from tables.model.records import RecordBatch
-from tables.ports import ChangelogSlice
+from tables.model.records import ChangelogSlice, RecordBatch
 from tests.unit.tables.fetch.test_batches import legacy
 
 TP = TopicPartition("input", 0)

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tables.model.records import DeadLetter, RecordBatch, Tally, Totals, merge_tallies
+from tables.model.records import DeadLetter, RecordBatch
+from tables.model.tally import Tally, Totals, merge_tallies
 
 
 def dense(first: int, *values: bytes | None) -> RecordBatch:

@@ -8,7 +8,6 @@ import pytest
 
 from tables.errors import InexactError
 from tables.model.names import FORMAT_VERSION, ROW_BYTES
-from tables.model.records import Totals
 from tables.model.rows import (
     Marker,
     StoreState,
@@ -21,6 +20,7 @@ from tables.model.rows import (
     unpack_row,
     unpack_rows,
 )
+from tables.model.tally import Totals
 
 MARKER = Marker(
     topic="input", profile="p", origin=3, position=9, records=6, counted=4, words=11, skipped={"null": 2}

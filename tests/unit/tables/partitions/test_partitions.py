@@ -27,14 +27,14 @@ from tables.errors import (
     WordcountError,
 )
 from tables.model.names import MARKER_KEY
-from tables.model.records import RecordBatch, Tally, Totals
+from tables.model.records import ChangelogSlice, RecordBatch
 from tables.model.rows import Marker, StoreState, encode_marker, pack_row
+from tables.model.tally import Tally, Totals
 from tables.observer import PartitionState
 from tables.pace.policy import FlushPolicy
 from tables.partitions.changes import Change
 from tables.partitions.partitions import WordCounts
 from tables.partitions.services import ShardServices
-from tables.ports import ChangelogSlice
 from tables.store.partition_store import PartitionStore, StagedRows
 from tests.null_observer import NullObserver
 

@@ -6,8 +6,8 @@ from threading import Event
 
 import pytest
 
-from tables.model.names import SLICE_ROWS
-from tables.partitions.threads import cancel, release, to_the_end
+from tables.model.slices import SLICE_ROWS, release
+from tables.partitions.threads import cancel, to_the_end
 
 
 async def test_a_result_or_an_error_is_passed_on() -> None:

@@ -1,7 +1,7 @@
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tables.model.records import Totals
+from tables.model.tally import Totals
 
 
 async def test_prometheus_text_by_default(client, metrics):
