@@ -37,7 +37,7 @@ from tables.model.rows import (
 from tables.model.slices import SLICE_ROWS
 from tables.model.word_order import byte_order
 
-BUFFER_BYTES = 32 << 20
+MERGE_BYTES = 32 << 20
 """Records are merged when they take as much; where the merged rows still take half of it they have to go into the store."""
 
 
@@ -109,7 +109,7 @@ class Replay:
         owner: whose changelog it has to be.
         changelog_id: its id; "" = not known.
         awaited: a marker of which it is not known whether it is in the changelog.
-        most_bytes: the same as `BUFFER_BYTES`, where memory has no room for it.
+        most_bytes: the same as `MERGE_BYTES`, where memory has no room for it.
 
     Attributes:
         awaited_found: whether `awaited` was among the records.
@@ -128,7 +128,7 @@ class Replay:
         changelog_id: str = "",
         awaited: Marker | None = None,
         *,
-        most_bytes: int = BUFFER_BYTES,
+        most_bytes: int = MERGE_BYTES,
     ) -> None:
         self._owner = owner
         self._changelog_id = changelog_id
@@ -144,7 +144,7 @@ class Replay:
         self._furthest_position = state.marker.furthest_position if state.marker is not None else 0
         self._parts: list[MergedRows] = []
         self._buffered_bytes = 0
-        self._buffer_bytes = self._merge_at_bytes = min(BUFFER_BYTES, most_bytes)
+        self._buffer_bytes = self._merge_at_bytes = min(MERGE_BYTES, most_bytes)
 
     def apply(self, part: ChangelogSlice) -> None:
         """Take in adjacent changelog records.

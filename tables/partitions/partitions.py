@@ -1,7 +1,6 @@
-"""All partitions of this process: assignment, intake, when to flush, what to do when a flush fails, and reads.
+"""All partitions of this process: which it owns, which of them take records in, and how far each has come.
 
-Everything runs on one event loop. What happens to a partition is decided by `tables.partitions.life`; this module takes the actions.
-The source asks `accepting` before it fetches: that is the back-pressure.
+Everything runs on the event loop. Before each poll the source asks `accepting` whose records to fetch: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -14,26 +13,21 @@ import structlog
 
 from tables.errors import (
     BrokerUnavailableError,
-    ForeignChangelogError,
     InexactError,
-    OutOfMemoryError,
-    PartitionsLostError,
     StoreCorruptedError,
     WordcountError,
 )
 from tables.model.records import RecordBatch
 from tables.observer import Observer, PartitionState
-from tables.pace.backoff import backoff_s
-from tables.pace.buffer_size import BufferSize
 from tables.pace.policy import FlushPolicy
+from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
 from tables.partitions.intake import Intake
-from tables.partitions.life import Action, Event, State, after, event_of
+from tables.partitions.life import Event, State
 from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore_progress import Progress
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
-from tables.partitions.threads import to_the_end
 from tables.store.stores import Stores
 
 _log = structlog.get_logger(__name__)
@@ -65,12 +59,12 @@ class WordCounts:
         self._observer = observer
         self._on_fatal = on_fatal
         self._intake = Intake(policy.near_offsets, policy.total_bytes)
-        self._buffer_size = BufferSize(policy.flush_bytes)
+        self._actions = Actions(self._stores, services, policy, observer, on_fatal=on_fatal)
         self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
         self._closed = False
-        services.memory.follow(self._intake, self._buffer_size, services.vocabulary, self._stores)
+        services.memory.follow(self._intake, self._actions.buffer_size, services.vocabulary, self._stores)
         services.changes.subscribe(self._changed)
 
     # Assignment
@@ -93,7 +87,7 @@ class WordCounts:
                     self._partitions[number] = part
                     self._observer.partition_state(number, part.phase)
                 part.attempts = 0
-                self._on(part, Event.ASSIGNED)
+                self._actions.on(part, Event.ASSIGNED)
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
         """A rebalance begins: flush the buffers if the membership still stands, then take in nothing more.
@@ -105,10 +99,10 @@ class WordCounts:
             timeout_s: what is not flushed by then is dropped: it will be read again.
         """
         if clean:
-            await self._flush_all([part for part in self._partitions.values() if part.is_counting], timeout_s)
+            await self._flush_all(timeout_s)
         parts = list(self._partitions.values())
         for part in parts:
-            self._on(part, Event.SUSPENDED)
+            self._actions.on(part, Event.SUSPENDED)
         await asyncio.gather(*(part.end_tasks() for part in parts))
         for part in parts:
             part.shard.drop_buffer()
@@ -124,7 +118,7 @@ class WordCounts:
 
     def accepting(self) -> set[int]:
         """Partitions of which records can be taken in now."""
-        return self._intake.choose(self._partitions, self._buffer_size.full_bytes)
+        return self._intake.choose(self._partitions, self._actions.buffer_size.full_bytes)
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
         """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
@@ -140,14 +134,14 @@ class WordCounts:
             part.catching_up = part.behind_offsets > self._policy.near_offsets
         if not part.shard.add(batches):
             # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
-            self._start_seek(part)
-        self._flush_if_due(part)
+            self._actions.seek(part)
+        self._actions.flush_if_due(part)
 
     def reexamine(self, partition: int) -> None:
         """The source says that the position does not exist; restoring again tells why."""
         part = self._partitions.get(partition)
         if part is not None and part.state is State.COUNTING:
-            self._on(part, Event.DOUBT)
+            self._actions.on(part, Event.DOUBT)
 
     def unreadable(self, partition: int, offset: int, error: InexactError) -> None:
         """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
@@ -156,18 +150,18 @@ class WordCounts:
         """
         for part in self._partitions.values():
             if part.is_counting:
-                self._start_seek(part)
+                self._actions.seek(part)
         part = self._partitions[partition]
         if part.state is State.COUNTING and part.shard.next == offset:
             if part.shard.buffer:
-                self._on(part, Event.FLUSH)
+                self._actions.on(part, Event.FLUSH)
             else:
-                self._on(part, Event.INEXACT, error)
+                self._actions.on(part, Event.INEXACT, error)
 
     def tick(self) -> None:
         """Flush what is due; to be called a few times per flush interval."""
         for part in self._partitions.values():
-            self._flush_if_due(part)
+            self._actions.flush_if_due(part)
             if part.task is None:
                 part.shard.renew_cache()  # An idle partition would keep an old vocabulary.
 
@@ -188,13 +182,13 @@ class WordCounts:
                 self._on_fatal(error)
                 return
             if part.state is State.COUNTING and end > part.shard.store.state.examined:
-                self._on(part, Event.DOUBT)
+                self._actions.on(part, Event.DOUBT)
 
     def corrupted(self, error: StoreCorruptedError) -> None:
         """A reader met a corrupted store: rebuild it now, not at the next flush."""
         for number, part in self._partitions.items():
             if error.folder == self._stores.folder_of(number) and part.state is State.COUNTING:
-                self._failed(part, error)
+                self._actions.failed(part, error)
 
     # Reads
 
@@ -239,84 +233,11 @@ class WordCounts:
             number: part.error for number, part in self._partitions.items() if part.state is State.STOPPED
         }
 
-    # Life
-
-    def _on(self, part: OwnedPartition, event: Event, error: Exception | None = None) -> None:
-        """Enter the state that follows, and take the action that belongs to it."""
-        before = part.phase
-        part.state, action = after(part.state, event)
-        if part.phase != before:
-            self._observer.partition_state(part.number, part.phase)
-        match action:
-            case Action.RESTORE:
-                part.begin(self._restore(part), "restore")
-            case Action.FLUSH:
-                self._buffer_size.taken(part.shard.buffered_bytes)
-                part.begin(self._flush(part), "flush")
-            case Action.FLUSH_IF_DUE:
-                self._flush_if_due(part)
-            case Action.STOP:
-                part.error = str(error)
-                _log.error("partition stopped", partition=part.number, error=part.error)
-            case Action.END_PROCESS:
-                part.error = str(error)
-                assert error is not None, "the process ends for a reason"
-                self._on_fatal(error)
-
-    def _failed(self, part: OwnedPartition, error: Exception) -> None:
-        """A flush, a restore or a read failed, and nothing of it goes on."""
-        event = event_of(error, part.rebuilds)
-        match event:
-            case Event.DOUBT:
-                what = "restore waits" if part.attempts else "not flushed, examining the changelog"
-                _log.warning(what, partition=part.number, reason=str(error))
-            case Event.UNUSABLE:
-                part.rebuilds += isinstance(error, StoreCorruptedError)
-                part.rebuild = True
-                part.shard.restored = False
-                _log.error("rebuilding the store", partition=part.number, reason=str(error))
-            case Event.INEXACT if isinstance(error, ForeignChangelogError):
-                part.rebuild, part.shard.restored = True, False  # It may have taken over what is not its own.
-            case Event.FATAL if isinstance(error, MemoryError):
-                error = OutOfMemoryError(
-                    f"no memory left ({error!r})", "give this process more, or fewer partitions"
-                )
-            case Event.FATAL if not isinstance(error, WordcountError):
-                _log.error("unexpected", partition=part.number, error=str(error), exc_info=error)
-        self._on(part, event, error)
-
-    # Flushing
-
-    def _flush_if_due(self, part: OwnedPartition) -> None:
-        shard = part.shard
-        if part.state is not State.COUNTING or not shard.buffer:
-            return
-        due = self._policy.is_due(
-            buffered_bytes=shard.buffered_bytes,
-            full_bytes=self._buffer_size.full_bytes,
-            age_ms=(self._services.clock() - shard.buffered_since) * 1000,
-            behind_offsets=part.behind_offsets,
-            catching_up=part.catching_up,
-        )
-        if due:
-            self._on(part, Event.FLUSH)
-
-    async def _flush(self, part: OwnedPartition) -> None:
-        try:
-            await part.shard.flush()
-        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
-            part.task = None
-            self._observer.flush_failed(part.number, error)
-            self._failed(part, error)
-            return
-        part.task = None
-        self._on(part, Event.FLUSHED)
-
     def _changed(self, change: Change) -> None:
         flushed = change.flushed
         if flushed is None:
             return
-        self._buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
+        self._actions.buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
         self._observer.flushed(
             change.partition,
             rows=flushed.rows,
@@ -326,72 +247,22 @@ class WordCounts:
             totals_delta=flushed.totals,
         )
 
-    async def _flush_all(self, parts: Sequence[OwnedPartition], timeout_s: float) -> None:
-        async def drain(part: OwnedPartition) -> None:
-            while part.is_counting and (part.task is not None or part.shard.buffer):
-                if part.state is State.COUNTING:
-                    self._on(part, Event.FLUSH)
-                if part.task is not None:
-                    await part.task
-
-        if parts:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await asyncio.gather(*(drain(part) for part in parts))
-            except TimeoutError:
-                _log.warning("not everything was flushed in time; it is read again", timeout_s=timeout_s)
-
-    # Restoring
-
-    async def _restore(self, part: OwnedPartition) -> None:
-        started = self._services.clock()
-        try:
-            if part.attempts:
-                await asyncio.sleep(backoff_s(part.attempts, self._services.chance()))
-            self._services.ownership.check()
-            if part.rebuild:
-                await to_the_end(self._services.run(self._rebuild, part))
-            rows = await part.shard.restore()
-            # Also where nothing comes to flush: tools take a partition without a committed offset for one that lags by all it has.
-            await self._services.ownership.prove(part.number, part.shard.position)
-            await self._services.source.seek(part.number, part.shard.position)
-        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
-            part.task = None
-            part.attempts += 1
-            self._failed(part, error)
+    async def _flush_all(self, timeout_s: float) -> None:
+        counting = [part for part in self._partitions.values() if part.is_counting]
+        if not counting:
             return
-        part.task = None
-        part.attempts = part.rebuilds = 0
-        self._observer.restored(part.number, rows=rows, duration_s=self._services.clock() - started)
-        _log.info(
-            "partition counting", partition=part.number, position=part.shard.position, rows_restored=rows
-        )
-        self._on(part, Event.RESTORED)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(self._actions.drain(part) for part in counting))
+        except TimeoutError:
+            _log.warning("not everything was flushed in time; it is read again", timeout_s=timeout_s)
 
     def _open_shard(self, number: int) -> Shard:
         return Shard(number, self._stores.open(number), self._services)
 
-    def _rebuild(self, part: OwnedPartition) -> None:
-        store = self._stores.replace(part.number, part.shard.store)
-        part.shard = part.shard.rebuilt(store)
-        part.rebuild = False
-
-    def _start_seek(self, part: OwnedPartition) -> None:
-        async def seek() -> None:
-            try:
-                await self._services.source.seek(part.number, part.shard.next)
-            except PartitionsLostError as error:
-                # A rebalance has begun; where none has, the next batches ask for another seek.
-                _log.warning("seek refused", partition=part.number, reason=str(error))
-            finally:
-                part.seeking = None
-
-        if part.seeking is None:
-            part.seeking = asyncio.create_task(seek(), name=f"seek-{part.number}")
-
     async def _release(self, number: int) -> None:
         part = self._partitions.pop(number)
-        self._on(part, Event.RELEASED)
+        self._actions.on(part, Event.RELEASED)
         await part.end_tasks()
         try:
             await self._services.run(part.shard.store.close)

@@ -90,7 +90,7 @@ def install(failpoints: Failpoints) -> None:
 
     changelog.ROWS_PER_CHANGELOG_BATCH = ROWS_PER_CHANGELOG_BATCH
     partition_store.SMALL_FLUSH_ROWS = SMALL_FLUSH_ROWS
-    replay.BUFFER_BYTES = RESTORE_BUFFER_BYTES
+    replay.MERGE_BYTES = RESTORE_BUFFER_BYTES
 
     passes = failpoints.passes
     _after(shard.Shard, "_count", lambda: passes("count-done"))

@@ -73,7 +73,7 @@ def test_the_outcome_is_that_of_the_definition(
 ) -> None:
     store = Store()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_module, "BUFFER_BYTES", buffer)
+        patch.setattr(replay_module, "MERGE_BYTES", buffer)
         replay = restored(log, cut, store)
     best: dict[bytes, bytes] = {}
     for word, value in log:

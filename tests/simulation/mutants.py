@@ -22,10 +22,10 @@ from tables.model.records import RecordBatch
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import StoreState
 from tables.partitions import shard as shard_module
+from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
 from tables.partitions.life import TRANSITIONS, Action, Event, State
 from tables.partitions.owned_partition import OwnedPartition
-from tables.partitions.partitions import WordCounts
 from tables.partitions.restore import Restore
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
@@ -161,13 +161,13 @@ def cancelled_flushes_not_told(patch: Patch) -> None:
 
 
 def flushes_in_doubt_forgotten_by_a_rebuild(patch: Patch) -> None:
-    rebuild = WordCounts._rebuild
+    rebuild = Actions._rebuild
 
-    def rebuilt(counts: WordCounts, part: OwnedPartition) -> None:
-        rebuild(counts, part)
+    def rebuilt(actions: Actions, part: OwnedPartition) -> None:
+        rebuild(actions, part)
         part.shard.in_doubt = None
 
-    patch.setattr(WordCounts, "_rebuild", rebuilt)
+    patch.setattr(Actions, "_rebuild", rebuilt)
 
 
 def flushes_in_doubt_forgotten_by_a_restore(patch: Patch) -> None:

@@ -14,6 +14,7 @@ from app.reads import queries as queries_module
 from app.reads import top_query as top_query_module
 from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
 from tables.model import replay as replay_module
+from tables.partitions import actions as actions_module
 from tables.partitions import partitions as word_counts_module
 from tables.partitions import served_rows as served_rows_module
 from tables.partitions import shard as shard_module
@@ -422,9 +423,9 @@ def simulate(
         patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
         patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(stores_module, "Cache", Mock())
-        for module in (shard_module, stores_module, word_counts_module):
+        for module in (shard_module, stores_module, word_counts_module, actions_module):
             patch.setattr(module, "_log", _Silent())
-        patch.setattr(replay_module, "BUFFER_BYTES", plan.restore_bytes)
+        patch.setattr(replay_module, "MERGE_BYTES", plan.restore_bytes)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(top_query_module, "sleep", breathe)

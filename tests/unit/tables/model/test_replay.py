@@ -57,7 +57,7 @@ def taken(replay: Replay) -> dict[bytes, bytes]:
 @pytest.fixture(autouse=True, params=[1, 60, 1 << 20])
 def _merging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each slice, after some, and not before rows are taken."""
-    monkeypatch.setattr(replay_module, "BUFFER_BYTES", request.param)
+    monkeypatch.setattr(replay_module, "MERGE_BYTES", request.param)
 
 
 def test_the_row_with_the_larger_upto_stays() -> None:
@@ -141,7 +141,7 @@ def test_markers_of_two_changelogs_in_one_are_refused() -> None:
 def test_rows_have_to_be_taken_once_merging_does_not_make_them_fewer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replay_module, "BUFFER_BYTES", 4000)
+    monkeypatch.setattr(replay_module, "MERGE_BYTES", 4000)
     replay = replayed(*(records(row(b"a", upto)) for upto in range(1, 1000)))
     assert not replay.full
     number = 0

@@ -151,7 +151,8 @@ class Worker:
 
     def replace(self, **services: Any) -> None:
         """Give it other services; before any partition is assigned."""
-        self.counts._services = replace(self.counts._services, **services)
+        replaced = replace(self.counts._services, **services)
+        self.counts._services = self.counts._actions._services = replaced
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
