@@ -28,8 +28,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.cluster import PARTITIONS, ChaosError, Cluster
+from tests.chaos.cluster import ChaosError, Cluster
 from tests.chaos.faults import Fault, all_faults
+from tests.chaos.feed import PARTITIONS
 from tests.integration.worker import ROOT
 
 RESULT = ROOT / "bench/results/chaos.json"

@@ -15,34 +15,26 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from app.local.embedded import EmbeddedBroker
 from tables.model.names import changelog_topic
 from tests.chaos import killable_worker
+from tests.chaos.feed import PARTITIONS, TOPIC, Feed
 from tests.chaos.oracle import Answer, Recount
 from tests.chaos.proxy import TcpProxy
 from tests.chaos.security import broker_security, worker_security
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
-from tests.integration.worker import (
-    Worker,
-    end_offsets,
-    free_port,
-    lines,
-    wait_for,
-)
+from tests.integration.worker import Worker, end_offsets, free_port, wait_for
 
-PARTITIONS = 8
 SESSION_TIMEOUT_S = 2.5
 COMPACTION_LAG_MS = 20_000
 """Outlasts the time that a partition is without an owner; half a second after it the cleaner is there."""
 
 RECOVERY_BOUND_S = 60.0
 CAUGHT_UP_S = 60.0
-LINES_PER_S = 400
 WATCHED = ("w1", "w2", "w5", "r7")
-TOPIC, GROUP = "chaos", "chaos"
+GROUP = "chaos"
 EAGER_CHANGELOG = {
     "cleanup.policy": "compact",
     "compression.type": "producer",
@@ -345,66 +337,3 @@ class Cluster:
                 raise ChaosError(f"{answer} was answered, the recount has {truth}")
             self.answers_checked += 1
         self._answers = waiting
-
-
-class Feed:
-    """Produces lines until it is paused: at most `LINES_PER_S`, acknowledged chunk by chunk."""
-
-    def __init__(self, servers: str, seed: int) -> None:
-        self._servers = servers
-        self._seed = seed
-        self._going = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._going.set()
-        self._task = asyncio.create_task(self._produce())
-
-    def resume(self) -> None:
-        self._going.set()
-
-    async def pause(self) -> None:
-        """Return when nothing more is sent, once the latest chunk is acknowledged or given up."""
-        self._going.clear()
-        await asyncio.wait_for(self._idle.wait(), RECOVERY_BOUND_S)
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _produce(self) -> None:
-        chunk = 0
-        while True:
-            try:
-                async with asyncio.timeout(15):
-                    producer = AIOKafkaProducer(
-                        bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=5
-                    )
-                    await producer.start()
-            except (KafkaError, TimeoutError, OSError):
-                await self._stop(producer)
-                continue
-            try:
-                while True:
-                    self._idle.set()
-                    await self._going.wait()
-                    self._idle.clear()
-                    chunk += 1
-                    async with asyncio.timeout(15):
-                        values = lines(self._seed * 1_000_000 + chunk, LINES_PER_S // 10)
-                        sent = [
-                            await producer.send(TOPIC, value, partition=(chunk + number) % PARTITIONS)
-                            for number, value in enumerate(values)
-                        ]
-                        await asyncio.gather(*sent)
-                    await asyncio.sleep(0.1)
-            except (KafkaError, TimeoutError, OSError):
-                pass
-            finally:
-                await self._stop(producer)
-
-    async def _stop(self, producer: AIOKafkaProducer) -> None:
-        with suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(producer.stop(), 3)

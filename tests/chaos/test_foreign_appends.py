@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from aiokafka.structs import ConsumerRecord
 
 from tables.model.names import changelog_topic
-from tests.chaos.cluster import GROUP, SESSION_TIMEOUT_S, TOPIC
+from tests.chaos.cluster import GROUP, SESSION_TIMEOUT_S
+from tests.chaos.feed import TOPIC
 from tests.chaos.killable_worker import arm
 from tests.integration.conftest import KafkaClient
 from tests.integration.worker import counts_of, end_offsets, wait_for

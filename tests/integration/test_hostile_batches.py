@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 
 from app.local.embedded import EmbeddedBroker
 from tables.model.names import changelog_topic
+from tests.fakes.record_batches import legacy, plain, undecodable
 from tests.integration.hostile import stopped
-from tests.integration.worker import (
-    counts_of,
-    lines,
-    positions_of,
-    wait_for,
-)
-from tests.unit.tables.fetch.test_batches import legacy
-from tests.unit.tables.fetch.test_fetching import plain, undecodable
+from tests.integration.worker import counts_of, lines, positions_of, wait_for
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers

@@ -216,3 +216,16 @@ def connect(process: Process) -> tuple[Ownership, KafkaSource]:
     thread = ConsumerThread(process)
     faust_app = SimpleNamespace(consumer=SimpleNamespace(_thread=thread))
     return Ownership(faust_app, thread._consumer), KafkaSource(faust_app, TOPIC, InputOffsets(process))
+
+
+class LiveMembership:
+    """What the watchdog reads of a consumer thread that is well."""
+
+    def parked_error(self) -> BaseException | None:
+        return None
+
+    def is_member(self) -> bool:
+        return True
+
+    async def strangers(self) -> Sequence[str]:
+        return []

@@ -1,9 +1,9 @@
-"""The tables with one rule left out, each a patch, and how the simulation has to find it."""
+"""The tables with one rule left out: each mutant is a patch."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -35,8 +35,6 @@ from tables.top.leaders import Leaders, PartitionLeaders
 from tests.simulation.broker import words_of
 from tests.simulation.connections import Changelog
 from tests.simulation.disks import Image, MemoryStore
-from tests.simulation.plan import SHARED, USUAL, Bias
-from tests.simulation.schedule import Mutate
 
 Patch = pytest.MonkeyPatch
 
@@ -344,93 +342,5 @@ def changelog_of_another_deployment_adopted(patch: Patch) -> None:
     patch.setattr(replay_module, "check_owner", lambda marker, owner: None)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """How a mutant has to be caught.
-
-    Attributes:
-        seeds: within so many.
-        bias: of their schedules.
-        first: where the search begins; one that would take long begins at a recorded seed.
-        honour_lag: see `Schedule`.
-    """
-
-    seeds: int = 100
-    bias: Bias = USUAL
-    first: int = 0
-    honour_lag: bool = True
-
-
-LATE = Bias(
-    {"delayed_arrives": 0, "crash": 8, "replace_topic": 0}, fault_rates=(0.05,), late_rate=0.0, words=16
-)
-"""What is delayed arrives at the end, when everybody is far beyond it."""
-
-HEALING = Bias(
-    {
-        "fence": 10,
-        "wake": 4,
-        "delayed_arrives": 4,
-        "compact": 40,
-        "crash": 6,
-        "append": 20,
-        "replace_topic": 0,
-        "read": 0,
-    },
-    fault_rates=(0.05,),
-    late_rate=0.9,
-    words=16,
-    wordless=0.0,
-    stopping=0.0,
-)
-"""Many zombies, whose records arrive in the midst of what others append; words that do not come again soon."""
-
-
-BREAKING = Bias({"break_disk": 12, "rebalance": 15, "replace_topic": 0})
-"""Stagings fail while partitions come and go."""
-
-BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
-"""Much that was fetched waits until after the next seek."""
-
-
 def compaction_ahead_of_the_examination(patch: Patch) -> None:
     """Nothing: the brokers are wrong, not the tables."""
-
-
-MUTANTS: dict[Mutate, Trial] = {
-    position_outside_the_atomic_write: Trial(),
-    large_flush_over_unwritten_small_ones: Trial(300),
-    store_written_before_the_acknowledgement: Trial(),
-    marker_first: Trial(),
-    latest_row_wins_in_a_replay: Trial(),
-    cache_updated_before_the_commit: Trial(),
-    cache_left_behind_by_a_cancelled_commit: Trial(),
-    leaders_not_told_of_flushes: Trial(),
-    a_bound_that_others_exceed: Trial(),
-    top_from_a_cache_behind_the_store: Trial(),
-    top_words_kept_through_a_commit: Trial(),
-    top_words_kept_while_a_commit_is_under_way: Trial(),
-    failed_staging_ends_a_cancelled_flush_otherwise: Trial(300, BREAKING),
-    threads_not_waited_for: Trial(),
-    restores_move_only_where_they_write: Trial(),
-    adopted_flushes_not_told: Trial(),
-    cancelled_flushes_not_told: Trial(),
-    flushes_in_doubt_forgotten_by_a_rebuild: Trial(),
-    flushes_in_doubt_forgotten_by_a_restore: Trial(300),
-    foreign_records_ignored: Trial(300, LATE),
-    stale_rows_not_healed: Trial(300),
-    healing_not_examined_itself: Trial(100, HEALING, first=1100),
-    examined_before_healed: Trial(100, HEALING, first=200),
-    ahead_forgotten_by_the_store: Trial(),
-    rows_ahead_counted_again: Trial(),
-    rows_ahead_skipped_by_whole_batches: Trial(),
-    rows_that_end_in_a_hole_counted_again: Trial(300),
-    torn_rows_shown_to_readers: Trial(),
-    batches_beyond_a_gap_taken_in: Trial(100, BELATED),
-    ownership_not_proven: Trial(),
-    ownership_taken_from_an_accepted_commit_alone: Trial(300),
-    position_taken_from_the_offset_of_the_group: Trial(),
-    counts_shown_before_they_are_durable: Trial(),
-    changelog_of_another_deployment_adopted: Trial(bias=SHARED),
-    compaction_ahead_of_the_examination: Trial(100, HEALING, first=400, honour_lag=False),
-}

@@ -1,8 +1,7 @@
 """One worker process: the real `WordCounts` on fakes of everything that `tables.ports` names."""
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import cycle
@@ -17,8 +16,6 @@ from agents.text.tally import Policies, RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from agents.watchdog import Watchdog
-from app.reads.pool import Budget
-from app.reads.queries import WordQueries
 from app.web.ports import Answer, WordPage
 from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
@@ -27,7 +24,7 @@ from tables.pace.policy import FlushPolicy
 from tables.partitions.partitions import WordCounts
 from tables.partitions.services import ShardServices
 from tables.top.top_words import TopWords
-from tests.null_observer import NullObserver
+from tests.fakes.null_observer import NullObserver
 from tests.simulation.broker import Broker, KafkaBatch, Value
 from tests.simulation.connections import (
     GROUP,
@@ -45,6 +42,8 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
+from tests.simulation.asking import QueriesAtOnce, SlowQueries, at_once
+from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2
@@ -137,8 +136,8 @@ class Process:
         )
 
         self.counts.changes.subscribe(self.tellings.told)
-        self._queries = _Queries(self.counts, lambda: len(broker.source))
-        self._slow_queries = _SlowQueries(self)
+        self._queries = QueriesAtOnce(self.counts, lambda: len(broker.source))
+        self._slow_queries = SlowQueries(self)
         self._top_sizes = cycle([LEADING, 1000])
 
     @contextmanager
@@ -183,10 +182,10 @@ class Process:
         """
         k = next(self._top_sizes)
         return (
-            _at_once(self._queries.list("", None, 1000)),
+            at_once(self._queries.list("", None, 1000)),
             k,
-            _at_once(self._queries.top(k, exact=k > LEADING)),
-            _at_once(self._queries.get(word)),
+            at_once(self._queries.top(k, exact=k > LEADING)),
+            at_once(self._queries.get(word)),
         )
 
     async def answer(self) -> None:
@@ -304,7 +303,7 @@ class Process:
         watchdog = Watchdog(
             self.counts,
             cast("TopicOffsets", InputOffsets(self)),
-            _LiveMembership,
+            LiveMembership,
             topic=TOPIC,
             changelog="counts",
             group=GROUP,
@@ -362,49 +361,6 @@ class Process:
                 )
                 position, values = batch.next_offset, {}
         return joined
-
-
-class _Queries(WordQueries):
-    """The real ones, in the simulation's only thread."""
-
-    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
-        with self._corruption_reported():
-            return answer(Budget(math.inf))
-
-
-class _SlowQueries(WordQueries):
-    """The real ones, in threads that stop in the midst."""
-
-    def __init__(self, process: Process) -> None:
-        super().__init__(process.counts, lambda: len(process.broker.source))
-        self._process = process
-
-    async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
-        with self._corruption_reported():
-            return await self._process.read(answer, Budget(math.inf))
-
-
-class _LiveMembership:
-    """What the watchdog reads of a consumer thread that is well."""
-
-    def parked_error(self) -> BaseException | None:
-        return None
-
-    def is_member(self) -> bool:
-        return True
-
-    async def strangers(self) -> Sequence[str]:
-        return []
-
-
-def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing; it may give others a turn."""
-    try:
-        while True:
-            turn = coroutine.send(None)
-            assert turn is None, "it waits for something"
-    except StopIteration as end:
-        return end.value
 
 
 def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":

@@ -11,8 +11,8 @@ from tables.model.rows import Marker, StoreState, pack_row
 from tables.store.partition_store import PartitionStore
 from tables.store.snapshot import StoreSnapshot
 from tests.simulation.broker import WrongError
-from tests.simulation.mutants import MUTANTS
-from tests.simulation.schedule import Mutate, simulate
+from tests.simulation.simulator import Mutate, simulate
+from tests.simulation.trials import MUTANTS
 
 
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)

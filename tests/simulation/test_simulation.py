@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.broker import WrongError
 from tests.simulation.plan import SHARED, numbers, ranges
 from tests.simulation.replay import shrunk
-from tests.simulation.schedule import simulate
+from tests.simulation.simulator import simulate
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3000"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))

@@ -3,7 +3,6 @@ import os
 import socket
 import subprocess
 import sys
-from threading import Event, Thread
 
 import pytest
 
@@ -12,6 +11,7 @@ from app.exit_codes import EXIT_READER_GONE
 from app.operate.worker_client import word_path, worker_url
 from app.printable import printable
 from tables.errors import ConfigurationError, NotReadyError
+from tests.unit.app.commands.other_services import JSON, PROBLEM, Other, answer_of
 
 
 @pytest.fixture(autouse=True)
@@ -153,42 +153,6 @@ def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_p
     assert "cannot answer now: no partition is restored yet; ask again in 1 s" in outcome.err
 
 
-class Other:
-    """Another service on a port of its own, which answers one request with these bytes; None = not at all."""
-
-    def __init__(self, answer: bytes | None) -> None:
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._ended = Event()
-        self._thread = Thread(target=self._serve)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        return self.url
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        with connection:
-            connection.recv(65_536)
-            if self._answer is None:
-                self._ended.wait()
-            else:
-                connection.sendall(self._answer)
-
-
-def answer_of(status: str, content_type: str, body: bytes, *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-JSON = "application/json"
-PROBLEM = "application/problem+json"
 FRESH = b'"as_of": {}, "complete": true, "missing_partitions": []'
 NO_WORKER = {
     "no answer's members": answer_of("200 OK", JSON, b'{"hello": "world"}'),

@@ -6,7 +6,7 @@ from collections import namedtuple
 
 import pytest
 
-from tests.unit.app.commands.test_asking import JSON, Other, answer_of
+from tests.unit.app.commands.other_services import JSON, Other, answer_of
 
 
 @pytest.fixture

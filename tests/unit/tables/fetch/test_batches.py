@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Callable
 
 import pytest
-from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode
+from aiokafka.codec import gzip_encode
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from tables.fetch import batches as kafka_batches
 from tables.fetch.batches import KafkaBatch, KafkaBatches, Record
 from tables.fetch.unpacking import UnpackError
+from tests.fakes.record_batches import CODECS, legacy, message
 
 VALUES = [b"some text " * 20, b"", None, "größe".encode(), *(b"%d" % n for n in range(300))]
-CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 TARGET = memoryview(bytearray(1 << 20))
-_LEGACY: dict[int, Callable[[bytes], bytes]] = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode}
 
 
 def batch_of(*values: bytes | None, codec: int = 0, headers: bool = False) -> KafkaBatch:
@@ -26,29 +23,6 @@ def batch_of(*values: bytes | None, codec: int = 0, headers: bool = False) -> Ka
     for offset, value in enumerate(values):
         assert builder.append(offset, 0, b"key", value, [("head", b"x" * 200)] if headers else []) is not None
     return KafkaBatches(bytes(builder.build())).next_batch()
-
-
-def message(magic: int, offset: int, value: bytes | None, codec: int = 0, key: bytes | None = None) -> bytes:
-    def field(content: bytes | None) -> bytes:
-        return struct.pack(">i", -1) if content is None else struct.pack(">i", len(content)) + content
-
-    body = (
-        struct.pack(">bb", magic, codec)
-        + (struct.pack(">q", 0) if magic else b"")
-        + field(key)
-        + field(value)
-    )
-    return struct.pack(">qiI", offset, len(body) + 4, zlib.crc32(body)) + body
-
-
-def legacy(magic: int, codec: int, first: int, *values: bytes | None) -> bytes:
-    """A message set of a former format; compressed messages have offsets of their own since format 1."""
-    if not codec:
-        return b"".join(message(magic, first + i, value, key=b"k") for i, value in enumerate(values))
-    inner = b"".join(
-        message(magic, i if magic else first + i, value, key=b"k") for i, value in enumerate(values)
-    )
-    return message(magic, first + len(values) - 1, _LEGACY[codec](inner), codec)
 
 
 def shown(records: list[Record | None]) -> list[tuple[int, bytes | None, bytes | None]]:

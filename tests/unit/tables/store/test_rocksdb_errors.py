@@ -17,21 +17,13 @@ from tables.errors import (
     StoreUnavailableError,
     WordcountError,
 )
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import pack_row
 from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore
 from tables.store.rocksdb_errors import store_errors
 from tables.store.stores import Stores
+from tests.unit.tables.store.flushes import flush
 
 WORDS = [b"word-%06d" % i for i in range(SMALL_FLUSH_ROWS + 1000)]
-
-
-def state(position: int) -> StoreState:
-    marker = Marker(topic="input", profile="p", origin=0, position=position)
-    return StoreState(marker=marker, examined=position, max_upto=position)
-
-
-def flush(store: PartitionStore, position: int, words: list[bytes]) -> None:
-    store.commit(store.stage(words, [pack_row(position, position)] * len(words)), state(position))
 
 
 @contextmanager

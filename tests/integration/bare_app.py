@@ -1,0 +1,157 @@
+"""A Faust app in the test's own process, on our transport, with counts that only note what they are told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import faust
+from aiokafka import TopicPartition
+
+from agents.count_words import count_words
+from agents.source.consumer import BatchTransport
+from agents.topology import PassThrough
+from app.worker.faust_app import ConsumerOptions
+from tables.kafka.rights import Rights
+from tables.model.records import RecordBatch
+from tests.integration.worker import wait_for
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient
+
+SESSION_S = 3.0
+
+
+class NotedCounts:
+    """Stands for `WordCounts`: accepts what the test wants, keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.accepted: set[int] = set()
+        self.values: dict[int, list[bytes]] = defaultdict(list)
+        self.highwaters: dict[int, int] = {}
+        self.assigned: list[set[int]] = []
+        self.suspended: list[bool] = []
+        self.polls = 0
+        self.reexamined: set[int] = set()
+
+    def accepting(self) -> set[int]:
+        return self.accepted
+
+    def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
+        self.polls += 1
+        for batch in batches:
+            self.values[partition] += batch.values.to_pylist()
+        self.highwaters[partition] = highwater
+
+    def reexamine(self, partition: int) -> None:
+        self.accepted.discard(partition)
+        self.reexamined.add(partition)
+
+    async def suspend(self, *, clean: bool, timeout_s: float) -> None:
+        self.suspended.append(clean)
+
+    async def assign(self, partitions: Collection[int]) -> None:
+        self.assigned.append(set(partitions))
+
+
+class BareApp(faust.App):
+    """A Faust app with our transport and nothing else of ours."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+
+class Running:
+    """A started app, and what the tests do with it."""
+
+    def __init__(self, faust_app: Any, counts: NotedCounts, topic: str) -> None:
+        self.faust_app = faust_app
+        self.counts = counts
+        self.topic = topic
+
+    @property
+    def thread(self) -> Any:
+        return self.faust_app.consumer._thread
+
+    async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a method of the consumer's thread there."""
+        return await self.thread.call_thread(function, *arguments)
+
+    async def seek(self, partition: int, position: int) -> None:
+        await self.call(self.thread.seek_owned, TopicPartition(self.topic, partition), position)
+
+    async def begin(self) -> None:
+        """Accept partition 0, from its beginning."""
+        self.counts.accepted = {0}
+        await self.seek(0, 0)
+
+    async def commit(self, partition: int, position: int) -> None:
+        await self.call(self.thread.commit_owned, {TopicPartition(self.topic, partition): position})
+
+    async def wait_values(self, partition: int, values: Sequence[bytes]) -> None:
+        """Wait until the agent has got exactly `values` of `partition`."""
+
+        async def has_come() -> bool:
+            return len(self.counts.values[partition]) >= len(values)
+
+        await wait_for(has_come, f"{len(values)} values of partition {partition}")
+        assert self.counts.values[partition] == list(values)
+
+
+@asynccontextmanager
+async def run_bare_app(kafka: KafkaClient, topic_name: str, folder: Path) -> AsyncIterator[Running]:
+    """Start an app of its own group on a topic, wait for its assignment; stop it in the end.
+
+    Args:
+        folder: Faust's.
+    """
+    counts = NotedCounts()
+    faust_app = BareApp(
+        f"group-{topic_name}",
+        broker=f"kafka://{kafka.bootstrap_servers}",
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 3,
+        broker_request_timeout=10.0,
+        broker_rebalance_timeout=10.0,
+        consumer_auto_offset_reset="none",
+        consumer_max_fetch_size=1024,  # one batch of the tests per poll
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        datadir=str(folder),
+        stream_buffer_maxsize=4096,
+        stream_wait_empty=False,
+    )
+    faust_app.word_counts = counts
+    faust_app.consumer_options = ConsumerOptions(
+        "http://worker:8080",
+        "read_committed",
+        topic_name,
+        Rights("User:ANONYMOUS", kafka.bootstrap_servers),
+        5.0,
+        1 << 20,
+        SimpleNamespace(bounds=SimpleNamespace(fetch_bytes=1024)),
+    )
+    topic = faust_app.topic(topic_name, schema=PassThrough())
+
+    @faust_app.agent(topic, name="count_words")
+    async def count(stream: Any) -> None:
+        await count_words(stream, counts)  # type: ignore[arg-type]
+
+    async def is_assigned() -> bool:
+        return bool(counts.assigned) and not faust_app.rebalancing
+
+    await faust_app.start()
+    try:
+        await wait_for(is_assigned, "assignment")
+        yield Running(faust_app, counts, topic_name)
+    finally:
+        await faust_app.stop()
+
+
+Start = Callable[[], Any]

@@ -1,0 +1,93 @@
+"""One seed from its plan to its verdict, with the disks, clock and locks of the tables replaced meanwhile."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from unittest.mock import Mock
+
+import pytest
+
+from app.reads import pace as pace_module
+from app.reads import queries as queries_module
+from app.reads import top_query as top_query_module
+from tables.model import replay as replay_module
+from tables.partitions import actions as actions_module
+from tables.partitions import partitions as word_counts_module
+from tables.partitions import served_rows as served_rows_module
+from tables.partitions import shard as shard_module
+from tables.store import stores as stores_module
+from tables.top import leaders as leaders_module
+from tests.simulation.broker import WrongError
+from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
+from tests.simulation.schedule import Schedule
+from tests.simulation.threads import Lock, breathe
+from tests.simulation.virtual_time import StuckError, VirtualLoop
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+
+
+MOST_LEADERS = 3
+"""Of one partition: fewer than there are words."""
+
+
+def simulate(
+    seed: int,
+    mutate: Mutate | None = None,
+    *,
+    bias: Bias = USUAL,
+    steps: Sequence[Step] | None = None,
+    honour_lag: bool = True,
+) -> list[str]:
+    """Run the schedule of `seed` and return what happened. Raises WrongError with it where a promise is broken.
+
+    Args:
+        mutate: makes the tables wrong, to show that it is noticed.
+        bias: see `Plan`.
+        steps: those that are taken, instead of all.
+        honour_lag: see `Schedule`.
+    """
+    plan = Plan.of(seed, bias)
+    steps = plan.steps if steps is None else steps
+    schedule = Schedule(plan, honour_lag=honour_lag)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
+        patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
+        patch.setattr(stores_module, "Cache", Mock())
+        for module in (shard_module, stores_module, word_counts_module, actions_module):
+            patch.setattr(module, "_log", _Silent())
+        patch.setattr(replay_module, "MERGE_BYTES", plan.restore_bytes)
+        patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
+        patch.setattr(leaders_module, "Lock", Lock)
+        patch.setattr(top_query_module, "sleep", breathe)
+        for timed in (pace_module, queries_module):
+            patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
+        if mutate is not None:
+            mutate(patch)
+        try:
+            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+                runner.run(schedule.run(steps))
+        except (AssertionError, StuckError) as error:
+            promise = error.promise if isinstance(error, WrongError) else _raised_in(error)
+            text = f"{error!r}\nseed {seed}, steps {ranges([step.number for step in steps])}\n" + "\n".join(
+                schedule.trace
+            )
+            raise WrongError(promise, text, schedule.taken) from error
+        finally:
+            for process in schedule.ever:
+                process.end_threads()
+    return schedule.trace
+
+
+def _raised_in(error: BaseException) -> str:
+    """A promise that an assertion stands for: the same text wherever the same one fails."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = trace.tb_frame.f_code.co_qualname if trace is not None else ""
+    return f"{type(error).__name__} in {place}"
+
+
+class _Silent:
+    """A logger."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None

@@ -1,0 +1,97 @@
+"""How the simulation has to find each mutant: within how many schedules, and of which kind."""
+
+from dataclasses import dataclass
+
+from tests.simulation import mutants
+from tests.simulation.plan import SHARED, USUAL, Bias
+from tests.simulation.simulator import Mutate
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a mutant has to be caught.
+
+    Attributes:
+        seeds: within so many.
+        bias: of their schedules.
+        first: where the search begins; one that would take long begins at a recorded seed.
+        honour_lag: see `Schedule`.
+    """
+
+    seeds: int = 100
+    bias: Bias = USUAL
+    first: int = 0
+    honour_lag: bool = True
+
+
+LATE = Bias(
+    {"delayed_arrives": 0, "crash": 8, "replace_topic": 0}, fault_rates=(0.05,), late_rate=0.0, words=16
+)
+"""What is delayed arrives at the end, when everybody is far beyond it."""
+
+
+HEALING = Bias(
+    {
+        "fence": 10,
+        "wake": 4,
+        "delayed_arrives": 4,
+        "compact": 40,
+        "crash": 6,
+        "append": 20,
+        "replace_topic": 0,
+        "read": 0,
+    },
+    fault_rates=(0.05,),
+    late_rate=0.9,
+    words=16,
+    wordless=0.0,
+    stopping=0.0,
+)
+"""Many zombies, whose records arrive in the midst of what others append; words that do not come again soon."""
+
+
+BREAKING = Bias({"break_disk": 12, "rebalance": 15, "replace_topic": 0})
+"""Stagings fail while partitions come and go."""
+
+
+BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
+"""Much that was fetched waits until after the next seek."""
+
+
+MUTANTS: dict[Mutate, Trial] = {
+    mutants.position_outside_the_atomic_write: Trial(),
+    mutants.large_flush_over_unwritten_small_ones: Trial(300),
+    mutants.store_written_before_the_acknowledgement: Trial(),
+    mutants.marker_first: Trial(),
+    mutants.latest_row_wins_in_a_replay: Trial(),
+    mutants.cache_updated_before_the_commit: Trial(),
+    mutants.cache_left_behind_by_a_cancelled_commit: Trial(),
+    mutants.leaders_not_told_of_flushes: Trial(),
+    mutants.a_bound_that_others_exceed: Trial(),
+    mutants.top_from_a_cache_behind_the_store: Trial(),
+    mutants.top_words_kept_through_a_commit: Trial(),
+    mutants.top_words_kept_while_a_commit_is_under_way: Trial(),
+    mutants.failed_staging_ends_a_cancelled_flush_otherwise: Trial(300, BREAKING),
+    mutants.threads_not_waited_for: Trial(),
+    mutants.restores_move_only_where_they_write: Trial(),
+    mutants.adopted_flushes_not_told: Trial(),
+    mutants.cancelled_flushes_not_told: Trial(),
+    mutants.flushes_in_doubt_forgotten_by_a_rebuild: Trial(),
+    mutants.flushes_in_doubt_forgotten_by_a_restore: Trial(300),
+    mutants.foreign_records_ignored: Trial(300, LATE),
+    mutants.stale_rows_not_healed: Trial(300),
+    mutants.healing_not_examined_itself: Trial(100, HEALING, first=1100),
+    mutants.examined_before_healed: Trial(100, HEALING, first=200),
+    mutants.ahead_forgotten_by_the_store: Trial(),
+    mutants.rows_ahead_counted_again: Trial(),
+    mutants.rows_ahead_skipped_by_whole_batches: Trial(),
+    mutants.rows_that_end_in_a_hole_counted_again: Trial(300),
+    mutants.torn_rows_shown_to_readers: Trial(),
+    mutants.batches_beyond_a_gap_taken_in: Trial(100, BELATED),
+    mutants.ownership_not_proven: Trial(),
+    mutants.ownership_taken_from_an_accepted_commit_alone: Trial(300),
+    mutants.position_taken_from_the_offset_of_the_group: Trial(),
+    mutants.counts_shown_before_they_are_durable: Trial(),
+    mutants.changelog_of_another_deployment_adopted: Trial(bias=SHARED),
+    mutants.compaction_ahead_of_the_examination: Trial(100, HEALING, first=400, honour_lag=False),
+}
