@@ -36,6 +36,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import PackedBatches, packed
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 from tables.model.tally import Tally
+from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
 from tables.ports import PackedRecords
@@ -133,8 +134,8 @@ class Meter:
         found = []
         words = self._vocabulary_words
         with open_shard(tally, words) as shard, open_shard(slowed_tally, words) as slowed_shard:
-            await shard.restore()
-            await slowed_shard.restore()
+            await Restore(shard).run()
+            await Restore(slowed_shard).run()
             size = LINES // BUFFERS
             for buffer in range(BUFFERS):
                 texts = self._texts[buffer * size : (buffer + 1) * size]
@@ -156,7 +157,7 @@ def leaders_share(workload: str) -> float:
     async def count() -> None:
         tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
         with open_shard(tally, WORKLOADS[workload].vocabulary_words) as shard, _timed_leaders() as seconds:
-            await shard.restore()
+            await Restore(shard).run()
             size = LINES // BUFFERS
             flushes_s = 0.0
             for buffer in range(BUFFERS):

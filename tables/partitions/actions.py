@@ -24,6 +24,7 @@ from tables.pace.buffer_size import BufferSize
 from tables.pace.policy import FlushPolicy
 from tables.partitions.life import Action, Event, State, after, event_of
 from tables.partitions.owned_partition import OwnedPartition
+from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
 from tables.partitions.threads import beside_the_loop, to_the_end
 from tables.store.stores import Stores
@@ -162,7 +163,7 @@ class Actions:
             self._services.ownership.check()
             if part.rebuild:
                 await to_the_end(self._services.run(self._rebuild, part))
-            rows = await part.shard.restore()
+            rows = await Restore(part.shard).run()
             # Also where nothing comes to flush: tools take a partition without a committed offset for one that lags by all it has.
             await self._services.ownership.prove(part.number, part.shard.position)
             await self._services.source.seek(part.number, part.shard.position)

@@ -6,8 +6,6 @@ the position, what compaction would otherwise lose is appended again, and rows a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -20,19 +18,17 @@ from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
 from tables.partitions.changes import Change
 from tables.partitions.restore_progress import RestoreProgress
+from tables.partitions.shard import Shard
 from tables.partitions.threads import beside_the_loop
 from tables.ports import PackedRecords
 from tables.store.partition_store import StagedRows
-
-if TYPE_CHECKING:
-    from tables.partitions.shard import Shard
 
 WRITE_S = 30.0
 """Rows that were merged are written to the store at least this often: a restore that is ended goes on from there."""
 
 
 class Restore:
-    """Works on `shard`, once; see `Shard.restore`."""
+    """Works on `shard`, once."""
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
@@ -43,7 +39,17 @@ class Restore:
         self._written_s = 0.0
 
     async def run(self) -> int:
-        """The number of rows that came from the changelog. See `Shard.restore` for the errors."""
+        """Bring the store to the end of the changelog, heal what others appended, and find the position.
+
+        Returns:
+            The number of rows that came from the changelog.
+
+        Raises:
+            InexactError: exact counts cannot go on from here; names topic, partition, offsets and the remedy.
+            ChangelogReplacedError: they can, on an empty store.
+            BrokerUnavailableError, FlushUnknownError: try again.
+            PartitionsLostError: the shard has to end early.
+        """
         shard, changelog = self._shard, self._services.changelog
         end = await changelog.end_offset(self._partition)
         changelog_id = await self._check_store(end)

@@ -1,16 +1,16 @@
-"""One partition's counts: its buffer, its store, its place in the changelog. The rules of exactness live here.
+"""One partition's counts: its buffer, its store, its place in the changelog, and the order of a flush.
 
-A flush, in this order (ARCHITECTURE.md, "Rules"):
+`Shard.flush` takes the steps that ARCHITECTURE.md numbers under "Rules of exactness":
 
-1. close the buffer, count it once, look old counts up, pack the new rows: in a thread; meanwhile compare the topics' ids;
-2. append rows, then the marker, to the changelog, and wait until all of it is acknowledged; meanwhile stage the rows on disk;
-3. the acknowledged offsets must continue where this shard had examined the changelog: a hole means that somebody else appended;
-4. prove ownership by a group commit under a live membership;
-5. write rows and position to the store, atomically; only then may readers and the cache know them.
+1. *Check*: the membership is live.
+2. *Count*: close the buffer, count it once, look old counts up, pack the new rows, in a thread. Send dead letters.
+3. *Append*: compare the ids of the topics; append rows, then the marker, to the changelog, and wait until all of it is acknowledged.
+   Meanwhile stage the rows on disk.
+4. *Continue*: the acknowledged offsets continue where this shard had examined the changelog. A hole means that somebody else appended.
+5. *Prove*: commit the position to the consumer group under a live membership.
+6. *Commit*: write rows and position to the store, atomically. Only then do readers and the cache know them.
 
-Whatever goes wrong between 2 and 5 leaves the store as it was, and the way out is always the same: `restore`, which reads the
-changelog from where it was examined, keeps of each word the row with the larger `upto`, takes the last marker as the position,
-and appends again what compaction would otherwise lose. Positions then come from the store, never from the consumer group.
+Whatever goes wrong between 3 and 6 leaves the store as it was, and the way out is always `tables.partitions.restore`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from tables.model.slices import SLICE_ROWS, release
 from tables.model.tally import Tally
 from tables.pace.turns import Turn
 from tables.partitions.changes import Change, Flushed
-from tables.partitions.restore import Restore
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
@@ -196,19 +195,6 @@ class Shard:
         self.flushing_bytes, self.buffered_bytes = self.buffered_bytes, 0
         assert batches, "nothing to flush"
         return batches
-
-    async def restore(self) -> int:
-        """Bring the store to the end of the changelog, heal what others appended, and find the position.
-
-        Returns:
-            The number of rows that came from the changelog.
-
-        Raises:
-            InexactError: exact counts cannot go on from here; names topic, partition, offsets and the remedy.
-            ChangelogReplacedError: they can, on an empty store.
-            BrokerUnavailableError, FlushUnknownError: try again.
-        """
-        return await Restore(self).run()
 
     async def _check_topics(self) -> None:
         """See that what was read is of the topic that was counted so far, and what will be appended goes to its changelog.

@@ -309,16 +309,16 @@ def ownership_not_proven(patch: Patch) -> None:
 
 
 def position_taken_from_the_offset_of_the_group(patch: Patch) -> None:
-    restore = Shard.restore
+    run = Restore.run
 
-    async def restored(shard: Shard) -> int:
-        rows = await restore(shard)
+    async def restored(restore: Restore) -> int:
+        rows, shard = await run(restore), restore._shard
         ownership: Any = shard.services.ownership
         committed = ownership._consumer.committed(shard.partition)
         shard.next = shard.position if committed is None else committed
         return rows
 
-    patch.setattr(Shard, "restore", restored)
+    patch.setattr(Restore, "run", restored)
 
 
 def counts_shown_before_they_are_durable(patch: Patch) -> None:

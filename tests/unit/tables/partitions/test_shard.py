@@ -9,12 +9,13 @@ from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.hot_path import open_shard
 from tables.model.records import RecordBatch
+from tables.partitions.restore import Restore
 
 
 async def test_a_buffer_that_waits_to_be_counted_takes_records_in() -> None:
     tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
     with open_shard(tally, 1000) as shard:
-        await shard.restore()
+        await Restore(shard).run()
         shard.add([_one_word_at(0)])
         async with shard.services.turns.turn(lambda: 0):
             flush = asyncio.create_task(shard.flush())
