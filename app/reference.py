@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from tables.kafka.rights import Right, Rights
 from tables.model.names import changelog_topic, dead_letter_topic
 from tables.model.tally import Totals
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "reference"
+PACKAGES = ("app", "agents", "tables")
+"""The packages of the product, in the order of their imports."""
 
 
 def settings_page() -> str:
@@ -201,11 +206,27 @@ def access_page() -> str:
     )
 
 
+def modules_page() -> str:
+    """List every module by folder, with the first sentence of its docstring. Files are parsed, never imported."""
+    lines = [
+        "The first sentence of the docstring of every module, folder by folder. Imports run `app` → `agents` → `tables`, "
+        "never the other way.",
+    ]
+    for folder in _folders():
+        init, *modules = sorted(folder.glob("*.py"), key=lambda path: (path.name != "__init__.py", path.name))
+        rows = [(f"`{path.relative_to(ROOT)}`", _first_sentence(_docstring(path))) for path in modules]
+        lines += ["", f"## {folder.relative_to(ROOT)}/", "", _first_paragraph(_docstring(init))]
+        if rows:
+            lines += ["", *_table(("Module", "What it is"), rows)]
+    return _page("Modules", lines)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "http.md": http_page,
     "access.md": access_page,
+    "modules.md": modules_page,
 }
 
 
@@ -214,6 +235,25 @@ def write_pages() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), "utf-8")
+
+
+def _folders() -> Iterator[Path]:
+    """Every folder of the product that is a Python package: parents first, in the order of `PACKAGES`."""
+    for package in PACKAGES:
+        yield from sorted(path.parent for path in (ROOT / package).rglob("__init__.py"))
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+
+
+def _first_paragraph(text: str) -> str:
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of `text`. It ends at a full stop before a capital letter, or with its paragraph."""
+    return re.split(r"(?<=\.) (?=[A-Z])", _first_paragraph(text))[0]
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,8 +1,10 @@
+import re
+
 import pytest
 
 from app.config.settings import Settings
 from app.config.types import variable
-from app.reference import FOLDER, PAGES
+from app.reference import FOLDER, PACKAGES, PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -20,3 +22,13 @@ def test_every_metric_of_the_core_is_on_the_page():
     page = PAGES["metrics.md"]()
     for name in ("records_read_total", "records_total", "words_total", "flush_seconds", "lag_records"):
         assert f"| `wordcount_{name}` |" in page
+
+
+def test_every_module_is_on_the_page_with_a_sentence():
+    page = PAGES["modules.md"]()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name == "__init__.py":
+                assert f"\n## {path.parent.relative_to(ROOT)}/\n\n" in page
+            else:
+                assert re.search(rf"^\| `{path.relative_to(ROOT)}` \| \S.+ \|$", page, re.MULTILINE), path
