@@ -1,4 +1,4 @@
-"""The plot of `docs/performance.md`, from the result files: the same bytes each time."""
+"""Draws the plot of `docs/performance.md` from the result files. The same results give the same bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Results = Mapping[str, Any]
 
 
 def plot(latest: Results, growth: Results) -> bytes:
-    """An SVG with a panel per kind of measurement; a panel without results stays empty."""
+    """Return an SVG with a panel per kind of measurement. A panel without results stays empty."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
@@ -70,7 +70,7 @@ def _rates(axes: Axes, latest: Results, _: Results) -> None:
     axes.barh(
         [case["name"] for case in cases], rates, xerr=spread, color=_BAR, ecolor=_INK, error_kw={"lw": 0.8}
     )
-    axes.set(title="Counting a backlog: median, least and most", xlabel="M words/s")
+    axes.set(title="Throughput of a backlog: median, minimum, maximum", xlabel="M words/s")
     axes.grid(False, axis="y")
 
 
@@ -79,7 +79,7 @@ def _latencies(axes: Axes, latest: Results, _: Results) -> None:
     loads = [f"{result['share_of_capacity']:.0%}" for result in results]
     for name, label, mark in (("p50_ms", "p50", "o"), ("p99_ms", "p99", "s"), ("p999_ms", "p99.9", "^")):
         axes.plot(loads, [result[name] for result in results], marker=mark, label=label)
-    axes.set(title="From message to visible count", xlabel="share of capacity", ylabel="ms")
+    axes.set(title="Latency from message to visible count", xlabel="share of capacity", ylabel="ms")
     axes.set_ylim(bottom=0)
     if results:
         axes.legend()
@@ -110,7 +110,7 @@ def _waits(axes: Axes, latest: Results, _: Results) -> None:
             label=name.removesuffix("_ms"),
         )
     axes.set_xticks(list(places), names)
-    axes.set(title="GET /v1/words/{word}", ylabel="ms")
+    axes.set(title="Latency of GET /v1/words/{word}", ylabel="ms")
     axes.grid(False, axis="x")
     if results:
         axes.legend()

@@ -20,15 +20,18 @@ RESULT = LATEST
 START, END = "<!-- bench -->", "<!-- /bench -->"
 UNMEASURED = "(not measured yet)"
 GROWING: Mapping[str, tuple[str, str]] = {
-    "distinct": ("Distinct words", "10 M words in 10-word lines, each word as often as any other"),
+    "distinct": ("Distinct words", "10 M words in 10-word lines; all words are equally frequent"),
     "partitions": ("Partitions", "10 M words of the corpus `zipf`"),
-    "line": ("Words per message", "10 M words of the corpus `zipf`; 5 M where each is a message"),
+    "line": (
+        "Words per message",
+        "10 M words of the corpus `zipf`; 5 M words in the row with one word per message",
+    ),
     "workers": (
         "Workers",
-        "30 M words (6 M of the corpus `zipf`, five times), sent while they are counted, 8 partitions, all on the cores above",
+        "30 M words (6 M of the corpus `zipf`, five times), sent during the count; 8 partitions; all processes on the cores above",
     ),
 }
-"""By part of the growth file: what grows, and what stays."""
+"""By part of the growth file: the quantity that grows, and the fixed conditions."""
 
 Results = Mapping[str, Any]
 
@@ -43,7 +46,7 @@ def main() -> None:
 
 
 def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
-    """By page: what stands between the markers `<!-- NAME -->` and `<!-- /NAME -->`."""
+    """Return, by page, the text between the markers `<!-- NAME -->` and `<!-- /NAME -->`."""
     return {
         PERFORMANCE: {
             "machine": machine_line(latest),
@@ -62,19 +65,19 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
 
 
 def with_blocks(text: str, blocks: Mapping[str, str]) -> str:
-    """`text` with each block between its markers, which it has once each, in this order."""
+    """Return `text` with each block between its markers. `text` has each marker once."""
     for name, block in blocks.items():
         text = _with_block(text, f"<!-- {name} -->", f"<!-- /{name} -->", block)
     return text
 
 
 def with_table(text: str, report: Results) -> str:
-    """README with the table of `report`."""
+    """Return the text of README with the table of `report`."""
     return _with_block(text, START, END, table(report))
 
 
 def table(report: Results) -> str:
-    """README's: a row per case, and what they were measured on."""
+    """Return the table of README: a row per case, and the machine on which the cases were measured."""
     machine = report["machine"]
     rows = [
         (
@@ -108,7 +111,7 @@ def table(report: Results) -> str:
 
 
 def machine_line(report: Results) -> str:
-    """Machine, versions and commit of a result file."""
+    """Return machine, versions and commit of a result file."""
     if not report:
         return UNMEASURED
     machine = report["machine"]
@@ -123,7 +126,7 @@ def machine_line(report: Results) -> str:
 
 
 def cases_table(report: Results) -> str:
-    """A row per throughput case, with its spread."""
+    """Return a row per throughput case, with the spread of its runs."""
     rows = []
     for case in report["cases"]:
         rates = case["runs_words_per_s"]
@@ -144,7 +147,7 @@ def cases_table(report: Results) -> str:
     heads = (
         "Case",
         "Text",
-        "Words/s (least-most, runs)",
+        "Words/s (min-max, runs)",
         "Messages/s",
         "CPU-s per M words, worker + broker",
         "Peak MiB",
@@ -157,7 +160,7 @@ def cases_table(report: Results) -> str:
 
 
 def latency_table(report: Results) -> str:
-    """A row per share of the capacity."""
+    """Return a row per share of the capacity."""
     rows = [
         (
             f"{result['share_of_capacity']:.0%}",
@@ -176,9 +179,9 @@ def latency_table(report: Results) -> str:
         "Words/s",
         "Samples",
         "p50 ms",
-        "p99 ms (least-most, runs)",
+        "p99 ms (min-max, runs)",
         "p99.9 ms",
-        "Longest ms",
+        "Max ms",
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
@@ -186,7 +189,7 @@ def latency_table(report: Results) -> str:
 
 
 def http_table(report: Results) -> str:
-    """Idle, and while catching up."""
+    """Return a row for a worker that catches up, and a row for an idle worker."""
     rows = [
         (
             {"http-catching-up": "catching up", "http-idle": "idle"}[result["name"]],
@@ -205,8 +208,8 @@ def http_table(report: Results) -> str:
         "Words/s",
         "Requests",
         "p50 ms",
-        "p99 ms (least-most, runs)",
-        "Longest ms",
+        "p99 ms (min-max, runs)",
+        "Max ms",
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
@@ -214,13 +217,13 @@ def http_table(report: Results) -> str:
 
 
 def reads_table(report: Results) -> str:
-    """A row per kind of question, with and without a crowd, and limit of files; then what leaders cost."""
+    """Return a row per kind of request, crowd and limit of open files; then the cost of the leaders."""
     results = report.get("reads", ())
     rows = [
         (
             result["name"].removeprefix("reads-").replace("-", " "),
-            result["crowd"],
-            result["files"],
+            "yes" if result["crowd"] == "crowd" else "no",
+            {"as it is": "default"}.get(result["files"], result["files"]),
             f"{result['words_per_s'] / 1e6:.2f} M",
             f"{result['requests']:,}",
             f"{result['refused']:,}",
@@ -234,16 +237,16 @@ def reads_table(report: Results) -> str:
         for result in results
     ]
     heads = (
-        "Question",
-        "Others",
-        "Open files",
+        "Request",
+        "Crowd",
+        "Limit of open files",
         "Words/s",
         "Requests",
         "Refused",
         "Exact",
         "p50 ms",
-        "p99 ms (least-most, runs)",
-        "Longest ms",
+        "p99 ms (min-max, runs)",
+        "Max ms",
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
@@ -251,12 +254,12 @@ def reads_table(report: Results) -> str:
         return UNMEASURED
     share = max(result["leaders_share_of_flush"] for result in results)
     return "\n".join(
-        [*_table(heads, rows), "", f"Keeping the leaders takes {share:.1%} of a flush's CPU time."]
+        [*_table(heads, rows), "", f"Updating the leaders takes {share:.1%} of the CPU time of a flush."]
     )
 
 
 def restore_table(report: Results) -> str:
-    """One row."""
+    """Return the only row of the restore."""
     if "restore" not in report:
         return UNMEASURED
     result = report["restore"]
@@ -274,8 +277,8 @@ def restore_table(report: Results) -> str:
     )
     heads = (
         "Rows",
-        "Seconds, start included",
-        "Rows/s (least-most, runs)",
+        "Seconds, including the start",
+        "Rows/s (min-max, runs)",
         "CPU-s per M rows",
         "Changelog B/row",
         "Disk B/row",
@@ -287,7 +290,7 @@ def restore_table(report: Results) -> str:
 
 
 def growth_table(growth: Results, part: str) -> str:
-    """A row per point of a part."""
+    """Return a row per point of a part of the growth file."""
     if part not in growth.get("parts", {}):
         return UNMEASURED
     heads = (
