@@ -1,4 +1,4 @@
-"""The figures of docs/comparison.md, made from the result file: `python -m bench.peers.table` writes them between its markers."""
+"""Writes the figures of the result file into docs/comparison.md, between its markers: `python -m bench.peers.table`."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def put_into_page() -> None:
 
 
 def result() -> Mapping[str, Any] | None:
-    """The result file; None without one."""
+    """Return the content of the result file, or None if there is no result file."""
     return json.loads(RESULT.read_bytes()) if RESULT.exists() else None
 
 
 def with_table(text: str, report: Mapping[str, Any] | None) -> str:
-    """`text` with the tables of `report` between the markers, which it has once each, in this order."""
+    """Return `text` with the tables of `report` between the markers. `text` has each marker once, in this order."""
     assert text.count(START) == text.count(END) == 1, f"the page needs {START} and {END} once each"
     block = f"{START}\n{tables(report) if report else 'There is no result in this checkout.'}\n{END}"
     return re.sub(f"{START}.*{END}", lambda _: block, text, count=1, flags=re.DOTALL)
 
 
 def tables(report: Mapping[str, Any]) -> str:
-    """Figures, what they were measured on, and what each system guarantees with which settings."""
+    """Return the table of figures, the machine and the commit, and the table of guarantees and settings per system."""
     machine = report["machine"]
     return "\n".join(
         [
             "| System | Words | Words/s, median | Slowest and fastest | Wordcount is | CPU-s per million words "
-            "| Broker's | Peak memory | Every count right |",
+            "| Broker CPU-s | Peak memory | Every count right |",
             "|---|---|---|---|---|---|---|---|---|",
             *(_figures(case, report["ratios"].get(case["name"])) for case in report["cases"]),
             "",
@@ -45,7 +45,7 @@ def tables(report: Mapping[str, Any]) -> str:
             f"Python {machine['python']}), {report['minutes']:g} minutes in all; from "
             "[bench/results/peers.json](../bench/results/peers.json).",
             "",
-            "| System | A count survives | A run ends when | Settings |",
+            "| System | Durability of a count | A run ends when | Settings |",
             "|---|---|---|---|",
             *(_terms(case) for case in report["cases"] if case["cold_or_warm"] == "cold"),
         ]
@@ -73,12 +73,12 @@ def _terms(case: Mapping[str, Any]) -> str:
 
 
 def _digits(number: float) -> str:
-    """Three digits, or more before the point."""
+    """Format with three significant digits, or with all digits before the point."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _count(number: float) -> str:
-    """Three digits, in thousands or millions."""
+    """Format with three significant digits, in thousands or millions."""
     if number >= 1e6:
         return f"{number / 1e6:.3g} M"
     return f"{number / 1e3:.3g} k"
