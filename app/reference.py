@@ -30,7 +30,7 @@ PACKAGES = ("app", "agents", "tables")
 
 
 def settings_page() -> str:
-    """All settings, with what they take and their defaults."""
+    """List all settings with their values and defaults."""
     rows = [
         (f"`{variable(name)}`", field.description or "", expectation(field), _default(field))
         for name, field in Settings.model_fields.items()
@@ -38,18 +38,18 @@ def settings_page() -> str:
     return _page(
         "Settings",
         [
-            "Sources, the first that has a value wins:",
+            "The value of a setting comes from the first of these sources that has it:",
             "",
-            "1. command line flags;",
-            "2. environment variables, named as below;",
+            "1. flags of the command line;",
+            "2. environment variables with the names below;",
             "3. a file `.env` in the working directory, with the same names;",
-            "4. files in the folder `WORDCOUNT_SECRETS_DIR`, each named as the variable and holding its value: "
-            "a mounted Kubernetes Secret, or Docker's `/run/secrets`;",
+            "4. files in the folder `WORDCOUNT_SECRETS_DIR`: the name of a file is the name of the variable, its content is the "
+            "value. Such a folder is a mounted Kubernetes Secret, or Docker's `/run/secrets`;",
             "5. the default.",
             "",
-            "An empty value is the same as none where the default is none. A value that is out of bounds, a name that "
-            "begins with `WORDCOUNT_` but is not below, and values that cannot work together end the start with one line "
-            "that names them. Secrets are never shown.",
+            "If the default is none, an empty value means none. A process does not start, and names the cause in one line, if a value "
+            "is out of bounds, if a name begins with `WORDCOUNT_` but is not in the table, or if two values contradict each "
+            "other. Secrets are never shown.",
             "",
             *_table(("Variable", "What it does", "Takes", "Default"), rows),
         ],
@@ -57,7 +57,7 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """All metrics with their labels, read from a registry after one event of each kind."""
+    """List all metrics with their labels. The list is read from a registry after one event of each kind."""
     metrics = Metrics()
     one = {"reason": 1}
     metrics.flushed(0, rows=1, words=1, records=3, duration_s=1, totals_delta=Totals(3, 1, 1, one, one, one))
@@ -77,11 +77,11 @@ def metrics_page() -> str:
     return _page(
         "Metrics",
         [
-            "`GET /metrics`, in Prometheus text format or OpenMetrics. Counters count since the start of the process, "
-            "flushed records only; the gauges tell of the partitions of this process. Metrics of the process itself "
-            "(`process_…`, `python_info`) come with them.",
+            "`GET /metrics` returns the Prometheus text format, or OpenMetrics. Counters begin at 0 when the process starts, and "
+            "count only flushed records. Gauges describe the partitions of this process. The answer also has the usual metrics of a "
+            "Python process (`process_…`, `python_info`).",
             "",
-            "Every record is accounted for: `wordcount_records_read_total` = `sum(wordcount_records_total)`.",
+            "The accounting is complete: `wordcount_records_read_total` = `sum(wordcount_records_total)`.",
             "",
             *_table(("Metric", "Type", "Labels", "What it is"), rows),
         ],
@@ -164,7 +164,7 @@ def http_page() -> str:
 
 
 def access_page() -> str:
-    """What each command needs to be allowed on the brokers."""
+    """List the rights that each command needs on the brokers."""
     names = {
         "input": "topic `WORDCOUNT_TOPIC`",
         "changelog": f"topic `{changelog_topic('<group>', '<topic>')}`",
@@ -185,23 +185,26 @@ def access_page() -> str:
     return _page(
         "Rights",
         [
-            "What a command has to be allowed by Kafka's ACLs. With exactly this it works; where something is missing, at the start "
-            "or later, it ends with exit code 2 and one line that says whose right to what is missing, and the command to grant it:",
+            "This page lists the rights (Kafka ACLs) that each command needs. A command works with exactly these rights. If a right "
+            "is missing, at the start or later, the command ends with exit code 2 and one line. The line names the user, the right "
+            "and the resource, and shows the command that grants the right:",
             "",
             f"    {example}",
             "",
-            "Brokers know a login as `User:<name>` and a client certificate as `User:<subject>`, unless "
-            "`ssl.principal.mapping.rules` says otherwise.",
+            "Brokers name the user of a login `User:<name>`, and the user of a client certificate `User:<subject>`, unless "
+            "`ssl.principal.mapping.rules` defines another name.",
             "",
             *_table(("Command", "Resource", "Operations", "When"), rows),
             "",
-            f"- The names of a group with a hyphen end in its length: `{changelog_topic('my-group', 'texts')}`.",
+            "- If the name of the group has a hyphen, the names of its topics end in the length of the group's name: "
+            f"`{changelog_topic('my-group', 'texts')}`.",
             "- Read, Write, Delete and Alter imply Describe. Create may be granted on the topic or on the cluster.",
-            "- Writing is idempotent: brokers before Kafka 2.8 want IdempotentWrite on the cluster besides.",
-            "- A worker asks every 5 seconds whether it still has its rights, so that one which is needed later, for a restore or "
-            "a dead letter, is not missed in the night. Brokers before Kafka 2.8 do not tell; there it ends when it is refused.",
-            "- `wordcount doctor` needs only what is listed to look; it reports what a worker would be refused.",
-            "- `wordcount run` brings a broker of its own; `top` and `get` ask a worker and no broker.",
+            "- Producers are idempotent: brokers before Kafka 2.8 also require IdempotentWrite on the cluster.",
+            "- A worker checks every 5 seconds whether it still has all its rights, so that it reports a right that was taken away "
+            "before a restore or a dead letter needs this right. Brokers before Kafka 2.8 do not answer this question: there the "
+            "worker ends when a request is refused.",
+            "- `wordcount doctor` needs only the rights in the table, and reports the rights that a worker would lack.",
+            "- `wordcount run` starts its own broker. `wordcount top` and `wordcount get` ask a worker, and no broker.",
         ],
     )
 
