@@ -1,0 +1,256 @@
+"""What stands on the wire, byte for byte: clients have read this order of members, these escapes, nulls and numbers so far."""
+
+import httpx
+import pytest
+
+from app.web.asgi import create_asgi_app
+from app.web.ports import Check
+from app.web.problems import OTHERS, PROBLEMS, problem_response
+from app.worker.metrics import Metrics
+from tables.model.tally import Totals
+from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+
+AWKWARD = 'a/b\n"\\\u2028<é👍\x00\x7f'
+AWKWARD_PATH = "a%2Fb%0A%22%5C%E2%80%A8%3C%C3%A9%F0%9F%91%8D%00%7F"
+AWKWARD_JSON = '"a/b\\n\\"\\\\\u2028<é👍\\u0000\x7f"'
+FRESH = '"as_of":{"2":123,"10":7},"complete":true,"missing_partitions":[]'
+PARTIAL = '"as_of":{"2":123,"10":7},"complete":false,"missing_partitions":[3,4]'
+NOWHERE = '"as_of":{},"complete":false,"missing_partitions":[]'
+TOTALS = (
+    '"records":10,"words":8,"counted":7,"skipped":{"null":1},"dead_lettered":{"invalid_json":2},'
+    '"dropped_words":{"stop_word":4}'
+)
+NO_TOTALS = '"records":0,"words":0,"counted":0,"skipped":{},"dead_lettered":{},"dropped_words":{}'
+PARTITIONS = (
+    '"partitions":{"2":{"state":"counting","position":123,"highwater":130,"lag_records":7},'
+    '"10":{"state":"restoring","position":null,"highwater":null,"lag_records":null}}'
+)
+CHECKS = (
+    '"checks":{"broker":{"ok":true,"detail":"127.0.0.1:9092"},"assignment":{"ok":true,"detail":"2 partitions"},'
+    '"restored":{"ok":%s},"draining":{"ok":true,"detail":"not draining"}}'
+)
+
+
+def plain(queries: FakeQueries, health: FakeHealth) -> None:
+    pass
+
+
+def awkward(queries: FakeQueries, health: FakeHealth) -> None:
+    queries.counts = {"the": 5, AWKWARD: 2**40, "": 1}
+    health.found["restored"] = Check(False, 'restoring: "2"\té')
+
+
+def partial(queries: FakeQueries, health: FakeHealth) -> None:
+    queries.complete, queries.missing = False, (4, 3)
+
+
+def nothing(queries: FakeQueries, health: FakeHealth) -> None:
+    queries.counts, queries.as_of, queries.complete = {}, {}, False
+    queries.totals, queries.status = Totals(), {}
+
+
+def unproven(queries: FakeQueries, health: FakeHealth) -> None:
+    queries.max_error = 3
+
+
+def problem(name: str, title: str, status: int, detail: str, members: str = "") -> str:
+    body = (
+        f'"type":"urn:problem-type:wordcount:{name}","title":"{title}","status":{status},"detail":"{detail}"'
+    )
+    return f"{{{body}{members and ','}{members}}}"
+
+
+def unknown(word: str, fresh: str, where: str = "in any partition") -> str:
+    detail = f"the word does not occur {where}, up to the offsets in as_of"
+    return problem("unknown-word", "The word does not occur", 404, detail, f'"word":{word},{fresh}')
+
+
+PART = "in the partitions that answer"
+BAD, RANGE = "The request cannot be understood", "A parameter's value cannot be used"
+OVER_THE_FOX = '{"word":"fox","count":2},{"word":"over","count":1},{"word":"the","count":5}'
+THE_FOX_OVER = '{"word":"the","count":5},{"word":"fox","count":2},{"word":"over","count":1}'
+ANSWERS = [
+    (plain, "/v1/words/FOX", 200, f'{{"word":"fox","count":2,{FRESH}}}'),
+    (plain, "/v1/words/wolf", 404, unknown('"wolf"', FRESH)),
+    (plain, "/count/FOX/", 200, '{"FOX":2}'),
+    (plain, "/count/Wolf/", 404, unknown('"Wolf"', FRESH)),
+    (plain, "/v1/words", 200, f'{{"words":[{OVER_THE_FOX}],"next_cursor":null,{FRESH}}}'),
+    (
+        plain,
+        "/v1/words?limit=1",
+        200,
+        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"d2ZveA",{FRESH}}}',
+    ),
+    (
+        plain,
+        "/v1/words?prefix=o",
+        200,
+        f'{{"words":[{{"word":"over","count":1}}],"next_cursor":null,{FRESH}}}',
+    ),
+    (plain, "/v1/words?prefix=x", 200, f'{{"words":[],"next_cursor":null,{FRESH}}}'),
+    (
+        plain,
+        "/v1/top",
+        200,
+        f'{{"words":[{THE_FOX_OVER}],"exact":true,"max_error":0,"next_cursor":null,{FRESH}}}',
+    ),
+    (plain, "/v1/stats", 200, f"{{{TOTALS},{FRESH},{PARTITIONS}}}"),
+    (
+        plain,
+        "/version",
+        200,
+        '{"version":"1.2.3","python":"3.11.7","faust":"0.15.3","commit":"abc1234"}',
+    ),
+    (plain, "/livez", 200, '{"status":"ok"}'),
+    (
+        plain,
+        "/readyz",
+        200,
+        '{"status":"ready",' + CHECKS % 'true,"detail":"2 partitions up to date"' + "}",
+    ),
+    (
+        plain,
+        "/v1/words?x=1",
+        400,
+        problem(
+            "bad-request", BAD, 400, 'unknown query parameter \\"x\\"; known here: prefix, limit, cursor'
+        ),
+    ),
+    (
+        plain,
+        "/v1/words?limit=0",
+        422,
+        problem("out-of-range", RANGE, 422, '\\"limit\\" is \\"0\\"; give a whole number from 1 to 1000'),
+    ),
+    (
+        plain,
+        "/nothing",
+        404,
+        problem(
+            "not-found", "Not Found", 404, "GET /nothing: there is no such resource; /openapi.json lists all"
+        ),
+    ),
+    (
+        awkward,
+        f"/v1/words/{AWKWARD_PATH}",
+        200,
+        f'{{"word":{AWKWARD_JSON},"count":1099511627776,{FRESH}}}',
+    ),
+    (awkward, f"/count/{AWKWARD_PATH}/", 200, f"{{{AWKWARD_JSON}:1099511627776}}"),
+    (awkward, "/v1/words/", 200, f'{{"word":"","count":1,{FRESH}}}'),
+    (
+        awkward,
+        "/v1/words?limit=2",
+        200,
+        f'{{"words":[{{"word":"","count":1}},{{"word":{AWKWARD_JSON},"count":1099511627776}}],'
+        f'"next_cursor":"d2EvYgoiXOKAqDzDqfCfkY0Afw",{FRESH}}}',
+    ),
+    (awkward, "/v1/words/%22%00%E2%80%A8", 404, unknown('"\\"\\u0000\u2028"', FRESH)),
+    (
+        awkward,
+        "/readyz",
+        503,
+        '{"status":"not_ready",' + CHECKS % r'false,"detail":"restoring: \"2\"\té"' + "}",
+    ),
+    (partial, "/v1/words/fox", 200, f'{{"word":"fox","count":2,{PARTIAL}}}'),
+    (partial, "/v1/words/wolf", 404, unknown('"wolf"', PARTIAL, PART)),
+    (partial, "/count/wolf/", 404, unknown('"wolf"', PARTIAL, PART)),
+    (
+        partial,
+        "/v1/words?prefix=f",
+        200,
+        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":null,{PARTIAL}}}',
+    ),
+    (
+        partial,
+        "/v1/top?k=1",
+        200,
+        f'{{"words":[{{"word":"the","count":5}}],"exact":true,"max_error":0,"next_cursor":null,{PARTIAL}}}',
+    ),
+    (partial, "/v1/stats", 200, f"{{{TOTALS},{PARTIAL},{PARTITIONS}}}"),
+    (nothing, "/v1/words/fox", 404, unknown('"fox"', NOWHERE, PART)),
+    (nothing, "/v1/words", 200, f'{{"words":[],"next_cursor":null,{NOWHERE}}}'),
+    (nothing, "/v1/top", 200, f'{{"words":[],"exact":true,"max_error":0,"next_cursor":null,{NOWHERE}}}'),
+    (nothing, "/v1/stats", 200, f'{{{NO_TOTALS},{NOWHERE},"partitions":{{}}}}'),
+    (
+        unproven,
+        "/v1/top?k=1",
+        200,
+        f'{{"words":[{{"word":"the","count":5}}],"exact":false,"max_error":3,"next_cursor":null,{FRESH}}}',
+    ),
+    (
+        unproven,
+        "/v1/top?k=1&exact=true",
+        200,
+        f'{{"words":[{{"word":"the","count":5}}],"exact":true,"max_error":0,"next_cursor":null,{FRESH}}}',
+    ),
+]
+RAISED = [
+    ("failed", "The request failed", 500),
+    ("configuration", "The service is not configured correctly", 500),
+    ("bad-request", BAD, 400),
+    ("out-of-range", RANGE, 422),
+    ("not-ready", "No answer yet", 503),
+    ("overloaded", "Too many queries wait", 503),
+    ("query-timeout", "No answer in time", 503),
+    ("broker-unavailable", "No broker answers", 503),
+    ("state-locked", "The state is in use by another process", 503),
+    ("store-corrupted", "State is being rebuilt", 503),
+    ("store-full", "The disk is full", 503),
+    ("store-unavailable", "The system refuses what a store needs", 503),
+    ("out-of-memory", "The process has no memory left", 503),
+    ("partitions-lost", "Partitions have moved", 503),
+    ("flush-unknown", "A flush is being examined", 503),
+    ("foreign-records", "A changelog is being examined", 503),
+    ("foreign-changelog", "The changelog is another deployment's", 503),
+    ("changelog-replaced", "State is being rebuilt", 503),
+    ("stalled", "Counting stands still", 503),
+    ("inexact", "Counts are no longer exact; an operator has to decide", 503),
+]
+TOLD = [
+    ("unknown-word", "The word does not occur", 404),
+    ("unexpected", "Unexpected error", 500),
+    ("malformed", "The request is not HTTP as RFC 9112 has it", 400),
+    ("too-slow", "The request did not arrive in time", 408),
+    ("host-not-allowed", "This service is not known by that name", 421),
+    ("head-too-large", "The path or the headers are too large", 431),
+    ("not-implemented", "The transfer coding is not known", 501),
+    ("too-many-connections", "Too many connections", 503),
+]
+
+
+@pytest.mark.parametrize(("state", "path", "status", "body"), ANSWERS)
+async def test_an_answer_has_exactly_these_bytes(state, path, status, body):
+    queries, health = FakeQueries(), FakeHealth()
+    state(queries, health)
+    asgi_app = create_asgi_app(queries, health, Metrics().registry, VERSION, str.casefold)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(asgi_app), base_url="http://127.0.0.1"
+    ) as client:
+        reply = await client.get(path)
+    assert (reply.status_code, reply.content.decode()) == (status, body)
+
+
+@pytest.mark.parametrize(("kind", "told"), [*zip(PROBLEMS, RAISED, strict=True)])
+async def test_the_problem_of_an_error_has_exactly_these_bytes(client, queries, kind, told):
+    queries.error = kind("what is wrong", "what helps")
+    reply = await client.get("/v1/top")
+    assert reply.content.decode() == problem(*told, "what is wrong; what helps")
+
+
+@pytest.mark.parametrize(("kind", "told"), [*zip(OTHERS, TOLD, strict=True)])
+def test_any_other_problem_has_exactly_these_bytes(kind, told):
+    assert bytes(problem_response(kind, "wrong: é").body).decode() == problem(*told, "wrong: é")
+
+
+async def test_an_unexpected_error_and_another_method_have_exactly_these_bytes(client, queries):
+    queries.error = RuntimeError("inside")
+    assert (await client.get("/v1/top")).content.decode() == problem(
+        "unexpected", "Unexpected error", 500, "the log of the service says more"
+    )
+    assert (await client.post("/v1/top")).content.decode() == problem(
+        "method-not-allowed",
+        "Method Not Allowed",
+        405,
+        "POST /v1/top: this resource does not take this method; see Allow",
+    )
