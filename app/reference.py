@@ -13,10 +13,11 @@ from pydantic.fields import FieldInfo
 from app.config.settings import Settings, expectation, is_secret
 from app.config.types import variable
 from app.kafka.access import ACCESS
+from app.reads.answers import PartitionStatus, RestoreStatus
 from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
-from app.web.ports import PartitionStatus, RestoreStatus, VersionInfo
+from app.web.ports import VersionInfo
 from app.web.problems import OTHERS, PROBLEMS
 from app.worker.metrics import Metrics
 from tables.kafka.rights import Right, Rights

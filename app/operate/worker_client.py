@@ -22,7 +22,7 @@ _UNKNOWN_WORD = _PROBLEM_TYPE + "unknown-word"
 
 
 class Freshness(msgspec.Struct, kw_only=True):
-    """How fresh and complete an answer is, see `app.web.ports.Answer`."""
+    """How fresh and complete an answer is, see `app.reads.answers.Answer`."""
 
     as_of: dict[str, int]
     complete: bool

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 import structlog
 
+from app.reads.answers import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
 from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
 from app.reads.top_query import Found, LeadingWords, all_counted, gathered
-from app.web.ports import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
 from tables.model.tally import Totals
@@ -42,7 +42,7 @@ AsOf = Mapping[int, int]
 
 
 class WordQueries:
-    """Implements `app.web.ports.Queries`.
+    """Implements `app.reads.answers.Queries`.
 
     Args:
         word_counts: the partitions of this process.

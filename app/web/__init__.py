@@ -1,1 +1,1 @@
-"""HTTP: server, connections, routing, problems. Start at `app.web.asgi`; `app.web.ports` is what it asks of the process."""
+"""HTTP: server, connections, routing, problems. Start at `app.web.asgi`; `app.reads` and `app.web.ports` are what is asked."""

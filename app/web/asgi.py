@@ -9,9 +9,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from app.reads.answers import Queries
 from app.web import openapi
 from app.web.hosts import AllowedHosts, HostCheck
-from app.web.ports import Health, Queries, VersionInfo
+from app.web.ports import Health, VersionInfo
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from app.web.resources import metrics, page, probes, stats, top, version, words
 from tables.errors import WordcountError

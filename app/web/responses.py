@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from starlette.responses import Response
 
-from app.web.ports import Answer
+from app.reads.answers import Answer
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.web.ports import Check, PartitionStatus, RestoreStatus
+from app.reads.answers import PartitionStatus, RestoreStatus
+from app.web.ports import Check
 
 NAMED = 10
 """Restores that readiness describes; of more it says how many."""

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from app.web.ports import PartitionStatus
+from app.reads.answers import PartitionStatus
 from tables.model.tally import Totals
 from tables.observer import PartitionState
 

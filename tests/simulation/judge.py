@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from app.web.ports import Answer
+from app.reads.answers import Answer
 from tables.cache.counts import UNKNOWN
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.positions import COUNT_AGAIN

@@ -13,9 +13,9 @@ from aiokafka import TopicPartition
 
 from agents.source.consumer import BatchConsumerThread
 from app.reads import top_query
+from app.reads.answers import WordPage
 from app.reads.queries import WordQueries
 from app.reads.top_query import LeadingWords
-from app.web.ports import WordPage
 from tables.cache.counts import CountCache
 from tables.model import replay as replay_module
 from tables.model.records import RecordBatch

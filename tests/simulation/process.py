@@ -16,7 +16,7 @@ from agents.text.tally import Policies, RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from agents.watchdog import Watchdog
-from app.web.ports import Answer, WordPage
+from app.reads.answers import Answer, WordPage
 from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
 from tables.model.records import RecordBatch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.reads.answers import PartitionStatus, Queries
 from app.web.parameters import query_parameters
-from app.web.ports import PartitionStatus, Queries
 from app.web.resource import Resource
 from app.web.responses import freshness, json_response
 

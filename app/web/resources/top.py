@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters, truth, whole_number
-from app.web.ports import Queries
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.reads.answers import Answer, Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
-from app.web.ports import Answer, Queries
 from app.web.problems import UNKNOWN_WORD, problem_response
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response

@@ -42,7 +42,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
     vocabulary, shards = Vocabulary(1000), {}
     for number, state in enumerate([state_at(5, 5), state_at(7, 9)]):
         store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
-        row = pack_row(3, state.ahead)
+        row = pack_row(3, state.max_upto)
         store.commit(store.stage([b"word"], [row]), state)
         cache = CountCache(vocabulary, complete=request.param)
         cache.learn(pa.array([b"word"], pa.binary()), np.array([3]), state.exact_position)

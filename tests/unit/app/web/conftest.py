@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.reads.answers import Answer, PartitionStatus, Stats, WordPage
 from app.web.asgi import create_asgi_app
-from app.web.ports import Answer, Check, PartitionStatus, Stats, VersionInfo, WordPage
+from app.web.ports import Check, VersionInfo
 from app.worker.metrics import Metrics
 from tables.model.tally import Totals
 from tables.top.top_words import TopWords

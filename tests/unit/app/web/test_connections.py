@@ -14,10 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from app.reads.answers import Answer
 from app.web import connections
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits, limits_for
-from app.web.ports import Answer
 from app.web.server import WebServer, bound_socket
 from app.worker.metrics import Metrics
 from tables.top.top_words import TopWords

@@ -1,4 +1,5 @@
-from app.web.ports import Check, PartitionStatus, RestoreStatus
+from app.reads.answers import PartitionStatus, RestoreStatus
+from app.web.ports import Check
 from app.worker.health import Health, restored_check
 
 

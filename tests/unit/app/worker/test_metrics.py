@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.ports import PartitionStatus, RestoreStatus
+from app.reads.answers import PartitionStatus, RestoreStatus
 from app.worker.metrics import Metrics
 from tables.errors import PartitionsLostError
 from tables.model.tally import Totals
