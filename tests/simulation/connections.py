@@ -1,6 +1,6 @@
 """What a process is connected to: changelog, group, input and dead letters, each of which may fail, pause or answer late.
 
-The group is asked through the real `agents.source.consumer` and `agents.source.kafka_source`: only aiokafka's consumer is a fake.
+The group is asked through the real `agents.source.membership` and `agents.source.kafka_source`: only aiokafka's consumer is a fake.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
-from agents.source.consumer import BatchConsumerThread
 from agents.source.kafka_source import GroupOwnership, KafkaSource
+from agents.source.membership import BatchConsumerThread
 from tables.errors import BrokerUnavailableError, FlushUnknownError
 from tables.model.records import ChangelogSlice, DeadLetter
 from tests.simulation.broker import Record, WrongError
@@ -85,7 +85,7 @@ class Changelog:
 
 
 class Membership:
-    """As much of aiokafka's coordinator as `agents.source.consumer` asks."""
+    """As much of aiokafka's coordinator as `agents.source.membership` asks."""
 
     def __init__(self) -> None:
         self.lose()
@@ -99,7 +99,7 @@ class Membership:
 
 
 class Consumer:
-    """As much of aiokafka's consumer as `agents.source.consumer` uses.
+    """As much of aiokafka's consumer as `agents.source.membership` uses.
 
     Attributes:
         owned: partition -> position of the last commit that was accepted while the process owned it.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from aiokafka import TopicPartition
 
-from agents.source.consumer import BatchConsumerThread
+from agents.source.membership import BatchConsumerThread
 from app.reads import top_query
 from app.reads.answers import WordPage
 from app.reads.queries import WordQueries
