@@ -15,6 +15,8 @@ import structlog
 from agents.count_words import count_words
 from agents.source.dead_letters import KafkaDeadLetters
 from agents.source.kafka_source import GroupOwnership, KafkaSource
+from agents.source.membership import BatchConsumerThread
+from agents.source.worker_app import WorkerApp
 from agents.watchdog import Watchdog
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import KafkaChangelog
@@ -140,7 +142,7 @@ class Topology:
 
 
 def build_topology(
-    faust_app: Any,
+    faust_app: WorkerApp,
     options: TopologyOptions,
     tally: TallyRecords,
     observer: Observer,
@@ -156,6 +158,11 @@ def build_topology(
         observer: told what happens.
         on_fatal: called with an error after which the process must end.
     """
+
+    def membership() -> BatchConsumerThread:
+        thread: BatchConsumerThread = faust_app.consumer.membership
+        return thread
+
     step_timeout_s = options.request_timeout_s * REQUESTS_PER_STEP
     producer = ReplaceableProducer(options.connection, step_timeout_s, options.compression)
     offsets = TopicOffsets(options.connection, step_timeout_s)
@@ -167,8 +174,8 @@ def build_topology(
         profile=options.profile,
         tally=tally,
         changelog=KafkaChangelog(changelog, options.connection, producer, offsets, options.ensure_topics),
-        ownership=GroupOwnership(faust_app, options.topic),
-        source=KafkaSource(faust_app, options.topic, offsets),
+        ownership=GroupOwnership(membership, options.topic),
+        source=KafkaSource(membership, options.topic, offsets),
         dead_letters=KafkaDeadLetters(
             dead_letter_topic(options.group, options.topic), options.topic, producer
         ),
@@ -194,7 +201,7 @@ def build_topology(
         await count_words(stream, word_counts)
 
     def obstacle() -> str | None:
-        if (error := faust_app.consumer._thread.coordinator_error()) is not None:
+        if (error := membership().coordinator_error()) is not None:
             return f"no coordinator for group {options.group} ({error})"
         for written in (changelog, dead_letter_topic(options.group, options.topic)):
             if lacks_replicas(refused := producer.refused(written)):
@@ -204,7 +211,7 @@ def build_topology(
     watchdog = Watchdog(
         word_counts,
         readable,
-        lambda: faust_app.consumer._thread,
+        membership,
         topic=options.topic,
         changelog=changelog,
         group=options.group,

@@ -89,7 +89,7 @@ class Watchdog:
     Args:
         word_counts: whose positions have to move.
         offsets: asks for the ends of partitions, as far as records can be read: an open transaction is no stall.
-        thread: gives the consumer thread, which exists later than the watchdog.
+        membership: gives the consumer's thread, which exists later than the watchdog.
         topic, group: named in messages.
         changelog: topic of the counts.
         rights: whose they are.
@@ -103,7 +103,7 @@ class Watchdog:
         self,
         word_counts: WordCounts,
         offsets: TopicOffsets,
-        thread: Callable[[], Membership],
+        membership: Callable[[], Membership],
         *,
         topic: str,
         changelog: str,
@@ -116,7 +116,7 @@ class Watchdog:
     ) -> None:
         self._word_counts = word_counts
         self._offsets = offsets
-        self._thread = thread
+        self._membership = membership
         self._topic = topic
         self._changelog = changelog
         self._group = group
@@ -157,7 +157,7 @@ class Watchdog:
             await asyncio.sleep(CHECK_S)
 
     def _parked(self) -> WordcountError | None:
-        error = self._thread().parked_error()
+        error = self._membership().parked_error()
         match error:
             case None:
                 return None
@@ -171,7 +171,7 @@ class Watchdog:
                     f"another process is in group {self._group} under this worker's WORDCOUNT_GROUP_INSTANCE_ID",
                     "give each worker an id of its own, or none",
                 )
-            case _ if denied := self._thread().denied(error):
+            case _ if denied := self._membership().denied(error):
                 return denied
             case _:
                 return refused_join(error, self._group) or WordcountError(
@@ -203,7 +203,7 @@ class Watchdog:
 
     async def _ask_for_strangers(self) -> Sequence[str]:
         await asyncio.sleep(STRANGERS_S)
-        return await self._thread().strangers()
+        return await self._membership().strangers()
 
     async def _stalled(self, now_s: float) -> WordcountError | None:
         progress = self._word_counts.progress()
@@ -211,7 +211,7 @@ class Watchdog:
             return None
         exists = await self._offsets.exists(self._topic)  # If not, it may be about to be created again.
         # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
-        if exists and (not await self._lags(progress) if progress else self._thread().is_member()):
+        if exists and (not await self._lags(progress) if progress else self._membership().is_member()):
             self._stall.restart(now_s)
             return None
         if not self._stall.is_over(now_s):

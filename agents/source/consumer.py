@@ -22,10 +22,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from agents.source.membership import BatchConsumerThread
+from agents.source.worker_app import WorkerApp
 from tables.errors import InexactError
 from tables.fetch import fetching
 from tables.model.records import RecordBatch
-from tables.partitions.partitions import WordCounts
 
 _IDLE_S = 0.02
 PACE_S = 0.025
@@ -77,6 +77,8 @@ class _Forgotten(dict[TP, Any]):
 class BatchConsumer(driver.Consumer):
     """Delivers `Fetched` batches of the partitions that are `WordCounts.accepting`."""
 
+    app: WorkerApp
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._read_offset = _NoReadOffsets()
@@ -86,26 +88,26 @@ class BatchConsumer(driver.Consumer):
         self._paced_until = 0.0
 
     @property
-    def _word_counts(self) -> WordCounts:
-        counts: WordCounts = self.app.word_counts
-        return counts
+    def membership(self) -> BatchConsumerThread:
+        """The thread that is the member of the group."""
+        thread: BatchConsumerThread = self._thread
+        return thread
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Fetched]]:
-        counts = self._word_counts
+        counts = self.app.word_counts
         if (pause_s := self._paced_until - monotonic()) > 0:
             await asyncio.sleep(pause_s)
         accepting = counts.accepting()
         wanted = {tp for tp in active_partitions or () if tp.partition in accepting}
         if not wanted:
-            # An empty set would mean all. This line counts as a poll: without one aiokafka leaves the group after a while.
-            with self._thread._ensure_consumer()._subscription.fetch_context():
-                pass
+            # An empty set would mean all.
+            self.membership.note_poll()
             await asyncio.sleep(_IDLE_S)
             return {}
-        self._thread._ensure_consumer()._value_deserializer.room_bytes = fetching.POLL_BYTES
+        self.membership.bound_poll(fetching.POLL_BYTES)
         # Wait only as long as no further partition can become ready.
         wait_s = timeout if len(wanted) == len(self.assignment()) else _IDLE_S
         try:
@@ -122,7 +124,7 @@ class BatchConsumer(driver.Consumer):
             return {}
         except KafkaError as error:
             # Faust's fetcher would end the process with a traceback.
-            if (denied := self._thread.denied(error)) is None:
+            if (denied := self.membership.denied(error)) is None:
                 raise
             self.app.end(denied)
             await asyncio.sleep(_IDLE_S)
@@ -130,14 +132,11 @@ class BatchConsumer(driver.Consumer):
         if _is_little([batch for batches in found.values() for batch in batches]):
             self._paced_until = monotonic() + PACE_S
         arrived = {tp: [one for one in batches if not one.is_pause] for tp, batches in found.items()}
-        return {tp: [Fetched(batches, self._readable_end(tp))] for tp, batches in arrived.items() if batches}
-
-    def _readable_end(self, tp: TP) -> int:
-        consumer = self._thread._ensure_consumer()
-        end = consumer.highwater(tp) or 0
-        if self.app.consumer_options.isolation == "read_committed":
-            return min(end, consumer.last_stable_offset(tp) or end)
-        return int(end)
+        return {
+            tp: [Fetched(batches, self.membership.readable_end(tp))]
+            for tp, batches in arrived.items()
+            if batches
+        }
 
     def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
         return ConsumerMessage(
@@ -158,8 +157,8 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Flush and commit while the membership still stands, then let Faust clean up."""
-        await self._word_counts.suspend(
-            clean=self._thread.is_member(), timeout_s=self.app.conf.broker_rebalance_timeout / 2
+        await self.app.word_counts.suspend(
+            clean=self.membership.is_member(), timeout_s=self.app.conf.broker_rebalance_timeout / 2
         )
         await super().on_partitions_revoked(revoked)
 
@@ -168,8 +167,8 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
             try:
-                await self._word_counts.assign({tp.partition for tp in assigned})
-                self._thread.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
+                await self.app.word_counts.assign({tp.partition for tp in assigned})
+                self.membership.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
             except Exception as error:  # noqa: BLE001 - aiokafka would log any kind and go on without the partitions
                 self.app.end(error)
 

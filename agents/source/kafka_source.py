@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
 from aiokafka import TopicPartition
 
+from agents.source.membership import BatchConsumerThread
 from tables.kafka.offsets import TopicOffsets
 
 
@@ -14,13 +15,15 @@ class KafkaSource:
     """Implements `tables.ports.Source`.
 
     Args:
-        faust_app: whose consumer is seeked.
+        membership: gives the consumer's thread, which exists later than this object.
         topic: input topic.
         offsets: looks up the bounds of partitions.
     """
 
-    def __init__(self, faust_app: Any, topic: str, offsets: TopicOffsets) -> None:
-        self._faust_app = faust_app
+    def __init__(
+        self, membership: Callable[[], BatchConsumerThread], topic: str, offsets: TopicOffsets
+    ) -> None:
+        self._membership = membership
         self._topic = topic
         self._offsets = offsets
 
@@ -34,7 +37,7 @@ class KafkaSource:
 
     async def seek(self, partition: int, position: int) -> None:
         """See `Source.seek`."""
-        thread = self._faust_app.consumer._thread
+        thread = self._membership()
         await thread.call_thread(thread.seek_owned, TopicPartition(self._topic, partition), position)
 
 
@@ -42,12 +45,12 @@ class GroupOwnership:
     """Implements `tables.ports.Ownership`: proofs that are asked for while one is under way share the next commit.
 
     Args:
-        faust_app: whose consumer commits.
+        membership: gives the consumer's thread, which exists later than this object.
         topic: input topic.
     """
 
-    def __init__(self, faust_app: Any, topic: str) -> None:
-        self._faust_app = faust_app
+    def __init__(self, membership: Callable[[], BatchConsumerThread], topic: str) -> None:
+        self._membership = membership
         self._topic = topic
         self._waiting: dict[TopicPartition, int] = {}
         self._next: asyncio.Task[None] | None = None
@@ -55,7 +58,7 @@ class GroupOwnership:
 
     def check(self) -> None:
         """See `Ownership.check`."""
-        self._faust_app.consumer._thread.check_membership()
+        self._membership().check_membership()
 
     async def prove(self, partition: int, position: int) -> None:
         """See `Ownership.prove`."""
@@ -69,5 +72,5 @@ class GroupOwnership:
     async def _commit(self) -> None:
         async with self._committing:
             offsets, self._waiting, self._next = self._waiting, {}, None
-            thread = self._faust_app.consumer._thread
+            thread = self._membership()
             await thread.call_thread(thread.commit_owned, offsets)

@@ -8,10 +8,11 @@ What is overridden and why (each fact has a test in `tests/integration/test_tran
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -22,13 +23,11 @@ from faust.types import TP
 
 from agents.source import group_protocol, static_member
 from agents.source.assignor import AddressedStickyAssignor
+from agents.source.worker_app import WorkerApp
 from tables.errors import ConfigurationError, FlushUnknownError, PartitionsLostError
 from tables.fetch import fetching
 from tables.kafka import client as kafka_client
 from tables.kafka.rights import Right
-
-if TYPE_CHECKING:
-    from agents.source.consumer import BatchConsumer
 
 _log = structlog.get_logger(__name__)
 
@@ -38,9 +37,14 @@ FETCH_WAIT_MS = 500
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Owns the aiokafka consumer; every method runs on the thread's own event loop."""
+    """Owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
 
-    consumer: BatchConsumer
+    Attributes:
+        last_contact_s: when the coordinator last accepted a heartbeat, or assigned partitions, on the monotonic clock.
+    """
+
+    app: WorkerApp
+    last_contact_s: float = -math.inf
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetching.install()
@@ -58,8 +62,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         """Faust's, then remember every heartbeat that the coordinator accepted, and every loss of a static membership."""
-        self.last_contact = monotonic()
-        self._takeovers = static_member.TakeoverDetector(self.app.conf.broker_session_timeout)
+        self.last_contact_s = monotonic()
+        self._takeovers = static_member.TakeoverDetector(self.session_timeout_s)
         await super().on_start()
         coordinator = self._consumer._coordinator
         self._assignor.current_generation = lambda: coordinator.generation
@@ -68,7 +72,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         async def beat_and_remember() -> bool:
             accepted = bool(await beat())
             if accepted:
-                self.last_contact = monotonic()
+                self.last_contact_s = monotonic()
             return accepted
 
         coordinator._do_heartbeat = beat_and_remember
@@ -76,14 +80,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         def note_and_forget() -> None:
             if coordinator._group_instance_id is not None and coordinator.generation > 0:
-                self._takeovers.lost(monotonic(), self.last_contact)
+                self._takeovers.lost(monotonic(), self.last_contact_s)
             forget()
 
         coordinator.reset_generation = note_and_forget
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Faust's; an assignment is a contact as good as a heartbeat."""
-        self.last_contact = monotonic()
+        self.last_contact_s = monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _hold(self, assigned: Collection[TopicPartition]) -> None:
@@ -100,7 +104,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer.resume(tp)
 
     def bound_fetches(self, partition_bytes: int) -> None:
-        """Ask for so many bytes of a partition at a time: what was fetched and is not wanted yet is in memory. Any thread may call."""
+        """Ask for so many bytes of a partition at a time: what was fetched and is not wanted yet is in memory."""
         self._consumer._fetcher._max_partition_fetch_bytes = partition_bytes
 
     async def commit_owned(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -138,12 +142,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise PartitionsLostError("the membership changed during a commit")
 
     def check_membership(self) -> None:
-        """Raises PartitionsLostError where this worker is no member, or may have been taken for dead. Any thread may ask."""
-        if not self.is_member():
+        """Raises PartitionsLostError where this worker is no member, or may have been taken for dead."""
+        if not self.is_member() or (age_s := self.contact_age_s()) is None:
             raise PartitionsLostError("this worker is not a member of the group")
-        age_s = monotonic() - self.last_contact
-        if age_s > self.app.conf.broker_session_timeout:
+        if age_s > self.session_timeout_s:
             raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
+
+    def contact_age_s(self) -> float | None:
+        """Seconds since the coordinator last accepted a heartbeat, or assigned partitions; None before there is a connection."""
+        return None if self._consumer is None else monotonic() - self.last_contact_s
+
+    @property
+    def session_timeout_s(self) -> float:
+        """Seconds without a heartbeat after which the group takes a member for dead."""
+        timeout_s: float = self.app.conf.broker_session_timeout
+        return timeout_s
 
     def topic_partitions(self, topic: str) -> int | None:
         """Number of partitions of `topic`; None before it is known. Faust's is known to the group's leader alone."""
@@ -158,7 +171,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def strangers(self) -> Sequence[str]:
-        """See `agents.source.group_protocol`; none while there is no coordinator. Any event loop may ask."""
+        """See `agents.source.group_protocol`; none while there is no coordinator. Any event loop may await."""
         return await self.call_thread(self._strangers) if self.is_member() else []
 
     async def _strangers(self) -> Sequence[str]:
@@ -195,6 +208,23 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def is_member(self) -> bool:
         """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
         return self._is_connected() and self._consumer._coordinator.generation > 0
+
+    def note_poll(self) -> None:
+        """Count as a poll that brings nothing: without one aiokafka leaves the group after a while."""
+        with self._ensure_consumer()._subscription.fetch_context():
+            pass
+
+    def bound_poll(self, poll_bytes: int) -> None:
+        """Let the next poll take at most `poll_bytes` of values, as unpacked."""
+        self._ensure_consumer()._value_deserializer.room_bytes = poll_bytes
+
+    def readable_end(self, tp: TP) -> int:
+        """Offset after the last record of a partition that can be read, as of the last fetch."""
+        consumer = self._ensure_consumer()
+        end = consumer.highwater(tp) or 0
+        if self.app.consumer_options.isolation == "read_committed":
+            return min(end, consumer.last_stable_offset(tp) or end)
+        return int(end)
 
     def _is_connected(self) -> bool:
         return self._consumer is not None and self._consumer._coordinator is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import structlog
 
+from agents.source.worker_app import ConsumerOptions
 from agents.text.tally import Policies, RecordTally
 from agents.text.tokenizer import Tokenizer, tokenizer
 from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat, value_format
@@ -32,7 +33,7 @@ from app.web.resources.version import version_info
 from app.web.server import WebServer, bound_socket
 from app.worker import logs, open_files
 from app.worker.console import CountPrinter
-from app.worker.faust_app import FLUSH_SHARE, ConsumerOptions, Deadline, WordcountApp
+from app.worker.faust_app import FLUSH_SHARE, Deadline, WordcountApp
 from app.worker.health import Health, restored_check
 from app.worker.liveness import assignment_check, broker_check
 from app.worker.metrics import Metrics
@@ -129,7 +130,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     )
     metrics.watch(queries.partitions)
     health = Health(
-        broker=lambda: broker_check(faust_app, handshake.latest(settings)),
+        broker=lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
         assignment=lambda: assignment_check(faust_app),
         restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
     )

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -21,13 +20,12 @@ import structlog
 from faust.app.base import BootStrategy
 
 from agents.source.consumer import BatchTransport
+from agents.source.worker_app import ConsumerOptions, WorkerApp
 from agents.topology import Topology
 from app.exit_codes import EXIT_DEADLINE, exit_code
 from app.printable import printable
 from app.worker.loop_delay import watch_loop
 from tables.errors import WordcountError
-from tables.kafka.rights import Rights
-from tables.pace.memory import MemoryBudget
 from tables.partitions.partitions import WordCounts
 
 _log = structlog.get_logger(__name__)
@@ -37,29 +35,6 @@ UNASSIGNED_STOP_S = 5.0
 
 FLUSH_SHARE = 0.6
 """Share of the shutdown timeout that the last flush may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerOptions:
-    """What `agents.source.consumer` reads from the app.
-
-    Attributes:
-        advertised_url: where this worker answers queries, told to the group.
-        isolation: read_committed or read_uncommitted.
-        topic: input topic.
-        rights: what the brokers' refusals are turned into.
-        request_timeout_s: longest wait for a broker's answer that depends on nobody else.
-        max_record_bytes: longer values are passed over, see `agents.text.tally.Policies`.
-        memory: says how much is fetched of a partition at a time.
-    """
-
-    advertised_url: str
-    isolation: str
-    topic: str
-    rights: Rights
-    request_timeout_s: float
-    max_record_bytes: int
-    memory: MemoryBudget
 
 
 class WebFirst(BootStrategy):
@@ -90,7 +65,7 @@ class Deadline:
         os._exit(exit_code)
 
 
-class WordcountApp(faust.App):
+class WordcountApp(faust.App, WorkerApp):
     """A Faust app that counts words. `app.worker.bootstrap.build_worker` sets the attributes below before it runs."""
 
     topology: Topology

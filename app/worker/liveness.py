@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.web.ports import Check
 
 if TYPE_CHECKING:
-    from app.worker.faust_app import WordcountApp
+    from agents.source.membership import BatchConsumerThread
+    from agents.source.worker_app import WorkerApp
     from tables.errors import ConfigurationError
 
 
-def broker_check(faust_app: WordcountApp, refusal: ConfigurationError | None) -> Check:
+def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | None) -> Check:
     """Ok while the group coordinator has accepted a heartbeat within the session timeout.
 
     Args:
         refusal: why a broker does not let this worker in now; None = all do.
     """
     why = "" if refusal is None else f"; {refusal}"
-    thread = faust_app.consumer._thread
-    if thread._consumer is None or not hasattr(thread, "last_contact"):
+    age_s, limit_s = membership.contact_age_s(), membership.session_timeout_s
+    if age_s is None:
         return Check(False, f"not connected yet{why}")
-    age_s = monotonic() - thread.last_contact
-    limit_s = faust_app.conf.broker_session_timeout
     return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s{why}")
 
 
-def assignment_check(faust_app: WordcountApp) -> Check:
+def assignment_check(faust_app: WorkerApp) -> Check:
     """Ok once the group has given this worker its share, even if that is nothing, and the stores of that share are open."""
-    thread = faust_app.consumer._thread
-    if thread._consumer is None or not thread.is_member():
+    if not faust_app.consumer.membership.is_member():
         return Check(False, "not a member of the group yet")
     if faust_app.rebalancing:
         return Check(False, "the group is rebalancing")

@@ -14,8 +14,8 @@ from aiokafka import TopicPartition
 
 from agents.count_words import count_words
 from agents.source.consumer import BatchTransport
+from agents.source.worker_app import ConsumerOptions
 from agents.topology import PassThrough
-from app.worker.faust_app import ConsumerOptions
 from tables.kafka.rights import Rights
 from tables.model.records import RecordBatch
 from tests.integration.worker import wait_for
@@ -75,7 +75,7 @@ class Running:
 
     @property
     def thread(self) -> Any:
-        return self.faust_app.consumer._thread
+        return self.faust_app.consumer.membership
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a method of the consumer's thread there."""

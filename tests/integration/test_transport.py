@@ -206,10 +206,10 @@ async def test_a_commit_proves_ownership_only_under_a_live_membership(
         coordinator = running.thread._consumer._coordinator
         member, generation = coordinator.member_id, coordinator.generation
 
-        running.thread.last_contact = monotonic() - SESSION_S - 1
+        running.thread.last_contact_s = monotonic() - SESSION_S - 1
         with pytest.raises(PartitionsLostError, match="heartbeat"):
             await running.commit(0, 8)
-        running.thread.last_contact = monotonic()
+        running.thread.last_contact_s = monotonic()
 
         with pytest.raises(PartitionsLostError, match="refused"):
             await running.commit(2, 8)  # not assigned
@@ -281,11 +281,11 @@ async def test_accepted_heartbeats_alone_are_remembered(
             return len(refused) > 1
 
         await wait_for(beats_twice, "two accepted heartbeats")
-        assert running.thread.last_contact >= accepted[0]
+        assert running.thread.last_contact_s >= accepted[0]
         refusing.set()
         await wait_for(is_refused_twice, "two heartbeats that are refused")
         # The last one that was accepted may have been on its way while others began to be refused.
-        assert accepted[-1] <= running.thread.last_contact < refused[1]
+        assert accepted[-1] <= running.thread.last_contact_s < refused[1]
 
 
 async def test_buffers_are_flushed_while_the_membership_stands(

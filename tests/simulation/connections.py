@@ -152,10 +152,9 @@ class ConsumerThread(BatchConsumerThread):
         self._consumer = Consumer(process)
         self.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=10.0))
 
-    @property
-    def last_contact(self) -> float:
+    def contact_age_s(self) -> float:
         """Some heartbeats were not accepted for long; the next one will be."""
-        return float("-inf" if self._process.fault() else "inf")
+        return float("inf" if self._process.fault() else "-inf")
 
     async def call_thread(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         return await function(*arguments)
@@ -164,9 +163,9 @@ class ConsumerThread(BatchConsumerThread):
 class Ownership(GroupOwnership):
     """The real one, and a witness: what it takes for a proof must be one."""
 
-    def __init__(self, faust_app: Any, consumer: Consumer) -> None:
-        super().__init__(faust_app, TOPIC)
-        self._consumer = consumer
+    def __init__(self, thread: ConsumerThread) -> None:
+        super().__init__(lambda: thread, TOPIC)
+        self._consumer = thread._consumer
 
     async def prove(self, partition: int, position: int) -> None:
         self._consumer.owned.pop(partition, None)
@@ -214,8 +213,7 @@ class DeadLetters:
 def connect(process: Process) -> tuple[Ownership, KafkaSource]:
     """What goes over the consumer of a process."""
     thread = ConsumerThread(process)
-    faust_app = SimpleNamespace(consumer=SimpleNamespace(_thread=thread))
-    return Ownership(faust_app, thread._consumer), KafkaSource(faust_app, TOPIC, InputOffsets(process))
+    return Ownership(thread), KafkaSource(lambda: thread, TOPIC, InputOffsets(process))
 
 
 class LiveMembership:
