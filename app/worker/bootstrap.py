@@ -34,8 +34,7 @@ from app.web.server import WebServer, bound_socket
 from app.worker import logs, open_files
 from app.worker.console import CountPrinter
 from app.worker.faust_app import FLUSH_SHARE, Deadline, WordcountApp
-from app.worker.health import Health, restored_check
-from app.worker.liveness import assignment_check, broker_check
+from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.metrics import Metrics
 from tables.kafka import connections
 from tables.kafka.connections import Refusal

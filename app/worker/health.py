@@ -1,11 +1,17 @@
-"""Readiness of the process: four conditions, asked anew each time."""
+"""Readiness of the process: four conditions, asked anew each time. Each is read from memory, without asking anybody."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from app.reads.answers import PartitionStatus, RestoreStatus
 from app.web.ports import Check
+
+if TYPE_CHECKING:
+    from agents.source.membership import BatchConsumerThread
+    from agents.source.worker_app import WorkerApp
+    from tables.errors import ConfigurationError
 
 NAMED = 10
 """Restores that readiness describes; of more it says how many."""
@@ -37,6 +43,30 @@ class Health:
         found = {name: source() for name, source in self._sources.items()}
         found["draining"] = Check(self._draining is None, self._draining or "not draining")
         return found
+
+
+def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | None) -> Check:
+    """Ok while the group coordinator has accepted a heartbeat within the session timeout.
+
+    Args:
+        refusal: why a broker does not let this worker in now; None = all do.
+    """
+    why = "" if refusal is None else f"; {refusal}"
+    age_s, limit_s = membership.contact_age_s(), membership.session_timeout_s
+    if age_s is None:
+        return Check(False, f"not connected yet{why}")
+    return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s{why}")
+
+
+def assignment_check(faust_app: WorkerApp) -> Check:
+    """Ok once the group has given this worker its share, even if that is nothing, and the stores of that share are open."""
+    if not faust_app.consumer.membership.is_member():
+        return Check(False, "not a member of the group yet")
+    if faust_app.rebalancing:
+        return Check(False, "the group is rebalancing")
+    assigned = {tp.partition for tp in faust_app.consumer.assignment()}
+    taken = set(faust_app.word_counts.partition_numbers())
+    return Check(assigned == taken, f"{len(assigned)} partitions assigned, {len(taken)} of them opened")
 
 
 def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[int, str]) -> Check:

@@ -1,6 +1,12 @@
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
 from app.reads.answers import PartitionStatus, RestoreStatus
 from app.web.ports import Check
-from app.worker.health import Health, restored_check
+from app.worker.health import Health, assignment_check, broker_check, restored_check
+from tables.errors import ConfigurationError
 
 
 def test_checks_are_asked_anew_each_time():
@@ -58,3 +64,50 @@ def test_a_stopped_partition_is_named_but_leaves_the_others_in_service():
 
 def test_restored_partitions_are_counted():
     assert restored_check({1: PartitionStatus("counting")}, {}) == Check(True, "1 partitions up to date")
+
+
+class HeardOf:
+    """A membership whose coordinator accepted a heartbeat `age_s` ago; None = no connection yet."""
+
+    session_timeout_s = 10.0
+
+    def __init__(self, age_s: float | None) -> None:
+        self.age_s = age_s
+
+    def contact_age_s(self) -> float | None:
+        return self.age_s
+
+    def is_member(self) -> bool:
+        return self.age_s is not None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "expected"),
+    [
+        (None, Check(False, "not connected yet")),
+        (10.0, Check(True, "last accepted heartbeat 10.0 s ago, limit 10 s")),
+        (10.1, Check(False, "last accepted heartbeat 10.1 s ago, limit 10 s")),
+    ],
+)
+def test_brokers_are_reachable_as_long_as_a_heartbeat_is_younger_than_the_session_timeout(age_s, expected):
+    assert broker_check(HeardOf(age_s), None) == expected
+
+
+def test_why_a_broker_does_not_let_the_worker_in_is_told():
+    refusal = ConfigurationError("the password is wrong", "mend it")
+    assert broker_check(HeardOf(None), refusal).detail == "not connected yet; the password is wrong; mend it"
+
+
+def test_an_assignment_is_there_when_the_stores_of_its_partitions_are_open():
+    taken = [3]
+    consumer = SimpleNamespace(membership=HeardOf(1.0), assignment=lambda: {TP("texts", 3), TP("texts", 4)})
+    app = SimpleNamespace(
+        consumer=consumer, rebalancing=True, word_counts=SimpleNamespace(partition_numbers=lambda: taken)
+    )
+    assert assignment_check(app) == Check(False, "the group is rebalancing")
+    app.rebalancing = False
+    assert assignment_check(app) == Check(False, "2 partitions assigned, 1 of them opened")
+    taken.append(4)
+    assert assignment_check(app) == Check(True, "2 partitions assigned, 2 of them opened")
+    consumer.membership = HeardOf(None)
+    assert assignment_check(app) == Check(False, "not a member of the group yet")
