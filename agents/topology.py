@@ -133,8 +133,8 @@ class Topology:
             await asyncio.sleep(EXAMINE_S)
             await self.word_counts.examine_idle()
 
-    async def close(self) -> None:
-        """Close stores and connections."""
+    async def close_stores_and_connections(self) -> None:
+        """End counting for good; `WordCounts.suspend` comes before."""
         await self.word_counts.close()
         await self._producer.close()
         for offsets in self._offsets:

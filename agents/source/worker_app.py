@@ -42,10 +42,9 @@ class WorkerApp(ABC):
     """A Faust app that counts words: the base class of the worker's app, beside Faust's.
 
     An abstract class, because mypy takes whatever is derived from Faust's untyped app for an implementation of any Protocol. What is
-    abstract is the worker's own; the attributes are Faust's, but `consumer_options`.
+    abstract is the worker's own; the attributes are Faust's.
 
     Attributes:
-        consumer_options: read when the consumer is created, and in its thread.
         conf: Faust's configuration.
         consumer: an `agents.source.consumer.BatchConsumer`, which Faust creates when it is first asked for.
         consumer_generation_id: of the assignment that messages belong to.
@@ -55,7 +54,6 @@ class WorkerApp(ABC):
         agent: a decorator that registers what consumes a topic.
     """
 
-    consumer_options: ConsumerOptions
     conf: Any
     consumer: Any
     consumer_generation_id: int
@@ -63,6 +61,11 @@ class WorkerApp(ABC):
     should_stop: bool
     topic: Callable[..., Any]
     agent: Callable[..., Any]
+
+    @property
+    @abstractmethod
+    def consumer_options(self) -> ConsumerOptions:
+        """What the consumer is built from: asked when it is created, and in its thread."""
 
     @property
     @abstractmethod

@@ -49,7 +49,7 @@ class WebServer(AsgiService):
 
     Args:
         asgi_app: the application.
-        listeners: sockets from `bound_socket`; looked at when the server starts.
+        listeners: gives the sockets from `bound_socket`; asked when the server starts, because they are bound after it is made.
         limits: asked when the server starts, because the limit of descriptors may be raised until then.
         observer: is told of connections.
     """
@@ -59,7 +59,7 @@ class WebServer(AsgiService):
     def __init__(
         self,
         asgi_app: Any,
-        listeners: Sequence[socket.socket],
+        listeners: Callable[[], Sequence[socket.socket]],
         limits: Callable[[], Limits],
         observer: ConnectionObserver,
         **options: Any,
@@ -83,8 +83,9 @@ class WebServer(AsgiService):
             "ws": "none",
         }
         self._server = self._create_server()
-        self._serve_fut = self.add_future(self._server.serve(sockets=list(self._listeners)))
-        for listener in self._listeners:
+        listeners = self._listeners()
+        self._serve_fut = self.add_future(self._server.serve(sockets=list(listeners)))
+        for listener in listeners:
             host, port = listener.getsockname()[:2]
             _log.info("HTTP listens", address=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
 

@@ -22,20 +22,19 @@ from app.config.settings import Settings
 from app.kafka import handshake
 from app.kafka.access import needed_rights
 from app.kafka.admin import connection
-from app.kafka.changelog_owner import refuse_former_changelog
-from app.kafka.coordinator import ensure_coordinator
 from app.kafka.topics import ensure_topics
 from app.reads.queries import WordQueries
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
 from app.web.resources.version import version_info
-from app.web.server import WebServer, bound_socket
+from app.web.server import WebServer
 from app.worker import logs, open_files
 from app.worker.console import CountPrinter
-from app.worker.faust_app import FLUSH_SHARE, Deadline, WordcountApp
+from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.metrics import Metrics
+from app.worker.preparation import Preparation, faust_port
 from tables.kafka import connections
 from tables.kafka.connections import Refusal
 from tables.kafka.rights import Rights
@@ -43,7 +42,6 @@ from tables.model.records import RecordBatch
 from tables.pace.memory import MemoryBudget
 from tables.pace.policy import FlushPolicy
 from tables.partitions.shard import Shard
-from tables.store.folder_lock import StateLock
 
 SWITCH_INTERVAL_S = 0.0002
 """The event loop takes the GIL many times for one request, from a thread that counts or restores: each time it waits so long.
@@ -56,8 +54,8 @@ GC_THRESHOLDS = (50_000, 20, 50)
 
 BATCHES_PER_POLL = 50
 
-FAUST_DEFAULT_PORT = 6066
-"""Stands for "any free port" in Faust's configuration."""
+FLUSH_SHARE = 0.6
+"""Share of the shutdown timeout that the last flush may take."""
 
 _log = structlog.get_logger(__name__)
 
@@ -121,7 +119,6 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         metrics,
         on_fatal=faust_app.end,
     )
-    faust_app.topology = topology
     queries = WordQueries(
         topology.word_counts,
         lambda: partition_count(faust_app, settings.topic),
@@ -133,9 +130,6 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         assignment=lambda: assignment_check(faust_app),
         restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
     )
-    faust_app.on_draining = health.start_draining
-    faust_app.on_closing = queries.close
-    faust_app.on_loop_delay = metrics.loop_delayed
     asgi_app = create_asgi_app(
         queries,
         health,
@@ -144,31 +138,25 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         _normalise(words),
         allowed_hosts=_allowed_hosts(settings),
     )
-    listeners: list[socket.socket] = []
-    locks: list[StateLock] = []
-
-    async def prepare() -> None:
-        locks.append(StateLock(settings.state_dir))
-        if faust_app.conf.web_enabled:
-            # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.
-            wanted = faust_app.conf.web_port
-            port = settings.http_port if wanted == _faust_port(settings) else wanted
-            listeners.append(bound_socket(faust_app.conf.web_bind, port))
-        await refuse_former_changelog(settings)
-        topics = await ensure_topics(settings)
-        if problem := open_files.too_few(topics.partitions, open_files.limit()):
-            _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
-        await ensure_coordinator(settings)
-
-    faust_app.prepare = prepare
+    preparation = Preparation(settings)
     connections.watch(_refusal_log(settings))
-    faust_app.web_server_factory = lambda: WebServer(
-        asgi_app,
-        listeners,
-        limits=lambda: limits_for(settings.max_word_bytes),
-        observer=metrics,
-        loop=faust_app.loop,
-        beacon=faust_app.beacon,
+    faust_app.parts = WorkerParts(
+        topology=topology,
+        consumer_options=_consumer_options(settings, memory),
+        prepare=lambda: preparation.run(faust_app.conf),
+        web_server=lambda: WebServer(
+            asgi_app,
+            lambda: preparation.listeners,
+            limits=lambda: limits_for(settings.max_word_bytes),
+            observer=metrics,
+            loop=faust_app.loop,
+            beacon=faust_app.beacon,
+        ),
+        start_draining=health.start_draining,
+        end_query_threads=queries.close,
+        loop_delayed=metrics.loop_delayed,
+        deadline=Deadline(settings.shutdown_timeout_s),
+        flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,
     )
     return faust_app
 
@@ -182,7 +170,7 @@ def partition_count(faust_app: WordcountApp, topic: str) -> int | None:
 def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     # Everything is passed explicitly: Faust would read unprefixed variables such as WEB_PORT, which Kubernetes sets.
     session_s = settings.session_timeout_ms / 1000
-    faust_app = WordcountApp(
+    return WordcountApp(
         settings.group,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=faust_credentials(settings),
@@ -208,23 +196,23 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
         datadir=str(Path(settings.state_dir) / "faust"),
         web_enabled=True,
         web_bind=settings.http_host,
-        web_port=_faust_port(settings),
+        web_port=faust_port(settings),
         worker_redirect_stdouts=True,
         logging_config=logs.configure(settings.log_level, settings.log_format),
         autodiscover=False,
     )
-    faust_app.consumer_options = ConsumerOptions(
-        f"http://{socket.gethostname()}:{settings.http_port}",
-        settings.isolation,
-        settings.topic,
-        Rights.of(connection(settings)),
-        settings.request_timeout_ms / 1000,
-        settings.max_record_bytes,
-        memory,
+
+
+def _consumer_options(settings: Settings, memory: MemoryBudget) -> ConsumerOptions:
+    return ConsumerOptions(
+        advertised_url=f"http://{socket.gethostname()}:{settings.http_port}",
+        isolation=settings.isolation,
+        topic=settings.topic,
+        rights=Rights.of(connection(settings)),
+        request_timeout_s=settings.request_timeout_ms / 1000,
+        max_record_bytes=settings.max_record_bytes,
+        memory=memory,
     )
-    faust_app.deadline = Deadline(settings.shutdown_timeout_s)
-    faust_app.flush_timeout_s = settings.shutdown_timeout_s * FLUSH_SHARE
-    return faust_app
 
 
 def _allowed_hosts(settings: Settings) -> AllowedHosts:
@@ -243,10 +231,6 @@ def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
             _log.error("a broker does not let this worker in, which tries again", reason=str(error))
 
     return tell
-
-
-def _faust_port(settings: Settings) -> int:
-    return settings.http_port or FAUST_DEFAULT_PORT
 
 
 def _policies(settings: Settings) -> Policies:

@@ -115,7 +115,7 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     listener = bound_socket("127.0.0.1", 0)
     served = Served(listener.getsockname()[1], queries)
     asgi_app = create_asgi_app(queries, FakeHealth(), CollectorRegistry(), VERSION)
-    server = WebServer(asgi_app, [listener], lambda: LIMITS, served)
+    server = WebServer(asgi_app, lambda: [listener], lambda: LIMITS, served)
     async with server:
         while not server._server.started:
             await asyncio.sleep(0.01)

@@ -1,0 +1,66 @@
+"""What a worker opens and checks before anything is consumed or served."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+
+from app.config.settings import Settings
+from app.kafka.changelog_owner import refuse_former_changelog
+from app.kafka.coordinator import ensure_coordinator
+from app.kafka.topics import ensure_topics
+from app.web.server import bound_socket
+from app.worker import open_files
+from tables.store.folder_lock import StateLock
+
+_log = structlog.get_logger(__name__)
+
+FAUST_DEFAULT_PORT: Final = 6066
+"""Stands for "any free port" in Faust's configuration."""
+
+
+def faust_port(settings: Settings) -> int:
+    """The port in Faust's configuration, which has no 0."""
+    return settings.http_port or FAUST_DEFAULT_PORT
+
+
+class Preparation:
+    """Locks the state folder, binds the port of HTTP, and checks the topics; holds what was opened until the process ends.
+
+    Args:
+        settings: checked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock: StateLock | None = None
+        self._listener: socket.socket | None = None
+
+    @property
+    def listeners(self) -> Sequence[socket.socket]:
+        """Sockets for HTTP; none before `run`, and where no HTTP is served."""
+        return [] if self._listener is None else [self._listener]
+
+    async def run(self, conf: Any) -> None:
+        """Open and check.
+
+        Args:
+            conf: Faust's configuration, with the flags of its command line.
+
+        Raises:
+            WordcountError: what is wrong, and what to do.
+        """
+        settings = self._settings
+        self._lock = StateLock(settings.state_dir)
+        if conf.web_enabled:
+            # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.
+            port = settings.http_port if conf.web_port == faust_port(settings) else conf.web_port
+            self._listener = bound_socket(conf.web_bind, port)
+        await refuse_former_changelog(settings)
+        topics = await ensure_topics(settings)
+        if problem := open_files.too_few(topics.partitions, open_files.limit()):
+            _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
+        await ensure_coordinator(settings)
