@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import commands
-from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OUTPUT, EXIT_READER_GONE, exit_code
+from app.exit_codes import EXIT_CONFIGURATION, exit_code
 from app.output import OutputError, guarded_output, say, say_error
 from tables.errors import WordcountError
 
@@ -62,12 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
         with guarded_output():
             code = _run(arguments)
     except OutputError as error:
-        if error.reader_is_gone:
-            sys.exit(EXIT_READER_GONE)
-        say_error(
-            f"standard output cannot be written ({error.error.strerror}); free some space, or write elsewhere"
-        )
-        sys.exit(EXIT_OUTPUT)
+        if not error.reader_is_gone:
+            say_error(
+                f"standard output cannot be written ({error.error.strerror}); free some space, or write elsewhere"
+            )
+        sys.exit(exit_code(error))
     sys.exit(code)
 
 
@@ -80,15 +79,15 @@ def _run(arguments: list[str] | None) -> int:
         return exit_code(error)
     except typer.TyperException as error:
         return _refuse(error)
-    except typer.Abort:
-        return EXIT_FAILED
+    except typer.Abort as error:
+        return exit_code(error)
     except OSError as error:
         # Of files and connections that the commands use, which the system refuses in more ways than each of them can name.
         where = f"{error.filename}: " if error.filename is not None else ""
         say_error(
             f"{where}{error.strerror or repr(error)}; see that disk, rights and network are as they should be"
         )
-        return EXIT_FAILED
+        return exit_code(error)
     return ended if isinstance(ended, int) else 0
 
 

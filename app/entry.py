@@ -11,7 +11,7 @@ import signal
 import sys
 from types import FrameType
 
-_EXIT_TERMINATED = 143  # `app.exit_codes` is still to be imported
+from app.exit_codes import EXIT_TERMINATED
 
 
 def main() -> None:
@@ -29,4 +29,4 @@ def end_worker(number: int, frame: FrameType | None) -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     """End a command in order; `wordcount run` sets a handler of its own."""
-    raise SystemExit(_EXIT_TERMINATED)
+    raise SystemExit(EXIT_TERMINATED)

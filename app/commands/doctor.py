@@ -9,6 +9,7 @@ from typing import Final
 import typer
 
 from app.cli_options import AsJson, BootstrapServers, Group, Topic
+from app.exit_codes import EXIT_FAILED
 
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -40,4 +41,4 @@ def doctor(
             text = printable(f"{check.name}: {check.detail}{remedy}")
             console.print(line.append(text, "default"), soft_wrap=True)
     if any(check.status == "fail" for check in checks):
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli_options import AsJson, WorkerUrl
+from app.exit_codes import EXIT_FAILED
 
 
 def get(
@@ -33,4 +34,4 @@ def get(
         for line in (f"{answer.word}: {count}", *freshness(answer)):
             console.print(Text(printable(line)), soft_wrap=True)
     if unknown:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)

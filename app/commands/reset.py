@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli_options import BootstrapServers, Group, StateDir, Topic
+from app.exit_codes import EXIT_CONFIGURATION
 
 
 def reset(
@@ -35,6 +36,6 @@ def reset(
         for line in reset_plan(settings):
             say(f"would delete {line}")
         say("nothing was deleted; add --yes to do it")
-        raise typer.Exit(2)
+        raise typer.Exit(EXIT_CONFIGURATION)
     for line in asyncio.run(reset_counts(settings)):
         say(line)
