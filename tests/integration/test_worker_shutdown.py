@@ -62,7 +62,7 @@ async def wait_records(worker: Worker, least: int) -> int:
 async def test_sigterm_in_the_midst_of_a_backlog_loses_nothing(kafka: KafkaClient, workers: Workers) -> None:
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, 4)
-    worker = workers(buffer_bytes=65536)
+    worker = workers(flush_bytes=65536)
     produced = counted = 0
     while counted == produced:  # until the signal comes before the end of the backlog
         assert produced < 5 * BACKLOG
