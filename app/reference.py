@@ -202,7 +202,7 @@ def access_page() -> str:
             "- Read, Write, Delete and Alter imply Describe. Create may be granted on the topic or on the cluster.",
             "- Producers are idempotent: brokers before Kafka 2.8 also require IdempotentWrite on the cluster.",
             "- A worker checks every 5 seconds whether it still has all its rights, so that it reports a right that was taken away "
-            "before a restore or a dead letter needs this right. Brokers before Kafka 2.8 do not answer this question: there the "
+            "before a restore or a dead letter needs this right. Brokers before Kafka 2.3 do not answer this question: there the "
             "worker ends when a request is refused.",
             "- `wordcount doctor` needs only the rights in the table, and reports the rights that a worker would lack.",
             "- `wordcount run` starts its own broker. `wordcount top` and `wordcount get` ask a worker, and no broker.",

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,11 +27,13 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from agents.source.group_protocol import strangers
 from app.config.kafka_auth import kafka_auth
 from app.kafka.handshake import refusal
-from app.kafka.requests import GroupWithRights, MetadataWithRights
 from tables.errors import BrokerUnavailableError
 from tables.kafka import client as kafka_client
+from tables.kafka.broker_errors import NO_COORDINATOR, NO_ERROR, NO_GROUP, UNKNOWN_TOPIC
 from tables.kafka.client import BROKER_SHARE, BoundedClient
+from tables.kafka.requests import DescribeGroup, DescribeTopics
 from tables.kafka.rights import Rights, operations
+from tables.kafka.topic_description import TopicDescription, descriptions
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -44,31 +45,6 @@ _COORDINATOR_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 _FETCH: Final = 1
 _TOPIC_RESOURCE: Final = 2
-
-NO_ERROR: Final = 0
-NO_COORDINATOR: Final = 15
-_NO_GROUP: Final = 69
-UNKNOWN_TOPIC: Final = 3
-TOPIC_UNAUTHORIZED: Final = 29
-
-
-@dataclass(frozen=True, slots=True)
-class TopicMetadata:
-    """A topic as a broker describes it.
-
-    Attributes:
-        error_code: 0, or why there is no more to say; `UNKNOWN_TOPIC` and `TOPIC_UNAUTHORIZED` are usual.
-        partitions: how many.
-        leaderless: those without a leader, as while the brokers that hold them are away.
-        in_sync: in-sync replicas of the partition that has fewest; None where nothing is known.
-        rights: operations that this user may do; None where the broker does not tell.
-    """
-
-    error_code: int
-    partitions: int = 0
-    leaderless: Sequence[int] = ()
-    in_sync: int | None = None
-    rights: frozenset[str] | None = None
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -103,24 +79,14 @@ class Admin:
         """`host:port` of every broker, as of the last `describe`."""
         self._controller: int | None = None
 
-    async def describe(self, *topics: str) -> Mapping[str, TopicMetadata]:
+    async def describe(self, *topics: str) -> Mapping[str, TopicDescription]:
         """Metadata by topic; a missing topic is not created, whatever the broker allows."""
-        answer = await self._send(MetadataWithRights(topics))
+        answer = await self._send(DescribeTopics(topics, cluster_rights=True))
         self._controller = answer.controller_id
-        self.brokers = [f"{host}:{port}" for _, host, port, _ in answer.brokers]
-        with_rights = answer.API_VERSION >= MetadataWithRights.RIGHTS_VERSION
+        self.brokers = [f"{host}:{port}" for _, host, port, *_ in answer.brokers]
+        with_rights = answer.API_VERSION >= DescribeTopics.RIGHTS_VERSION
         self.rights = operations(answer.cluster_authorized_operations) if with_rights else None
-        found = {}
-        for error_code, name, _, partitions, *rights in answer.topics:
-            found[name] = TopicMetadata(
-                error_code,
-                len(partitions),
-                sorted(number for _, number, leader, *_ in partitions if leader < 0),
-                # From version 5 on, the same fields in the same places; version 8 has an epoch before the replicas.
-                min((len(partition[-2]) for partition in partitions), default=None),
-                operations(*rights),
-            )
-        return found
+        return descriptions(answer)
 
     async def fetch_versions(self) -> tuple[int, int]:
         """Oldest and newest version of the Fetch request that the broker takes: a hint at its own version."""
@@ -177,9 +143,9 @@ class Admin:
         node = await self._coordinator(group)
         if found := await strangers(lambda request: self._send(request, node), group):
             return found
-        answer = await self._send(GroupWithRights(group), node)
+        answer = await self._send(DescribeGroup(group), node)
         error_code, _, _, _, _, members, *_ = answer.groups[0]
-        if error_code not in {NO_ERROR, _NO_GROUP}:
+        if error_code not in {NO_ERROR, NO_GROUP}:
             raise for_code(error_code)()
         return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
 
@@ -196,7 +162,7 @@ class Admin:
         """
         answer = await self._send(DeleteGroupsRequest([group]), await self._coordinator(group))
         error_code = answer.results[0][1]
-        if error_code not in {NO_ERROR, _NO_GROUP}:
+        if error_code not in {NO_ERROR, NO_GROUP}:
             raise for_code(error_code)()
 
     async def group_rights(self, group: str) -> frozenset[str] | None:
@@ -205,7 +171,7 @@ class Admin:
         Raises:
             KafkaError: for example `GroupAuthorizationFailedError`, or no coordinator yet.
         """
-        answer = await self._send(GroupWithRights(group), await self._coordinator(group))
+        answer = await self._send(DescribeGroup(group), await self._coordinator(group))
         error_code, _, _, _, _, _, *rights = answer.groups[0]
         if error_code:
             raise for_code(error_code)()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from app.kafka.admin import NO_ERROR, connection, open_admin, step_timeout_s
+from app.kafka.admin import connection, open_admin, step_timeout_s
 from app.operate.recount import topic_offsets
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
+from tables.kafka.broker_errors import NO_ERROR
 from tables.kafka.changelog import KafkaChangelog
 from tables.kafka.producer import ReplaceableProducer
 from tables.model.names import MARKER_KEY, changelog_topic, former_changelog_topic

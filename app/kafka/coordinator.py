@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from app.kafka.admin import NO_COORDINATOR, NO_ERROR, UNKNOWN_TOPIC, Admin, open_admin
+from app.kafka.admin import Admin, open_admin
 from tables.errors import BrokerUnavailableError
+from tables.kafka.broker_errors import NO_COORDINATOR, NO_ERROR, UNKNOWN_TOPIC
 
 if TYPE_CHECKING:
     from app.config.settings import Settings

@@ -13,17 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.errors import for_code
 
-from app.kafka.admin import (
-    NO_ERROR,
-    TOPIC_UNAUTHORIZED,
-    UNKNOWN_TOPIC,
-    Admin,
-    TopicMetadata,
-    open_admin,
-    rights_of,
-)
+from app.kafka.admin import Admin, open_admin, rights_of
 from tables.errors import BrokerUnavailableError, ConfigurationError
+from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
+from tables.kafka.topic_description import TopicDescription
 from tables.model.names import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
@@ -127,7 +121,7 @@ async def ensure_input_topic(settings: Settings) -> TopicState:
         return (await _settled(admin, settings, (settings.topic,)))[0]
 
 
-def plan(settings: Settings, found: Mapping[str, TopicMetadata]) -> list[Change]:
+def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Change]:
     """What has to be done so that the topics in `found` can be used.
 
     Raises:
@@ -213,11 +207,11 @@ async def _settled(admin: Admin, settings: Settings, names: Sequence[str]) -> li
         await asyncio.sleep(_POLL_S)
 
 
-def _can_be_used(topic: TopicMetadata, *, was_there: bool) -> bool:
+def _can_be_used(topic: TopicDescription, *, was_there: bool) -> bool:
     return topic.error_code == NO_ERROR and (was_there or not topic.leaderless)
 
 
-def _not_settled(found: Mapping[str, TopicMetadata], names: Sequence[str]) -> BrokerUnavailableError:
+def _not_settled(found: Mapping[str, TopicDescription], names: Sequence[str]) -> BrokerUnavailableError:
     def wrong(name: str) -> str:
         topic = found[name]
         if topic.error_code != NO_ERROR:

@@ -16,21 +16,15 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAv
 
 from app.config.memory_limit import memory_budget
 from app.kafka.access import needed_rights
-from app.kafka.admin import (
-    NO_ERROR,
-    TOPIC_UNAUTHORIZED,
-    UNKNOWN_TOPIC,
-    Admin,
-    TopicMetadata,
-    open_admin,
-    rights_of,
-)
+from app.kafka.admin import Admin, open_admin, rights_of
 from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.operate.worker_client import ask_version, worker_url
 from app.worker import open_files
 from tables.errors import ConfigurationError, WordcountError
+from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
+from tables.kafka.topic_description import TopicDescription
 from tables.model.names import changelog_topic, dead_letter_topic
 from tables.pace.memory import MIB, needed_bytes
 
@@ -91,7 +85,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
     ]
 
 
-def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
+def _topic(settings: Settings, name: str, topic: TopicDescription) -> Check:
     title = f"topic {name}"
     if topic.error_code == NO_ERROR and not topic.leaderless:
         return Check(title, "ok", f"{topic.partitions} partitions")
@@ -109,7 +103,7 @@ def _topic(settings: Settings, name: str, topic: TopicMetadata) -> Check:
     )
 
 
-async def _in_sync(admin: Admin, written: Mapping[str, TopicMetadata]) -> Check:
+async def _in_sync(admin: Admin, written: Mapping[str, TopicDescription]) -> Check:
     title = "in-sync replicas"
     for name, topic in written.items():
         if topic.error_code != NO_ERROR or topic.in_sync is None:
@@ -125,7 +119,7 @@ async def _in_sync(admin: Admin, written: Mapping[str, TopicMetadata]) -> Check:
     return Check(title, "ok", "enough to write changelog and dead letters")
 
 
-def _partitions(settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+def _partitions(settings: Settings, found: Mapping[str, TopicDescription]) -> Check:
     title = "partition counts"
     changelog = found[changelog_topic(settings.group, settings.topic)].partitions
     source = found[settings.topic].partitions
@@ -173,7 +167,7 @@ def _memory(settings: Settings, partitions: int) -> Check:
     return Check(title, "ok", f"{may} MiB may be taken, {needs} needed for all {partitions} partitions")
 
 
-async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicDescription]) -> Check:
     title = "changelog compaction"
     name = changelog_topic(settings.group, settings.topic)
     if found[name].error_code != NO_ERROR:
@@ -197,7 +191,7 @@ async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str
     return Check(title, "ok", f"cleanup.policy={policy}, min.compaction.lag.ms={lag_ms}")
 
 
-async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicMetadata]) -> Check:
+async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicDescription]) -> Check:
     title = "input retention"
     if found[settings.topic].error_code != NO_ERROR:
         return Check(title, "ok", "no input topic yet")
@@ -216,7 +210,9 @@ async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, To
     return Check(title, "ok", f"cleanup.policy={policy}")
 
 
-def _topic_rights(admin: Admin, settings: Settings, topic: TopicMetadata, needed: Sequence[Right]) -> Check:
+def _topic_rights(
+    admin: Admin, settings: Settings, topic: TopicDescription, needed: Sequence[Right]
+) -> Check:
     title = f"rights on topic {needed[0].name}"
     if topic.error_code == UNKNOWN_TOPIC:
         if admin.rights is not None and "Create" not in admin.rights and settings.create_topics:

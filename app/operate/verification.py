@@ -18,21 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from aiokafka import TopicPartition
 
-from app.kafka.admin import (
-    TOPIC_UNAUTHORIZED,
-    UNKNOWN_TOPIC,
-    connection,
-    open_admin,
-    rights_of,
-    step_timeout_s,
-)
+from app.kafka.admin import connection, open_admin, rights_of, step_timeout_s
 from app.operate.recount import Definition, reader, records, topic_offsets
 from tables.errors import ConfigurationError, InexactError, WordcountError
+from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.changelog import KafkaChangelog
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.producer import ReplaceableProducer
 from tables.kafka.rights import Right
-from tables.kafka.topic_ids import TopicDescription
+from tables.kafka.topic_description import TopicDescription
 from tables.model.names import MARKER_KEY, changelog_topic
 from tables.model.positions import check_position
 from tables.model.records import ChangelogSlice

@@ -16,9 +16,10 @@ from mode.utils.loops import get_event_loop
 
 from app.config.settings import load_settings
 from app.exit_codes import EXIT_CONFIGURATION, exit_code
-from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, open_admin
+from app.kafka.admin import open_admin
 from app.worker.faust_app import say
 from tables.errors import ConfigurationError, WordcountError
+from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 
 
 def datadir(arguments: Sequence[str]) -> str | None:

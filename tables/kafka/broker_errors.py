@@ -1,9 +1,26 @@
-"""Error codes of brokers that aiokafka does not know: without a class of its own each would be an "unknown error"."""
+"""Error codes of brokers: those that answers are searched for, and those that aiokafka does not know.
+
+Without a class of its own each of the latter would be an "unknown error".
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiokafka import errors
-from aiokafka.errors import BrokerResponseError
+from aiokafka.errors import (
+    BrokerResponseError,
+    GroupCoordinatorNotAvailableError,
+    GroupIdNotFound,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+NO_ERROR: Final = 0
+UNKNOWN_TOPIC: Final = UnknownTopicOrPartitionError.errno
+NO_COORDINATOR: Final = GroupCoordinatorNotAvailableError.errno
+TOPIC_UNAUTHORIZED: Final = TopicAuthorizationFailedError.errno
+NO_GROUP: Final = GroupIdNotFound.errno
 
 
 class UnsupportedCompressionError(BrokerResponseError):

@@ -11,8 +11,10 @@ from aiokafka.errors import KafkaError, for_code
 
 from tables.errors import BrokerUnavailableError
 from tables.kafka import client as kafka_client
+from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
+from tables.kafka.requests import DescribeTopics
 from tables.kafka.rights import Right, Rights
-from tables.kafka.topic_ids import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, DescribeTopic, TopicDescription
+from tables.kafka.topic_description import TopicDescription, descriptions
 
 
 class TopicOffsets:
@@ -94,14 +96,15 @@ class TopicOffsets:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     client = (await self._started())._client
-                    answer = await client.send_to_any(DescribeTopic(topic))
+                    answer = await client.send_to_any(DescribeTopics([topic]))
             except (KafkaError, TimeoutError, OSError) as error:
                 raise BrokerUnavailableError(f"no answer about topic {topic} ({error!r})") from error
-        error_code, description = DescribeTopic.described(answer)
-        if error_code == TOPIC_UNAUTHORIZED:
+        description = descriptions(answer)[topic]
+        if description.error_code == TOPIC_UNAUTHORIZED:
             raise self._rights.error(Right("Describe", "topic", topic))
-        if error_code not in {0, UNKNOWN_TOPIC}:
-            raise BrokerUnavailableError(f"no answer about topic {topic} ({for_code(error_code).__name__})")
+        if description.error_code not in {NO_ERROR, UNKNOWN_TOPIC}:
+            reason = for_code(description.error_code).__name__
+            raise BrokerUnavailableError(f"no answer about topic {topic} ({reason})")
         return description
 
     async def _started(self) -> AIOKafkaConsumer:

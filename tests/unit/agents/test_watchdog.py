@@ -21,7 +21,7 @@ from agents.watchdog import Stall, Watchdog
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError
 from tables.kafka.broker_errors import GroupMaxSizeReachedError
 from tables.kafka.rights import Right, Rights
-from tables.kafka.topic_ids import TopicDescription
+from tables.kafka.topic_description import TopicDescription
 from tables.partitions.restore_progress import Progress
 
 RIGHTS = Rights("User:me", "kafka:9092")
@@ -82,7 +82,7 @@ class FakeOffsets:
         return self.topic_exists
 
     async def describe(self, topic: str) -> TopicDescription:
-        return TopicDescription("", 1, self.rights)
+        return TopicDescription(0, 1, rights=self.rights)
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         return 0, self.end

@@ -1,12 +1,13 @@
 import pytest
 
 from app.config.settings import Settings
-from app.kafka.admin import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC, TopicMetadata
 from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config
 from tables.errors import ConfigurationError
+from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
+from tables.kafka.topic_description import TopicDescription
 
 SETTINGS = Settings(topic="in", group="g", partitions=8, _env_file=None)
-MISSING = TopicMetadata(UNKNOWN_TOPIC)
+MISSING = TopicDescription(UNKNOWN_TOPIC)
 
 
 def topics(source, changelog, dead_letters=MISSING):
@@ -14,7 +15,7 @@ def topics(source, changelog, dead_letters=MISSING):
 
 
 def with_partitions(count):
-    return TopicMetadata(0, count)
+    return TopicDescription(0, count)
 
 
 def changes(found):
@@ -63,7 +64,7 @@ def test_an_input_that_vanished_is_not_made_smaller_than_its_changelog():
 
 def test_a_topic_that_may_not_be_described_is_named():
     with pytest.raises(ConfigurationError, match=r'no right to Describe on topic "in"; run: kafka-acls'):
-        plan(SETTINGS, topics(TopicMetadata(TOPIC_UNAUTHORIZED), MISSING))
+        plan(SETTINGS, topics(TopicDescription(TOPIC_UNAUTHORIZED), MISSING))
 
 
 def test_the_changelog_is_compacted_but_not_before_owners_have_looked():
