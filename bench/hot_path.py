@@ -26,6 +26,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from aiokafka.producer.message_accumulator import BatchBuilder
 from rocksdict import Cache
 
 from agents.text.tally import Policies, RecordTally
@@ -33,13 +34,12 @@ from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.corpus import CORPORA
 from tables.cache.vocabulary import VocabularyLimit
-from tables.kafka.changelog import PackedBatches, packed
+from tables.kafka.changelog import packed
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 from tables.model.tally import Tally
 from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
-from tables.ports import PackedRecords
 from tables.store.partition_store import PartitionStore
 from tables.top.leaders import Leaders
 
@@ -247,13 +247,12 @@ class _Acknowledging:
     def __init__(self) -> None:
         self._end = 0
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedBatches:
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
         return packed(keys, values, "snappy")
 
-    async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
-        assert isinstance(records, PackedBatches)
+    async def append(self, partition: int, records: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
         ranges = []
-        for batch in records.batches:
+        for batch in records:
             ranges.append((self._end, self._end + batch.record_count()))
             self._end = ranges[-1][1]
         return ranges

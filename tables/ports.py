@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 
 Result = TypeVar("Result")
+Packed = TypeVar("Packed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,13 @@ class CountedRows:
     counts: Int64Array
 
 
-class PackedRecords(Protocol):
-    """Changelog records ready to send; opaque to all but the changelog that packed them."""
+class Changelog(Protocol[Packed]):
+    """One partition of the changelog topic per partition of the input. `Packed` is what it makes of records before it sends them."""
 
-
-class Changelog(Protocol):
-    """One partition of the changelog topic per partition of the input."""
-
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> PackedRecords:
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Packed:
         """Prepare records in order. Called in a thread."""
 
-    async def append(self, partition: int, records: PackedRecords) -> list[tuple[int, int]]:
+    async def append(self, partition: int, records: Packed) -> list[tuple[int, int]]:
         """Append and wait for the acknowledgement of every record.
 
         Returns:

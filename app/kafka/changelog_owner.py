@@ -9,8 +9,7 @@ from app.kafka.admin import connection, open_admin, step_timeout_s
 from app.operate.recount import topic_offsets
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
 from tables.kafka.broker_errors import NO_ERROR
-from tables.kafka.changelog import KafkaChangelog
-from tables.kafka.producer import ReplaceableProducer
+from tables.kafka.changelog_reader import ChangelogReader
 from tables.model.names import MARKER_KEY, changelog_topic, former_changelog_topic
 from tables.model.positions import COUNT_AGAIN, check_owner
 from tables.model.rows import Marker, Owner, decode_marker
@@ -79,8 +78,7 @@ async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, byt
         return []
     records: list[tuple[bytes, bytes]] = []
     async with topic_offsets(settings) as offsets:
-        producer = ReplaceableProducer(connection(settings), step_timeout_s(settings))
-        changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
+        changelog = ChangelogReader(topic, connection(settings), step_timeout_s(settings))
         for number in range(found.partitions):
             first, end = await offsets.bounds(topic, number)
             if end > first:
@@ -90,13 +88,9 @@ async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, byt
     return records
 
 
-def _record_before(changelog: KafkaChangelog, partition: int, end: int) -> tuple[bytes, bytes]:
+def _record_before(changelog: ChangelogReader, partition: int, end: int) -> tuple[bytes, bytes]:
     last = (b"", b"")
     for part in changelog.read(partition, end - 1, end):
         if len(part.keys):
             last = (part.keys[-1].as_py(), part.values[-1].as_py())
     return last
-
-
-async def _never() -> None:
-    raise AssertionError("nothing is created here")

@@ -22,9 +22,8 @@ from app.kafka.admin import connection, open_admin, rights_of, step_timeout_s
 from app.operate.recount import Definition, reader, records, topic_offsets
 from tables.errors import ConfigurationError, InexactError, WordcountError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
-from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.changelog_reader import ChangelogReader
 from tables.kafka.offsets import TopicOffsets
-from tables.kafka.producer import ReplaceableProducer
 from tables.kafka.rights import Right
 from tables.kafka.topic_description import TopicDescription
 from tables.model.names import MARKER_KEY, changelog_topic
@@ -104,8 +103,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
         stack.push_async_callback(scope.source.close)
         if word is not None:
             word = scope.definition.word(word)
-        producer = ReplaceableProducer(connection(settings), step_timeout_s(settings))
-        changelog = KafkaChangelog(topic, connection(settings), producer, offsets, _never)
+        changelog = ChangelogReader(topic, connection(settings), step_timeout_s(settings))
         for partition in range(scope.input.partitions):
             try:
                 yield await _verified(scope, changelog, owner, partition, word)
@@ -136,7 +134,7 @@ async def _check_topics(settings: Settings, changelog: str) -> None:
 
 
 async def _verified(
-    scope: _Scope, changelog: KafkaChangelog, owner: Owner, partition: int, word: str | None
+    scope: _Scope, changelog: ChangelogReader, owner: Owner, partition: int, word: str | None
 ) -> Verified:
     marker, rows = None, None
     if partition < scope.changelog.partitions:
@@ -203,7 +201,7 @@ class NoRows:
 
 
 def _replayed(
-    changelog: KafkaChangelog, owner: Owner, partition: int, end: int, word: str | None
+    changelog: ChangelogReader, owner: Owner, partition: int, end: int, word: str | None
 ) -> tuple[Marker | None, MergedRows]:
     replay = Replay(NoRows(), StoreState(marker=None, examined=0, max_upto=0), owner)
     wanted = None if word is None else word.encode()
@@ -301,7 +299,3 @@ def _differing_totals(marker: Totals, recounted: Totals) -> str:
         for name in ("records", "counted", "words", "skipped", "dead_lettered")
         if getattr(marker, name) != getattr(recounted, name)
     )
-
-
-async def _never() -> None:
-    raise AssertionError("verification creates nothing")

@@ -6,6 +6,8 @@ the position, what compaction would otherwise lose is appended again, and rows a
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -20,7 +22,6 @@ from tables.partitions.changes import Change
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.shard import Shard
 from tables.partitions.threads import beside_the_loop
-from tables.ports import PackedRecords
 from tables.store.partition_store import StagedRows
 
 WRITE_S = 30.0
@@ -167,7 +168,7 @@ class Restore:
         shard.cache = cache_of(shard.store, self._services.vocabulary, shard.leaving) or shard.cache
 
     @beside_the_loop
-    def _heal(self) -> PackedRecords:
+    def _heal(self) -> Any:
         replay = self._replay
         words = sorted(replay.stale)
         rows = self._shard.store.get_many(words)

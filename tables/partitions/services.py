@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tables.cache.vocabulary import VocabularyLimit
 from tables.model.rows import Owner
@@ -24,6 +25,7 @@ class ShardServices:
         topic, group: input topic and consumer group, recorded in markers.
         profile: identity of the tokenizer, recorded in markers.
         tally: counts the words of record batches.
+        changelog: what it packs is sent by itself, and opaque to the shards.
         vocabulary: ids for the cache of old counts.
         run: runs blocking functions beside the event loop: those of a flush.
         run_long: the same for those of a restore, which take seconds.
@@ -39,7 +41,7 @@ class ShardServices:
     group: str
     profile: str
     tally: TallyRecords
-    changelog: Changelog
+    changelog: Changelog[Any]
     ownership: Ownership
     source: Source
     dead_letters: DeadLetters

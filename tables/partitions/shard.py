@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 import structlog
 
@@ -36,7 +37,7 @@ from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
 from tables.partitions.threads import beside_the_loop, cancel, to_the_end
-from tables.ports import CountedRows, PackedRecords, Result
+from tables.ports import CountedRows, Result
 from tables.store.partition_store import PartitionStore, StagedRows
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class _Counted:
     values: list[bytes]
     ids: Int64Array
     counts: Int64Array
-    records: PackedRecords
+    records: Any
     batches: Sequence[RecordBatch]
 
 

@@ -37,7 +37,7 @@ class Changelog:
         size = self._process.random.randint(1, len(records))
         return [records[i : i + size] for i in range(0, len(records), size)]
 
-    async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
+    async def append(self, partition: int, records: Sequence[Sequence[Record]]) -> list[tuple[int, int]]:
         process = self._process
         batches, ranges = list(records), []
         process.tellings.appends(partition, batches)

@@ -1,23 +1,24 @@
 """How rows are cut into Kafka batches; no broker."""
 
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from tables.kafka.changelog import PackedBatches, packed
+from tables.kafka.changelog import packed
 from tables.kafka.producer import COMPRESSIONS, MAX_REQUEST_BYTES
 from tables.model.names import ROWS_PER_CHANGELOG_BATCH
 
 Record = tuple[bytes, bytes]
 
 
-def pack(records: list[Record], compression: str = "snappy") -> PackedBatches:
+def pack(records: list[Record], compression: str = "snappy") -> list[BatchBuilder]:
     return packed([key for key, _ in records], [value for _, value in records], compression)
 
 
-def unpacked(parts: PackedBatches) -> list[list[Record]]:
+def unpacked(parts: list[BatchBuilder]) -> list[list[Record]]:
     """The records as a broker gets them, by batch."""
     found = []
-    for batch in parts.batches:
+    for batch in parts:
         data = batch._build()
         records = MemoryRecords(bytes(data))
         part = []
@@ -35,7 +36,7 @@ def unpacked(parts: PackedBatches) -> list[list[Record]]:
 def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int) -> None:
     records = [(b"word-%d" % i, b"%016d" % i) for i in range(count)]
     made = pack(records)
-    numbers = [batch.record_count() for batch in made.batches]
+    numbers = [batch.record_count() for batch in made]
     assert numbers == [
         min(ROWS_PER_CHANGELOG_BATCH, count - start) for start in range(0, count, ROWS_PER_CHANGELOG_BATCH)
     ]
@@ -47,10 +48,10 @@ def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int) -> 
 def test_no_batch_is_larger_than_a_request() -> None:
     records = [(b"%05d" % i + b"x" * 16_384, b"%016d" % i) for i in range(200)]
     made = pack(records)
-    assert len(made.batches) > 3
-    assert all(batch.size() <= MAX_REQUEST_BYTES for batch in made.batches)
+    assert len(made) > 3
+    assert all(batch.size() <= MAX_REQUEST_BYTES for batch in made)
     assert [record for part in unpacked(made) for record in part] == records
-    assert sum(batch.record_count() for batch in made.batches) == len(records)
+    assert sum(batch.record_count() for batch in made) == len(records)
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -59,5 +60,5 @@ def test_every_compression_is_read_as_it_was_written(compression: str) -> None:
     made = pack(records, compression)
     plain = pack(records, "none")
     assert [record for part in unpacked(made) for record in part] == records
-    size = sum(len(batch._build()) for batch in pack(records, compression).batches)
-    assert (size < sum(len(batch._build()) for batch in plain.batches)) == (compression != "none")
+    size = sum(len(batch._build()) for batch in pack(records, compression))
+    assert (size < sum(len(batch._build()) for batch in plain)) == (compression != "none")

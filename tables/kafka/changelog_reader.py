@@ -1,0 +1,111 @@
+"""Reading the changelog topic from Kafka, by a consumer that belongs to no group.
+
+What its records mean: `tables.model.replay`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from tables.errors import BrokerUnavailableError, InexactError
+from tables.fetch import fetching
+from tables.kafka import client as kafka_client
+from tables.kafka.rights import Right, Rights
+from tables.model.records import ChangelogSlice
+
+_READ_BYTES = 1 << 20
+"""All records of an answer become arrays at once: 130,000 rows, compressed as they are."""
+_POLL_MS = 500
+
+
+class ChangelogReader:
+    """Reads a changelog topic; each call of `read` has a connection of its own.
+
+    Args:
+        topic: the changelog topic.
+        connection: keyword arguments of every Kafka client.
+        timeout_s: longest wait for the start of a consumer, and for records that are to come.
+    """
+
+    def __init__(self, topic: str, connection: Mapping[str, Any], timeout_s: float) -> None:
+        self.topic = topic
+        self._connection = connection
+        self._rights = Rights.of(connection)
+        self._timeout_s = timeout_s
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        """See `Changelog.read`. Runs an event loop of its own: it is called in a thread."""
+        with asyncio.Runner() as runner:
+            consumer = runner.run(self._open(partition, start))
+            try:
+                position, heard = start, time.monotonic()
+                while position < end:
+                    part = None
+                    for part in runner.run(self._read_some(consumer, partition, position)):
+                        position, heard = part.next_offset, time.monotonic()
+                        yield part
+                    if part is None:
+                        if time.monotonic() - heard > self._timeout_s:
+                            raise BrokerUnavailableError(
+                                f"{self.topic} partition {partition}: no answer at offset {position}"
+                            )
+                        yield ChangelogSlice.of([], position)  # A turn for a caller that wants to leave.
+            finally:
+                runner.run(consumer.stop())
+
+    async def _open(self, partition: int, start: int) -> AIOKafkaConsumer:
+        fetching.install()
+        kafka_client.install()
+        consumer = AIOKafkaConsumer(
+            **self._connection,
+            value_deserializer=fetching.ChangelogUnpacker(),
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=_READ_BYTES,
+        )
+        try:
+            await asyncio.wait_for(consumer.start(), self._timeout_s)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await consumer.stop()
+            raise BrokerUnavailableError(
+                f"the changelog cannot be read ({error!r})",
+                "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers",
+            ) from error
+        tp = TopicPartition(self.topic, partition)
+        consumer.assign([tp])
+        consumer.seek(tp, start)
+        return consumer
+
+    async def _read_some(
+        self, consumer: AIOKafkaConsumer, partition: int, position: int
+    ) -> Sequence[ChangelogSlice]:
+        tp = TopicPartition(self.topic, partition)
+        try:
+            with self._rights.needed(Right("Read", "topic", self.topic)):
+                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+            parts: Sequence[ChangelogSlice] = found.get(tp, [])
+            reached = await consumer.position(tp)
+        except OffsetOutOfRangeError as error:
+            raise InexactError(
+                f"changelog {self.topic} partition {partition} has no offset {position} any more",
+                "its cleanup.policy must be compact, without delete; wordcount reset counts again what the input has now",
+            ) from error
+        except fetching.UnreadableBatchError as error:
+            raise InexactError(
+                f"changelog {error.description}",
+                "have the broker serve an intact replica and start the worker again; where there is none, wordcount reset counts "
+                "again what the input has now",
+            ) from error
+        except KafkaError as error:
+            raise BrokerUnavailableError(
+                f"{self.topic} partition {partition} cannot be read ({error!r})"
+            ) from error
+        if reached > (parts[-1].next_offset if parts else position):
+            return [*parts, ChangelogSlice.of([], reached)]
+        return parts
