@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
-from tables.kafka.producer import MAX_REQUEST_BYTES, ReplaceableProducer
-from tables.kafka.refusals import refusal
-from tables.kafka.rights import Right
+from tables.kafka.producer import ReplaceableProducer
+from tables.model.names import MAX_REQUEST_BYTES
 from tables.model.records import DeadLetter
 
 LETTERS_AT_ONCE = 1000
@@ -39,30 +37,19 @@ class KafkaDeadLetters:
         self._topic = topic
         self._source_topic = source_topic
         self._producer = producer
-        self._rights = producer.rights
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
         """See `DeadLetters.send`. Raises ConfigurationError where the topic refuses them for good, or they are not allowed."""
-        try:
-            producer = await self._producer.get()
-        except BrokerUnavailableError as error:
-            raise FlushUnknownError(f"dead letters cannot be written ({error})") from error
-        try:
-            for start in range(0, len(letters), LETTERS_AT_ONCE):
-                async with asyncio.timeout(self._producer.timeout_s):
-                    with self._rights.needed(Right("Write", "topic", self._topic)):
-                        await self._send(producer, partition, letters[start : start + LETTERS_AT_ONCE])
-        except ConfigurationError:
-            self._producer.discard(producer)
-            raise
-        except (KafkaError, TimeoutError) as error:
-            said = self._producer.refused(self._topic)
-            self._producer.discard(producer)
-            if refused := refusal(error, self._topic, said):
-                raise refused from error
-            raise FlushUnknownError(f"{self._topic}: not acknowledged ({said or repr(error)})") from error
+        for start in range(0, len(letters), LETTERS_AT_ONCE):
+            some = letters[start : start + LETTERS_AT_ONCE]
+            await self._producer.send(
+                self._topic,
+                partial(self._send, partition, some),
+                what="dead letters",
+                where=self._topic,
+            )
 
-    async def _send(self, producer: AIOKafkaProducer, partition: int, letters: Sequence[DeadLetter]) -> None:
+    async def _send(self, partition: int, letters: Sequence[DeadLetter], producer: AIOKafkaProducer) -> None:
         sent = [
             await producer.send(
                 self._topic,

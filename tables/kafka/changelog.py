@@ -11,16 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.kafka.changelog_reader import ChangelogReader
 from tables.kafka.offsets import TopicOffsets
-from tables.kafka.producer import COMPRESSIONS, MAX_REQUEST_BYTES, ReplaceableProducer
-from tables.kafka.refusals import refusal
-from tables.kafka.rights import Right, Rights
-from tables.model.names import ROWS_PER_CHANGELOG_BATCH
+from tables.kafka.producer import COMPRESSIONS, ReplaceableProducer
+from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
 from tables.model.records import ChangelogSlice
 
 
@@ -68,7 +64,6 @@ class KafkaChangelog:
     ) -> None:
         self.topic = topic
         self._reader = ChangelogReader(topic, connection, producer.timeout_s)
-        self._rights = Rights.of(connection)
         self._producer = producer
         self._offsets = offsets
         self._ensure = ensure
@@ -79,25 +74,12 @@ class KafkaChangelog:
 
     async def append(self, partition: int, records: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
         """See `Changelog.append`."""
-        try:
-            producer = await self._producer.get()
-        except BrokerUnavailableError as error:
-            raise FlushUnknownError(f"the changelog cannot be written ({error})") from error
-        try:
-            async with asyncio.timeout(self._producer.timeout_s):
-                with self._rights.needed(Right("Write", "topic", self.topic)):
-                    acknowledged = await self._send(producer, partition, records)
-        except ConfigurationError:
-            self._producer.discard(producer)
-            raise
-        except (KafkaError, TimeoutError) as error:
-            said = self._producer.refused(self.topic)
-            self._producer.discard(producer)
-            if refused := refusal(error, self.topic, said):
-                raise refused from error
-            raise FlushUnknownError(
-                f"{self.topic} partition {partition}: not acknowledged ({said or repr(error)})"
-            ) from error
+        acknowledged = await self._producer.send(
+            self.topic,
+            lambda producer: self._send(producer, partition, records),
+            what="the changelog",
+            where=f"{self.topic} partition {partition}",
+        )
         return [
             (metadata.offset, metadata.offset + batch.record_count())
             for metadata, batch in zip(acknowledged, records, strict=True)

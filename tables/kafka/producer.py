@@ -7,22 +7,22 @@ Discarding the producer and examining the changelog again is the only safe way o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tables.errors import BrokerUnavailableError
+from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.kafka import client as kafka_client
 from tables.kafka.client import Refusal
-from tables.kafka.rights import Rights
+from tables.kafka.refusals import refusal
+from tables.kafka.rights import Right, Rights
+from tables.model.names import MAX_REQUEST_BYTES
+from tables.ports import Result
 
 _log = structlog.get_logger(__name__)
-
-MAX_REQUEST_BYTES = 1_000_000
-"""Below the broker's default `message.max.bytes` of 1,048,588."""
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 """In the order of their codes in a record batch."""
@@ -39,7 +39,7 @@ class ReplaceableProducer:
 
     def __init__(self, connection: Mapping[str, Any], timeout_s: float, compression: str = "snappy") -> None:
         self.timeout_s = timeout_s
-        self.rights = Rights.of(connection)
+        self._rights = Rights.of(connection)
         self.compression = compression
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
@@ -76,6 +76,39 @@ class ReplaceableProducer:
                 producer.client.refusals = self._refusals
                 self._producer = producer
             return self._producer
+
+    async def send(
+        self, topic: str, send: Callable[[AIOKafkaProducer], Awaitable[Result]], *, what: str, where: str
+    ) -> Result:
+        """What `send` returns, which writes to `topic` and waits for the acknowledgements; within `timeout_s`.
+
+        Args:
+            topic: that is written.
+            send: called once, with the producer, which is discarded where that fails.
+            what: what is written, for a message.
+            where: where that is written to, for a message.
+
+        Raises:
+            ConfigurationError: the topic refuses the records for good, or this user may not write.
+            FlushUnknownError: not acknowledged; the records may be written, now or later.
+        """
+        try:
+            producer = await self.get()
+        except BrokerUnavailableError as error:
+            raise FlushUnknownError(f"{what} cannot be written ({error})") from error
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                with self._rights.needed(Right("Write", "topic", topic)):
+                    return await send(producer)
+        except ConfigurationError:
+            self.discard(producer)
+            raise
+        except (KafkaError, TimeoutError) as error:
+            said = self.refused(topic)
+            self.discard(producer)
+            if refused := refusal(error, topic, said):
+                raise refused from error
+            raise FlushUnknownError(f"{where}: not acknowledged ({said or repr(error)})") from error
 
     def refused(self, topic: str) -> Refusal | None:
         """The latest refusal of a write to `topic`, also one that is tried again; None = there was none lately."""

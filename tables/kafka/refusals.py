@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import InvalidRecordError, UnsupportedCompressionError
 from tables.kafka.client import Refusal
-from tables.kafka.producer import MAX_REQUEST_BYTES
+from tables.model.names import MAX_REQUEST_BYTES
 
 _CLOCK = (
     "set the clocks of this machine and of the brokers, or have the broker set the time: kafka-configs.sh --alter "

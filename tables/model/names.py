@@ -14,6 +14,9 @@ STATE_KEY = b"\xff\xff\xff\xffstate"
 ROW_BYTES = 16
 """A row's value: count and upto, both signed 64-bit big-endian."""
 
+MAX_REQUEST_BYTES = 1_000_000
+"""Of a request that writes, and so of a batch: below the broker's default `message.max.bytes` of 1,048,588."""
+
 ROWS_PER_CHANGELOG_BATCH = 8192
 """About 240 kB uncompressed: one millisecond of event loop to send (measured 120 ns a row with snappy)."""
 

@@ -5,8 +5,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from tables.kafka.changelog import packed
-from tables.kafka.producer import COMPRESSIONS, MAX_REQUEST_BYTES
-from tables.model.names import ROWS_PER_CHANGELOG_BATCH
+from tables.kafka.producer import COMPRESSIONS
+from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
 
 Record = tuple[bytes, bytes]
 
