@@ -11,7 +11,7 @@ if "worker" in sys.argv:
     # Until Faust has handlers of its own; what follows takes a second to import.
     signal.signal(signal.SIGTERM, end_worker)
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.exit_codes import exit_code
 from app.worker import faust_commands
 from app.worker.bootstrap import build_worker

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from app.config.settings import Settings, expectation, is_secret
-from app.config.types import variable
+from app.config.settings import Settings
+from app.config.types import expectation, is_secret, variable
 from app.kafka.access import ACCESS
 from app.reads.answers import PartitionStatus, RestoreStatus
 from app.reads.pace import LEAST_STEP_S, MOST_STEP_S

@@ -21,8 +21,9 @@ def _config() -> None:
 @config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every setting in force, secrets masked."""
-    from app.config.settings import Settings, is_secret, load_settings
-    from app.config.types import variable
+    from app.config.loading import load_settings
+    from app.config.settings import Settings
+    from app.config.types import is_secret, variable
     from app.output import say, say_json
 
     settings = load_settings()

@@ -24,7 +24,7 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.operate.diagnosis import broker_checks, machine_checks
     from app.output import say_json
     from app.printable import printable

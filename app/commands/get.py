@@ -19,7 +19,7 @@ def get(
     from rich.console import Console
     from rich.text import Text
 
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.operate.worker_client import UnknownWord, ask_word, freshness, worker_url
     from app.output import say_json
     from app.printable import printable

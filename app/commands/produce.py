@@ -39,7 +39,7 @@ def produce(
 
     A line ends with LF or CRLF, which are not sent; empty lines are messages too.
     """
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.output import say
     from app.produce.line_producer import MAX_LINE_BYTES, Report
     from app.produce.text_files import STDIN, TextFiles

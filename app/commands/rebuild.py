@@ -24,7 +24,7 @@ def rebuild(
     The worker of this state folder must be stopped. A store whose changelog partition lost records is kept, and that is an error:
     it may be all that there is.
     """
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.operate.remedies import rebuild_stores
     from app.output import say
 

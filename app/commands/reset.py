@@ -24,7 +24,7 @@ def reset(
 
     All workers of the group must be stopped. What went to the dead-letter topic stays there, and goes there again.
     """
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.operate.remedies import check_resettable, reset_counts, reset_plan
     from app.output import say
 

@@ -85,7 +85,7 @@ def _texts(text: str | None) -> TextFiles | None:
 
 
 def _settings(bootstrap_servers: str, folder: Path) -> Settings:
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers)
     return load_settings(

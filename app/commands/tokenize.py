@@ -29,7 +29,7 @@ def tokenize(
     The settings of the profile, stop words and word lengths apply.
     """
     from agents.text.tokenizer import tokenizer
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.produce.text_files import TextFiles
 
     settings = load_settings(profile=profile)

@@ -33,7 +33,7 @@ def top(
     from rich.live import Live
     from rich.text import Text
 
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.operate.worker_client import ask_top, worker_url
     from app.output import say_error, say_json
     from app.printable import printable

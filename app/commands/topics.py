@@ -31,7 +31,7 @@ def create(
 
     WORDCOUNT_CREATE_TOPICS is about workers, not about this command.
     """
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
     from app.kafka.topics import ensure_topics
     from app.output import say
 

@@ -34,7 +34,7 @@ def verify(
 
     Exit code 0: all are equal; 1: some differ; 2: a setting or a right is wrong; 3: none differs, but not all could be compared.
     """
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
 
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic, group=group)
     found: list[Verified] = []

@@ -28,7 +28,7 @@ def worker(
     """Count the words of a topic until SIGTERM or Ctrl-C."""
     # Faust chooses its event loop when it is imported.
     os.environ.setdefault("FAUST_LOOP", "uvloop")
-    from app.config.settings import load_settings
+    from app.config.loading import load_settings
 
     settings = load_settings(
         topic=topic,

@@ -173,7 +173,7 @@ def _secret_file(settings: Settings, name: str, secret: SecretStr) -> Path | Non
 
 
 def _read_secret(path: Path) -> str:
-    """As `app.config.settings` reads it; "" where the file is not there at the moment."""
+    """As `app.config.loading` reads it; "" where the file is not there at the moment."""
     try:
         return path.read_text().strip()
     except OSError:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from app.config.settings import Settings
 from app.config.types import variable
 from tables.errors import ConfigurationError
 from tables.model.names import dead_letter_topic
-
-if TYPE_CHECKING:
-    from app.config.settings import Settings
 
 _LONGEST_TOPIC_NAME = 249
 

@@ -1,54 +1,20 @@
-"""Every setting of Wordcount, typed and bounded, and the only reader of the environment.
-
-Sources, the first that has a value wins: arguments of `load_settings` (command line flags), variables
-`WORDCOUNT_<NAME>`, a file `.env` in the working directory, files in the folder `WORDCOUNT_SECRETS_DIR` that
-are named as the variables are (a mounted Kubernetes Secret, or Docker's `/run/secrets`), the default. Names
-are matched without regard to case. An empty value is "not given" where the default is none, and else a value.
-"""
+"""Every setting of Wordcount, typed and bounded. `app.config.loading` reads them."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import os
-import re
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Literal
 
-import annotated_types as bounds
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SecretsSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from app.config.rules import check_security, check_values
-from app.config.types import (
-    PREFIX,
-    Expected,
-    HostNames,
-    HostPorts,
-    JsonPointer,
-    KafkaName,
-    ReplicationFactor,
-    WordList,
-    variable,
-)
+from app.config.types import HostNames, HostPorts, JsonPointer, KafkaName, ReplicationFactor, WordList
 from tables.errors import ConfigurationError
 
-FORMER_NAMES = {"WORDCOUNT_WINDOW_BYTES": "WORDCOUNT_FLUSH_BYTES"}
-"""Settings that were renamed: refused, with the name that they have now."""
 
+class Settings(BaseModel):
+    """All settings. Get them from `app.config.loading.load_settings`, which checks them together; its errors name the variable."""
 
-class Settings(BaseSettings):
-    """All settings. Construct by `load_settings`, whose errors name the variable."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     # Kafka
     bootstrap_servers: HostPorts = Field("127.0.0.1:9092", description="Brokers to start from.")
@@ -253,18 +219,6 @@ class Settings(BaseSettings):
         "console", description="Log lines for people, or JSON lines."
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read secret files last, because the sources before say where they are."""
-        return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls)
-
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object, info: ValidationInfo) -> object:
@@ -295,104 +249,3 @@ class Settings(BaseSettings):
                 'leave it at "exact": counts are exact by positions stored with them, without transactions',
             )
         return value
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Settings:
-        check_values(self)
-        check_security(self)
-        return self
-
-
-class _SecretFiles(SecretsSettingsSource):
-    """Secret files in the folder that the sources before this one name."""
-
-    def __call__(self) -> dict[str, Any]:
-        folder = self.current_state.get("secrets_dir")
-        if not folder:
-            return {}
-        if not Path(folder).is_dir():
-            raise ConfigurationError(
-                f'WORDCOUNT_SECRETS_DIR is "{folder}", which is not a folder',
-                "name the folder of the secret files",
-            )
-        _refuse_unknown([path.name for path in Path(folder).iterdir()], "a file in WORDCOUNT_SECRETS_DIR")
-        self.secrets_dir = folder
-        return super().__call__()
-
-
-def load_settings(**overrides: object) -> Settings:
-    """Read all sources and check them.
-
-    Args:
-        overrides: values by field name that win over every source; None = not given.
-
-    Raises:
-        ConfigurationError: names every bad variable with its value and what is expected, on one line.
-        TypeError: an override that is not a setting.
-    """
-    if unknown := overrides.keys() - Settings.model_fields.keys():
-        raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
-    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        _refuse_unknown(list(os.environ), "an environment variable")
-        _refuse_unknown(list(DotEnvSettingsSource(Settings).env_vars), "in the file .env")
-        return Settings(**given)
-    except ValidationError as invalid:
-        problems = [_problem(str(error["loc"][0]), error["input"]) for error in invalid.errors()]
-        raise ConfigurationError("; ".join(problems)) from None
-    except (OSError, UnicodeDecodeError) as unreadable:
-        raise ConfigurationError(
-            f"settings cannot be read: {unreadable}", "mend or remove that file"
-        ) from None
-
-
-def expectation(field: FieldInfo) -> str:
-    """What a good value of a field is, in a few words."""
-    for mark in field.metadata:
-        if isinstance(mark, Expected):
-            return str(mark)
-    kind = _without_none(field.annotation)
-    if get_origin(kind) is Annotated:
-        return next(mark for mark in get_args(kind) if isinstance(mark, Expected))
-    if get_origin(kind) is Literal:
-        choices = get_args(kind)
-        return f"one of {', '.join(choices)}" if len(choices) > 1 else f'"{choices[0]}"'
-    if kind is bool:
-        return "true or false"
-    if kind is int:
-        low = next(mark.ge for mark in field.metadata if isinstance(mark, bounds.Ge))
-        high = next(mark.le for mark in field.metadata if isinstance(mark, bounds.Le))
-        return f"a whole number from {low} to {high}"
-    return "a path that is not empty" if kind is Path else "a text that is not empty"
-
-
-def is_secret(field: FieldInfo) -> bool:
-    """Whether values of a field must never be shown."""
-    return _without_none(field.annotation) is SecretStr
-
-
-def _without_none(annotation: Any) -> Any:
-    members = [member for member in get_args(annotation) if member is not NoneType]
-    return members[0] if NoneType in get_args(annotation) else annotation
-
-
-def _problem(name: str, value: object) -> str:
-    field = Settings.model_fields[name]
-    shown = "***" if is_secret(field) else json.dumps(str(value), ensure_ascii=False)[:120]
-    return f"{variable(name)} is {shown}, expected {expectation(field)}"
-
-
-def _refuse_unknown(names: list[str], where: str) -> None:
-    known = list(Settings.model_fields)
-    for name in sorted(names):
-        if not name.upper().startswith(PREFIX) or name.lower().removeprefix(PREFIX.lower()) in known:
-            continue
-        if re.match(r"WORDCOUNT_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)", name):
-            remedy = "Kubernetes adds such variables for a Service: set enableServiceLinks: false in the pod"
-        elif former := FORMER_NAMES.get(name.upper()):
-            remedy = f"its name is {former} now"
-        elif close := difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1):
-            remedy = f"did you mean {variable(close[0])}?"
-        else:
-            remedy = "remove it; docs/reference/settings.md lists what there is"
-        raise ConfigurationError(f"{name.upper()} ({where}) is not a setting", remedy)

@@ -1,11 +1,15 @@
-"""Types of settings that say more than `str` or `int`, and how a setting is called outside."""
+"""Types of settings that say more than `str` or `int`, and how a setting and its good values are called outside."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator
+import annotated_types as bounds
+from pydantic import AfterValidator, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 PREFIX = "WORDCOUNT_"
@@ -73,3 +77,33 @@ ReplicationFactor = Annotated[
     int, AfterValidator(_not_zero), Expected("-1 (the broker's default) or a whole number from 1 to 32767")
 ]
 WordList = Annotated[tuple[str, ...], NoDecode, Expected("words separated by commas")]
+
+
+def expectation(field: FieldInfo) -> str:
+    """What a good value of a field is, in a few words."""
+    for mark in field.metadata:
+        if isinstance(mark, Expected):
+            return str(mark)
+    kind = _without_none(field.annotation)
+    if get_origin(kind) is Annotated:
+        return next(mark for mark in get_args(kind) if isinstance(mark, Expected))
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        return f"one of {', '.join(choices)}" if len(choices) > 1 else f'"{choices[0]}"'
+    if kind is bool:
+        return "true or false"
+    if kind is int:
+        low = next(mark.ge for mark in field.metadata if isinstance(mark, bounds.Ge))
+        high = next(mark.le for mark in field.metadata if isinstance(mark, bounds.Le))
+        return f"a whole number from {low} to {high}"
+    return "a path that is not empty" if kind is Path else "a text that is not empty"
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether values of a field must never be shown."""
+    return _without_none(field.annotation) is SecretStr
+
+
+def _without_none(annotation: Any) -> Any:
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    return members[0] if NoneType in get_args(annotation) else annotation

@@ -14,7 +14,7 @@ from faust.cli import worker as faust_worker
 from faust.cli.base import AppCommand
 from mode.utils.loops import get_event_loop
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.exit_codes import EXIT_CONFIGURATION, exit_code
 from app.kafka.admin import open_admin
 from app.worker.faust_app import say

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.kafka.admin import open_admin
 from tests.integration.worker import DEADLINE_S, ROOT, Worker, wait_for
 

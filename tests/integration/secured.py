@@ -28,7 +28,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.kafka.admin import open_admin
 from app.local.embedded import EmbeddedBroker
 from tables.errors import BrokerUnavailableError

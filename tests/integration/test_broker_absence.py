@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.kafka.admin import connection, open_admin
 from app.local.embedded import EmbeddedBroker
 from app.operate.recount import reader

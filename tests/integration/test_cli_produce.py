@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from app.config.settings import Settings, load_settings
+from app.config.loading import load_settings
+from app.config.settings import Settings
 from app.local.embedded import EmbeddedBroker
 from app.produce.line_producer import MAX_LINE_BYTES, Report, produce_lines
 from tables.errors import BrokerUnavailableError

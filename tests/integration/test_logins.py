@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.kafka.admin import open_admin
 from tables.errors import ConfigurationError
 from tables.model.names import changelog_topic, dead_letter_topic

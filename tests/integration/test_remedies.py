@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.operate import remedies, verification
 from app.operate.recount import records
 from tables.errors import ConfigurationError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.exit_codes import EXIT_NOT_COMPARED
 from app.kafka.access import needed_rights
 from tables.kafka.rights import Right

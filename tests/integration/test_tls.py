@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.kafka.admin import connection, open_admin
 from tables.kafka.offsets import TopicOffsets
 from tables.model.names import changelog_topic, dead_letter_topic

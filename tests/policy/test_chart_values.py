@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.config.settings import Settings, load_settings
+from app.config.loading import load_settings
+from app.config.settings import Settings
 from app.web.hosts import AllowedHosts
 
 CHART = Path(__file__).parents[2] / "helm" / "wordcount"

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 
 ROOT = Path(__file__).parents[2]
 Instruction = tuple[str, str]

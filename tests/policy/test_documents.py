@@ -12,7 +12,8 @@ import pytest
 from typer.core import TyperGroup
 
 from app.cli import command_line
-from app.config.settings import FORMER_NAMES, Settings
+from app.config.loading import FORMER_NAMES
+from app.config.settings import Settings
 from app.config.types import variable
 from app.web.openapi import document
 from app.web.resources.version import version_info

@@ -115,7 +115,7 @@ def test_what_the_system_refuses_is_one_line_that_names_it(capsys, monkeypatch, 
     def refuse(**_):
         raise PermissionError(13, "Permission denied", "some/\x1bfile")
 
-    monkeypatch.setattr("app.config.settings.load_settings", refuse)
+    monkeypatch.setattr("app.config.loading.load_settings", refuse)
     with pytest.raises(SystemExit) as ended:
         main(["config", "show"])
     assert ended.value.code == 1

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.exit_codes import EXIT_READER_GONE
 from app.operate.worker_client import word_path, worker_url
 from app.printable import printable

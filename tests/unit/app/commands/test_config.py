@@ -1,6 +1,7 @@
 import json
 
-from app.config.settings import Settings, load_settings
+from app.config.loading import load_settings
+from app.config.settings import Settings
 from app.config.types import variable
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from app.config.kafka_auth import faust_credentials, kafka_auth, ssl_context
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from tables.kafka.connections import Password
 from tests.integration.certificates import Authority
 

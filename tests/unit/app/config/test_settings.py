@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from app.config.kafka_auth import kafka_auth, ssl_context
-from app.config.settings import Settings, expectation, is_secret, load_settings
-from app.config.types import variable
+from app.config.loading import load_settings
+from app.config.settings import Settings
+from app.config.types import expectation, is_secret, variable
 from tables.errors import ConfigurationError
 
 # A key and a certificate for "wordcount.test", made for this test alone; the key's password is "secret".

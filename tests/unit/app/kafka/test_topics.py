@@ -6,7 +6,7 @@ from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.topic_description import TopicDescription
 
-SETTINGS = Settings(topic="in", group="g", partitions=8, _env_file=None)
+SETTINGS = Settings(topic="in", group="g", partitions=8)
 MISSING = TopicDescription(UNKNOWN_TOPIC)
 
 

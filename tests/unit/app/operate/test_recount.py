@@ -13,7 +13,7 @@ import pytest
 from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.operate.recount import Definition
 from app.worker.bootstrap import _policies
 from tables.model.records import RecordBatch

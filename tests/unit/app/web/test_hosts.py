@@ -2,7 +2,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.config.settings import load_settings
+from app.config.loading import load_settings
 from app.web.asgi import create_asgi_app
 from app.web.hosts import AllowedHosts
 from app.worker.bootstrap import _allowed_hosts

@@ -1,0 +1,119 @@
+"""Reads the settings and checks them: the only reader of the environment.
+
+Sources, the first that has a value wins: arguments of `load_settings` (command line flags), variables
+`WORDCOUNT_<NAME>`, a file `.env` in the working directory, files in the folder `WORDCOUNT_SECRETS_DIR` that
+are named as the variables are (a mounted Kubernetes Secret, or Docker's `/run/secrets`), the default. Names
+are matched without regard to case. An empty value is "not given" where the default is none, and else a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from app.config.rules import check_security, check_values
+from app.config.settings import Settings
+from app.config.types import PREFIX, expectation, is_secret, variable
+from tables.errors import ConfigurationError
+
+FORMER_NAMES = {"WORDCOUNT_WINDOW_BYTES": "WORDCOUNT_FLUSH_BYTES"}
+"""Settings that were renamed: refused, with the name that they have now."""
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read all sources and check them.
+
+    Args:
+        overrides: values by field name that win over every source; None = not given.
+
+    Raises:
+        ConfigurationError: names every bad variable with its value and what is expected, on one line.
+        TypeError: an override that is not a setting.
+    """
+    if unknown := overrides.keys() - Settings.model_fields.keys():
+        raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        _refuse_unknown(list(os.environ), "an environment variable")
+        _refuse_unknown(list(DotEnvSettingsSource(_Sources).env_vars), "in the file .env")
+        settings = Settings.model_construct(**dict(_Sources(**given)))  # The values are validated already.
+        check_values(settings)
+        check_security(settings)
+    except ValidationError as invalid:
+        problems = [_problem(str(error["loc"][0]), error["input"]) for error in invalid.errors()]
+        raise ConfigurationError("; ".join(problems)) from None
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise ConfigurationError(
+            f"settings cannot be read: {unreadable}", "mend or remove that file"
+        ) from None
+    return settings
+
+
+class _Sources(Settings, BaseSettings):
+    """The settings as the sources have them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read secret files last, because the sources before say where they are."""
+        return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls)
+
+
+class _SecretFiles(SecretsSettingsSource):
+    """Secret files in the folder that the sources before this one name."""
+
+    def __call__(self) -> dict[str, Any]:
+        folder = self.current_state.get("secrets_dir")
+        if not folder:
+            return {}
+        if not Path(folder).is_dir():
+            raise ConfigurationError(
+                f'WORDCOUNT_SECRETS_DIR is "{folder}", which is not a folder',
+                "name the folder of the secret files",
+            )
+        _refuse_unknown([path.name for path in Path(folder).iterdir()], "a file in WORDCOUNT_SECRETS_DIR")
+        self.secrets_dir = folder
+        return super().__call__()
+
+
+def _problem(name: str, value: object) -> str:
+    field = Settings.model_fields[name]
+    shown = "***" if is_secret(field) else json.dumps(str(value), ensure_ascii=False)[:120]
+    return f"{variable(name)} is {shown}, expected {expectation(field)}"
+
+
+def _refuse_unknown(names: list[str], where: str) -> None:
+    known = list(Settings.model_fields)
+    for name in sorted(names):
+        if not name.upper().startswith(PREFIX) or name.lower().removeprefix(PREFIX.lower()) in known:
+            continue
+        if re.match(r"WORDCOUNT_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)", name):
+            remedy = "Kubernetes adds such variables for a Service: set enableServiceLinks: false in the pod"
+        elif former := FORMER_NAMES.get(name.upper()):
+            remedy = f"its name is {former} now"
+        elif close := difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1):
+            remedy = f"did you mean {variable(close[0])}?"
+        else:
+            remedy = "remove it; docs/reference/settings.md lists what there is"
+        raise ConfigurationError(f"{name.upper()} ({where}) is not a setting", remedy)
