@@ -20,11 +20,12 @@ from agents.source.worker_app import WorkerApp
 from agents.watchdog import Watchdog
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.client import REQUESTS_PER_STEP
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.producer import ReplaceableProducer
 from tables.kafka.refusals import lacks_replicas
 from tables.kafka.rights import Right, Rights
-from tables.model.names import changelog_topic, dead_letter_topic
+from tables.model.names import Topics
 from tables.model.tally import TallyRecords
 from tables.observer import Observer
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
@@ -34,9 +35,6 @@ from tables.partitions.services import ShardServices
 from tables.ports import CommitWitness, Result, RunInThread
 
 _log = structlog.get_logger(__name__)
-
-REQUESTS_PER_STEP = 2
-"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
 
 FLUSH_THREADS = 2
 """Two, so that one partition is counted while another is written (measured: 3.4 against 2.7 M words/s with one)."""
@@ -167,18 +165,18 @@ def build_topology(
     producer = ReplaceableProducer(options.connection, step_timeout_s, options.compression)
     offsets = TopicOffsets(options.connection, step_timeout_s)
     readable = TopicOffsets(options.connection, step_timeout_s, options.isolation)
-    changelog = changelog_topic(options.group, options.topic)
+    topics = Topics.of(options.group, options.topic)
     services = ShardServices(
         topic=options.topic,
         group=options.group,
         profile=options.profile,
         tally=tally,
-        changelog=KafkaChangelog(changelog, options.connection, producer, offsets, options.ensure_topics),
+        changelog=KafkaChangelog(
+            topics.changelog, options.connection, producer, offsets, options.ensure_topics
+        ),
         ownership=GroupOwnership(membership, options.topic),
         source=KafkaSource(membership, options.topic, offsets),
-        dead_letters=KafkaDeadLetters(
-            dead_letter_topic(options.group, options.topic), options.topic, producer
-        ),
+        dead_letters=KafkaDeadLetters(topics.dead_letters, topics.input, producer),
         vocabulary=VocabularyLimit(options.vocabulary_words),
         memory=options.memory,
         run=_runner("flush", FLUSH_THREADS),
@@ -186,7 +184,7 @@ def build_topology(
         witness=options.witness,
     )
     word_counts = WordCounts(
-        options.state_folder / changelog,
+        options.state_folder / topics.changelog,
         services,
         options.policy,
         observer,
@@ -203,7 +201,7 @@ def build_topology(
     def obstacle() -> str | None:
         if (error := membership().coordinator_error()) is not None:
             return f"no coordinator for group {options.group} ({error})"
-        for written in (changelog, dead_letter_topic(options.group, options.topic)):
+        for written in (topics.changelog, topics.dead_letters):
             if lacks_replicas(refused := producer.refused(written)):
                 return f"{written} takes no writes: too few in-sync replicas ({refused})"
         return None
@@ -213,7 +211,7 @@ def build_topology(
         readable,
         membership,
         topic=options.topic,
-        changelog=changelog,
+        changelog=topics.changelog,
         group=options.group,
         rights=Rights.of(options.connection),
         needed=options.rights,

@@ -7,7 +7,6 @@ from pathlib import Path
 from app.config.settings import Settings
 from app.config.types import variable
 from tables.errors import ConfigurationError
-from tables.model.names import dead_letter_topic
 
 _LONGEST_TOPIC_NAME = 249
 
@@ -18,7 +17,7 @@ def check_values(settings: Settings) -> None:
     Raises:
         ConfigurationError: names both settings.
     """
-    if (excess := len(dead_letter_topic(settings.group, settings.topic)) - _LONGEST_TOPIC_NAME) > 0:
+    if (excess := len(settings.topics.dead_letters) - _LONGEST_TOPIC_NAME) > 0:
         raise ConfigurationError(
             "WORDCOUNT_GROUP and WORDCOUNT_TOPIC are too long together: topics are named after both",
             f"shorten them by {excess} characters",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from app.config.types import HostNames, HostPorts, JsonPointer, KafkaName, ReplicationFactor, WordList
 from tables.errors import ConfigurationError
+from tables.model.names import Topics
 
 
 class Settings(BaseModel):
@@ -219,6 +220,11 @@ class Settings(BaseModel):
         "console", description="Log lines for people, or JSON lines."
     )
 
+    @property
+    def topics(self) -> Topics:
+        """Names of the topics of this group."""
+        return Topics.of(self.group, self.topic)
+
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object, info: ValidationInfo) -> object:
@@ -232,20 +238,17 @@ class Settings(BaseModel):
     @field_validator("stop_words", "http_allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(word.strip() for word in value.split(",") if word.strip())
-            if isinstance(value, str)
-            else value
-        )
+        if not isinstance(value, str):
+            return value
+        return tuple(word.strip() for word in value.split(",") if word.strip())
 
     @field_validator("processing_guarantee", mode="before")
     @classmethod
     def _refuse_exactly_once(cls, value: object) -> object:
         if value == "exactly_once":
             raise ConfigurationError(
-                'WORDCOUNT_PROCESSING_GUARANTEE is "exactly_once", which in Faust loses or doubles counts: '
-                "it does not drain before it commits, never aborts, and takes the destination partition as "
-                "transaction id",
+                'WORDCOUNT_PROCESSING_GUARANTEE is "exactly_once", which in Faust loses or doubles counts: it does not '
+                "drain before it commits, never aborts, and takes the destination partition as transaction id",
                 'leave it at "exact": counts are exact by positions stored with them, without transactions',
             )
         return value

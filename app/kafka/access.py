@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from tables.kafka.rights import Right
-from tables.model.names import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -102,8 +101,8 @@ def _right(settings: Settings, resource: Resource, operation: str) -> Right:
     if resource == "group":
         return Right(operation, "group", settings.group)
     names = {
-        "input": settings.topic,
-        "changelog": changelog_topic(settings.group, settings.topic),
-        "dead letters": dead_letter_topic(settings.group, settings.topic),
+        "input": settings.topics.input,
+        "changelog": settings.topics.changelog,
+        "dead letters": settings.topics.dead_letters,
     }
     return Right(operation, "topic", names[resource])

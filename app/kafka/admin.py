@@ -7,10 +7,8 @@ that, it cannot ask for rights, and it raises where a caller wants to look at th
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError, for_code
@@ -25,45 +23,21 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from agents.source.group_protocol import strangers
-from app.config.kafka_auth import kafka_auth
-from app.kafka.handshake import refusal
+from app.kafka.clients import connected, connection, unavailable
 from tables.errors import BrokerUnavailableError
-from tables.kafka import client as kafka_client
 from tables.kafka.broker_errors import NO_COORDINATOR, NO_ERROR, NO_GROUP, UNKNOWN_TOPIC
-from tables.kafka.client import BROKER_SHARE, BoundedClient
+from tables.kafka.client import BROKER_SHARE, REQUESTS_PER_STEP, BoundedClient
 from tables.kafka.requests import DescribeGroup, DescribeTopics
-from tables.kafka.rights import Rights, operations
+from tables.kafka.rights import operations
 from tables.kafka.topic_description import TopicDescription, descriptions
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
 
-REQUESTS_PER_STEP: Final = 2
-"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
-
 _COORDINATOR_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 _FETCH: Final = 1
 _TOPIC_RESOURCE: Final = 2
-
-
-def connection(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments that every aiokafka client takes."""
-    return {
-        "bootstrap_servers": settings.bootstrap_servers,
-        "request_timeout_ms": settings.request_timeout_ms,
-        **kafka_auth(settings),
-    }
-
-
-def step_timeout_s(settings: Settings) -> float:
-    """Longest time for a connection, or for what takes a few requests."""
-    return settings.request_timeout_ms / 1000 * REQUESTS_PER_STEP
-
-
-def rights_of(settings: Settings) -> Rights:
-    """Whose rights, for what brokers refuse."""
-    return Rights.of(connection(settings))
 
 
 class Admin:
@@ -226,43 +200,6 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
             raise _elsewhere(settings, connected_client) or unavailable(settings, repr(error)) from error
 
 
-@asynccontextmanager
-async def connected(
-    settings: Settings, make_client: Callable[[], Any], start: str = "start", stop: str = "stop"
-) -> AsyncIterator[Any]:
-    """Start an aiokafka client, and stop it in bounded time.
-
-    Raises:
-        BrokerUnavailableError: it did not start within two time-outs of a request; says why.
-        ConfigurationError: the brokers do not let this process in.
-    """
-    kafka_client.install()
-    client = make_client()
-    began_s, timeout_s = monotonic(), step_timeout_s(settings)
-    try:
-        with _last_log_line() as said:
-            try:
-                await asyncio.wait_for(getattr(client, start)(), timeout_s)
-            except TimeoutError:
-                reason = f"no answer within {timeout_s:g} s"
-                raise unavailable(settings, reason) from None
-            except (KafkaError, OSError) as error:
-                if refused := await refusal(settings, began_s):
-                    raise refused from error
-                raise unavailable(settings, said.line or str(error)) from error
-        yield client
-    finally:
-        await _stop(getattr(client, stop))
-
-
-def unavailable(settings: Settings, reason: str) -> BrokerUnavailableError:
-    """The error for brokers that do not answer."""
-    return BrokerUnavailableError(
-        f'no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}" ({reason})',
-        "start a broker there, or set the address and the security settings of yours",
-    )
-
-
 def _elsewhere(settings: Settings, client: BoundedClient) -> BrokerUnavailableError | None:
     """The error for brokers that answer where they are asked first, and not where they say that they are."""
     asked = settings.bootstrap_servers.split(",")
@@ -275,35 +212,6 @@ def _elsewhere(settings: Settings, client: BoundedClient) -> BrokerUnavailableEr
         f"{told}",
         "set advertised.listeners of the brokers to addresses that can be reached from here",
     )
-
-
-class _LastLogLine(logging.Handler):
-    """Keeps what aiokafka says when it cannot connect: its exception does not tell, as for a wrong password."""
-
-    line = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.line = record.getMessage()
-
-    def __enter__(self) -> _LastLogLine:
-        logging.getLogger("aiokafka").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("aiokafka").removeHandler(self)
-
-
-def _last_log_line() -> _LastLogLine:
-    return _LastLogLine(logging.WARNING)
-
-
-async def _stop(stop: Callable[[], Any]) -> None:
-    # A producer's stop waits for its batches, which are tried for ever where the broker is away.
-    stopping = asyncio.ensure_future(stop())
-    _, late = await asyncio.wait([stopping], timeout=1.0)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)
 
 
 def _said(error_code: int, message: str | None = None) -> str:

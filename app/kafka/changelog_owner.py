@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from app.kafka.admin import connection, open_admin, step_timeout_s
-from app.operate.recount import topic_offsets
+from app.kafka.admin import open_admin
+from app.kafka.clients import changelog_reader, topic_offsets
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError
 from tables.kafka.broker_errors import NO_ERROR
 from tables.kafka.changelog_reader import ChangelogReader
-from tables.model.names import MARKER_KEY, changelog_topic, former_changelog_topic
+from tables.model.names import MARKER_KEY, former_changelog_topic
 from tables.model.positions import COUNT_AGAIN, check_owner
 from tables.model.rows import Marker, Owner, decode_marker
 
@@ -25,7 +25,7 @@ async def check_changelog_owner(settings: Settings) -> None:
         BrokerUnavailableError: no answer.
         ConfigurationError: it is; names both.
     """
-    name = changelog_topic(settings.group, settings.topic)
+    name = settings.topics.changelog
     if (marker := _last_marker(await _last_records(settings, name))) is None:
         return
     try:
@@ -41,7 +41,7 @@ async def refuse_former_changelog(settings: Settings) -> None:
         BrokerUnavailableError: no answer.
         ConfigurationError: they are; names both topics.
     """
-    name = changelog_topic(settings.group, settings.topic)
+    name = settings.topics.changelog
     former = former_changelog_topic(settings.group, settings.topic)
     if name == former or not (records := await _last_records(settings, former)):
         return
@@ -78,7 +78,7 @@ async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, byt
         return []
     records: list[tuple[bytes, bytes]] = []
     async with topic_offsets(settings) as offsets:
-        changelog = ChangelogReader(topic, connection(settings), step_timeout_s(settings))
+        changelog = changelog_reader(settings, topic)
         for number in range(found.partitions):
             first, end = await offsets.bounds(topic, number)
             if end > first:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.errors import for_code
 
-from app.kafka.admin import Admin, open_admin, rights_of
+from app.kafka.admin import Admin, open_admin
+from app.kafka.clients import rights_of
 from tables.errors import BrokerUnavailableError, ConfigurationError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
 from tables.kafka.topic_description import TopicDescription
-from tables.model.names import changelog_topic, dead_letter_topic
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -104,14 +104,10 @@ async def ensure_topics(settings: Settings) -> TopicReport:
             changelog has more partitions than the input or would lose counts by its `cleanup.policy`, or
             this user lacks a right.
     """
-    names = (
-        settings.topic,
-        changelog_topic(settings.group, settings.topic),
-        dead_letter_topic(settings.group, settings.topic),
-    )
+    topics = settings.topics
     async with open_admin(settings) as admin:
-        states = await _settled(admin, settings, names)
-        await _check_cleanup(admin, settings, names[1])
+        states = await _settled(admin, settings, (topics.input, topics.changelog, topics.dead_letters))
+        check_cleanup_policy(settings, await admin.topic_config(topics.changelog, "cleanup.policy"))
     return TopicReport(*states)
 
 
@@ -132,7 +128,7 @@ def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Chan
             raise rights_of(settings).error(Right("Describe", "topic", name))
     source = found[settings.topic]
     wanted = source.partitions or settings.partitions
-    changelog = changelog_topic(settings.group, settings.topic)
+    changelog = settings.topics.changelog
     if changelog in found and found[changelog].partitions > wanted:
         raise _too_many(settings, changelog, found[changelog].partitions, source.partitions)
     changes = []
@@ -146,7 +142,7 @@ def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Chan
 
 def topic_config(settings: Settings, name: str) -> dict[str, str]:
     """Configuration of a topic that is created; the input topic gets the brokers' defaults."""
-    if name == changelog_topic(settings.group, settings.topic):
+    if name == settings.topics.changelog:
         return {**_CHANGELOG_CONFIG, "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
     return {} if name == settings.topic else dict(_DEAD_LETTERS_CONFIG)
 
@@ -171,7 +167,7 @@ def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
     """
     if policy is None or policy.replace(" ", "") == "compact":
         return
-    changelog = changelog_topic(settings.group, settings.topic)
+    changelog = settings.topics.changelog
     raise ConfigurationError(
         f'changelog "{changelog}" has cleanup.policy={policy}, which deletes counts',
         f"run: kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --entity-type topics "
@@ -244,10 +240,6 @@ async def _apply(admin: Admin, settings: Settings, change: Change) -> bool:
             f"WORDCOUNT_REPLICATION_FACTOR is {settings.replication_factor}; set it to what the brokers allow"
         )
     raise ConfigurationError(f'cannot {change.kind} topic "{change.topic}": {said.rstrip(".")}', remedy)
-
-
-async def _check_cleanup(admin: Admin, settings: Settings, changelog: str) -> None:
-    check_cleanup_policy(settings, await admin.topic_config(changelog, "cleanup.policy"))
 
 
 def _too_many(

@@ -16,7 +16,8 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAv
 
 from app.config.memory_limit import memory_budget
 from app.kafka.access import needed_rights
-from app.kafka.admin import Admin, open_admin, rights_of
+from app.kafka.admin import Admin, open_admin
+from app.kafka.clients import rights_of
 from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.operate.worker_client import ask_version, worker_url
@@ -25,7 +26,6 @@ from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
 from tables.kafka.topic_description import TopicDescription
-from tables.model.names import changelog_topic, dead_letter_topic
 from tables.pace.memory import MIB, needed_bytes
 
 if TYPE_CHECKING:
@@ -62,15 +62,14 @@ async def broker_checks(settings: Settings) -> list[Check]:
 
 
 async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
-    changelog = changelog_topic(settings.group, settings.topic)
-    dead_letters = dead_letter_topic(settings.group, settings.topic)
-    found = await admin.describe(settings.topic, changelog, dead_letters)
+    topics = settings.topics
+    found = await admin.describe(topics.input, topics.changelog, topics.dead_letters)
     oldest, newest = await admin.fetch_versions()
     needed = needed_rights(settings, "worker")
     return [
         Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
         *(_topic(settings, name, topic) for name, topic in found.items()),
-        await _in_sync(admin, {name: found[name] for name in (changelog, dead_letters)}),
+        await _in_sync(admin, {name: found[name] for name in (topics.changelog, topics.dead_letters)}),
         _partitions(settings, found),
         _open_files(found[settings.topic].partitions or settings.partitions),
         _memory(settings, found[settings.topic].partitions or settings.partitions),
@@ -121,7 +120,7 @@ async def _in_sync(admin: Admin, written: Mapping[str, TopicDescription]) -> Che
 
 def _partitions(settings: Settings, found: Mapping[str, TopicDescription]) -> Check:
     title = "partition counts"
-    changelog = found[changelog_topic(settings.group, settings.topic)].partitions
+    changelog = found[settings.topics.changelog].partitions
     source = found[settings.topic].partitions
     try:
         changes = [change for change in plan(settings, found) if change.kind == "extend"]
@@ -169,7 +168,7 @@ def _memory(settings: Settings, partitions: int) -> Check:
 
 async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicDescription]) -> Check:
     title = "changelog compaction"
-    name = changelog_topic(settings.group, settings.topic)
+    name = settings.topics.changelog
     if found[name].error_code != NO_ERROR:
         return Check(title, "ok", "no changelog yet")
     policy = await admin.topic_config(name, "cleanup.policy")

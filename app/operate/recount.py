@@ -6,33 +6,19 @@ Shares nothing with the counting path but the meaning of a word: no batches, no 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka import TopicPartition
 
 from agents.text.tally import INVALID_UTF8, NULL, OVERSIZED_RECORD, OVERSIZED_WORD, Policies, RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
-from app.kafka.admin import connected, connection, rights_of, step_timeout_s
-from app.kafka.handshake import refusal
-from tables.errors import BrokerUnavailableError, InexactError
-from tables.kafka.offsets import TopicOffsets
-from tables.kafka.rights import Right
+from app.kafka.clients import reader, records, topic_offsets
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
-
-POLL_MS: Final = 500
-FETCH_WAIT_MS: Final = 20
-"""Longest wait of the broker at the end of a partition; the first fetch of the next one waits behind it."""
-
-SILENCE_POLLS: Final = 60
-"""Polls in a row without a record or a step forward after which the broker counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,80 +100,6 @@ async def recount(settings: Settings) -> Counter[str]:
             async for _, value in records(consumer, tp, start, end):
                 counts.update(definition(value).words)
     return counts
-
-
-@asynccontextmanager
-async def topic_offsets(
-    settings: Settings, isolation: str = "read_uncommitted"
-) -> AsyncIterator[TopicOffsets]:
-    """Asks the brokers for ends of partitions and ids of topics."""
-    offsets = TopicOffsets(connection(settings), step_timeout_s(settings), isolation)
-    began_s = monotonic()
-    try:
-        yield offsets
-    except BrokerUnavailableError as error:
-        if refused := await refusal(settings, began_s):
-            raise refused from error
-        raise
-    finally:
-        await offsets.close()
-
-
-@asynccontextmanager
-async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A plain consumer that belongs to no group.
-
-    Raises:
-        BrokerUnavailableError: no broker answers, or one went away.
-        ConfigurationError: this user may not read the topic.
-    """
-
-    def consumer() -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **connection(settings),
-            auto_offset_reset="none",
-            enable_auto_commit=False,
-            isolation_level=settings.isolation,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
-
-    async with connected(settings, consumer) as started:
-        try:
-            yield started
-        except (KafkaError, TimeoutError) as error:
-            if denied := rights_of(settings).denied(error, Right("Read", "topic", settings.topic)):
-                raise denied from error
-            raise BrokerUnavailableError(f"the topic cannot be read ({error!r})") from error
-
-
-async def records(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
-) -> AsyncIterator[tuple[int, bytes | None]]:
-    """(offset, value) of every record in [start, end).
-
-    Raises:
-        InexactError: some of them are gone by now.
-        BrokerUnavailableError: no answer.
-    """
-    consumer.assign([tp])
-    consumer.seek(tp, start)
-    position, silent = start, 0
-    while position < end:
-        try:
-            found = (await consumer.getmany(tp, timeout_ms=POLL_MS)).get(tp, [])
-        except OffsetOutOfRangeError as error:
-            raise InexactError(
-                f"{tp.topic} partition {tp.partition} has no offset {position} any more"
-            ) from error
-        for record in found:
-            if record.offset < end:
-                yield record.offset, record.value
-        before, position = position, await consumer.position(tp)
-        silent = silent + 1 if position == before else 0
-        if silent > SILENCE_POLLS:
-            raise BrokerUnavailableError(
-                f"{tp.topic} partition {tp.partition}: no answer at offset {position}"
-            )
 
 
 def _rejected(policy: str, reason: str) -> Counted:

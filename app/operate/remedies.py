@@ -15,14 +15,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from rocksdict import Cache
 
-from app.kafka.admin import connected, connection, open_admin, rights_of
+from app.kafka.admin import open_admin
 from app.kafka.changelog_owner import check_changelog_owner
+from app.kafka.clients import connected, connection, rights_of, topic_offsets
 from app.kafka.topics import ensure_topics
-from app.operate.recount import Definition, topic_offsets
+from app.operate.recount import Definition
 from tables.errors import ConfigurationError, ForeignChangelogError, InexactError, StoreCorruptedError
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.rights import Right
-from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.names import MARKER_KEY
 from tables.model.positions import check_owner, is_of_changelog
 from tables.model.rows import Marker, Owner, StoreState, encode_marker
 from tables.store.folder_lock import StateLock
@@ -61,7 +62,7 @@ async def _check_idle(settings: Settings) -> None:
 def reset_plan(settings: Settings) -> Sequence[str]:
     """What `reset_counts` deletes."""
     return [
-        f"topic {changelog_topic(settings.group, settings.topic)}",
+        f"topic {settings.topics.changelog}",
         f"the offsets of group {settings.group}",
         f"folder {_stores(settings)}",
     ]
@@ -77,7 +78,7 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
         ConfigurationError: as `check_resettable`, or this user may not delete the changelog or something in the folder.
         StateLockedError: a worker uses the state folder.
     """
-    changelog = changelog_topic(settings.group, settings.topic)
+    changelog = settings.topics.changelog
     stores = _stores(settings)
     with _locked(settings):
         await check_resettable(settings)
@@ -140,7 +141,7 @@ async def rebuild_stores(settings: Settings, partition: int | None = None) -> Se
 
 
 async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partition: int, folder: Path) -> None:
-    changelog = changelog_topic(settings.group, settings.topic)
+    changelog = settings.topics.changelog
     described = await offsets.describe(changelog)
     end = (await offsets.bounds(changelog, partition))[1] if described.partitions > partition else 0
     state = _state_of(folder)
@@ -214,7 +215,7 @@ def _deleted(folder: Path) -> str:
 
 
 def _stores(settings: Settings) -> Path:
-    return settings.state_dir / changelog_topic(settings.group, settings.topic)
+    return settings.state_dir / settings.topics.changelog
 
 
 @contextmanager

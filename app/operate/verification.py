@@ -18,15 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from aiokafka import TopicPartition
 
-from app.kafka.admin import connection, open_admin, rights_of, step_timeout_s
-from app.operate.recount import Definition, reader, records, topic_offsets
+from app.kafka.admin import open_admin
+from app.kafka.clients import changelog_reader, reader, records, rights_of, topic_offsets
+from app.operate.recount import Definition
 from tables.errors import ConfigurationError, InexactError, WordcountError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.changelog_reader import ChangelogReader
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.rights import Right
 from tables.kafka.topic_description import TopicDescription
-from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.names import MARKER_KEY
 from tables.model.positions import check_position
 from tables.model.records import ChangelogSlice
 from tables.model.replay import MergedRows, Replay
@@ -88,7 +89,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
         BrokerUnavailableError: no broker answers any more. One partition that cannot be read is in the answer.
         ConfigurationError: there is no such topic, or no changelog of this group, or this user may not read them.
     """
-    topic = changelog_topic(settings.group, settings.topic)
+    topic = settings.topics.changelog
     owner = Owner(settings.group, settings.topic)
     await _check_topics(settings, topic)
     async with topic_offsets(settings) as offsets, AsyncExitStack() as stack:
@@ -103,7 +104,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
         stack.push_async_callback(scope.source.close)
         if word is not None:
             word = scope.definition.word(word)
-        changelog = ChangelogReader(topic, connection(settings), step_timeout_s(settings))
+        changelog = changelog_reader(settings, topic)
         for partition in range(scope.input.partitions):
             try:
                 yield await _verified(scope, changelog, owner, partition, word)
@@ -181,7 +182,7 @@ class _Input:
     async def records(
         self, tp: TopicPartition, start: int, end: int
     ) -> AsyncIterator[tuple[int, bytes | None]]:
-        """See `app.operate.recount.records`."""
+        """See `app.kafka.clients.records`."""
         if self._consumer is None:
             self._consumer = await self._open.enter_async_context(reader(self._settings))
         async for record in records(self._consumer, tp, start, end):

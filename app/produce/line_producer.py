@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.kafka.admin import connected, connection, rights_of
+from app.kafka.clients import connected, connection, rights_of
 from app.produce.feed import Feed
 from app.produce.text_files import LineBlock
 from tables.errors import BadRequestError, BrokerUnavailableError, ConfigurationError, WordcountError

@@ -21,7 +21,7 @@ from app.config.memory_limit import memory_budget
 from app.config.settings import Settings
 from app.kafka import handshake
 from app.kafka.access import needed_rights
-from app.kafka.admin import connection
+from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
 from app.reads.queries import WordQueries
 from app.web.asgi import create_asgi_app
@@ -90,6 +90,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     tally = RecordTally(words, text_format, _policies(settings))
     metrics = Metrics()
     memory = MemoryBudget(memory_budget(settings))
+    kafka = connection(settings)
     faust_app = _faust_app(settings, memory)
 
     def shards() -> Mapping[int, Shard]:
@@ -102,7 +103,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             topic=settings.topic,
             group=settings.group,
             profile=tally.identity,
-            connection=connection(settings),
+            connection=kafka,
             rights=needed_rights(settings, "worker"),
             state_folder=settings.state_dir,
             policy=FlushPolicy(interval_ms=settings.flush_interval_ms, flush_bytes=settings.flush_bytes),
@@ -142,7 +143,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     connections.watch(_refusal_log(settings))
     faust_app.parts = WorkerParts(
         topology=topology,
-        consumer_options=_consumer_options(settings, memory),
+        consumer_options=_consumer_options(settings, memory, Rights.of(kafka)),
         prepare=lambda: preparation.run(faust_app.conf),
         web_server=lambda: WebServer(
             asgi_app,
@@ -203,12 +204,12 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     )
 
 
-def _consumer_options(settings: Settings, memory: MemoryBudget) -> ConsumerOptions:
+def _consumer_options(settings: Settings, memory: MemoryBudget, rights: Rights) -> ConsumerOptions:
     return ConsumerOptions(
         advertised_url=f"http://{socket.gethostname()}:{settings.http_port}",
         isolation=settings.isolation,
         topic=settings.topic,
-        rights=Rights.of(connection(settings)),
+        rights=rights,
         request_timeout_s=settings.request_timeout_ms / 1000,
         max_record_bytes=settings.max_record_bytes,
         memory=memory,

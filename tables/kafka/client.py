@@ -50,6 +50,9 @@ RETRY_S = (0.1, 1.0)
 BROKER_SHARE = 0.8
 """Share of a request's time-out that a broker may use to wait for its replicas: it answers before it is given up."""
 
+REQUESTS_PER_STEP = 2
+"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
+
 _BOOTSTRAP = "bootstrap"
 _SAYS_WHY = 8
 """Version of a produce answer from which on it says in words why a batch was refused."""

@@ -13,9 +13,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.config.loading import load_settings
-from app.kafka.admin import connection, open_admin
+from app.kafka.admin import open_admin
+from app.kafka.clients import connection, reader
 from app.local.embedded import EmbeddedBroker
-from app.operate.recount import reader
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.producer import ReplaceableProducer
 from tables.model.names import changelog_topic, dead_letter_topic

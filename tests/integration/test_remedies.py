@@ -12,8 +12,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from app.config.loading import load_settings
+from app.kafka.clients import records
 from app.operate import remedies, verification
-from app.operate.recount import records
 from tables.errors import ConfigurationError
 from tables.model.names import MARKER_KEY, changelog_topic
 from tables.model.rows import Marker, encode_marker, pack_row

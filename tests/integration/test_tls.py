@@ -12,7 +12,8 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.config.loading import load_settings
-from app.kafka.admin import connection, open_admin
+from app.kafka.admin import open_admin
+from app.kafka.clients import connection
 from tables.kafka.offsets import TopicOffsets
 from tables.model.names import changelog_topic, dead_letter_topic
 from tests.integration.operator_tools import wordcount
