@@ -28,7 +28,7 @@ from tables.kafka.offsets import TopicOffsets
 from tables.kafka.rights import Right
 from tables.kafka.topic_description import TopicDescription
 from tables.model.names import MARKER_KEY
-from tables.model.positions import check_position
+from tables.model.positions import InputNow, check_position
 from tables.model.records import ChangelogSlice
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, Owner, StoreState, unpack_row
@@ -141,15 +141,22 @@ async def _verified(
     if partition < scope.changelog.partitions:
         _, end = await scope.offsets.bounds(changelog.topic, partition)
         marker, rows = await asyncio.to_thread(_replayed, changelog, owner, partition, end, word)
-    start, end = await scope.offsets.bounds(scope.settings.topic, partition)
+    now = InputNow(
+        scope.settings.topic,
+        scope.input.topic_id,
+        partition,
+        *await scope.offsets.bounds(scope.settings.topic, partition),
+    )
     if marker is None or rows is None or marker.position == marker.origin:
         # No count is claimed: of a first flush that is not complete not even the rows that are there.
         waiting = (
-            f"nothing is counted yet, and offsets {start} to {end} (exclusive) wait" if start < end else ""
+            f"nothing is counted yet, and offsets {now.start} to {now.end} (exclusive) wait"
+            if now.start < now.end
+            else ""
         )
-        origin = start if marker is None else marker.origin
+        origin = now.start if marker is None else marker.origin
         return Verified(partition, origin, origin, impossible=waiting)
-    if problem := _problem(scope, partition, marker, rows, start=start, end=end):
+    if problem := _problem(scope, owner, now, marker, rows):
         return Verified(partition, marker.origin, marker.position, impossible=problem)
     return await _compared(scope, partition, marker, rows, word)
 
@@ -216,30 +223,24 @@ def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
     return ChangelogSlice(part.keys.filter(kept), part.values.filter(kept), part.next_offset)
 
 
-def _problem(
-    scope: _Scope, partition: int, marker: Marker, merged: MergedRows, *, start: int, end: int
-) -> str:
+def _problem(scope: _Scope, owner: Owner, now: InputNow, marker: Marker, merged: MergedRows) -> str:
     """Why the marker's counts cannot be counted again; "" = they can."""
-    topic = scope.settings.topic
     last = max(marker.position, int(merged.rows[:, 1].max(initial=0)))
-    where = f"{topic} partition {partition}"
     try:
         check_position(
             marker,
-            topic=topic,
-            group=scope.settings.group,
-            topic_id=scope.input.topic_id,
+            now,
+            owner=owner,
             changelog_id=scope.changelog.topic_id,
-            partition=partition,
             profile=scope.definition.identity,
-            start=start,
-            end=end,
         )
     except InexactError as error:
         return str(error)
-    if start > marker.origin:
-        return f"{where}: records {marker.origin} to {start - 1} were counted, and have expired since"
-    return f"{where} ends at offset {end}, but a row counts up to {last}: truncated" if end < last else ""
+    if now.start > marker.origin:
+        return f"{now}: records {marker.origin} to {now.start - 1} were counted, and have expired since"
+    if now.end < last:
+        return f"{now} ends at offset {now.end}, but a row counts up to {last}: truncated"
+    return ""
 
 
 async def _compared(

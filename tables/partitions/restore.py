@@ -15,7 +15,7 @@ import pyarrow as pa
 from tables.cache.counts import CountCache, cache_of
 from tables.errors import ChangelogReplacedError, FlushUnknownError, PartitionsLostError
 from tables.model.names import MARKER_KEY
-from tables.model.positions import check_position, check_replaceable, is_of_changelog
+from tables.model.positions import InputNow, check_position, check_replaceable, is_of_changelog
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
 from tables.partitions.changes import Change
@@ -109,15 +109,11 @@ class Restore:
         changelog_id = await services.changelog.identity()
         if is_of_changelog(state, changelog_id, end):
             return changelog_id
-        check_replaceable(
-            state,
-            topic=services.topic,
-            topic_id=await services.source.identity(),
-            partition=self._partition,
-            start=(await services.source.bounds(self._partition))[0],
-            changelog_id=changelog_id,
-            changelog_end=end,
+        topic_id = await services.source.identity()
+        now = InputNow(
+            services.topic, topic_id, self._partition, *await services.source.bounds(self._partition)
         )
+        check_replaceable(state, now, changelog_id=changelog_id, changelog_end=end)
         raise ChangelogReplacedError(
             f"the changelog of {services.topic} partition {self._partition} was deleted or created again: "
             f"it ends at offset {end}, {state.examined} was next to read"
@@ -184,23 +180,17 @@ class Restore:
         """Check the position against the input topic; a shard without one begins at the first record there is."""
         shard, services = self._shard, self._services
         topic_id, changelog_id = await services.source.identity(), await services.changelog.identity()
-        start, end = await services.source.bounds(self._partition)
+        now = InputNow(
+            services.topic, topic_id, self._partition, *await services.source.bounds(self._partition)
+        )
         if topic_id != await services.source.identity():
             raise FlushUnknownError(f"{services.topic} was created again while its offsets were asked for")
         marker = shard.marker
         if marker is None:
-            marker = Marker(topic=services.topic, profile=services.profile, origin=start, position=start)
-        check_position(
-            marker,
-            topic=services.topic,
-            group=services.group,
-            topic_id=topic_id,
-            changelog_id=changelog_id,
-            partition=self._partition,
-            profile=services.profile,
-            start=start,
-            end=end,
-        )
+            marker = Marker(
+                topic=services.topic, profile=services.profile, origin=now.start, position=now.start
+            )
+        check_position(marker, now, owner=services.owner, changelog_id=changelog_id, profile=services.profile)
         marker = msgspec.structs.replace(
             marker, group=services.group, topic_id=topic_id, changelog_id=changelog_id
         )

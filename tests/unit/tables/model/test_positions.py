@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tables.errors import InexactError
-from tables.model.positions import check_position, check_replaceable, is_of_changelog
-from tables.model.rows import Marker, StoreState
+from tables.model.positions import InputNow, check_position, check_replaceable, is_of_changelog
+from tables.model.rows import Marker, Owner, StoreState
 
 MARKER = Marker(
     topic="texts",
@@ -24,11 +24,32 @@ MARKER = Marker(
 STATE = StoreState(marker=MARKER, examined=50, max_upto=100)
 
 
+INPUT_FIELDS = {"topic", "topic_id", "start", "end"}
+
+
+def input_now(**found: Any) -> InputNow:
+    return InputNow(**{"topic": "texts", "topic_id": "T", "partition": 3, "start": 10, "end": 200, **found})
+
+
 def position_problem(marker: Marker = MARKER, **found: Any) -> str:
     """What is said where the input has [10, 200); "" = nothing."""
-    usual = {"topic": "texts", "group": "readers", "topic_id": "T", "changelog_id": "C", "partition": 3}
+    configured = {
+        "topic": "texts",
+        "group": "readers",
+        "profile": "whitespace/1",
+        "changelog_id": "C",
+        **found,
+    }
+    now = input_now(**{name: value for name, value in found.items() if name in INPUT_FIELDS})
+    owner = Owner(configured["group"], configured["topic"])
     try:
-        check_position(marker, **{**usual, "profile": "whitespace/1", "start": 10, "end": 200, **found})
+        check_position(
+            marker,
+            now,
+            owner=owner,
+            changelog_id=configured["changelog_id"],
+            profile=configured["profile"],
+        )
     except InexactError as error:
         return str(error)
     return ""
@@ -36,9 +57,9 @@ def position_problem(marker: Marker = MARKER, **found: Any) -> str:
 
 def replacing_problem(state: StoreState = STATE, **found: Any) -> str:
     """What is said where the changelog is empty and the input has everything."""
-    usual = {"topic": "texts", "topic_id": "T", "partition": 3, "start": 10}
+    now = input_now(**{name: found.pop(name) for name in INPUT_FIELDS & found.keys()})
     try:
-        check_replaceable(state, **{**usual, "changelog_id": "D", "changelog_end": 0, **found})
+        check_replaceable(state, now, **{"changelog_id": "D", "changelog_end": 0, **found})
     except InexactError as error:
         return str(error)
     return ""
