@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from app.bodies import Freshness, Version
 from app.config.settings import Settings
 from app.config.types import expectation, is_secret, variable
 from app.kafka.access import ACCESS
@@ -17,7 +18,6 @@ from app.reads.answers import PartitionStatus, RestoreStatus
 from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
-from app.web.ports import VersionInfo
 from app.web.problems import OTHERS, PROBLEMS
 from app.worker.metrics import Metrics
 from tables.kafka.rights import Right, Rights
@@ -91,9 +91,9 @@ def metrics_page() -> str:
 
 def http_page() -> str:
     """All resources, the shapes of their answers, and all problems."""
-    api = document(VersionInfo("", "", ""))
+    api = document(Version("", "", ""))
     rows = [
-        (f"`GET {path}`", item["get"]["summary"], _answers(item["get"]))
+        (f"`GET {path}`", item["get"]["summary"], _body(item["get"]), _answers(item["get"]))
         for path, item in api["paths"].items()
     ]
     parameters = [
@@ -101,23 +101,33 @@ def http_page() -> str:
         for path, item in api["paths"].items()
         for parameter in item["get"]["parameters"]
     ]
+    word, fresh = api["components"]["schemas"]["Word"], Freshness.__struct_fields__
+    members = [
+        (f"`{schema['title']}`", f"`{name}`", _type(member), member["description"])
+        for schema in api["components"]["schemas"].values()
+        for name, member in schema["properties"].items()
+        if name not in fresh
+    ]
     problems = sorted([*PROBLEMS.values(), *OTHERS], key=lambda problem: (problem.status, problem.name))
     return _page(
         "HTTP",
         [
             "`GET` and `HEAD` only. JSON, never cached. The same as OpenAPI 3.1: `GET /openapi.json`.",
             "",
-            *_table(("Resource", "What it answers", "Status"), rows),
+            *_table(("Resource", "What it answers", "Answer", "Status"), rows),
             "",
             "## Freshness",
             "",
             "Every answer of `/v1` has these members, and so has the problem of an unknown word:",
             "",
-            "- `as_of`: partition → next offset to count. The answer holds every record below it and none from it on. To "
-            "read your own write, ask until `as_of` of its partition is above its offset. What was answered once is never "
-            "taken back by a crash.",
-            "- `complete`: whether every partition is in `as_of`.",
-            "- `missing_partitions`: those that are not.",
+            *(f"- `{name}`: {word['properties'][name]['description']}" for name in fresh),
+            "",
+            "## Answers",
+            "",
+            "Each is a JSON object with these members, besides those of freshness. A later version may have "
+            "more members: pass over what you do not know.",
+            "",
+            *_table(("Answer", "Member", "Type", "What it is"), members),
             "",
             "## The most frequent words",
             "",
@@ -270,6 +280,31 @@ def _default(field: FieldInfo) -> str:
 
 def _answers(operation: dict[str, Any]) -> str:
     return ", ".join(sorted(status for status in operation["responses"] if status != "default"))
+
+
+def _body(operation: dict[str, Any]) -> str:
+    """Name or type of the JSON body with status 200; empty where the body is no JSON."""
+    content = operation["responses"]["200"]["content"].get("application/json")
+    return "" if content is None else _type(content["schema"])
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """A JSON schema as people say it."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "enum" in schema:
+        return " or ".join(f'`"{value}"`' for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type(choice) for choice in schema["anyOf"])
+    if schema["type"] == "array":
+        return f"array of {_type(schema['items'])}"
+    if schema["type"] == "object" and "additionalProperties" in schema:
+        return f"object of {_type(schema['additionalProperties'])}"
+    kind = str(schema["type"])
+    bounds = [
+        f"{sign} {schema[key]}" for key, sign in (("minimum", ">="), ("maximum", "<=")) if key in schema
+    ]
+    return " ".join([kind, *bounds])
 
 
 def _bounds(schema: dict[str, Any]) -> str:

@@ -9,10 +9,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from app.bodies import Version
 from app.reads.answers import Queries
 from app.web import openapi
 from app.web.hosts import AllowedHosts, HostCheck
-from app.web.ports import Health, VersionInfo
+from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from app.web.resources import metrics, page, probes, stats, top, version, words
 from tables.errors import WordcountError
@@ -22,7 +23,7 @@ def create_asgi_app(
     queries: Queries,
     health: Health,
     metrics_registry: CollectorRegistry,
-    version_info: VersionInfo,
+    version_info: Version,
     normalise: Callable[[str], str] = str,
     *,
     allowed_hosts: AllowedHosts | None = None,

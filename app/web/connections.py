@@ -22,7 +22,7 @@ from app.web.problems import (
     NOT_IMPLEMENTED,
     TOO_MANY_CONNECTIONS,
     TOO_SLOW,
-    Problem,
+    ProblemKind,
     problem_response,
 )
 from app.worker import open_files
@@ -291,7 +291,7 @@ class HttpConnection(H11Protocol):
             return False
         return True
 
-    def refuse(self, problem: Problem, detail: str, *, linger: bool = True) -> None:
+    def refuse(self, problem: ProblemKind, detail: str, *, linger: bool = True) -> None:
         """Answer with `problem`, unless an answer has begun, and read no more; close at once, or after `LINGER_S`."""
         if self.cycle is not None:
             self.cycle.disconnected = True

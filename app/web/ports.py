@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One condition of readiness; `detail` says in a few words what was found, without secrets."""
-
-    ok: bool
-    detail: str
+from app.bodies import ReadinessCheck
 
 
 class Health(Protocol):
     """Readiness of this process."""
 
-    def checks(self) -> Mapping[str, Check]:
+    def checks(self) -> Mapping[str, ReadinessCheck]:
         """The checks `broker`, `assignment`, `restored`, `draining`; ready where all are ok; never raises."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class VersionInfo:
-    """What runs: versions of Wordcount, Python and Faust, and the commit where the build knows it."""
-
-    version: str
-    python: str
-    faust: str
-    commit: str | None = None

@@ -10,8 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.bodies import PROBLEM_TYPE, Problem, UnknownWord
 from app.printable import printable
-from app.web.responses import json_response
+from app.reads.answers import Answer
+from app.web.responses import freshness, json_response
 from tables import errors
 
 RETRY_AFTER_S = 1
@@ -23,7 +25,7 @@ class OutOfRangeError(errors.BadRequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemKind:
     """A kind of problem.
 
     Attributes:
@@ -38,15 +40,20 @@ class Problem:
     title: str
     retry: bool = False
 
+    @property
+    def type(self) -> str:
+        """The URI that names the kind."""
+        return PROBLEM_TYPE + self.name
 
-UNKNOWN_WORD = Problem(404, "unknown-word", "The word does not occur")
-UNEXPECTED = Problem(500, "unexpected", "Unexpected error")
-MALFORMED = Problem(400, "malformed", "The request is not HTTP as RFC 9112 has it")
-TOO_SLOW = Problem(408, "too-slow", "The request did not arrive in time")
-HOST_NOT_ALLOWED = Problem(421, "host-not-allowed", "This service is not known by that name")
-HEAD_TOO_LARGE = Problem(431, "head-too-large", "The path or the headers are too large")
-NOT_IMPLEMENTED = Problem(501, "not-implemented", "The transfer coding is not known")
-TOO_MANY_CONNECTIONS = Problem(503, "too-many-connections", "Too many connections", retry=True)
+
+UNKNOWN_WORD = ProblemKind(404, "unknown-word", "The word does not occur")
+UNEXPECTED = ProblemKind(500, "unexpected", "Unexpected error")
+MALFORMED = ProblemKind(400, "malformed", "The request is not HTTP as RFC 9112 has it")
+TOO_SLOW = ProblemKind(408, "too-slow", "The request did not arrive in time")
+HOST_NOT_ALLOWED = ProblemKind(421, "host-not-allowed", "This service is not known by that name")
+HEAD_TOO_LARGE = ProblemKind(431, "head-too-large", "The path or the headers are too large")
+NOT_IMPLEMENTED = ProblemKind(501, "not-implemented", "The transfer coding is not known")
+TOO_MANY_CONNECTIONS = ProblemKind(503, "too-many-connections", "Too many connections", retry=True)
 OTHERS = (
     *(UNKNOWN_WORD, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE, NOT_IMPLEMENTED),
     TOO_MANY_CONNECTIONS,
@@ -58,54 +65,60 @@ _ROUTER_DETAILS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "this resource does not take this method; see Allow",
 }
 
-PROBLEMS: dict[type[errors.WordcountError], Problem] = {
-    errors.WordcountError: Problem(500, "failed", "The request failed"),
-    errors.ConfigurationError: Problem(500, "configuration", "The service is not configured correctly"),
-    errors.BadRequestError: Problem(400, "bad-request", "The request cannot be understood"),
-    OutOfRangeError: Problem(422, "out-of-range", "A parameter's value cannot be used"),
-    errors.NotReadyError: Problem(503, "not-ready", "No answer yet", retry=True),
-    errors.OverloadedError: Problem(503, "overloaded", "Too many queries wait", retry=True),
-    errors.QueryTimeoutError: Problem(503, "query-timeout", "No answer in time", retry=True),
-    errors.BrokerUnavailableError: Problem(503, "broker-unavailable", "No broker answers", retry=True),
-    errors.StateLockedError: Problem(503, "state-locked", "The state is in use by another process"),
-    errors.StoreCorruptedError: Problem(503, "store-corrupted", "State is being rebuilt", retry=True),
-    errors.StoreFullError: Problem(503, "store-full", "The disk is full"),
-    errors.StoreUnavailableError: Problem(503, "store-unavailable", "The system refuses what a store needs"),
-    errors.OutOfMemoryError: Problem(503, "out-of-memory", "The process has no memory left"),
-    errors.PartitionsLostError: Problem(503, "partitions-lost", "Partitions have moved", retry=True),
-    errors.FlushUnknownError: Problem(503, "flush-unknown", "A flush is being examined", retry=True),
-    errors.ForeignRecordsError: Problem(503, "foreign-records", "A changelog is being examined", retry=True),
-    errors.ForeignChangelogError: Problem(503, "foreign-changelog", "The changelog is another deployment's"),
-    errors.ChangelogReplacedError: Problem(503, "changelog-replaced", "State is being rebuilt", retry=True),
-    errors.StalledError: Problem(503, "stalled", "Counting stands still", retry=True),
-    errors.InexactError: Problem(503, "inexact", "Counts are no longer exact; an operator has to decide"),
+PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
+    errors.WordcountError: ProblemKind(500, "failed", "The request failed"),
+    errors.ConfigurationError: ProblemKind(500, "configuration", "The service is not configured correctly"),
+    errors.BadRequestError: ProblemKind(400, "bad-request", "The request cannot be understood"),
+    OutOfRangeError: ProblemKind(422, "out-of-range", "A parameter's value cannot be used"),
+    errors.NotReadyError: ProblemKind(503, "not-ready", "No answer yet", retry=True),
+    errors.OverloadedError: ProblemKind(503, "overloaded", "Too many queries wait", retry=True),
+    errors.QueryTimeoutError: ProblemKind(503, "query-timeout", "No answer in time", retry=True),
+    errors.BrokerUnavailableError: ProblemKind(503, "broker-unavailable", "No broker answers", retry=True),
+    errors.StateLockedError: ProblemKind(503, "state-locked", "The state is in use by another process"),
+    errors.StoreCorruptedError: ProblemKind(503, "store-corrupted", "State is being rebuilt", retry=True),
+    errors.StoreFullError: ProblemKind(503, "store-full", "The disk is full"),
+    errors.StoreUnavailableError: ProblemKind(
+        503, "store-unavailable", "The system refuses what a store needs"
+    ),
+    errors.OutOfMemoryError: ProblemKind(503, "out-of-memory", "The process has no memory left"),
+    errors.PartitionsLostError: ProblemKind(503, "partitions-lost", "Partitions have moved", retry=True),
+    errors.FlushUnknownError: ProblemKind(503, "flush-unknown", "A flush is being examined", retry=True),
+    errors.ForeignRecordsError: ProblemKind(
+        503, "foreign-records", "A changelog is being examined", retry=True
+    ),
+    errors.ForeignChangelogError: ProblemKind(
+        503, "foreign-changelog", "The changelog is another deployment's"
+    ),
+    errors.ChangelogReplacedError: ProblemKind(
+        503, "changelog-replaced", "State is being rebuilt", retry=True
+    ),
+    errors.StalledError: ProblemKind(503, "stalled", "Counting stands still", retry=True),
+    errors.InexactError: ProblemKind(503, "inexact", "Counts are no longer exact; an operator has to decide"),
 }
 
 
-def problem_response(
-    problem: Problem,
-    detail: str,
-    headers: Mapping[str, str] | None = None,
-    members: Mapping[str, object] | None = None,
-) -> Response:
-    """A response that describes one occurrence of `problem`; `members` are its extension members."""
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if problem.retry else {}
-    content = {
-        "type": f"urn:problem-type:wordcount:{problem.name}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        **(members or {}),
-    }
-    return json_response(content, problem.status, {**retry, **(headers or {})}, MEDIA_TYPE)
+def problem_response(kind: ProblemKind, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that describes one occurrence of a kind of problem."""
+    body = Problem(kind.type, kind.title, kind.status, detail)
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if kind.retry else {}
+    return json_response(body, kind.status, {**retry, **(headers or {})}, MEDIA_TYPE)
+
+
+def unknown_word_response(word: str, answer: Answer[object]) -> Response:
+    """A response that says how fresh and complete it is that a word does not occur."""
+    kind = UNKNOWN_WORD
+    where = "in any partition" if answer.complete else "in the partitions that answer"
+    detail = f"the word does not occur {where}, up to the offsets in as_of"
+    body = UnknownWord(kind.type, kind.title, kind.status, detail, word, **freshness(answer))
+    return json_response(body, kind.status, media_type=MEDIA_TYPE)
 
 
 async def wordcount_error(_: Request, error: Exception) -> Response:
     """An error that Wordcount raised on purpose, by the closest class in `PROBLEMS`."""
     if not isinstance(error, errors.WordcountError):
         raise error
-    problem = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
-    return problem_response(problem, str(error))
+    kind = next(PROBLEMS[parent] for parent in type(error).__mro__ if parent in PROBLEMS)
+    return problem_response(kind, str(error))
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -113,10 +126,10 @@ async def http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    problem = Problem(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+    kind = ProblemKind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
     path = printable(request.scope["path"][:200])
     detail = f"{request.method} {path}: {_ROUTER_DETAILS.get(status, status.description)}"
-    return problem_response(problem, detail, error.headers)
+    return problem_response(kind, detail, error.headers)
 
 
 async def unexpected_error(_: Request, __: Exception) -> Response:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import starmap
+from typing import TypedDict
 
 import msgspec
 from starlette.responses import Response
 
+from app.bodies import CountedWord
 from app.reads.answers import Answer
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
+class FreshnessMembers(TypedDict):
+    """The members of `app.bodies.Freshness`."""
+
+    as_of: dict[int, int]
+    complete: bool
+    missing_partitions: list[int]
+
+
 def json_response(
-    content: object,
+    body: msgspec.Struct | Mapping[str, object],
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     media_type: str = "application/json",
 ) -> Response:
-    """A response with `content` as JSON."""
-    return Response(msgspec.json.encode(content), status, {**HEADERS, **(headers or {})}, media_type)
+    """A response with `body` as JSON."""
+    return Response(msgspec.json.encode(body), status, {**HEADERS, **(headers or {})}, media_type)
 
 
-def freshness(answer: Answer[object]) -> dict[str, object]:
-    """Members that every answer of `/v1` has: how fresh and how complete it is."""
+def freshness(answer: Answer[object]) -> FreshnessMembers:
+    """How fresh and how complete an answer is, with partitions in ascending order."""
+    as_of = answer.as_of
     return {
-        "as_of": {str(partition): answer.as_of[partition] for partition in sorted(answer.as_of)},
+        "as_of": {partition: as_of[partition] for partition in sorted(as_of)},
         "complete": answer.complete,
         "missing_partitions": sorted(answer.missing_partitions),
     }
 
 
-def counted_words(words: Iterable[tuple[str, int]]) -> list[dict[str, object]]:
+def counted_words(words: Iterable[tuple[str, int]]) -> list[CountedWord]:
     """Words with their counts, in the given order."""
-    return [{"word": word, "count": count} for word, count in words]
+    return list(starmap(CountedWord, words))

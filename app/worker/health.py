@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from app.bodies import ReadinessCheck
 from app.reads.answers import PartitionStatus, RestoreStatus
-from app.web.ports import Check
 
 if TYPE_CHECKING:
     from agents.source.membership import BatchConsumerThread
@@ -29,7 +29,11 @@ class Health:
     """
 
     def __init__(
-        self, *, broker: Callable[[], Check], assignment: Callable[[], Check], restored: Callable[[], Check]
+        self,
+        *,
+        broker: Callable[[], ReadinessCheck],
+        assignment: Callable[[], ReadinessCheck],
+        restored: Callable[[], ReadinessCheck],
     ) -> None:
         self._sources = {"broker": broker, "assignment": assignment, "restored": restored}
         self._draining: str | None = None
@@ -38,14 +42,14 @@ class Health:
         """Never be ready again: the process is on its way out."""
         self._draining = reason
 
-    def checks(self) -> Mapping[str, Check]:
+    def checks(self) -> Mapping[str, ReadinessCheck]:
         """Every check by name, in the order in which a start passes them."""
         found = {name: source() for name, source in self._sources.items()}
-        found["draining"] = Check(self._draining is None, self._draining or "not draining")
+        found["draining"] = ReadinessCheck(self._draining is None, self._draining or "not draining")
         return found
 
 
-def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | None) -> Check:
+def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | None) -> ReadinessCheck:
     """Ok while the group coordinator has accepted a heartbeat within the session timeout.
 
     Args:
@@ -54,22 +58,26 @@ def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | 
     why = "" if refusal is None else f"; {refusal}"
     age_s, limit_s = membership.contact_age_s(), membership.session_timeout_s
     if age_s is None:
-        return Check(False, f"not connected yet{why}")
-    return Check(age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s{why}")
+        return ReadinessCheck(False, f"not connected yet{why}")
+    return ReadinessCheck(
+        age_s <= limit_s, f"last accepted heartbeat {age_s:.1f} s ago, limit {limit_s:g} s{why}"
+    )
 
 
-def assignment_check(faust_app: WorkerApp) -> Check:
+def assignment_check(faust_app: WorkerApp) -> ReadinessCheck:
     """Ok once the group has given this worker its share, even if that is nothing, and the stores of that share are open."""
     if not faust_app.consumer.membership.is_member():
-        return Check(False, "not a member of the group yet")
+        return ReadinessCheck(False, "not a member of the group yet")
     if faust_app.rebalancing:
-        return Check(False, "the group is rebalancing")
+        return ReadinessCheck(False, "the group is rebalancing")
     assigned = {tp.partition for tp in faust_app.consumer.assignment()}
     taken = set(faust_app.word_counts.partition_numbers())
-    return Check(assigned == taken, f"{len(assigned)} partitions assigned, {len(taken)} of them opened")
+    return ReadinessCheck(
+        assigned == taken, f"{len(assigned)} partitions assigned, {len(taken)} of them opened"
+    )
 
 
-def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[int, str]) -> Check:
+def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[int, str]) -> ReadinessCheck:
     """Ok where no assigned partition is restoring.
 
     A stopped partition does not make the process unready: the others would be taken out of service with it. Its reason is told.
@@ -87,7 +95,7 @@ def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[in
         more = f" and {len(restoring) - NAMED} more" if len(restoring) > NAMED else ""
         found = [f"restoring {len(restoring)} of {len(partitions)} partitions: {', '.join(named)}{more}"]
     found += [f"stopped: {number} ({errors[number]})" for number in sorted(errors)]
-    return Check(not restoring, "; ".join(found) or f"{len(partitions)} partitions up to date")
+    return ReadinessCheck(not restoring, "; ".join(found) or f"{len(partitions)} partitions up to date")
 
 
 def _restore_text(number: int, restore: RestoreStatus | None) -> str:

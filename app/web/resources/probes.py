@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.bodies import Liveness, Readiness
 from app.web.ports import Health
 from app.web.problems import RETRY_AFTER_S
 from app.web.resource import Resource
@@ -15,17 +16,13 @@ def routes(health: Health) -> list[Resource]:
     """The routes of the probes."""
 
     async def get_livez(_: Request) -> Response:
-        return json_response({"status": "ok"})
+        return json_response(Liveness("ok"))
 
     async def get_readyz(_: Request) -> Response:
-        checks = health.checks()
+        checks = dict(health.checks())
         ready = all(check.ok for check in checks.values())
-        content = {
-            "status": "ready" if ready else "not_ready",
-            "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
-        }
         if ready:
-            return json_response(content)
-        return json_response(content, 503, {"Retry-After": str(RETRY_AFTER_S)})
+            return json_response(Readiness("ready", checks))
+        return json_response(Readiness("not_ready", checks), 503, {"Retry-After": str(RETRY_AFTER_S)})
 
     return [Resource("/livez", get_livez), Resource("/readyz", get_readyz)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.bodies import Partition, Stats
 from app.reads.answers import PartitionStatus, Queries
 from app.web.parameters import query_parameters
 from app.web.resource import Resource
@@ -19,25 +20,20 @@ def routes(queries: Queries) -> list[Resource]:
         answer = await queries.stats()
         totals, partitions = answer.value.totals, answer.value.partitions
         return json_response(
-            {
-                "records": totals.records,
-                "words": totals.words,
-                "counted": totals.counted,
-                "skipped": totals.skipped,
-                "dead_lettered": totals.dead_lettered,
-                "dropped_words": totals.dropped_words,
+            Stats(
+                records=totals.records,
+                words=totals.words,
+                counted=totals.counted,
+                skipped=dict(totals.skipped),
+                dead_lettered=dict(totals.dead_lettered),
+                dropped_words=dict(totals.dropped_words),
+                partitions={number: _partition(partitions[number]) for number in sorted(partitions)},
                 **freshness(answer),
-                "partitions": {str(number): _status(partitions[number]) for number in sorted(partitions)},
-            }
+            )
         )
 
     return [Resource("/v1/stats", get_stats)]
 
 
-def _status(status: PartitionStatus) -> dict[str, object]:
-    return {
-        "state": status.state,
-        "position": status.position,
-        "highwater": status.highwater,
-        "lag_records": status.lag_records,
-    }
+def _partition(status: PartitionStatus) -> Partition:
+    return Partition(status.state, status.position, status.highwater, status.lag_records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.bodies import MOST_WORDS, Top
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters, truth, whole_number
@@ -12,7 +13,7 @@ from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
 
 DEFAULT_K = 10
-MAX_K = 1000
+MAX_K = MOST_WORDS
 
 
 def routes(queries: Queries) -> list[Resource]:
@@ -25,13 +26,7 @@ def routes(queries: Queries) -> list[Resource]:
         answer = await while_connected(request, queries.top(k, exact=exact))
         top = answer.value
         return json_response(
-            {
-                "words": counted_words(top.words),
-                "exact": top.exact,
-                "max_error": top.max_error or 0,
-                "next_cursor": None,
-                **freshness(answer),
-            }
+            Top(counted_words(top.words), top.exact, top.max_error or 0, None, **freshness(answer))
         )
 
     return [Resource("/v1/top", get_top)]

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.reads.answers import Answer, Queries
+from app.bodies import MOST_WORDS, Word, Words
+from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
-from app.web.problems import UNKNOWN_WORD, problem_response
+from app.web.problems import unknown_word_response
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
 
 DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
+MAX_LIMIT = MOST_WORDS
 
 
 def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
@@ -31,15 +32,15 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         word = normalise(path_word(request, "/v1/words/"))
         answer = await queries.get(word)
         if answer.value is None:
-            return _unknown(word, answer)
-        return json_response({"word": word, "count": answer.value, **freshness(answer)})
+            return unknown_word_response(word, answer)
+        return json_response(Word(word, answer.value, **freshness(answer)))
 
     async def get_stock_count(request: Request) -> Response:
         query_parameters(request)
         asked = path_word(request, "/count/", "/")
         answer = await queries.get(normalise(asked))
         if answer.value is None:
-            return _unknown(asked, answer)
+            return unknown_word_response(asked, answer)
         return json_response({asked: answer.value})
 
     async def list_words(request: Request) -> Response:
@@ -51,18 +52,10 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         answer = await while_connected(request, queries.list(prefix, after, limit))
         page = answer.value
         next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
-        return json_response(
-            {"words": counted_words(page.words), "next_cursor": next_cursor, **freshness(answer)}
-        )
+        return json_response(Words(counted_words(page.words), next_cursor, **freshness(answer)))
 
     return [
         Resource("/v1/words", list_words),
         Resource("/v1/words/{word:path}", get_word),
         Resource("/count/{word:path}/", get_stock_count),
     ]
-
-
-def _unknown(word: str, answer: Answer[int | None]) -> Response:
-    where = "in any partition" if answer.complete else "in the partitions that answer"
-    detail = f"the word does not occur {where}, up to the offsets in as_of"
-    return problem_response(UNKNOWN_WORD, detail, members={"word": word, **freshness(answer)})

@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from app.bodies import ReadinessCheck, Version
 from app.reads.answers import Answer, PartitionStatus, Stats, WordPage
 from app.web.asgi import create_asgi_app
-from app.web.ports import Check, VersionInfo
 from app.worker.metrics import Metrics
 from tables.model.tally import Totals
 from tables.top.top_words import TopWords
 
-VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3", "abc1234")
+VERSION = Version("1.2.3", "3.11.7", "0.15.3", "abc1234")
 
 
 @dataclass
@@ -69,16 +69,16 @@ class FakeQueries:
 class FakeHealth:
     """Checks that a test sets."""
 
-    found: dict[str, Check] = field(
+    found: dict[str, ReadinessCheck] = field(
         default_factory=lambda: {
-            "broker": Check(True, "127.0.0.1:9092"),
-            "assignment": Check(True, "2 partitions"),
-            "restored": Check(True, "2 partitions up to date"),
-            "draining": Check(True, "not draining"),
+            "broker": ReadinessCheck(True, "127.0.0.1:9092"),
+            "assignment": ReadinessCheck(True, "2 partitions"),
+            "restored": ReadinessCheck(True, "2 partitions up to date"),
+            "draining": ReadinessCheck(True, "not draining"),
         }
     )
 
-    def checks(self) -> Mapping[str, Check]:
+    def checks(self) -> Mapping[str, ReadinessCheck]:
         return self.found
 
 

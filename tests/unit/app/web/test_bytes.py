@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from app.bodies import ReadinessCheck
 from app.web.asgi import create_asgi_app
-from app.web.ports import Check
 from app.web.problems import OTHERS, PROBLEMS, problem_response
 from app.worker.metrics import Metrics
 from tables.model.tally import Totals
@@ -37,7 +37,7 @@ def plain(queries: FakeQueries, health: FakeHealth) -> None:
 
 def awkward(queries: FakeQueries, health: FakeHealth) -> None:
     queries.counts = {"the": 5, AWKWARD: 2**40, "": 1}
-    health.found["restored"] = Check(False, 'restoring: "2"\té')
+    health.found["restored"] = ReadinessCheck(False, 'restoring: "2"\té')
 
 
 def partial(queries: FakeQueries, health: FakeHealth) -> None:

@@ -3,12 +3,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
+from app.bodies import ReadinessCheck, Version
 from app.web.asgi import create_asgi_app
 from app.web.openapi import document
-from app.web.ports import Check, VersionInfo
 from tables.errors import NotReadyError
 
-VERSION = VersionInfo("1.2.3", "3.11.7", "0.15.3")
+VERSION = Version("1.2.3", "3.11.7", "0.15.3")
 CONCRETE = {"/v1/words/{word}": "/v1/words/fox", "/count/{word}/": "/count/fox/"}
 
 
@@ -69,7 +69,7 @@ async def test_a_cursor_that_the_document_lets_through_is_no_empty_one(client):
 
 async def test_not_ready_has_the_documented_shape(client, queries, health):
     queries.error = NotReadyError("not yet")
-    health.found["restored"] = Check(False, "restoring: 2")
+    health.found["restored"] = ReadinessCheck(False, "restoring: 2")
     for path, media_type in (("/v1/stats", "application/problem+json"), ("/readyz", "application/json")):
         reply = await client.get(path)
         assert reply.status_code == 503
@@ -80,3 +80,16 @@ async def test_a_schema_refuses_an_answer_without_freshness():
     schema = schema_of("/v1/top", 200, "application/json")
     with pytest.raises(jsonschema.ValidationError, match="as_of"):
         jsonschema.Draft202012Validator(schema).validate({"words": [], "next_cursor": None})
+
+
+@pytest.mark.parametrize("name", document(VERSION)["components"]["schemas"])
+def test_every_member_of_an_answer_is_described(name):
+    schema = document(VERSION)["components"]["schemas"][name]
+    assert schema["description"]
+    assert [member for member in schema["properties"].values() if not member.get("description")] == []
+
+
+def test_a_schema_refuses_members_that_no_answer_has():
+    schema = schema_of("/livez", 200, "application/json")
+    with pytest.raises(jsonschema.ValidationError, match="unexpected"):
+        jsonschema.Draft202012Validator(schema).validate({"status": "ok", "more": 1})

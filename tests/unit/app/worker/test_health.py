@@ -3,32 +3,34 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
+from app.bodies import ReadinessCheck
 from app.reads.answers import PartitionStatus, RestoreStatus
-from app.web.ports import Check
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from tables.errors import ConfigurationError
 
 
 def test_checks_are_asked_anew_each_time():
-    found = {"broker": Check(False, "no connection yet")}
+    found = {"broker": ReadinessCheck(False, "no connection yet")}
     health = Health(
         broker=lambda: found["broker"],
-        assignment=lambda: Check(True, "3 partitions"),
-        restored=lambda: Check(True, "3 partitions up to date"),
+        assignment=lambda: ReadinessCheck(True, "3 partitions"),
+        restored=lambda: ReadinessCheck(True, "3 partitions up to date"),
     )
-    assert health.checks()["broker"] == Check(False, "no connection yet")
-    found["broker"] = Check(True, "connected")
+    assert health.checks()["broker"] == ReadinessCheck(False, "no connection yet")
+    found["broker"] = ReadinessCheck(True, "connected")
     assert health.checks()["broker"].ok
     assert list(health.checks()) == ["broker", "assignment", "restored", "draining"]
 
 
 def test_draining_never_ends():
     health = Health(
-        broker=lambda: Check(True, ""), assignment=lambda: Check(True, ""), restored=lambda: Check(True, "")
+        broker=lambda: ReadinessCheck(True, ""),
+        assignment=lambda: ReadinessCheck(True, ""),
+        restored=lambda: ReadinessCheck(True, ""),
     )
-    assert health.checks()["draining"] == Check(True, "not draining")
+    assert health.checks()["draining"] == ReadinessCheck(True, "not draining")
     health.start_draining("SIGTERM")
-    assert health.checks()["draining"] == Check(False, "SIGTERM")
+    assert health.checks()["draining"] == ReadinessCheck(False, "SIGTERM")
 
 
 def test_a_restoring_partition_is_named_and_makes_the_process_unready():
@@ -37,7 +39,9 @@ def test_a_restoring_partition_is_named_and_makes_the_process_unready():
         1: PartitionStatus("restoring"),
         2: PartitionStatus("counting"),
     }
-    assert restored_check(status, {}) == Check(False, "restoring 2 of 3 partitions: 1 (waits), 3 (waits)")
+    assert restored_check(status, {}) == ReadinessCheck(
+        False, "restoring 2 of 3 partitions: 1 (waits), 3 (waits)"
+    )
 
 
 def test_a_restore_says_how_far_it_has_come_and_what_is_left():
@@ -59,11 +63,15 @@ def test_of_many_restores_few_are_described():
 
 def test_a_stopped_partition_is_named_but_leaves_the_others_in_service():
     status = {1: PartitionStatus("stopped"), 2: PartitionStatus("counting")}
-    assert restored_check(status, {1: "records expired"}) == Check(True, "stopped: 1 (records expired)")
+    assert restored_check(status, {1: "records expired"}) == ReadinessCheck(
+        True, "stopped: 1 (records expired)"
+    )
 
 
 def test_restored_partitions_are_counted():
-    assert restored_check({1: PartitionStatus("counting")}, {}) == Check(True, "1 partitions up to date")
+    assert restored_check({1: PartitionStatus("counting")}, {}) == ReadinessCheck(
+        True, "1 partitions up to date"
+    )
 
 
 class HeardOf:
@@ -84,9 +92,9 @@ class HeardOf:
 @pytest.mark.parametrize(
     ("age_s", "expected"),
     [
-        (None, Check(False, "not connected yet")),
-        (10.0, Check(True, "last accepted heartbeat 10.0 s ago, limit 10 s")),
-        (10.1, Check(False, "last accepted heartbeat 10.1 s ago, limit 10 s")),
+        (None, ReadinessCheck(False, "not connected yet")),
+        (10.0, ReadinessCheck(True, "last accepted heartbeat 10.0 s ago, limit 10 s")),
+        (10.1, ReadinessCheck(False, "last accepted heartbeat 10.1 s ago, limit 10 s")),
     ],
 )
 def test_brokers_are_reachable_as_long_as_a_heartbeat_is_younger_than_the_session_timeout(age_s, expected):
@@ -104,10 +112,10 @@ def test_an_assignment_is_there_when_the_stores_of_its_partitions_are_open():
     app = SimpleNamespace(
         consumer=consumer, rebalancing=True, word_counts=SimpleNamespace(partition_numbers=lambda: taken)
     )
-    assert assignment_check(app) == Check(False, "the group is rebalancing")
+    assert assignment_check(app) == ReadinessCheck(False, "the group is rebalancing")
     app.rebalancing = False
-    assert assignment_check(app) == Check(False, "2 partitions assigned, 1 of them opened")
+    assert assignment_check(app) == ReadinessCheck(False, "2 partitions assigned, 1 of them opened")
     taken.append(4)
-    assert assignment_check(app) == Check(True, "2 partitions assigned, 2 of them opened")
+    assert assignment_check(app) == ReadinessCheck(True, "2 partitions assigned, 2 of them opened")
     consumer.membership = HeardOf(None)
-    assert assignment_check(app) == Check(False, "not a member of the group yet")
+    assert assignment_check(app) == ReadinessCheck(False, "not a member of the group yet")

@@ -1,12 +1,12 @@
 import pytest
 
-from app.web.ports import Check
+from app.bodies import ReadinessCheck
 from tables.errors import NotReadyError
 
 
 async def test_live_whatever_else_is_wrong(client, queries, health):
     queries.error = NotReadyError("nothing restored yet")
-    health.found["broker"] = Check(False, "unreachable")
+    health.found["broker"] = ReadinessCheck(False, "unreachable")
     reply = await client.get("/livez")
     assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
 
@@ -20,7 +20,7 @@ async def test_ready_when_every_check_is_ok(client):
 
 @pytest.mark.parametrize("name", ["broker", "assignment", "restored", "draining"])
 async def test_one_failing_check_makes_it_unready_and_is_named(client, health, name):
-    health.found[name] = Check(False, "the reason")
+    health.found[name] = ReadinessCheck(False, "the reason")
     reply = await client.get("/readyz")
     assert reply.status_code == 503
     assert int(reply.headers["retry-after"]) >= 1

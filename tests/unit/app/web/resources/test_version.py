@@ -1,5 +1,7 @@
 import platform
 
+from msgspec import UNSET
+
 from app.web.resources.version import version_info
 
 
@@ -13,4 +15,4 @@ def test_versions_are_read_from_what_is_installed():
     found = version_info()
     assert found.python == platform.python_version()
     assert found.faust == "0.15.3"
-    assert found.commit is None
+    assert found.commit is UNSET
