@@ -19,8 +19,10 @@ def get(
     from rich.console import Console
     from rich.text import Text
 
+    from app.bodies import UnknownWord
     from app.config.loading import load_settings
-    from app.operate.worker_client import UnknownWord, ask_word, freshness, worker_url
+    from app.operate.answer_text import freshness_lines
+    from app.operate.worker_client import ask_word, worker_url
     from app.output import say_json
     from app.printable import printable
 
@@ -31,7 +33,7 @@ def get(
     else:
         console = Console()
         count = "does not occur" if isinstance(answer, UnknownWord) else f"{answer.count:,}"
-        for line in (f"{answer.word}: {count}", *freshness(answer)):
+        for line in (f"{answer.word}: {count}", *freshness_lines(answer)):
             console.print(Text(printable(line)), soft_wrap=True)
     if unknown:
         raise typer.Exit(EXIT_FAILED)

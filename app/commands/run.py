@@ -159,17 +159,14 @@ def _wait_counted(worker: LocalWorker, lines: int, console: Console) -> None:
 
 
 def _table(worker: LocalWorker) -> Any:
-    from rich.table import Table
-    from rich.text import Text
+    import msgspec
 
-    from app.printable import printable
+    from app.bodies import CountedWord
+    from app.operate.answer_text import word_table
 
     stats, top = worker.ask("/v1/stats"), worker.ask("/v1/top", k=TOP_WORDS)
-    table = Table("#", "word", "count", caption=f"{stats['words']:,} words in {stats['records']:,} lines")
-    table.columns[0].justify = table.columns[2].justify = "right"
-    for rank, entry in enumerate(top["words"], 1):
-        table.add_row(str(rank), Text(printable(entry["word"])), f"{entry['count']:,}")
-    return table
+    caption = f"{stats['words']:,} words in {stats['records']:,} lines"
+    return word_table(msgspec.convert(top["words"], list[CountedWord]), caption)
 
 
 def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:

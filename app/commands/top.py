@@ -14,7 +14,7 @@ from app.cli_options import AsJson, WorkerUrl
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from app.operate.worker_client import TopAnswer
+    from app.bodies import Top
 
 _REFRESH_S = 1.0
 
@@ -41,10 +41,10 @@ def top(
 
     url = url or worker_url(load_settings())
 
-    def answer() -> TopAnswer:
+    def answer() -> Top:
         return ask_top(url, k, exact=exact)
 
-    def show(say: Callable[[TopAnswer], None]) -> None:
+    def show(say: Callable[[Top], None]) -> None:
         """Answer after answer, each as it comes; a worker that is busy for a moment is asked again."""
         say(answer())
         while watch:
@@ -73,20 +73,15 @@ def top(
                     live.update(Group(table, Text(printable(str(error)))), refresh=True)
 
 
-def _table(answer: TopAnswer) -> RenderableType:
+def _table(answer: Top) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    from app.operate.worker_client import freshness
+    from app.operate.answer_text import freshness_lines, word_table
     from app.printable import printable
 
-    table = Table("#", "word", "count")
-    table.columns[0].justify = table.columns[2].justify = "right"
-    for rank, row in enumerate(answer.words, 1):
-        table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
-    notes = freshness(answer)
+    notes = freshness_lines(answer)
     if not answer.exact:
         further = f"{answer.max_error:,} times more often than the last one"
         notes.insert(0, f"NOT PROVEN: a word that is not listed may occur {further}")
-    return Group(table, *(Text(printable(line)) for line in notes))
+    return Group(word_table(answer.words), *(Text(printable(line)) for line in notes))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from app.bodies import PROBLEM_TYPE, Problem, Top, UnknownWord, Version, Word
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
@@ -17,63 +18,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-_PROBLEM_TYPE = "urn:problem-type:wordcount:"
-_UNKNOWN_WORD = _PROBLEM_TYPE + "unknown-word"
-
-
-class Freshness(msgspec.Struct, kw_only=True):
-    """How fresh and complete an answer is, see `app.reads.answers.Answer`."""
-
-    as_of: dict[str, int]
-    complete: bool
-    missing_partitions: list[int]
-
-
-class CountedWord(msgspec.Struct):
-    """A word and its count."""
-
-    word: str
-    count: int
-
-
-class WordAnswer(Freshness, kw_only=True):
-    """What `/v1/words/{word}` answers for a word that occurs."""
-
-    word: str
-    count: int
-
-
-class UnknownWord(Freshness, kw_only=True):
-    """What `/v1/words/{word}` answers for one that does not."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    word: str
-
-
-class TopAnswer(Freshness, kw_only=True):
-    """What `/v1/top` answers."""
-
-    words: list[CountedWord]
-    exact: bool
-    max_error: int
-    next_cursor: str | None
-
-
-class VersionAnswer(msgspec.Struct, kw_only=True):
-    """What `/version` answers."""
-
-    version: str
-    python: str
-    faust: str
-
-
-class _Problem(msgspec.Struct):
-    type: str
-    detail: str
-
+_UNKNOWN_WORD = f"{PROBLEM_TYPE}unknown-word"
 
 Kind = TypeVar("Kind")
 
@@ -92,7 +37,7 @@ def worker_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
-def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
+def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
     """GET a resource; the answer has status 200, or 404 for an unknown word.
 
     Raises:
@@ -104,9 +49,7 @@ def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) 
     answer = _received(url, path, parameters)
     if answer.status_code == httpx.codes.OK:
         return answer
-    problem = _decoded(url, answer, _Problem)
-    if not problem.type.startswith(_PROBLEM_TYPE):
-        raise _not_a_worker(url)
+    problem = _decoded(url, answer, Problem)
     if problem.type == _UNKNOWN_WORD:
         return answer
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
@@ -120,23 +63,23 @@ def ask(url: str, path: str, parameters: Mapping[str, str | int] | None = None) 
     raise WordcountError(f"the worker at {url} failed: {problem.detail}", "its log says more")
 
 
-def ask_word(url: str, word: str) -> WordAnswer | UnknownWord:
-    """The count of a word; raises as `ask` does, and `BadRequestError` where `word` is no Unicode text."""
-    answer = ask(url, word_path(word))
+def ask_word(url: str, word: str) -> Word | UnknownWord:
+    """The count of a word; raises as `ask_path` does, and `BadRequestError` where `word` is no Unicode text."""
+    answer = ask_path(url, word_path(word))
     if answer.status_code == httpx.codes.OK:
-        return _decoded(url, answer, WordAnswer)
+        return _decoded(url, answer, Word)
     return _decoded(url, answer, UnknownWord)
 
 
-def ask_top(url: str, k: int, *, exact: bool = False) -> TopAnswer:
-    """The `k` most frequent words, all words gone through for `exact` where less proves nothing; raises as `ask` does."""
+def ask_top(url: str, k: int, *, exact: bool = False) -> Top:
+    """The `k` most frequent words, all words gone through for `exact` where less proves nothing; raises as `ask_path` does."""
     parameters: dict[str, str | int] = {"k": k, "exact": str(exact).lower()}
-    return _decoded(url, ask(url, "/v1/top", parameters), TopAnswer)
+    return _decoded(url, ask_path(url, "/v1/top", parameters), Top)
 
 
-def ask_version(url: str) -> VersionAnswer:
-    """What runs there; raises as `ask` does."""
-    return _decoded(url, ask(url, "/version"), VersionAnswer)
+def ask_version(url: str) -> Version:
+    """What runs there; raises as `ask_path` does."""
+    return _decoded(url, ask_path(url, "/version"), Version)
 
 
 def word_path(word: str) -> str:
@@ -151,19 +94,6 @@ def word_path(word: str) -> str:
         return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
     except UnicodeError:
         raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
-
-
-def freshness(answer: Freshness) -> list[str]:
-    """How complete and how fresh an answer is, in lines for people."""
-    as_of, missing = answer.as_of, answer.missing_partitions
-    total = len(as_of) + len(missing)
-    if answer.complete:
-        complete = f"complete: {len(as_of)} of {total} partitions"
-    else:
-        which = f"partition {', '.join(map(str, missing))}" if missing else "which, is not known"
-        complete = f"INCOMPLETE: {len(as_of)} of {total if missing else '?'} partitions; missing: {which}"
-    offsets = ", ".join(f"{partition}: {offset}" for partition, offset in as_of.items())
-    return [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
 
 
 def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:

@@ -162,6 +162,12 @@ NO_WORKER = {
     "other types of members": answer_of(
         "200 OK", JSON, b'{"words": 5, "count": "many", "version": 1, "next_cursor": null, ' + FRESH + b"}"
     ),
+    "values out of bounds": answer_of(
+        "200 OK",
+        JSON,
+        b'{"word": "fox", "words": [{"word": "fox", "count": -1}], "count": -1, "exact": true, "max_error": 0, "version": 1, '
+        b'"next_cursor": null, ' + FRESH + b"}",
+    ),
     "an array": answer_of("200 OK", JSON, b"[]"),
     "half of an object": answer_of("200 OK", JSON, b'{"version": '),
     "not UTF-8": answer_of("200 OK", JSON, b'"\xff"'),
@@ -184,6 +190,16 @@ def test_something_else_on_that_port_is_not_taken_for_a_worker(wordcount, comman
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith(f"wordcount: what answers at {url} is not a worker")
     assert outcome.err.count("\n") == 1
+
+
+def test_members_that_a_newer_worker_adds_are_passed_over(wordcount):
+    body = b'{"word": "fox", "count": 2, "words": [{"word": "fox", "count": 2, "new": 1}], "exact": true, "max_error": 0, '
+    body += b'"next_cursor": null, "new": {"as_of": []}, ' + FRESH + b"}"
+    for command in (["get", "fox"], ["top"]):
+        with Other(answer_of("200 OK", JSON, body)) as url:
+            outcome = wordcount(*command, "--url", url)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert "fox" in outcome.out
 
 
 def test_a_worker_that_takes_too_long_is_not_said_to_be_absent(wordcount, monkeypatch):

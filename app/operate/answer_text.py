@@ -1,0 +1,37 @@
+"""Answers of a worker as people read them: words in a table, and how fresh and complete they are in lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from app.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.bodies import CountedWord, Freshness
+
+
+def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Table:
+    """Words with their ranks, from 1, and counts; what a terminal would act on is escaped in them."""
+    table = Table("#", "word", "count", caption=caption)
+    table.columns[0].justify = table.columns[2].justify = "right"
+    for rank, row in enumerate(words, 1):
+        table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
+    return table
+
+
+def freshness_lines(answer: Freshness) -> list[str]:
+    """How complete and how fresh an answer is."""
+    as_of, missing = answer.as_of, answer.missing_partitions
+    total = len(as_of) + len(missing)
+    if answer.complete:
+        complete = f"complete: {len(as_of)} of {total} partitions"
+    else:
+        which = f"partition {', '.join(map(str, missing))}" if missing else "which, is not known"
+        complete = f"INCOMPLETE: {len(as_of)} of {total if missing else '?'} partitions; missing: {which}"
+    offsets = ", ".join(f"{partition}: {offset}" for partition, offset in as_of.items())
+    return [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
