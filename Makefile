@@ -7,72 +7,89 @@ BROKER_TESTS := $(addprefix tests/integration/,test_broker_absence.py test_broke
 	test_hung_broker.py test_new_group_protocol.py test_transport.py)
 ACCESS_TESTS := $(addprefix tests/integration/,test_logins.py test_rights.py test_tls.py)
 
-.PHONY: run test test-rules test-changes test-brokers test-access test-workers check format bench bench-growth bench-peers profile chaos soak simulate lock clean help
+.PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-rules test-changes test-brokers test-access test-workers \
+	simulate chaos soak bench bench-growth bench-peers profile lock clean
 .DELETE_ON_ERROR:
 
-help: ## Show the targets.
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+# `## how long on two cores | what it does, with its variables and their defaults`; the first target sets .venv up, once.
+help: ## moment | This list.
+	@awk -F ' *## *' '/^##@/ { printf "\n%s\n", substr($$0, 5); next } /^[a-z-]+:.* ## / { split($$1, target, ":"); split($$2, says, " [|] "); \
+		printf "  make %-15s %-10s %s\n", target[1], says[1], says[2] }' $(firstword $(MAKEFILE_LIST))
 
-run: .venv/.run ## Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
+##@ First day
+run: .venv/.run ## 1 min | Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
 	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
 
-test: .venv/.dev ## All tests, four parts at a time: most of them wait for processes.
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line test-rules test-changes test-brokers test-workers test-access
+##@ While changing (one test: .venv/bin/pytest tests/unit -k tokenizer)
+test-fast: .venv/.dev ## 1 min | What needs no broker and no patience: the two parts below at once; SEEDS=300 simulated schedules.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-fast-unit test-fast-rules
 
-test-rules: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
+test-fast-unit: .venv/.dev ## 45 s | Its modules alone.
+	$(BIN)/pytest -p no:cacheprovider -m "not slow" tests/unit
 
-test-changes: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/test_c*.py
+test-fast-rules: .venv/.dev ## 45 s | Its documents, chart, definitions and schedules.
+	SIMULATION_SEEDS=$(or $(SEEDS),300) $(BIN)/pytest -p no:cacheprovider -m "not slow" tests/policy tests/property tests/simulation
 
-test-brokers: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider $(BROKER_TESTS)
+format: .venv/.dev ## seconds | Rewrite the code in house style.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
-test-access: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider $(ACCESS_TESTS)
-
-test-workers: .venv/.dev
-	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py' $(addprefix --ignore=,$(BROKER_TESTS) $(ACCESS_TESTS))
-
-check: .venv/.dev ## Style, types, imports.
+##@ Before a commit
+check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/.dev ## Rewrite the code in house style.
-	$(BIN)/ruff check --fix-only .
-	$(BIN)/ruff format .
+test: .venv/.dev ## 7 min | All tests: the five parts below, four at a time, as most of them wait for processes.
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line test-rules test-changes test-brokers test-workers test-access
 
-bench: .venv/.dev ## Measure speed, latency, restore: twenty minutes, all or CASES="..."; writes bench/results/latest.json.
-	$(BIN)/python -m bench.run $(CASES)
-	$(BIN)/python -m bench.table
+test-rules: .venv/.dev ## minutes | All that needs no broker; 3000 simulated schedules.
+	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
-bench-growth: .venv/.dev ## Measure how speed changes with words, partitions, lines, workers: PARTS="...".
-	$(BIN)/python -m bench.growth $(PARTS)
-	$(BIN)/python -m bench.table
+test-changes: .venv/.dev ## minutes | Commands, changed data, consistent reads; workers that are killed.
+	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/test_c*.py
 
-profile: .venv/.dev ## Flame graph of a worker that counts a backlog, and its top functions.
-	$(BIN)/python -m bench.flame
+test-brokers: .venv/.dev ## minutes | Brokers that hang, refuse, are away; Faust and aiokafka as they are built on.
+	$(BIN)/pytest -p no:cacheprovider $(BROKER_TESTS)
 
-bench-peers: .venv/.dev ## Compare with other word counts: PEERS=name,name RUNS=n for less; all writes bench/results/peers.json.
-	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers
+test-access: .venv/.dev ## minutes | TLS, logins, rights.
+	$(BIN)/pytest -p no:cacheprovider $(ACCESS_TESTS)
 
-chaos: .venv/.dev ## Kill and starve workers and broker, compare every count: CHAOS_SEEDS=3 CHAOS_MINUTES=5.
-	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
-		$(BIN)/python -m tests.chaos.chaos
+test-workers: .venv/.dev ## minutes | Workers from start to end, and hostile input.
+	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py' $(addprefix --ignore=,$(BROKER_TESTS) $(ACCESS_TESTS))
 
-soak: .venv/.dev ## Count steadily for SOAK_MINUTES=15; memory and descriptors must not grow, no count may differ.
-	SOAK_MINUTES=$(or $(SOAK_MINUTES),15) $(BIN)/python -m tests.chaos.soak
-
-simulate: .venv/.dev ## Simulate crashes, torn flushes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.
+##@ Long runs
+simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.
 	$(if $(SEED),$(BIN)/python -m tests.simulation.replay $(SEED) $(STEPS),\
 		SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0)
 
-lock: .venv/.dev ## Compile requirements/*.txt anew from pyproject.toml.
+chaos: .venv/.dev ## 20 min | Kill and starve workers and broker, compare all counts: CHAOS_SEEDS=3 CHAOS_MINUTES=5 CHAOS_FIRST_SEED=n.
+	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
+		$(BIN)/python -m tests.chaos.chaos
+
+soak: .venv/.dev ## 15 min | Count steadily, SOAK_MINUTES=15: memory and descriptors must not grow, no count may differ.
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),15) $(BIN)/python -m tests.chaos.soak
+
+##@ Measure and release
+bench: .venv/.dev ## 20 min | Measure speed, latency, restore, or CASES="..."; writes bench/results/latest.json and the documents.
+	$(BIN)/python -m bench.run $(CASES)
+	$(BIN)/python -m bench.table
+
+bench-growth: .venv/.dev ## hours | Measure what more words, partitions, lines, workers change, or PARTS="..."; writes the documents.
+	$(BIN)/python -m bench.growth $(PARTS)
+	$(BIN)/python -m bench.table
+
+bench-peers: .venv/.dev ## 20 min | Compare with other word counts, or PEERS=name,name RUNS=n; all writes bench/results/peers.json.
+	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers
+
+profile: .venv/.dev ## 2 min | Flame graph of a worker that counts a backlog, and its top functions.
+	$(BIN)/python -m bench.flame
+
+lock: .venv/.dev ## 1 min | Compile requirements/*.txt anew from pyproject.toml.
 	$(BIN)/python requirements/lock.py
 
-clean: ## Remove the environment and the data of `make run`.
+clean: ## moment | Remove the environment and the data of `make run`.
 	rm -rf .venv .wordcount
 
 # The environment. A stamp per set of packages: `make run` does not wait for the tools of `make test`.

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,10 @@ async def watch(worker: Worker, seen: dict[int, int]) -> None:
                 seen[int(number)] = position
 
 
-async def test_ten_kills_leave_every_count_exact(kafka: KafkaClient, workers: Workers) -> None:
-    print(f"CHAOS_SEED={SEED}")
+async def test_ten_kills_leave_every_count_exact(
+    kafka: KafkaClient, workers: Workers, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("repeat_with", f"CHAOS_SEED={SEED}")
     chance = random.Random(SEED)
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, PARTITIONS)

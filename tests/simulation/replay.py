@@ -20,6 +20,11 @@ def steps_of(seed: int, text: str, bias: Bias = USUAL) -> list[Step]:
     return [plan.steps[number] for number in numbers(text)]
 
 
+def command(seed: int, steps: Sequence[Step]) -> str:
+    """What takes these steps of a seed again."""
+    return f"make simulate SEED={seed} STEPS={ranges([step.number for step in steps])}"
+
+
 def shrunk(
     seed: int,
     error: WrongError,
@@ -44,7 +49,7 @@ def shrunk(
     # What was planned after the failure is left out first; where that was no step, it may be missed.
     if fails(error.steps):
         shrink(error.steps, fails, limit_s)
-    found.add_note(f"again: make simulate SEED={seed} STEPS={ranges([step.number for step in found.steps])}")
+    found.add_note(f"again: {command(seed, found.steps)}")
     return found
 
 

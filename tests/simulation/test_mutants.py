@@ -15,6 +15,7 @@ from tests.simulation.simulator import Mutate, simulate
 from tests.simulation.trials import MUTANTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
 def test_a_mutant_is_caught(mutate: Mutate, record_schedules: Callable[[str, int], None]) -> None:
     trial = MUTANTS[mutate]

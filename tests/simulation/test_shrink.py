@@ -19,6 +19,7 @@ def test_shrinking_ends_in_time_with_what_it_has() -> None:
     assert shrink(range(100), lambda kept: True, limit_s=-1) == list(range(100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutate", [marker_first, position_outside_the_atomic_write])
 def test_the_steps_that_show_a_planted_bug_are_few_and_show_it_again(mutate) -> None:
     seed, failure = next(_failures(mutate))

@@ -4,12 +4,13 @@ A failing seed is shrunk and printed with its steps; `make simulate SEED=… STE
 """
 
 import os
+from collections.abc import Callable
 
 import pytest
 
 from tests.simulation.broker import WrongError
 from tests.simulation.plan import SHARED, numbers, ranges
-from tests.simulation.replay import shrunk
+from tests.simulation.replay import command, shrunk
 from tests.simulation.simulator import simulate
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3000"))
@@ -20,14 +21,21 @@ SHARED_SEEDS = 300
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
-def test_counts_are_exact_whatever_happens(first: int) -> None:
-    for seed in range(first, min(first + CHUNK, FIRST + SEEDS)):
+def test_counts_are_exact_whatever_happens(
+    first: int, record_property: Callable[[str, object], None]
+) -> None:
+    seeds = range(first, min(first + CHUNK, FIRST + SEEDS))
+    record_property("repeat_with", f"SIMULATION_FIRST={first} SIMULATION_SEEDS={len(seeds)}")
+    for seed in seeds:
         try:
             simulate(seed)
         except WrongError as error:
-            pytest.fail(str(shrunk(seed, error)), pytrace=False)
+            found = shrunk(seed, error)
+            record_property("repeat", command(seed, found.steps))
+            pytest.fail(str(found), pytrace=False)
 
 
+@pytest.mark.slow
 def test_counts_of_another_deployment_in_the_same_changelog_are_never_adopted() -> None:
     for seed in range(SHARED_SEEDS):
         simulate(seed, bias=SHARED)

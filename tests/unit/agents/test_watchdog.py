@@ -121,6 +121,7 @@ async def found_by(
     thread: Any,
     asks: int = 12,
     obstacle: str | None = None,
+    stall_timeout_s: float = 0.005,
 ) -> Exception | None:
     """What the watchdog ends the process with; None where it still watches after having asked `asks` times."""
     monkeypatch.setattr(watchdog, "CHECK_S", 0.001)
@@ -136,7 +137,7 @@ async def found_by(
             group="readers",
             rights=RIGHTS,
             needed=[Right("Read", "topic", "texts"), JOIN],
-            stall_timeout_s=0.005,
+            stall_timeout_s=stall_timeout_s,
             obstacle=lambda: obstacle,
             on_fatal=found.append,
         ).watch()
@@ -203,7 +204,8 @@ async def test_a_topic_that_is_away_for_a_moment_ends_nobody(monkeypatch: pytest
             return self.asked % 3 == 0
 
     counted = FakeCounts({0: Progress(8, 1, 0)})
-    assert await found_by(monkeypatch, counted, CreatedAgain(8), FakeThread(), asks=30) is None
+    offsets = CreatedAgain(8)
+    assert await found_by(monkeypatch, counted, offsets, FakeThread(), asks=30, stall_timeout_s=0.05) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # most of it starts processes
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -17,6 +17,8 @@ import pytest
 from app.exit_codes import EXIT_OUTPUT, EXIT_READER_GONE, EXIT_TERMINATED
 from app.printable import printable
 
+pytestmark = pytest.mark.slow  # most of it starts processes
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "app"]
 HOSTILE = "\x1b[31m\u202e\u200b\u061c\U000e0041\x85\x7f\nwordcount: forged"

@@ -11,6 +11,7 @@ def text(chunks) -> list[bytes]:
     return list(chain.from_iterable(chunks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORPORA)
 def test_a_corpus_has_as_many_lines_as_asked_for_and_is_the_same_each_time(name):
     lines = text(CORPORA[name].lines(1003))

@@ -150,6 +150,7 @@ def test_characters_that_are_ignorable_by_default_are_left_out_and_no_others() -
     assert left_out == ignorable - {0x200B}
 
 
+@pytest.mark.slow
 def test_every_character_is_one_word_however_it_is_normalised_and_in_whatever_case() -> None:
     dotless = "\u0131"  # Its capital is that of i.
     for char in map(chr, SCALARS):
@@ -162,6 +163,7 @@ def test_every_character_is_one_word_however_it_is_normalised_and_in_whatever_ca
         assert {_fold(spelling) for spelling in spellings} == {word}, f"U+{ord(char):04X}"
 
 
+@pytest.mark.slow
 def test_what_is_folded_the_usual_way_is_folded_as_defined() -> None:
     marks = "\u0301\u0308\u0327\u0342\u3099\u05b0"
     usual = [char for char in map(chr, SCALARS) if not re.search(_UNUSUAL, char)]

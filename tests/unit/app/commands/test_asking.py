@@ -29,6 +29,7 @@ def test_top_shows_words_counts_and_how_fresh_and_complete_they_are(wordcount, w
     assert "as of (partition: next offset): 2: 123, 10: 7\n" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_watched_table_that_is_no_terminal_comes_as_it_is_asked_for(worker_port, pytestconfig):
     with subprocess.Popen(
         [sys.executable, "-m", "app", "top", "--watch", "--url", f"http://127.0.0.1:{worker_port}"],

@@ -83,6 +83,7 @@ def test_each_line_is_answered_before_the_next_one_is_sent(root):
         assert asked.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_many_lines_stream_through(root, tmp_path):
     count = 100_000
     (tmp_path / "in").write_text('"some words in a line"\n' * count)

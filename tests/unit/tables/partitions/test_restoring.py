@@ -124,6 +124,7 @@ async def test_what_another_process_counted_is_told_as_a_move_and_not_as_a_flush
     assert worker.seen.words == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restores", [3, 6])
 async def test_a_broker_that_is_away_is_asked_less_and_less_often(worker: Worker, restores: int) -> None:
     asked: list[float] = []

@@ -41,6 +41,7 @@ def store(tmp_path: Path) -> Iterator[PartitionStore]:
     opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FLUSHES)
 @pytest.mark.parametrize("commits", [1, 4, 13])
 def test_a_killed_process_leaves_the_store_at_one_of_its_flushes(
@@ -115,6 +116,7 @@ def test_a_damaged_block_is_an_error_on_every_read_path(tmp_path: Path, read: st
     opened.close()
 
 
+@pytest.mark.slow
 def test_no_damage_anywhere_gives_a_wrong_answer(tmp_path: Path) -> None:
     random = Random(1)
     values = [random.randbytes(16) for _ in LARGE]
@@ -255,6 +257,7 @@ def test_the_state_is_no_word(store: PartitionStore) -> None:
         assert view.scan(b"\xff", 10) == []
 
 
+@pytest.mark.slow
 def test_closing_waits_for_a_snapshot_and_ends_its_rows(store: PartitionStore) -> None:
     flush(store, 5, LARGE)
     with store.snapshot() as view:
@@ -281,6 +284,7 @@ def read_on(store: PartitionStore, read: str, ends: list[BaseException]) -> None
         ends.append(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", ["word", "state"])
 def test_a_store_can_be_closed_while_it_is_read(tmp_path: Path, read: str) -> None:
     """rocksdict refuses to close what is being read: the lock of the folder would stay."""
