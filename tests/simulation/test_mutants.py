@@ -1,5 +1,6 @@
 """Tables with one rule left out are caught: otherwise the simulation would show nothing."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tables.store.partition_store import PartitionStore
 from tables.store.snapshot import StoreSnapshot
 from tests.simulation.broker import WrongError
 from tests.simulation.simulator import Mutate, simulate
-from tests.simulation.trials import MUTANTS
+from tests.simulation.trials import MUTANTS, UNPLANTED
 
 
 @pytest.mark.slow
@@ -24,6 +25,13 @@ def test_a_mutant_is_caught(mutate: Mutate, record_schedules: Callable[[str, int
         for schedules, seed in enumerate(range(trial.first, trial.first + trial.seeds), 1):
             record_schedules(name, schedules)
             simulate(seed, mutate, bias=trial.bias, honour_lag=trial.honour_lag)
+
+
+def test_each_rule_of_exactness_is_left_out_once() -> None:
+    rules = ARCHITECTURE.read_text("utf-8").split("## Rules of exactness")[1].split("\n## ")[0]
+    numbers = {int(number) for number in re.findall(r"^(\d+)\. \*\*", rules, re.MULTILINE)}
+    assert numbers == {trial.rule for trial in MUTANTS.values()} | UNPLANTED
+    assert not UNPLANTED & {trial.rule for trial in MUTANTS.values()}
 
 
 def test_an_ignored_iterator_status_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ class Trial:
     """How a mutant has to be caught.
 
     Attributes:
-        seeds: within so many.
+        rule: the rule of ARCHITECTURE.md that it leaves out.
+        seeds: how many schedules may be tried, at most.
         bias: of their schedules.
         first: where the search begins; one that would take long begins at a recorded seed.
         honour_lag: see `Schedule`.
     """
 
+    rule: int
     seeds: int = 100
     bias: Bias = USUAL
     first: int = 0
@@ -58,40 +60,45 @@ BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
 """Much that was fetched waits until after the next seek."""
 
 
+UNPLANTED = {1, 13, 15, 16}
+"""Rules of ARCHITECTURE.md that unit and integration tests hold, because the simulation has no way to break them alone."""
+
 MUTANTS: dict[Mutate, Trial] = {
-    mutants.position_outside_the_atomic_write: Trial(),
-    mutants.large_flush_over_unwritten_small_ones: Trial(300),
-    mutants.store_written_before_the_acknowledgement: Trial(),
-    mutants.marker_first: Trial(),
-    mutants.latest_row_wins_in_a_replay: Trial(),
-    mutants.cache_updated_before_the_commit: Trial(),
-    mutants.cache_left_behind_by_a_cancelled_commit: Trial(),
-    mutants.leaders_not_told_of_flushes: Trial(),
-    mutants.a_bound_that_others_exceed: Trial(),
-    mutants.top_from_a_cache_behind_the_store: Trial(),
-    mutants.top_words_kept_through_a_commit: Trial(),
-    mutants.top_words_kept_while_a_commit_is_under_way: Trial(),
-    mutants.failed_staging_ends_a_cancelled_flush_otherwise: Trial(300, BREAKING),
-    mutants.threads_not_waited_for: Trial(),
-    mutants.restores_move_only_where_they_write: Trial(),
-    mutants.adopted_flushes_not_told: Trial(),
-    mutants.cancelled_flushes_not_told: Trial(),
-    mutants.flushes_in_doubt_forgotten_by_a_rebuild: Trial(),
-    mutants.flushes_in_doubt_forgotten_by_a_restore: Trial(300),
-    mutants.foreign_records_ignored: Trial(300, LATE),
-    mutants.stale_rows_not_healed: Trial(300),
-    mutants.healing_not_examined_itself: Trial(100, HEALING, first=1100),
-    mutants.examined_before_healed: Trial(100, HEALING, first=200),
-    mutants.ahead_forgotten_by_the_store: Trial(),
-    mutants.rows_ahead_counted_again: Trial(),
-    mutants.rows_ahead_skipped_by_whole_batches: Trial(),
-    mutants.rows_that_end_in_a_hole_counted_again: Trial(300),
-    mutants.torn_rows_shown_to_readers: Trial(),
-    mutants.batches_beyond_a_gap_taken_in: Trial(100, BELATED),
-    mutants.ownership_not_proven: Trial(),
-    mutants.ownership_taken_from_an_accepted_commit_alone: Trial(300),
-    mutants.position_taken_from_the_offset_of_the_group: Trial(),
-    mutants.counts_shown_before_they_are_durable: Trial(),
-    mutants.changelog_of_another_deployment_adopted: Trial(bias=SHARED),
-    mutants.compaction_ahead_of_the_examination: Trial(100, HEALING, first=400, honour_lag=False),
+    mutants.position_outside_the_atomic_write: Trial(6),
+    mutants.large_flush_over_unwritten_small_ones: Trial(8, seeds=300),
+    mutants.store_written_before_the_acknowledgement: Trial(3),
+    mutants.marker_first: Trial(3),
+    mutants.latest_row_wins_in_a_replay: Trial(9),
+    mutants.cache_updated_before_the_commit: Trial(6),
+    mutants.cache_left_behind_by_a_cancelled_commit: Trial(6),
+    mutants.leaders_not_told_of_flushes: Trial(6),
+    mutants.a_bound_that_others_exceed: Trial(6),
+    mutants.top_from_a_cache_behind_the_store: Trial(6),
+    mutants.top_words_kept_through_a_commit: Trial(6),
+    mutants.top_words_kept_while_a_commit_is_under_way: Trial(6),
+    mutants.failed_staging_ends_a_cancelled_flush_otherwise: Trial(9, seeds=300, bias=BREAKING),
+    mutants.threads_not_waited_for: Trial(6),
+    mutants.restores_move_only_where_they_write: Trial(9),
+    mutants.adopted_flushes_not_told: Trial(9),
+    mutants.cancelled_flushes_not_told: Trial(6),
+    mutants.flushes_in_doubt_forgotten_by_a_rebuild: Trial(9),
+    mutants.flushes_in_doubt_forgotten_by_a_restore: Trial(9, seeds=300),
+    mutants.foreign_records_ignored: Trial(4, seeds=300, bias=LATE),
+    mutants.stale_rows_not_healed: Trial(11, seeds=300),
+    mutants.healing_not_examined_itself: Trial(11, seeds=100, bias=HEALING, first=1100),
+    mutants.examined_before_healed: Trial(11, seeds=100, bias=HEALING, first=200),
+    mutants.ahead_forgotten_by_the_store: Trial(10),
+    mutants.rows_ahead_counted_again: Trial(10),
+    mutants.rows_ahead_skipped_by_whole_batches: Trial(10),
+    mutants.rows_that_end_in_a_hole_counted_again: Trial(10, seeds=300),
+    mutants.torn_rows_shown_to_readers: Trial(10),
+    mutants.batches_beyond_a_gap_taken_in: Trial(2, seeds=100, bias=BELATED),
+    mutants.ownership_not_proven: Trial(5),
+    mutants.ownership_taken_from_an_accepted_commit_alone: Trial(5, seeds=300),
+    mutants.position_taken_from_the_offset_of_the_group: Trial(7),
+    mutants.counts_shown_before_they_are_durable: Trial(6),
+    mutants.changelog_of_another_deployment_adopted: Trial(12, bias=SHARED),
+    mutants.compaction_ahead_of_the_examination: Trial(
+        14, seeds=100, bias=HEALING, first=400, honour_lag=False
+    ),
 }
