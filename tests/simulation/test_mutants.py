@@ -16,6 +16,9 @@ from tests.simulation.simulator import Mutate, simulate
 from tests.simulation.trials import MUTANTS, UNPLANTED
 
 
+ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
 def test_a_mutant_is_caught(mutate: Mutate, record_schedules: Callable[[str, int], None]) -> None:
