@@ -29,7 +29,8 @@ import pyarrow.compute as pc
 from aiokafka.producer.message_accumulator import BatchBuilder
 from rocksdict import Cache
 
-from agents.text.tally import Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.corpus import CORPORA

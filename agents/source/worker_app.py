@@ -25,7 +25,7 @@ class ConsumerOptions:
         topic: input topic.
         rights: what the brokers' refusals are turned into.
         request_timeout_s: longest wait for a broker's answer that depends on nobody else.
-        max_record_bytes: longer values are passed over, see `agents.text.tally.Policies`.
+        max_record_bytes: longer values are passed over, see `agents.text.choices.Policies`.
         memory: says how much is fetched of a partition at a time.
     """
 

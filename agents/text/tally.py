@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Final, Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agents.text.choices import Policies
 from agents.text.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.text.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
-from tables.errors import ConfigurationError
 from tables.model.records import DeadLetter, Int64Array, RecordBatch
 from tables.model.tally import Tally, Totals
 from tables.model.word_order import byte_order
-
-MAX_RECORD_BYTES: Final = 16 << 20
 
 NULL: Final = "null"
 INVALID_UTF8: Final = "invalid_utf8"
@@ -37,50 +35,6 @@ DROP_REASONS: Final = ("stop_word", "too_short", "too_long", "empty", "oversized
 
 # Records among which an invalid one is no longer looked for by halves.
 _FEW_RECORDS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """What to do with records and words that are not plain text.
-
-    Attributes:
-        on_null: a record without a value; `count` = a counted record without words.
-        on_invalid_utf8: a value that is no UTF-8; `replace` = as `bytes.decode("utf-8", "replace")` reads it.
-        on_invalid_json: a value that is no JSON document, where the format is JSON.
-        on_missing_text: a document without a string where the pointer points.
-        on_oversized_word: a word of more than `max_word_bytes`; `skip` = the word, `dead_letter` = its record.
-        on_oversized_record: a value of more than `max_record_bytes`, whatever is in it; its dead letter has no value.
-        on_empty_word: the empty word, which only profile `java-s` yields.
-        max_word_bytes: longest word counted, in bytes of UTF-8, inclusive, >= 1.
-        max_record_bytes: longest value that is looked at, in bytes, inclusive, >= 1.
-
-    Raises:
-        ConfigurationError: a value is not one of those listed; the message names the setting.
-    """
-
-    on_null: Literal["skip", "count", "dead_letter"] = "skip"
-    on_invalid_utf8: Literal["replace", "skip", "dead_letter"] = "replace"
-    on_invalid_json: Literal["dead_letter", "skip"] = "dead_letter"
-    on_missing_text: Literal["dead_letter", "skip"] = "dead_letter"
-    on_oversized_word: Literal["skip", "dead_letter"] = "skip"
-    on_oversized_record: Literal["skip", "dead_letter"] = "dead_letter"
-    on_empty_word: Literal["count", "skip"] = "count"
-    max_word_bytes: int = 16_384
-    max_record_bytes: int = MAX_RECORD_BYTES
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for policy in fields(self):
-            value, choices = getattr(self, policy.name), get_args(hints[policy.name])
-            if choices and value not in choices:
-                raise ConfigurationError(
-                    f"WORDCOUNT_{policy.name.upper()} is {value!r}", f"set it to one of: {', '.join(choices)}"
-                )
-        for name in ("max_word_bytes", "max_record_bytes"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(
-                    f"WORDCOUNT_{name.upper()} is {getattr(self, name)}", "set it to 1 or more"
-                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
-from typing import Final
+from typing import Final, get_args
 from unicodedata import normalize
 
 import numpy as np
@@ -38,6 +38,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from unicode_segmentation_rs import split_word_bounds, unicode_words
 
+from agents.text.choices import ProfileName
 from tables.errors import ConfigurationError
 
 # A word has at most this many times the UTF-8 bytes of its text: NFKC makes 33 bytes of the 3 of U+FDFA.
@@ -103,7 +104,7 @@ class Tokenizer:
         max_length: longest word kept, in characters, inclusive; None = no bound.
     """
 
-    profile: str
+    profile: ProfileName
     stop_words: frozenset[str] = frozenset()
     min_length: int = 1
     max_length: int | None = None
@@ -147,7 +148,11 @@ class Tokenizer:
 
 
 def tokenizer(
-    profile: str, *, stop_words: Iterable[str] = (), min_length: int = 1, max_length: int | None = None
+    profile: ProfileName,
+    *,
+    stop_words: Iterable[str] = (),
+    min_length: int = 1,
+    max_length: int | None = None,
 ) -> Tokenizer:
     """Build the tokenizer of a profile.
 
@@ -158,26 +163,16 @@ def tokenizer(
         max_length: longest word to keep, in characters, >= min_length; None = no bound.
 
     Raises:
-        ConfigurationError: an option is wrong; the message names its setting.
+        ConfigurationError: a stop word is not one word of the profile; the message names its setting.
     """
-    if profile not in _PROFILES:
-        raise ConfigurationError(
-            f"WORDCOUNT_PROFILE is {profile!r}, which is no profile",
-            f"set it to one of: {', '.join(PROFILES)}",
-        )
-    if min_length < 1:
-        raise ConfigurationError(f"WORDCOUNT_MIN_WORD_LENGTH is {min_length}", "set it to 1 or more")
-    if max_length is not None and max_length < min_length:
-        raise ConfigurationError(
-            f"WORDCOUNT_MAX_WORD_LENGTH is {max_length}, less than the shortest word kept",
-            f"set it to {min_length} (WORDCOUNT_MIN_WORD_LENGTH) or more",
-        )
+    assert min_length >= 1
+    assert max_length is None or max_length >= min_length
     stripped = (word.strip() for word in stop_words)
     stops = frozenset(_stop_word(profile, word) for word in stripped if word)
     return Tokenizer(profile, stops, min_length, max_length)
 
 
-def _stop_word(profile: str, text: str) -> str:
+def _stop_word(profile: ProfileName, text: str) -> str:
     words = _PROFILES[profile].tokens(text)
     if len(words) != 1:
         raise ConfigurationError(
@@ -325,9 +320,9 @@ def _count_one_by_one(texts: pa.StringArray) -> CountedWords:
     return CountedWords(pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64()))
 
 
-_PROFILES: Final[Mapping[str, _Profile]] = {
+_PROFILES: Final[Mapping[ProfileName, _Profile]] = {
     "java-s": _Profile("java-s/1", _java_tokens, _java_count),
     "whitespace": _Profile("whitespace/1", str.split, _whitespace_count),
     "unicode": _Profile("unicode/2", _unicode_tokens, _unicode_count),
 }
-PROFILES: Final = tuple(_PROFILES)
+PROFILES: Final = get_args(ProfileName)

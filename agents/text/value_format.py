@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, get_args
 
 import msgspec
 import pyarrow as pa
 
-from tables.errors import ConfigurationError
+from agents.text.choices import FormatName
+from agents.text.json_pointer import parsed, written
 
-FORMATS: Final = ("text", "json")
+FORMATS: Final = get_args(FormatName)
 
 INVALID_JSON: Final = "invalid_json"
 MISSING_TEXT: Final = "missing_text"
@@ -80,7 +81,7 @@ class JsonFormat:
 
     @property
     def identity(self) -> str:
-        return "json:" + "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in self.pointer)
+        return f"json:{written(self.pointer)}"
 
     def text_of(self, value: bytes) -> str:
         """The text of one document; an escape that is half a surrogate pair becomes U+FFFD.
@@ -116,43 +117,20 @@ class JsonFormat:
         return Texts(pa.concat_arrays(found) if found else values, unreadable)
 
 
-def value_format(name: str, json_pointer: str = "") -> ValueFormat:
+def value_format(name: FormatName, json_pointer: str = "") -> ValueFormat:
     """Build the format that settings ask for.
 
     Args:
-        name: one of `FORMATS`.
+        name: text or json.
         json_pointer: RFC 6901 pointer to the text, for `json` only; "" = the whole document.
 
     Raises:
-        ConfigurationError: the name is unknown, the pointer is malformed or has no format to serve.
+        ValueError: the pointer is malformed.
     """
-    if name not in FORMATS:
-        raise ConfigurationError(
-            f"WORDCOUNT_VALUE_FORMAT is {name!r}, which is no format",
-            f"set it to one of: {', '.join(FORMATS)}",
-        )
     if name == "json":
-        return JsonFormat(_parsed(json_pointer))
-    if json_pointer:
-        raise ConfigurationError(
-            f"WORDCOUNT_JSON_POINTER is {json_pointer!r}, but WORDCOUNT_VALUE_FORMAT is {name}",
-            "set WORDCOUNT_VALUE_FORMAT=json or leave the pointer out",
-        )
+        return JsonFormat(parsed(json_pointer))
+    assert not json_pointer
     return TextFormat()
-
-
-def _parsed(pointer: str) -> tuple[str, ...]:
-    if pointer and not pointer.startswith("/"):
-        raise ConfigurationError(
-            f"WORDCOUNT_JSON_POINTER is {pointer!r}, which does not start with a slash",
-            "write it as in /message/text, or leave it empty for the whole document",
-        )
-    if re.search("~(?![01])", pointer):
-        raise ConfigurationError(
-            f"WORDCOUNT_JSON_POINTER is {pointer!r}, where ~ is followed by neither 0 nor 1",
-            "write ~0 for a tilde and ~1 for a slash in a name",
-        )
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
 
 
 def _decoded(value: bytes) -> object:

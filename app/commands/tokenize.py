@@ -28,17 +28,12 @@ def tokenize(
 
     The settings of the profile, stop words and word lengths apply.
     """
-    from agents.text.tokenizer import tokenizer
     from app.config.loading import load_settings
+    from app.config.text import tokenizer_of
     from app.produce.text_files import TextFiles
 
     settings = load_settings(profile=profile)
-    tokens = tokenizer(
-        settings.profile,
-        stop_words=settings.stop_words,
-        min_length=settings.min_word_length,
-        max_length=settings.max_word_length,
-    )
+    tokens = tokenizer_of(settings)
     answer = _json_answers(tokens) if as_json else _plain_answers(tokens)
     for block in TextFiles([file]).blocks():
         try:

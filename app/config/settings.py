@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from agents.text.choices import (
+    CountOrSkip,
+    CountSkipOrDeadLetter,
+    FormatName,
+    Policies,
+    ProfileName,
+    ReplaceSkipOrDeadLetter,
+    SkipOrDeadLetter,
+)
 from app.config.types import HostNames, HostPorts, JsonPointer, KafkaName, ReplicationFactor, WordList
 from tables.errors import ConfigurationError
 from tables.model.names import Topics
+
+_POLICIES: Final = Policies()
+"""The defaults."""
 
 
 class Settings(BaseModel):
@@ -103,11 +115,11 @@ class Settings(BaseModel):
     )
 
     # Records and words
-    value_format: Literal["text", "json"] = Field("text", description="What a record's value is.")
+    value_format: FormatName = Field("text", description="What a record's value is.")
     json_pointer: JsonPointer = Field(
         "", description="Where the text is in a JSON value; empty = the value is itself a JSON string."
     )
-    profile: Literal["java-s", "whitespace", "unicode"] = Field(
+    profile: ProfileName = Field(
         "unicode",
         description="Tokeniser. `java-s`: as Java splits at `\\s`; `whitespace`: split at runs of "
         "Unicode white space, as Python's `str.split`; `unicode`: the words of Unicode annex 29 after NFKC and case folding.",
@@ -118,41 +130,43 @@ class Settings(BaseModel):
         None, ge=1, le=16_384, description="Characters; longer words are not counted."
     )
     max_word_bytes: int = Field(
-        16_384,
+        _POLICIES.max_word_bytes,
         ge=16,
         le=65_536,
         description="UTF-8 bytes; a longer word is oversized, see `WORDCOUNT_ON_OVERSIZED_WORD`.",
     )
-    on_null: Literal["count", "skip", "dead_letter"] = Field(
-        "skip", description="A record without a value. `count`: it counts as a record without words."
+    on_null: CountSkipOrDeadLetter = Field(
+        _POLICIES.on_null,
+        description="A record without a value. `count`: it counts as a record without words.",
     )
-    on_invalid_utf8: Literal["replace", "skip", "dead_letter"] = Field(
-        "replace", description="A value that is not UTF-8. `replace`: each bad sequence becomes U+FFFD."
+    on_invalid_utf8: ReplaceSkipOrDeadLetter = Field(
+        _POLICIES.on_invalid_utf8,
+        description="A value that is not UTF-8. `replace`: each bad sequence becomes U+FFFD.",
     )
-    on_invalid_json: Literal["skip", "dead_letter"] = Field(
-        "dead_letter", description="A value that is not JSON."
+    on_invalid_json: SkipOrDeadLetter = Field(
+        _POLICIES.on_invalid_json, description="A value that is not JSON."
     )
-    on_missing_text: Literal["skip", "dead_letter"] = Field(
-        "dead_letter", description="A JSON value without a string at the pointer."
+    on_missing_text: SkipOrDeadLetter = Field(
+        _POLICIES.on_missing_text, description="A JSON value without a string at the pointer."
     )
-    on_oversized_word: Literal["skip", "dead_letter"] = Field(
-        "skip",
+    on_oversized_word: SkipOrDeadLetter = Field(
+        _POLICIES.on_oversized_word,
         description="A word over `WORDCOUNT_MAX_WORD_BYTES`: skip the word, or dead-letter the whole record.",
     )
     max_record_bytes: int = Field(
-        16_777_216,
+        _POLICIES.max_record_bytes,
         ge=1_024,
         le=268_435_456,
         description="Bytes of a record's value, unpacked; a longer one is never held in memory, see "
         "`WORDCOUNT_ON_OVERSIZED_RECORD`.",
     )
-    on_oversized_record: Literal["skip", "dead_letter"] = Field(
-        "dead_letter",
+    on_oversized_record: SkipOrDeadLetter = Field(
+        _POLICIES.on_oversized_record,
         description="A value over `WORDCOUNT_MAX_RECORD_BYTES`. Its dead letter says where the record is and how long, "
         "and has no value.",
     )
-    on_empty_word: Literal["count", "skip"] = Field(
-        "count", description="An empty word; only the profile `java-s` yields them."
+    on_empty_word: CountOrSkip = Field(
+        _POLICIES.on_empty_word, description="An empty word; only the profile `java-s` yields them."
     )
 
     # Flushing and state

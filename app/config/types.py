@@ -12,6 +12,8 @@ from pydantic import AfterValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from agents.text.json_pointer import parsed
+
 PREFIX = "WORDCOUNT_"
 
 
@@ -49,8 +51,7 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _json_pointer(value: str) -> str:
-    if not re.fullmatch(r"(/([^/~]|~[01])*)*", value):
-        raise ValueError
+    parsed(value)
     return value
 
 

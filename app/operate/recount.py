@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
-from agents.text.tally import INVALID_UTF8, NULL, OVERSIZED_RECORD, OVERSIZED_WORD, Policies, RecordTally
-from agents.text.tokenizer import tokenizer
-from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError, value_format
+from agents.text.choices import Policies
+from agents.text.tally import INVALID_UTF8, NULL, OVERSIZED_RECORD, OVERSIZED_WORD, RecordTally
+from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError
+from app.config.text import tokenizer_of, value_format_of
 from app.kafka.clients import reader, records, topic_offsets
 
 if TYPE_CHECKING:
@@ -41,13 +42,8 @@ class Definition:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._format = value_format(settings.value_format, settings.json_pointer)
-        self.tokenizer = tokenizer(
-            settings.profile,
-            stop_words=settings.stop_words,
-            min_length=settings.min_word_length,
-            max_length=settings.max_word_length,
-        )
+        self._format = value_format_of(settings)
+        self.tokenizer = tokenizer_of(settings)
 
     @property
     def identity(self) -> str:

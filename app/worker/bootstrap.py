@@ -12,13 +12,14 @@ import pyarrow as pa
 import structlog
 
 from agents.source.worker_app import ConsumerOptions
-from agents.text.tally import Policies, RecordTally
-from agents.text.tokenizer import Tokenizer, tokenizer
-from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat, value_format
+from agents.text.tally import RecordTally
+from agents.text.tokenizer import Tokenizer
+from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat
 from agents.topology import TopologyOptions, build_topology
 from app.config.kafka_auth import faust_credentials
 from app.config.memory_limit import memory_budget
 from app.config.settings import Settings
+from app.config.text import policies_of, tokenizer_of, value_format_of
 from app.kafka import handshake
 from app.kafka.access import needed_rights
 from app.kafka.clients import connection
@@ -80,14 +81,9 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     gc.set_threshold(*GC_THRESHOLDS)
     # Arrow's own allocator keeps 70 MB more of freed buffers than the system's, at the same speed.
     pa.set_memory_pool(pa.system_memory_pool())
-    words = tokenizer(
-        settings.profile,
-        stop_words=settings.stop_words,
-        min_length=settings.min_word_length,
-        max_length=settings.max_word_length,
-    )
-    text_format = value_format(settings.value_format, settings.json_pointer)
-    tally = RecordTally(words, text_format, _policies(settings))
+    words = tokenizer_of(settings)
+    text_format = value_format_of(settings)
+    tally = RecordTally(words, text_format, policies_of(settings))
     metrics = Metrics()
     memory = MemoryBudget(memory_budget(settings))
     kafka = connection(settings)
@@ -232,20 +228,6 @@ def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
             _log.error("a broker does not let this worker in, which tries again", reason=str(error))
 
     return tell
-
-
-def _policies(settings: Settings) -> Policies:
-    return Policies(
-        on_null=settings.on_null,
-        on_invalid_utf8=settings.on_invalid_utf8,
-        on_invalid_json=settings.on_invalid_json,
-        on_missing_text=settings.on_missing_text,
-        on_oversized_word=settings.on_oversized_word,
-        on_empty_word=settings.on_empty_word,
-        on_oversized_record=settings.on_oversized_record,
-        max_word_bytes=settings.max_word_bytes,
-        max_record_bytes=settings.max_record_bytes,
-    )
 
 
 def _normalise(words: Tokenizer) -> Callable[[str], str]:

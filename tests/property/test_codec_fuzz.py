@@ -14,7 +14,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.text.tally import Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
 from agents.text.tokenizer import PROFILES, tokenizer
 from agents.text.value_format import value_format
 from app.web.parameters import cursor_after, word_of_cursor

@@ -11,7 +11,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.text.tally import DROP_REASONS, REASONS, Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import DROP_REASONS, REASONS, RecordTally
 from agents.text.tokenizer import PROFILES, Tokenizer, tokenizer
 from agents.text.value_format import FORMATS, value_format
 from tables.model.records import DeadLetter, RecordBatch

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 
-from agents.text.tally import Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from agents.watchdog import Watchdog

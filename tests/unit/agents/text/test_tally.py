@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agents.text.tally import Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
-from tables.errors import ConfigurationError
 from tables.model.records import DeadLetter, RecordBatch
 from tables.model.tally import Tally, Totals
 
@@ -219,25 +219,3 @@ def test_identity_names_tokenizer_and_where_the_text_is() -> None:
     assert RecordTally(tokenizer("unicode"), value_format("text"), Policies()).identity == "unicode/2"
     counting = RecordTally(tokenizer("unicode"), value_format("json", "/a~1b"), Policies())
     assert counting.identity == "unicode/2 json:/a~1b"
-
-
-@pytest.mark.parametrize(
-    ("policy", "value", "expected"),
-    [
-        ("on_null", "ignore", "WORDCOUNT_ON_NULL is 'ignore'; set it to one of: skip, count, dead_letter"),
-        ("on_invalid_utf8", "count", "WORDCOUNT_ON_INVALID_UTF8 is 'count'"),
-        ("on_invalid_json", "replace", "WORDCOUNT_ON_INVALID_JSON is 'replace'"),
-        ("on_missing_text", "count", "WORDCOUNT_ON_MISSING_TEXT is 'count'"),
-        ("on_oversized_word", "count", "WORDCOUNT_ON_OVERSIZED_WORD is 'count'"),
-        ("on_oversized_record", "count", "WORDCOUNT_ON_OVERSIZED_RECORD is 'count'"),
-        ("max_record_bytes", 0, "WORDCOUNT_MAX_RECORD_BYTES is 0"),
-        ("on_empty_word", "dead_letter", "WORDCOUNT_ON_EMPTY_WORD is 'dead_letter'"),
-        ("max_word_bytes", 0, "WORDCOUNT_MAX_WORD_BYTES is 0"),
-    ],
-)
-def test_a_wrong_policy_is_refused_by_the_name_of_its_setting(
-    policy: str, value: object, expected: str
-) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        Policies(**{policy: value})
-    assert expected in str(refused.value)

@@ -230,14 +230,11 @@ def test_identity_does_not_depend_on_how_options_are_written() -> None:
 @pytest.mark.parametrize(
     ("profile", "options", "named"),
     [
-        ("Java", {}, ["WORDCOUNT_PROFILE", "'Java'", "java-s, whitespace, unicode"]),
-        ("unicode", {"min_length": 0}, ["WORDCOUNT_MIN_WORD_LENGTH", "0"]),
-        ("unicode", {"min_length": 3, "max_length": 2}, ["WORDCOUNT_MAX_WORD_LENGTH", "2", "3"]),
         ("unicode", {"stop_words": ["e-mail"]}, ["WORDCOUNT_STOP_WORDS", "'e-mail'", "['e', 'mail']"]),
         ("whitespace", {"stop_words": ["a b"]}, ["WORDCOUNT_STOP_WORDS", "'a b'"]),
     ],
 )
-def test_a_wrong_option_is_refused_by_the_name_of_its_setting(
+def test_a_stop_word_that_is_not_one_word_is_refused_by_the_name_of_its_setting(
     profile: str, options: dict, named: list[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:

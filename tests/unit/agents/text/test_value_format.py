@@ -4,7 +4,6 @@ import pyarrow as pa
 import pytest
 
 from agents.text.value_format import INVALID_JSON, MISSING_TEXT, JsonFormat, UnreadableError, value_format
-from tables.errors import ConfigurationError
 
 # The document and pointers of RFC 6901, section 5, with strings for numbers.
 RFC_DOCUMENT = rb'{"foo":["bar","baz"],"":"0","a/b":"1","c%d":"2","e^f":"3","g|h":"4","i\\j":"5","k\"l":"6"," ":"7","m~n":"8"}'
@@ -130,19 +129,3 @@ def test_text_is_the_value_itself() -> None:
     found = value_format("text")
     assert found.texts(values).texts is values
     assert found.identity == "text"
-
-
-@pytest.mark.parametrize(
-    ("name", "pointer", "setting"),
-    [
-        ("xml", "", "WORDCOUNT_VALUE_FORMAT"),
-        ("text", "/a", "WORDCOUNT_JSON_POINTER"),
-        ("json", "a", "WORDCOUNT_JSON_POINTER"),
-        ("json", "/a~", "WORDCOUNT_JSON_POINTER"),
-        ("json", "/a~2b", "WORDCOUNT_JSON_POINTER"),
-    ],
-)
-def test_a_wrong_format_is_refused_by_the_name_of_its_setting(name: str, pointer: str, setting: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{setting} is ") as refused:
-        value_format(name, pointer)
-    assert refused.value.remedy

@@ -11,11 +11,9 @@ import pyarrow as pa
 import pytest
 
 from agents.text.tally import RecordTally
-from agents.text.tokenizer import tokenizer
-from agents.text.value_format import value_format
 from app.config.loading import load_settings
+from app.config.text import policies_of, tokenizer_of, value_format_of
 from app.operate.recount import Definition
-from app.worker.bootstrap import _policies
 from tables.model.records import RecordBatch
 
 VALUES = [
@@ -73,15 +71,7 @@ def test_definition_and_tally_agree_on_words_and_outcomes(
     monkeypatch.chdir(tmp_path)
     settings = load_settings(**options)
     definition = Definition(settings)
-    words = tokenizer(
-        settings.profile,
-        stop_words=settings.stop_words,
-        min_length=settings.min_word_length,
-        max_length=settings.max_word_length,
-    )
-    tally = RecordTally(
-        words, value_format(settings.value_format, settings.json_pointer), _policies(settings)
-    )
+    tally = RecordTally(tokenizer_of(settings), value_format_of(settings), policies_of(settings))
     assert definition.identity == tally.identity
     fast = tally([RecordBatch(pa.array(VALUES, pa.binary()), 0, len(VALUES))])
     slow = [definition(value) for value in VALUES]

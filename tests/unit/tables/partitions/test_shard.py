@@ -4,7 +4,8 @@ import asyncio
 
 import pyarrow as pa
 
-from agents.text.tally import Policies, RecordTally
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.hot_path import open_shard
