@@ -1,4 +1,4 @@
-"""What consists of what: the agent, its topic, the counts and their connections to Kafka, built on a given Faust app."""
+"""The agent, its topic, the counts and their connections to Kafka, built on a given Faust app."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import faust
 import structlog
 
-from agents.count_words import count_words
 from agents.source.dead_letters import KafkaDeadLetters
 from agents.source.kafka_source import GroupOwnership, KafkaSource
 from agents.source.membership import BatchConsumerThread
@@ -234,6 +233,16 @@ class _ShortMemory:
                 missing_mb=-(-bounds.missing_bytes // MIB),
                 remedy="raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
             )
+
+
+async def count_words(stream: Any, word_counts: WordCounts) -> None:
+    """The agent: every event, a poll's batches of one partition, goes into the partition's buffer; `tables` counts them.
+
+    Never waits: back-pressure is `WordCounts.accepting`, which the fetch obeys.
+    """
+    async for event in stream.events():
+        fetched = event.value
+        word_counts.add(event.message.partition, fetched.batches, fetched.highwater)
 
 
 def _runner(name: str, threads: int) -> RunInThread:

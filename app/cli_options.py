@@ -17,4 +17,5 @@ WorkerUrl = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="Address of a worker; by default from the HTTP settings."),
 ]
+Profile = Annotated[str | None, typer.Option("--profile", help="WORDCOUNT_PROFILE")]
 StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="FOLDER", help="WORDCOUNT_STATE_DIR")]

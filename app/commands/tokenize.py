@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli_options import Profile
 from app.output import holds_unicode
 from app.printable import json_text, printable
 from tables.errors import BadRequestError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def tokenize(
     file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Text, also .gz or .zst.")] = "-",
-    profile: Annotated[str | None, typer.Option("--profile", help="WORDCOUNT_PROFILE")] = None,
+    profile: Profile = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="A line is a JSON string, and becomes a JSON array of strings.")
     ] = False,

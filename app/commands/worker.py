@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli_options import BootstrapServers, Group, StateDir, Topic
+from app.cli_options import BootstrapServers, Group, Profile, StateDir, Topic
 
 
 def worker(
@@ -20,7 +20,7 @@ def worker(
     topic: Topic = None,
     group: Group = None,
     state_dir: StateDir = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="WORDCOUNT_PROFILE")] = None,
+    profile: Profile = None,
     http_host: Annotated[str | None, typer.Option("--http-host", help="WORDCOUNT_HTTP_HOST")] = None,
     http_port: Annotated[int | None, typer.Option("--http-port", help="WORDCOUNT_HTTP_PORT")] = None,
     log_level: Annotated[str | None, typer.Option("--log-level", help="WORDCOUNT_LOG_LEVEL")] = None,
@@ -42,10 +42,10 @@ def worker(
     )
     from app.worker.bootstrap import build_worker
 
-    _run(build_worker(settings, print_counts=print_counts), web=not without_web)
+    _count_until_stopped(build_worker(settings, print_counts=print_counts), web=not without_web)
 
 
-def _run(faust_app: Any, *, web: bool) -> None:
+def _count_until_stopped(faust_app: Any, *, web: bool) -> None:
     """Run a worker in this process until it is told to stop; raises SystemExit with its exit code."""
     from faust.worker import Worker
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import faust
 from aiokafka import TopicPartition
 
-from agents.count_words import count_words
 from agents.source.consumer import BatchTransport
 from agents.source.worker_app import ConsumerOptions
-from agents.topology import PassThrough
+from agents.topology import PassThrough, count_words
 from tables.kafka.rights import Rights
 from tables.model.records import RecordBatch
 from tests.integration.worker import wait_for
