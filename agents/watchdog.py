@@ -47,13 +47,14 @@ class Stall:
         self._looked_s = 0.0
         self._lagging_s: float | None = None
 
-    def moved(self, progress: Mapping[int, Progress], now_s: float) -> bool:
-        """Whether `progress` differs from the last one; then the time starts anew."""
-        if progress == self._seen:
-            return False
+    def has_moved(self, progress: Mapping[int, Progress]) -> bool:
+        """Whether `progress` differs from that of the last move."""
+        return progress != self._seen
+
+    def note_move(self, progress: Mapping[int, Progress], now_s: float) -> None:
+        """Positions have moved to `progress`: the time starts anew."""
         self._seen = dict(progress)
         self.restart(now_s)
-        return True
 
     def restart(self, now_s: float) -> None:
         """The time starts anew: there was nothing to do, or nothing could be done."""
@@ -63,12 +64,15 @@ class Stall:
         """Whether to look if there is something to count."""
         return now_s - self._looked_s >= self._timeout_s / LOOKS
 
-    def is_over(self, now_s: float) -> bool:
-        """There is something to count, or no topic: whether there was for `timeout_s`, without a move."""
+    def note_lag(self, now_s: float) -> None:
+        """There is something to count, or no topic."""
         self._looked_s = now_s
         if self._lagging_s is None:
             self._lagging_s = now_s
-        return now_s - self._lagging_s >= self._timeout_s
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether there was something to count, or no topic, for `timeout_s` without a move."""
+        return self._lagging_s is not None and now_s - self._lagging_s >= self._timeout_s
 
 
 class Membership(Protocol):
@@ -142,7 +146,9 @@ class Watchdog:
         for check in itertools.count():
             error: WordcountError | None
             try:
-                error = self._parked() or self._joined_by_strangers() or await self._stalled(loop.time())
+                error = (
+                    self._parked() or self._look_for_strangers() or await self._look_for_stall(loop.time())
+                )
                 if error is None and check % CHECKS_PER_RIGHTS == 0:
                     error = await self._missing_rights()
             except BrokerUnavailableError as unavailable:
@@ -187,8 +193,11 @@ class Watchdog:
                 missing.append(right)
         return self._rights.error(*missing) if missing else None
 
-    def _joined_by_strangers(self) -> WordcountError | None:
-        """Those who speak the classic protocol are refused by the broker, or refuse us: `_parked`. Waits for no answer."""
+    def _look_for_strangers(self) -> WordcountError | None:
+        """Take the answer that came, and ask anew. Waits for no answer.
+
+        Strangers who speak the classic protocol are refused by the broker, or refuse this worker: see `_parked`.
+        """
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_for_strangers())
         if not self._asking.done():
@@ -205,15 +214,22 @@ class Watchdog:
         await asyncio.sleep(STRANGERS_S)
         return await self._membership().strangers()
 
-    async def _stalled(self, now_s: float) -> WordcountError | None:
+    async def _look_for_stall(self, now_s: float) -> WordcountError | None:
         progress = self._word_counts.progress()
-        if self._stall.moved(progress, now_s) or not self._stall.is_due(now_s):
-            return None
+        if self._stall.has_moved(progress):
+            self._stall.note_move(progress, now_s)
+        elif self._stall.is_due(now_s):
+            return await self._judge(progress, now_s)
+        return None
+
+    async def _judge(self, progress: Mapping[int, Progress], now_s: float) -> WordcountError | None:
+        """Nothing has moved for a while: see whether there is something to count, and whether that was so for too long."""
         exists = await self._offsets.exists(self._topic)  # If not, it may be about to be created again.
         # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
         if exists and (not await self._lags(progress) if progress else self._membership().is_member()):
             self._stall.restart(now_s)
             return None
+        self._stall.note_lag(now_s)
         if not self._stall.is_over(now_s):
             return None
         if not exists:

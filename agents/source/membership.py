@@ -80,7 +80,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         def note_and_forget() -> None:
             if coordinator._group_instance_id is not None and coordinator.generation > 0:
-                self._takeovers.lost(monotonic(), self.last_contact_s)
+                self._takeovers.note_loss(monotonic(), self.last_contact_s)
             forget()
 
         coordinator.reset_generation = note_and_forget

@@ -45,7 +45,7 @@ class TakeoverDetector:
         self._session_timeout_s = session_timeout_s
         self._lost_s: deque[float] = deque(maxlen=LOSSES)
 
-    def lost(self, now_s: float, last_contact_s: float) -> None:
+    def note_loss(self, now_s: float, last_contact_s: float) -> None:
         """The group does not know this member any more, which it accepted at `last_contact_s`."""
         if now_s - last_contact_s < self._session_timeout_s:
             self._lost_s.append(now_s)

@@ -38,21 +38,23 @@ class Repeats:
     def __init__(self) -> None:
         self._told: dict[tuple[str, int, str], _Told] = {}
 
-    def tell(self, record: logging.LogRecord, now_s: float) -> bool:
-        """Whether this one is told now; a later one says how many were not."""
-        if record.levelno < logging.WARNING:
-            return True
-        key = record.name, record.levelno, _cause(record)
-        if (told := self._told.get(key)) is None:
-            if len(self._told) < CAUSES:
-                self._told[key] = _Told(now_s + PERIOD_S)
-            return True
-        told.untold += 1
-        told.latest = record
-        return False
+    def is_told(self, record: logging.LogRecord) -> bool:
+        """Whether this record is told when it comes; a later one says how many were not."""
+        return record.levelno < logging.WARNING or _key(record) not in self._told
 
-    def due(self, now_s: float) -> list[logging.LogRecord]:
-        """The latest record of each cause whose time is over and that came again meanwhile, with the number of those not told."""
+    def note(self, record: logging.LogRecord, now_s: float) -> None:
+        """A record has come."""
+        if record.levelno < logging.WARNING:
+            return
+        key = _key(record)
+        if (told := self._told.get(key)) is not None:
+            told.untold += 1
+            told.latest = record
+        elif len(self._told) < CAUSES:
+            self._told[key] = _Told(now_s + PERIOD_S)
+
+    def take_due(self, now_s: float) -> list[logging.LogRecord]:
+        """Take out the latest record of each cause whose time is over and that came again, with the number of those not told."""
         found = []
         for key, told in list(self._told.items()):
             if now_s < told.until_s:
@@ -79,17 +81,22 @@ class FoldingHandler(logging.StreamHandler[Any]):
     def emit(self, record: logging.LogRecord) -> None:
         """Called under the handler's lock, by any thread."""
         now_s = self._clock()
-        told = self._repeats.tell(record, now_s)
-        for late in self._repeats.due(now_s):
+        told = self._repeats.is_told(record)
+        self._repeats.note(record, now_s)
+        for late in self._repeats.take_due(now_s):
             super().emit(late)
         if told:
             super().emit(record)
 
     def close(self) -> None:
         """Tell what was not told."""
-        for late in self._repeats.due(math.inf):
+        for late in self._repeats.take_due(math.inf):
             super().emit(late)
         super().close()
+
+
+def _key(record: logging.LogRecord) -> tuple[str, int, str]:
+    return record.name, record.levelno, _cause(record)
 
 
 def _cause(record: logging.LogRecord) -> str:

@@ -115,5 +115,6 @@ def test_after_a_quiet_time_a_cause_is_told_at_once(
 def test_memory_is_bounded() -> None:
     repeats = Repeats()
     for number in range(2 * CAUSES):
-        assert repeats.tell(record(f"cause {'x' * number}"), 0)
+        assert repeats.is_told(record(f"cause {'x' * number}"))
+        repeats.note(record(f"cause {'x' * number}"), 0)
     assert len(repeats._told) == CAUSES
