@@ -7,7 +7,6 @@ import contextlib
 import logging
 import shutil
 import signal
-import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 REFRESH_S = 0.5
 TOP_WORDS = 10
 _TOPIC_PREFIX = "run-"
+_HOST = "127.0.0.1"
 
 
 def run(
@@ -96,7 +96,7 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
         state_dir=folder / "run" / "state",  # not the default one, which may be a worker's of this user
         value_format="text",
         json_pointer="",
-        http_host="127.0.0.1",
+        http_host=_HOST,
         http_port=_free_port(settings.http_port),
         shutdown_timeout_s=3,
     )
@@ -104,11 +104,11 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
 
 def _free_port(wanted: int) -> int:
     """`wanted`, or any other port where that is taken."""
+    from app.sockets import bound_to
+
     for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+        with contextlib.suppress(OSError), bound_to(_HOST, port) as bound:
+            return int(bound.getsockname()[1])
     return wanted
 
 

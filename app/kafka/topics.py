@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from aiokafka.errors import for_code
+from aiokafka.errors import ClusterAuthorizationFailedError, InvalidReplicationFactorError, for_code
 
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import rights_of
@@ -51,8 +51,7 @@ _PASSING: Final = {
     41: "NOT_CONTROLLER",
     60: "REASSIGNMENT_IN_PROGRESS",
 }
-_DENIED: Final = {TOPIC_UNAUTHORIZED, 31}
-_INVALID_REPLICATION_FACTOR: Final = 38
+_DENIED: Final = {TOPIC_UNAUTHORIZED, ClusterAuthorizationFailedError.errno}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ async def _apply(admin: Admin, settings: Settings, change: Change) -> bool:
     remedy = f"let an operator run: {command(settings, change)}"
     if error_code in _DENIED:
         said = "this user may not"
-    if error_code == _INVALID_REPLICATION_FACTOR:
+    if error_code == InvalidReplicationFactorError.errno:
         remedy = (
             f"WORDCOUNT_REPLICATION_FACTOR is {settings.replication_factor}; set it to what the brokers allow"
         )

@@ -19,16 +19,15 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from app.local import jars, node_files
 from app.local.child import Child, quoting_log
 from app.local.node_files import HOST
+from app.sockets import is_free
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 from tables.store.file_lock import FileLock
 
@@ -80,12 +79,7 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -165,14 +159,14 @@ class EmbeddedBroker:
 
     def _choose_port(self) -> int:
         if self._wanted_port is not None:
-            if not _is_free(self._wanted_port):
+            if not is_free(HOST, self._wanted_port):
                 raise ConfigurationError(
                     f"port {self._wanted_port} on {HOST} is taken",
                     "end what listens there, or choose another port for the embedded broker",
                 )
             return self._wanted_port
         former = node_files.former_port(self.data_dir)
-        return former if former is not None and _is_free(former) else _free_port()
+        return former if former is not None and is_free(HOST, former) else _free_port()
 
     def _spawn(self, java: Path, class_path: Sequence[Path], port: int, lock: FileLock) -> Child:
         node_files.write_identity(self.data_dir)
@@ -248,21 +242,10 @@ def _java() -> Path:
     return Path(JAVA)
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # The JVM sets it too: what is left of the connections of a former broker does not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
 def _free_port(*, other_than: int | None = None) -> int:
     for _ in range(100):
         port = secrets.choice(_PORTS)
-        if port != other_than and _is_free(port):
+        if port != other_than and is_free(HOST, port):
             return port
     raise BrokerUnavailableError(
         f"100 ports of {HOST} between {_PORTS.start} and {_PORTS.stop} are taken", "end what listens there"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.kafka.clients import rights_of
 from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.operate.worker_client import ask_version, worker_url
+from app.sockets import bound_to
 from app.worker import open_files
 from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
@@ -313,12 +313,7 @@ def _http_port(settings: Settings) -> Check:
         return Check(title, "ok", "any free one")
     where = f"{settings.http_host}:{settings.http_port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.http_host, settings.http_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        bound_to(settings.http_host, settings.http_port).close()
     except OSError as error:
         return _taken_port(title, where, settings, error)
     return Check(title, "ok", f"{where} is free")

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from faust.contrib.asgi import AsgiService
 
+from app.sockets import bound_to
 from app.web.connections import ConnectionObserver, Connections, HttpConnection, Limits
 from tables.errors import ConfigurationError
 
@@ -26,22 +27,12 @@ def bound_socket(host: str, port: int) -> socket.socket:
         ConfigurationError: names the settings.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        return bound_to(host, port)
     except OSError as error:
         raise ConfigurationError(
             f"HTTP cannot listen on {host} port {port} ({error.strerror or error})",
             "set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT to an address of this machine and a free port",
         ) from error
-    return listener
 
 
 class WebServer(AsgiService):

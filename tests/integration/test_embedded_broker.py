@@ -19,6 +19,8 @@ import pytest
 
 from app.local import embedded, jars
 from app.local.embedded import EmbeddedBroker
+from app.local.node_files import HOST
+from app.sockets import is_free
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 
 if TYPE_CHECKING:
@@ -192,7 +194,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 def test_clients_and_controller_never_get_the_same_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = next(port for port in embedded._PORTS if embedded._is_free(port) and embedded._is_free(port + 1))
+    first = next(port for port in embedded._PORTS if is_free(HOST, port) and is_free(HOST, port + 1))
     monkeypatch.setattr(embedded, "_PORTS", range(first, first + 2))
     assert {embedded._free_port(other_than=first) for _ in range(20)} == {first + 1}
     with EmbeddedBroker(tmp_path / "data") as broker:
