@@ -15,7 +15,6 @@ from tests.simulation.broker import WrongError
 from tests.simulation.simulator import Mutate, simulate
 from tests.simulation.trials import MUTANTS, UNPLANTED
 
-
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 
 
