@@ -104,7 +104,7 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
 
 def _free_port(wanted: int) -> int:
     """`wanted`, or any other port where that is taken."""
-    from app.sockets import bound_to
+    from app.machine.sockets import bound_to
 
     for port in (wanted, 0):
         with contextlib.suppress(OSError), bound_to(_HOST, port) as bound:

@@ -1,1 +1,1 @@
-"""Settings: sources, types, bounds, and what depends on them alone: logins of Kafka clients, the memory of the process."""
+"""Settings: sources, types, bounds, and what depends on them alone: logins of Kafka clients, the rules of texts."""

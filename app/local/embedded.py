@@ -27,7 +27,7 @@ from typing import Final, Self
 from app.local import jars, node_files
 from app.local.child import Child, quoting_log
 from app.local.node_files import HOST
-from app.sockets import is_free
+from app.machine.sockets import is_free
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 from tables.store.file_lock import FileLock
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiokafka.errors import GroupAuthorizationFailedError, GroupCoordinatorNotAvailableError, KafkaError
 
-from app.config.memory_limit import memory_budget
 from app.kafka.access import needed_rights
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import rights_of
 from app.kafka.coordinator import no_coordinator
 from app.kafka.topics import check_cleanup_policy, command, plan
+from app.machine import open_files
+from app.machine.memory_limit import memory_budget
+from app.machine.sockets import bound_to
 from app.operate.worker_client import ask_version, worker_url
-from app.sockets import bound_to
-from app.worker import open_files
 from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right

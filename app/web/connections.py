@@ -16,6 +16,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app.machine import open_files
 from app.web.problems import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -25,7 +26,6 @@ from app.web.problems import (
     ProblemKind,
     problem_response,
 )
-from app.worker import open_files
 
 MOST_CONNECTIONS = 1_000
 SHARE_OF_DESCRIPTORS = 4

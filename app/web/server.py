@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from faust.contrib.asgi import AsgiService
 
-from app.sockets import bound_to
+from app.machine.sockets import bound_to
 from app.web.connections import ConnectionObserver, Connections, HttpConnection, Limits
 from tables.errors import ConfigurationError
 

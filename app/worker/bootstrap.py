@@ -17,20 +17,21 @@ from agents.text.tokenizer import Tokenizer
 from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat
 from agents.topology import TopologyOptions, build_topology
 from app.config.kafka_auth import faust_credentials
-from app.config.memory_limit import memory_budget
 from app.config.settings import Settings
 from app.config.text import policies_of, tokenizer_of, value_format_of
 from app.kafka import handshake
 from app.kafka.access import needed_rights
 from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
+from app.machine import open_files
+from app.machine.memory_limit import memory_budget
 from app.reads.queries import WordQueries
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
 from app.web.resources.version import version_info
 from app.web.server import WebServer
-from app.worker import logs, open_files
+from app.worker import logs
 from app.worker.console import CountPrinter
 from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
 from app.worker.health import Health, assignment_check, broker_check, restored_check

@@ -12,8 +12,8 @@ from app.config.settings import Settings
 from app.kafka.changelog_owner import refuse_former_changelog
 from app.kafka.coordinator import ensure_coordinator
 from app.kafka.topics import ensure_topics
+from app.machine import open_files
 from app.web.server import bound_socket
-from app.worker import open_files
 from tables.store.folder_lock import StateLock
 
 _log = structlog.get_logger(__name__)

@@ -1,8 +1,8 @@
 """One restore of a shard: its store is brought to the end of the changelog, the changelog is healed, the position is found.
 
-A restore is the only way out of a failed flush (rule 9 of ARCHITECTURE.md): of each word the row with the larger `upto` is kept, and the
-last marker by offset is the position. Rows ahead of the position are remembered (rule 10), and what compaction would otherwise lose is
-appended again (rule 11).
+A restore is the only way out of a failed flush (rule 9 of ARCHITECTURE.md): of each word the row with the larger `upto` is kept, and
+the last marker by offset is the position. Rows ahead of the position are remembered (rule 10), and what compaction would otherwise
+lose is appended again (rule 11).
 """
 
 from __future__ import annotations

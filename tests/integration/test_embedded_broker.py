@@ -20,7 +20,7 @@ import pytest
 from app.local import embedded, jars
 from app.local.embedded import EmbeddedBroker
 from app.local.node_files import HOST
-from app.sockets import is_free
+from app.machine.sockets import is_free
 from tables.errors import BrokerUnavailableError, ConfigurationError, StateLockedError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.config import memory_limit
 from app.config.loading import load_settings
-from app.config.memory_limit import cgroup_limit, memory_budget
+from app.machine import memory_limit
+from app.machine.memory_limit import cgroup_limit, memory_budget
 from app.operate import diagnosis
 from tables.errors import ConfigurationError
 from tables.pace.memory import DEFAULT_BYTES, MIB

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from app.worker import open_files
+from app.machine import open_files
 
 RAISE = """
 import resource
-from app.worker import open_files
+from app.machine import open_files
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))
 before = open_files.limit()
 open_files.raise_limit()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sockets import bound_to, is_free
+from app.machine.sockets import bound_to, is_free
 
 
 def test_a_port_that_somebody_listens_at_is_not_free():
