@@ -27,6 +27,7 @@ from tables.partitions.changes import Change
 from tables.partitions.partitions import WordCounts
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
+from tables.threads import beside_the_loop
 from tables.top.top_words import TopWords
 
 TIMEOUT_S = 2.0
@@ -194,6 +195,7 @@ class WordQueries:
             return await pool.ask(key, answer, timeout_s)
 
 
+@beside_the_loop
 def _stored_counts(
     stored: Mapping[int, ServedRows], word: bytes, budget: Budget
 ) -> dict[int, tuple[int, int]]:
@@ -207,6 +209,7 @@ def _stored_counts(
     return found
 
 
+@beside_the_loop
 def _list(
     rows: Mapping[int, ServedRows], prefix: bytes, start: bytes, limit: int, budget: Budget
 ) -> tuple[Sequence[tuple[bytes, int]], AsOf]:

@@ -20,6 +20,7 @@ from tables.model.rows import unpack_row
 from tables.model.slices import SLICE_ROWS
 from tables.partitions.served_rows import ServedRows
 from tables.store.snapshot import StoreSnapshot
+from tables.threads import beside_the_loop
 from tables.top.leaders import LeadersVersion
 from tables.top.top_words import TopWords, most_frequent, proven
 
@@ -62,6 +63,7 @@ class LeadingWords:
         again, self._again = self._again, 0
         return again
 
+    @beside_the_loop
     def find(self, rows: Rows, k: int, exact: bool, budget: Budget) -> Found | None:
         """The `k` most frequent words; None where neither leaders nor memory know them, or not certainly and that is asked for."""
         found = self._by_leaders(rows, max(k, _KEPT_WORDS), budget)
@@ -139,12 +141,14 @@ class _Kept(NamedTuple):
         return TopWords(self.top.words[:k], self.top.max_error), self.as_of
 
 
+@beside_the_loop
 def gathered(rows: Rows, budget: Budget) -> None:
     """Go through the stores whose leaders are not known; what one budget does not suffice for goes on with the next."""
     for served in rows.values():
         served.gather_leaders(budget.check)
 
 
+@beside_the_loop
 def all_counted(rows: Rows, k: int, budget: Budget) -> Found:
     """The `k` most frequent words by going through all rows."""
     with ExitStack() as open_views:

@@ -15,6 +15,7 @@ from tables.model.records import Int64Array
 from tables.model.rows import unpack_row, unpack_rows
 from tables.model.slices import SLICE_ROWS
 from tables.store.partition_store import PartitionStore
+from tables.threads import beside_the_loop
 
 UNKNOWN = 0
 """No row has this count; memory that nobody has written to is full of it, and costs nothing until then."""
@@ -38,6 +39,7 @@ class CountCache:
         self._lock = Lock()
         self._counts: npt.NDArray[np.int32] | Int64Array = np.zeros(1024, np.int32)
 
+    @beside_the_loop
     def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
         """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
         self._grow()
@@ -101,6 +103,7 @@ class CountCache:
             self._counts = grown
 
 
+@beside_the_loop
 def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> CountCache | None:
     """A complete cache of the rows in `store` (0.6 µs each), or None: the vocabulary has no room for them, or `leaving` was set.
 

@@ -18,6 +18,7 @@ from tables.fetch import fetching
 from tables.kafka import client as kafka_client
 from tables.kafka.rights import Right, Rights
 from tables.model.records import ChangelogSlice
+from tables.threads import beside_the_loop
 
 _READ_BYTES = 1 << 20
 """All records of an answer become arrays at once: 130,000 rows, compressed as they are."""
@@ -39,6 +40,7 @@ class ChangelogReader:
         self._rights = Rights.of(connection)
         self._timeout_s = timeout_s
 
+    @beside_the_loop
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
         """See `Changelog.read`. Runs an event loop of its own: it is called in a thread."""
         with asyncio.Runner() as runner:

@@ -26,8 +26,9 @@ from tables.partitions.life import Action, Event, State, after, event_of
 from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
-from tables.partitions.threads import beside_the_loop, to_the_end
+from tables.partitions.waiting import to_the_end
 from tables.store.stores import Stores
+from tables.threads import beside_the_loop
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from tables.observer import PartitionState
 from tables.partitions.life import PHASES, State
 from tables.partitions.shard import Shard
-from tables.partitions.threads import cancel
+from tables.partitions.waiting import cancel
 
 
 @dataclass(slots=True, eq=False)

@@ -22,8 +22,8 @@ from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
 from tables.partitions.changes import Change
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.shard import Shard
-from tables.partitions.threads import beside_the_loop
 from tables.store.partition_store import StagedRows
+from tables.threads import beside_the_loop
 
 WRITE_S = 30.0
 """Rows that were merged are written to the store at least this often: a restore that is ended goes on from there."""

@@ -36,9 +36,10 @@ from tables.partitions.changes import Change, Flushed
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
-from tables.partitions.threads import beside_the_loop, cancel, to_the_end
+from tables.partitions.waiting import cancel, to_the_end
 from tables.ports import CountedRows, Result
 from tables.store.partition_store import PartitionStore, StagedRows
+from tables.threads import beside_the_loop
 
 _log = structlog.get_logger(__name__)
 

@@ -37,6 +37,7 @@ from tables.store.manifest import check_manifest
 from tables.store.rocksdb_errors import store_errors
 from tables.store.snapshot import Readers, StoreSnapshot, position_in
 from tables.store.sst_file import SstFile
+from tables.threads import beside_the_loop
 
 SMALL_FLUSH_ROWS = 4096
 """Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
@@ -139,6 +140,7 @@ class PartitionStore:
             row, state = self._db.get([word, STATE_KEY])
         return row, position_in(state)
 
+    @beside_the_loop
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `words`, in their order; fastest where they are sorted."""
         rows: list[bytes | None] = []
@@ -184,6 +186,7 @@ class PartitionStore:
         for part in self.slices():
             yield from part
 
+    @beside_the_loop
     def stage(self, keys: ByteColumn, values: ByteColumn) -> StagedRows:
         """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
         if len(keys) <= SMALL_FLUSH_ROWS:
@@ -199,6 +202,7 @@ class PartitionStore:
                 raise
         return StagedRows(keys, values, file)
 
+    @beside_the_loop
     def commit(self, staged: StagedRows, state: StoreState) -> None:
         """Make `staged` and `state` visible, both or neither, also across a crash."""
         assert state.examined >= self.state.examined, "what was examined is never forgotten"

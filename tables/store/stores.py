@@ -10,6 +10,7 @@ from rocksdict import Cache
 from tables.errors import StoreCorruptedError
 from tables.pace.memory import MemoryBounds
 from tables.store.partition_store import WRITE_BUFFER_BYTES, PartitionStore, destroy_store
+from tables.threads import beside_the_loop
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class Stores:
         """Where the store of `partition` is, or would be."""
         return self._folder / str(partition)
 
+    @beside_the_loop
     def open(self, partition: int) -> PartitionStore:
         """The store of `partition`; one that is corrupted gives way to an empty one, which a restore fills.
 
@@ -55,6 +57,7 @@ class Stores:
             destroy_store(folder)
             return PartitionStore(folder, self._block_cache, self._write_buffer_bytes)
 
+    @beside_the_loop
     def replace(self, partition: int, store: PartitionStore) -> PartitionStore:
         """An empty store instead of `store`, which is closed and removed."""
         store.abandon()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from app.reads.pool import Budget
@@ -17,7 +19,7 @@ class QueriesAtOnce(WordQueries):
     """The real ones, in the simulation's only thread."""
 
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
-        with self._corruption_reported():
+        with self._corruption_reported(), off_the_loop():
             return answer(Budget(math.inf))
 
 
@@ -31,6 +33,17 @@ class SlowQueries(WordQueries):
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported():
             return await self._process.read(answer, Budget(math.inf))
+
+
+@contextmanager
+def off_the_loop() -> Iterator[None]:
+    """As in a thread, no event loop runs: functions that must not block a loop look for it."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -29,7 +29,7 @@ from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore import Restore
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
-from tables.partitions.threads import to_the_end
+from tables.partitions.waiting import to_the_end
 from tables.store.partition_store import StagedRows
 from tables.top.leaders import Leaders, PartitionLeaders
 from tests.simulation.broker import words_of

@@ -43,7 +43,7 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
-from tests.simulation.asking import QueriesAtOnce, SlowQueries, at_once
+from tests.simulation.asking import QueriesAtOnce, SlowQueries, at_once, off_the_loop
 from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
@@ -280,14 +280,11 @@ class Process:
     def _at_once(
         self, function: Callable[..., Any], arguments: tuple[object, ...]
     ) -> tuple[object, Exception | None]:
-        # A thread has no running loop: functions that must not block one look for it.
-        asyncio._set_running_loop(None)
-        try:
-            return function(*arguments), None
-        except Exception as error:
-            return None, error
-        finally:
-            asyncio._set_running_loop(self._loop)
+        with off_the_loop():
+            try:
+                return function(*arguments), None
+            except Exception as error:
+                return None, error
 
     async def ask_slowly(self, kind: str, word: str) -> "Answer[Any]":
         """All words as a page ("list") or as the most frequent ones ("top"), or one of them ("get"); others write meanwhile."""

@@ -36,6 +36,10 @@ def state_at(position: int, ahead: int) -> StoreState:
     return StoreState(marker=marker, examined=ahead, max_upto=ahead)
 
 
+def _commit_another_word(rows: ServedRows, store: PartitionStore) -> None:
+    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
+
+
 @pytest.fixture(params=[True, False], ids=["cached", "read from stores"])
 def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQueries]:
     """Partition 0 is at 5; partition 1 is at 7 and has the rows of a flush to 9."""
@@ -214,7 +218,7 @@ async def test_top_words_that_are_kept_are_told_at_once_until_a_flush_is_committ
     for k in (10, 5, 10, 100):
         assert (await queries.top(k)).value == TopWords([("w", 3)])
     assert len(found) == 1
-    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
+    await asyncio.to_thread(_commit_another_word, rows, store)
     for _ in range(2):
         answer = await queries.top(1)
         assert (answer.value, answer.as_of) == (TopWords([("x", 4)]), {0: 9})
@@ -231,7 +235,7 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     queries, store, rows, _ = one
     for _ in range(times):
         await queries.top(10)
-    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
+    await asyncio.to_thread(_commit_another_word, rows, store)
     changes.publish(Change(0, 9, None))
     await asyncio.sleep(0.1)
     # Nothing is found from now on.

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from tables.model.slices import SLICE_ROWS, release
-from tables.partitions.threads import cancel, to_the_end
+from tables.partitions.waiting import cancel, to_the_end
 
 
 async def test_a_result_or_an_error_is_passed_on() -> None:

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Awaitable
 from threading import Event
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 Result = TypeVar("Result")
-Arguments = ParamSpec("Arguments")
-
-
-def beside_the_loop(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Marks a function that takes long, or waits: to call it on an event loop is a mistake, and an AssertionError."""
-
-    @wraps(function)
-    def checked(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
-        assert asyncio._get_running_loop() is None, f"{function.__qualname__} was called on an event loop"
-        return function(*arguments, **options)
-
-    return checked
 
 
 async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
