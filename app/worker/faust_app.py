@@ -14,10 +14,10 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 
 1. `on_stop`: the deadline begins, which ends the process where a later step hangs, as it does while the broker is away. Readiness
    false.
-2. `App.on_stop` of Faust: the fetcher stops, so that nothing more is taken in; then its signal `on_before_shutdown` calls
+2. `App.on_stop` of Faust: fetcher and tables stop, so that nothing more is taken in; then its signal `on_before_shutdown` calls
    `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the threads of queries end;
    stores and connections are closed.
-3. Faust stops its services in reverse order: tables, conductor, agents; the consumer leaves the group; then HTTP, so that probes are
+3. Faust stops its other services in reverse order: conductor, agents; the consumer leaves the group; then HTTP, so that probes are
    answered until here; its producer, sensors. Last it cancels the tasks of this app.
 4. `on_shutdown`: the process leaves with the exit code of the error that ended it.
 """
@@ -115,8 +115,7 @@ class WordcountApp(faust.App, WorkerApp):
     """A Faust app that counts words. Methods stand in the order in which they are called.
 
     Attributes:
-        parts: set once, by `app.worker.bootstrap.build_worker`, before the app starts: parts refer to the app, and Faust calls its
-            constructor with a configuration of its own.
+        parts: set once, by `app.worker.bootstrap.build_worker`, after the app was made, because some of the parts refer to the app.
         fatal_error: why the process ends; None = nothing is wrong.
     """
 

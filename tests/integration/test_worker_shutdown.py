@@ -34,6 +34,9 @@ MOMENTS = (
 )
 """Lines that a start logs, in this order."""
 
+ENDS = ("[^---Fetcher]: Stopping...", "[^---BatchConsumerThread]: Stopping...", "[^--WebServer]: Stopping...")
+"""Lines that a stop logs, in this order: intake ends, the group is left, HTTP ends."""
+
 
 @pytest.fixture
 async def own(
@@ -105,6 +108,14 @@ async def test_sigterm_at_any_moment_of_a_start_ends_the_worker_in_order(
     await starting[-1].start().wait_ready()
     await wait_counted([starting[-1]], servers, topic)
     assert await counts_of([starting[-1]]) == await recount(servers, topic)
+
+
+async def test_http_ends_after_the_group_was_left(kafka: KafkaClient, workers: Workers) -> None:
+    await kafka.create_topic(workers.topic, 1)
+    worker = await workers().start().wait_ready()
+    assert (await worker.stop())[0] == 0
+    places = [worker.log.index(line) for line in ENDS]
+    assert places == sorted(places)
 
 
 async def test_sigterm_before_anything_was_assigned_ends_soon_although_the_broker_does_not_answer(
