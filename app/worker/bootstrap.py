@@ -82,6 +82,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     gc.set_threshold(*GC_THRESHOLDS)
     # Arrow's own allocator keeps 70 MB more of freed buffers than the system's, at the same speed.
     pa.set_memory_pool(pa.system_memory_pool())
+    logs.install()
     words = tokenizer_of(settings)
     text_format = value_format_of(settings)
     tally = RecordTally(words, text_format, policies_of(settings))
@@ -196,7 +197,7 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
         web_bind=settings.http_host,
         web_port=faust_port(settings),
         worker_redirect_stdouts=True,
-        logging_config=logs.configure(settings.log_level, settings.log_format),
+        logging_config=logs.logging_config(settings.log_level, settings.log_format),
         autodiscover=False,
     )
 

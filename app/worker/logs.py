@@ -21,26 +21,23 @@ QUIET = {
 }
 
 
-def configure(level: str, log_format: str) -> dict[str, Any]:
-    """Set structlog up and return the `logging` configuration that goes with it.
+def install() -> None:
+    """Let structlog write through `logging`; `logging_config` renders what it writes."""
+    structlog.configure(
+        processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def logging_config(level: str, log_format: str) -> dict[str, Any]:
+    """The configuration of `logging` for a worker.
 
     Args:
         level: least severe level that is logged: debug, info, warning or error.
         log_format: console (for people) or json (one object a line).
     """
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
         rendering += [
@@ -58,7 +55,7 @@ def configure(level: str, log_format: str) -> dict[str, Any]:
         "formatters": {
             "wordcount": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": shared,
+                "foreign_pre_chain": _common_processors(),
                 "processors": rendering,
             }
         },
@@ -66,6 +63,17 @@ def configure(level: str, log_format: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {name: {"level": least} for name, least in QUIET.items()},
     }
+
+
+def _common_processors() -> list[Any]:
+    """What an entry gets, whether it is from structlog or from a library."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
 
 
 def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
