@@ -26,6 +26,7 @@ from agents.source.assignor import AddressedStickyAssignor
 from agents.source.worker_app import WorkerApp
 from tables.errors import ConfigurationError, FlushUnknownError, PartitionsLostError
 from tables.fetch import fetching
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tables.kafka import client as kafka_client
 from tables.kafka.rights import Right
 
@@ -55,7 +56,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._client.answer_timeout_s = options.request_timeout_s
         self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
         consumer._partition_assignment_strategy = [self._assignor]
-        consumer._value_deserializer = fetching.RecordBatchUnpacker(options.max_record_bytes)
+        consumer._value_deserializer = RecordBatchUnpacker(options.max_record_bytes)
         consumer._isolation_level = options.isolation
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Generator, Iterator
-from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
-from aiokafka.record.util import decode_varint
 
+from tables.fetch.byte_stream import ByteStream
 from tables.fetch.unpacking import CODEC_MASK, NONE, UnpackError, pieces, unpack_into
 
 WHOLE_BYTES = 16 << 20
 WHOLE_RECORDS = 1 << 20
 """A batch of more bytes, unpacked, or more records is taken apart: producers make batches of 16 kB to 1 MiB."""
 
-PAUSE_BYTES = 16 << 20
 PAUSE_RECORDS = 1 << 14
-"""So much is passed over at a time (10 to 50 ms): a consumer has other things to do, such as sending heartbeats."""
+"""So many records are passed over at a time (10 to 50 ms), for the reason that `byte_stream.PAUSE_BYTES` has."""
+
+_HEADER_BYTES: Final = 1024
+"""More than the header of a Kafka batch."""
 
 _FRAME: Final = struct.Struct(">qi")
 _FRAME_BYTES: Final = _FRAME.size
@@ -35,7 +37,6 @@ _V2_BYTES: Final = 61
 _V2_ATTRIBUTES: Final = 22
 """Offset of the byte that names the codec."""
 _V2_COUNT: Final = struct.Struct(">57xi")
-_LONGEST_VARINT: Final = 10
 _LEGACY_HEADS: Final = (struct.Struct(">qiIbb"), struct.Struct(">qiIbbq"))
 _LENGTH: Final = struct.Struct(">i")
 
@@ -89,6 +90,11 @@ class KafkaBatches:
         self._end = at + _FRAME_BYTES  # Beyond the data where not even the frame is there.
         if self._end <= len(self._data):
             self._end += _FRAME_LENGTH.unpack_from(self._data, at)[0]
+
+
+def unpacking_space() -> memoryview:
+    """For batches to be unpacked to; memory only as far as it is used."""
+    return np.zeros(WHOLE_BYTES + _HEADER_BYTES, np.uint8).data
 
 
 class Whole(NamedTuple):
@@ -181,13 +187,13 @@ class KafkaBatch:
             UnpackError, ValueError: the batch cannot be decoded.
         """
         if self.magic == 2:
-            stream = _Stream(pieces(self._frame[_V2_ATTRIBUTES] & CODEC_MASK, self._frame[_V2_BYTES:]))
+            stream = ByteStream(pieces(self._frame[_V2_ATTRIBUTES] & CODEC_MASK, self._frame[_V2_BYTES:]))
             yield from self._records(stream, start, most_bytes if with_keys else -1, most_bytes)
         else:
             yield from self._legacy_records(start, most_bytes if with_keys else -1, most_bytes)
 
     def _records(
-        self, stream: _Stream, start: int, most_key_bytes: int, most_bytes: int
+        self, stream: ByteStream, start: int, most_key_bytes: int, most_bytes: int
     ) -> Generator[Record | None]:
         for number in range(_V2_COUNT.unpack_from(self._frame)[0]):
             end = stream.varint()
@@ -212,7 +218,7 @@ class KafkaBatch:
 
     def _legacy_records(self, start: int, most_key_bytes: int, most_bytes: int) -> Generator[Record | None]:
         if not (codec := self._legacy_codec):
-            stream = _Stream(pieces(NONE, self._frame))
+            stream = ByteStream(pieces(NONE, self._frame))
             record = yield from _legacy_record(stream, self.magic, start, most_key_bytes, most_bytes)
             if record.offset >= start:
                 yield record
@@ -226,12 +232,12 @@ class KafkaBatch:
             raise UnpackError("lz4 of message format 0 has checksums of its own")
         shift = 0
         if self.magic:  # Offsets inside count from the first record, and the batch has that of the last one.
-            last, stream = 0, _Stream(pieces(codec, packed))
+            last, stream = 0, ByteStream(pieces(codec, packed))
             while not stream.has_ended():
                 record = yield from _legacy_record(stream, self.magic, 0, -1, -1)
                 last = record.offset
             shift = self.base_offset - last
-        stream = _Stream(pieces(codec, packed))
+        stream = ByteStream(pieces(codec, packed))
         while not stream.has_ended():
             record = yield from _legacy_record(stream, self.magic, start - shift, most_key_bytes, most_bytes)
             # Few are below `start`: a message of these formats holds what one request of a producer held.
@@ -240,7 +246,7 @@ class KafkaBatch:
 
 
 def _legacy_record(
-    stream: _Stream, magic: int, start: int, most_key_bytes: int, most_bytes: int
+    stream: ByteStream, magic: int, start: int, most_key_bytes: int, most_bytes: int
 ) -> Generator[None, None, Record]:
     head = _LEGACY_HEADS[magic]
     offset, size, _, found, attributes, *_ = head.unpack(stream.take(head.size))
@@ -257,7 +263,7 @@ def _legacy_record(
 
 
 def _field(
-    stream: _Stream, length: int, end: int, most_bytes: int
+    stream: ByteStream, length: int, end: int, most_bytes: int
 ) -> Generator[None, None, tuple[bytes | None, int]]:
     """(bytes, 0), or (None, their number) where they are more than `most_bytes` and were passed over."""
     if length < 0:
@@ -268,75 +274,3 @@ def _field(
         return stream.take(length), 0
     yield from stream.passed(length)
     return None, length
-
-
-class _Stream:
-    """Bytes that come in pieces.
-
-    Attributes:
-        position: bytes taken so far.
-    """
-
-    def __init__(self, source: Iterator[bytes]) -> None:
-        self._source = takewhile(len, source)
-        self._buffer = b""
-        self._at = 0
-        self.position = 0
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes. Raises ValueError where there are fewer."""
-        self._need(count)
-        taken = self._buffer[self._at : self._at + count]
-        self._advance(count)
-        return taken
-
-    def varint(self) -> int:
-        """The next number, as format 2 writes it."""
-        if len(self._buffer) - self._at < _LONGEST_VARINT:
-            self._fill(_LONGEST_VARINT)
-        try:
-            number, end = decode_varint(self._buffer, self._at)
-        except IndexError:
-            raise ValueError("a batch ends within a number") from None
-        self._advance(end - self._at)
-        return int(number)
-
-    def passed(self, count: int) -> Generator[None]:
-        """Pass over bytes; yields after each `PAUSE_BYTES` of them. Raises ValueError where there are fewer, or less than none."""
-        if count < 0:
-            raise ValueError("a record is longer than it says")
-        since_pause = 0
-        while count:
-            self._need(1)
-            step = min(count, len(self._buffer) - self._at)
-            self._advance(step)
-            count -= step
-            since_pause += step
-            if since_pause >= PAUSE_BYTES:
-                since_pause = 0
-                yield
-
-    def has_ended(self) -> bool:
-        """Whether nothing is left."""
-        self._fill(1)
-        return self._at == len(self._buffer)
-
-    def _advance(self, count: int) -> None:
-        self._at += count
-        self.position += count
-
-    def _need(self, count: int) -> None:
-        if not self._fill(count):
-            raise ValueError("a batch ends within a record")
-
-    def _fill(self, count: int) -> bool:
-        """Have `count` bytes at hand; returns whether there are so many."""
-        missing = count - (len(self._buffer) - self._at)
-        if missing <= 0:
-            return True
-        parts = [self._buffer[self._at :]]
-        while missing > 0 and (piece := next(self._source, b"")):
-            parts.append(piece)
-            missing -= len(piece)
-        self._buffer, self._at = b"".join(parts), 0
-        return missing <= 0

@@ -13,20 +13,13 @@ upgrade moves the seam.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
-import numpy as np
-import pyarrow as pa
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from tables.fetch.batches import WHOLE_BYTES, KafkaBatch, KafkaBatches, Record
-from tables.model.records import ChangelogSlice, RecordBatch
-
-RECORDS_PER_BATCH = 1024
-BATCH_BYTES = 1 << 20
-"""Small Kafka batches are joined up to about so many records or bytes: one event per record would cost 1.5 µs each."""
+from tables.fetch.batches import KafkaBatch, KafkaBatches
 
 PART_BYTES = 4 << 20
 PART_RECORDS = 1 << 15
@@ -37,9 +30,6 @@ PARTITION_POLL_BYTES = 8 << 20
 """Most that one poll takes, about: of all partitions, and of one."""
 
 MAX_RECORD_BYTES = 16 << 20
-
-_HEADER_BYTES = 1024
-"""More than the header of a Kafka batch."""
 
 
 class Unpacker(Protocol):
@@ -167,208 +157,8 @@ class _ChecksumError(Exception):
     """A batch is not what its checksum says."""
 
 
-class RecordBatchUnpacker:
-    """Values only, as `RecordBatch`es that join: offsets without a record (control batches, compacted ones) belong to one too.
-
-    Args:
-        max_record_bytes: longer values are passed over.
-    """
-
-    def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
-        self.room_bytes = POLL_BYTES
-        self._max_record_bytes = max_record_bytes
-        self._sparse: set[Any] = set()
-        self._space = _space()
-
-    def unpack(self, records: BatchedPartitionRecords) -> Iterator[RecordBatch]:
-        """See `Unpacker.unpack`."""
-        gathered = _Gathered(records.next_fetch_offset)
-        try:
-            for batch in records.data_batches():
-                whole = batch.whole(self._space)
-                if whole is None:
-                    if records.next_fetch_offset != gathered.first_offset:
-                        yield gathered.taken(records.next_fetch_offset)
-                    yield from self._parts(records, batch)
-                    gathered = _Gathered(records.next_fetch_offset)
-                    continue
-                # Offsets cost half as much again as the values, and are needed only where records are missing between others.
-                if batch.magic < 2 or records.topic_partition in self._sparse:
-                    pairs = [(record.offset, record.value) for record in whole.records]
-                    gathered.add(
-                        [value for _, value in pairs], [offset for offset, _ in pairs], whole.byte_count
-                    )
-                else:
-                    values = [record.value for record in whole.records]
-                    if batch.base_offset + len(values) != batch.next_offset:
-                        # Compacted. Deliver what came before, and have this batch fetched once more, with offsets.
-                        self._sparse.add(records.topic_partition)
-                        break
-                    gathered.add(values, range(batch.base_offset, batch.next_offset), whole.byte_count)
-                records.next_fetch_offset = batch.next_offset
-                if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
-                    yield gathered.taken(batch.next_offset)
-        except Exception:
-            # What precedes a batch that cannot be read is delivered first; that batch begins the next response, and is told then.
-            if records.next_fetch_offset == gathered.first_offset:
-                raise
-        if records.next_fetch_offset != gathered.first_offset:
-            yield gathered.taken(records.next_fetch_offset)
-
-    def _parts(self, records: BatchedPartitionRecords, batch: KafkaBatch) -> Iterator[RecordBatch]:
-        """The records of a batch that is too large to be unpacked at once, and what was passed over."""
-        gathered = _Gathered(records.next_fetch_offset)
-        for record in batch.parts(gathered.first_offset, self._max_record_bytes):
-            if record is not None:
-                gathered.add_one(record)
-                records.next_fetch_offset = record.offset + 1
-            if record is None or gathered.byte_count >= PART_BYTES or len(gathered.values) >= PART_RECORDS:
-                yield gathered.taken(records.next_fetch_offset)
-        records.next_fetch_offset = batch.next_offset
-        yield gathered.taken(batch.next_offset)
-
-
-class _Gathered:
-    """Adjacent records on their way into a `RecordBatch`."""
-
-    def __init__(self, first_offset: int) -> None:
-        self.first_offset = first_offset
-        self._begin()
-
-    def _begin(self) -> None:
-        self.values: list[bytes | None] = []
-        self.byte_count = 0
-        self._offsets: list[Sequence[int]] = []
-        self._oversized: dict[int, int] = {}
-
-    def add(self, values: Sequence[bytes | None], offsets: Sequence[int], byte_count: int) -> None:
-        """The records of a batch."""
-        self.values += values
-        self._offsets.append(offsets)
-        self.byte_count += byte_count
-
-    def add_one(self, record: Record) -> None:
-        """A single record; one that was passed over is told of."""
-        self.add([record.value], [record.offset], len(record.value or b""))
-        if record.passed_bytes:
-            self._oversized[record.offset] = record.passed_bytes
-
-    def taken(self, next_offset: int) -> RecordBatch:
-        """What was gathered, up to `next_offset`; forgets it."""
-        batch = _record_batch(self.values, self._offsets, self.first_offset, next_offset, self._oversized)
-        self.first_offset = next_offset
-        self._begin()
-        return batch
-
-
-class ChangelogUnpacker:
-    """Keys and values, one `ChangelogSlice` per response: a thread that restores loses its turn less often than with one per batch.
-
-    Records without key or value are not the changelog's and are kept, as b"".
-    """
-
-    def __init__(self) -> None:
-        self._space = _space()
-
-    @property
-    def room_bytes(self) -> int:
-        """Each time the same: what one asks for is merged before one asks for more."""
-        return PARTITION_POLL_BYTES
-
-    @room_bytes.setter
-    def room_bytes(self, _: int) -> None:
-        pass
-
-    def unpack(self, records: BatchedPartitionRecords) -> Iterator[ChangelogSlice]:
-        """See `Unpacker.unpack`."""
-        parts: list[tuple[pa.BinaryArray, pa.BinaryArray]] = []
-        byte_count, failed = 0, None
-        try:
-            for batch in records.data_batches():
-                for keys, values, next_offset in self._columns(batch, records.next_fetch_offset):
-                    parts.append((_column(keys), _column(values)))
-                    byte_count += sum(column.nbytes for column in parts[-1])
-                    records.next_fetch_offset = next_offset
-                    if byte_count >= PARTITION_POLL_BYTES:
-                        yield _slice(parts, next_offset)
-                        parts, byte_count = [], 0
-        except Exception as error:  # noqa: BLE001 - what precedes it is delivered first
-            failed = error
-        if parts:
-            yield _slice(parts, records.next_fetch_offset)
-        if failed is not None:
-            raise failed
-
-    def _columns(
-        self, batch: KafkaBatch, first_offset: int
-    ) -> Iterator[tuple[list[bytes | None], list[bytes | None], int]]:
-        """(keys, values, offset after them) of the records from `first_offset` on."""
-        keys: list[bytes | None] = []
-        values: list[bytes | None] = []
-        whole = batch.whole(self._space)
-        if whole is not None:
-            below = batch.magic < 2 or batch.base_offset < first_offset
-            # Two appends cost 275 ns a record, pairs that are split afterwards 390.
-            for record in (
-                (one for one in whole.records if one.offset >= first_offset) if below else whole.records
-            ):
-                keys.append(record.key)
-                values.append(record.value)
-        else:
-            next_offset, byte_count = first_offset, 0
-            for part in batch.parts(first_offset, MAX_RECORD_BYTES, with_keys=True):
-                if part is not None:
-                    keys.append(part.key)
-                    values.append(part.value)
-                    next_offset = part.offset + 1
-                    byte_count += len(part.key or b"") + len(part.value or b"")
-                if part is None or byte_count >= PART_BYTES or len(keys) >= PART_RECORDS:
-                    yield keys, values, next_offset
-                    keys, values, byte_count = [], [], 0
-        yield keys, values, batch.next_offset
-
-
 def install() -> None:
     """Make aiokafka use this module's classes from now on. May be called again."""
     fetcher.MemoryRecords = KafkaBatches
     fetcher.PartitionRecords = BatchedPartitionRecords
     fetcher.FetchResult = BoundedFetchResult
-
-
-def _space() -> memoryview:
-    """For batches to be unpacked to; memory only as far as it is used."""
-    return np.zeros(WHOLE_BYTES + _HEADER_BYTES, np.uint8).data
-
-
-def _slice(parts: Sequence[tuple[pa.BinaryArray, pa.BinaryArray]], next_offset: int) -> ChangelogSlice:
-    keys, values = zip(*parts, strict=True)
-    return ChangelogSlice(pa.concat_arrays(keys), pa.concat_arrays(values), next_offset)
-
-
-def _column(values: Sequence[bytes | None]) -> pa.BinaryArray:
-    column = pa.array(values, pa.binary())
-    return column.fill_null(b"") if column.null_count else column
-
-
-def _record_batch(
-    values: list[bytes | None],
-    offsets: Sequence[Sequence[int]],
-    first_offset: int,
-    next_offset: int,
-    oversized: Mapping[int, int],
-) -> RecordBatch:
-    """Records from `first_offset` on; a fetch may begin in the middle of a Kafka batch."""
-    if len(values) == next_offset - first_offset and (not offsets or offsets[0][0] == first_offset):
-        return RecordBatch(pa.array(values, pa.binary()), first_offset, next_offset, oversized=oversized)
-    known = (
-        np.concatenate([np.asarray(part, np.int64) for part in offsets]) if offsets else np.empty(0, np.int64)
-    )
-    skip = int(np.searchsorted(known, first_offset))
-    contiguous = len(values) - skip == next_offset - first_offset
-    return RecordBatch(
-        pa.array(values[skip:], pa.binary()),
-        first_offset,
-        next_offset,
-        None if contiguous else known[skip:],
-        oversized,
-    )

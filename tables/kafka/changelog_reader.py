@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from tables.errors import BrokerUnavailableError, InexactError
 from tables.fetch import fetching
+from tables.fetch.changelog_unpacker import ChangelogUnpacker
 from tables.kafka import client as kafka_client
 from tables.kafka.rights import Right, Rights
 from tables.model.records import ChangelogSlice
@@ -66,7 +67,7 @@ class ChangelogReader:
         kafka_client.install()
         consumer = AIOKafkaConsumer(
             **self._connection,
-            value_deserializer=fetching.ChangelogUnpacker(),
+            value_deserializer=ChangelogUnpacker(),
             auto_offset_reset="none",
             enable_auto_commit=False,
             max_partition_fetch_bytes=_READ_BYTES,

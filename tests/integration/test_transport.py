@@ -21,7 +21,7 @@ from faust.types import TP
 from agents.source.consumer import PACE_S, Fetched
 from tables.errors import PartitionsLostError
 from tables.fetch import fetching
-from tables.fetch.fetching import RecordBatchUnpacker
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tables.model.records import RecordBatch
 from tests.integration.worker import wait_for
 

@@ -21,12 +21,9 @@ from agents.text.value_format import value_format
 from app.web.parameters import cursor_after, word_of_cursor
 from tables.errors import BadRequestError, InexactError
 from tables.fetch.batches import KafkaBatches
-from tables.fetch.fetching import (
-    BatchedPartitionRecords,
-    ChangelogUnpacker,
-    RecordBatchUnpacker,
-    UnreadableBatchError,
-)
+from tables.fetch.changelog_unpacker import ChangelogUnpacker
+from tables.fetch.fetching import BatchedPartitionRecords, UnreadableBatchError
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tables.model.names import FORMAT_VERSION, MARKER_KEY, ROW_BYTES
 from tables.model.records import ChangelogSlice, RecordBatch
 from tables.model.replay import Replay

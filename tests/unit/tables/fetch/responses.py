@@ -6,7 +6,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 
 from tables.fetch.batches import KafkaBatches
-from tables.fetch.fetching import BatchedPartitionRecords, RecordBatchUnpacker
+from tables.fetch.fetching import BatchedPartitionRecords
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tables.model.records import RecordBatch
 from tests.fakes.record_batches import end_offset
 

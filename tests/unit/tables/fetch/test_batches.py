@@ -10,6 +10,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from tables.fetch import batches as kafka_batches
+from tables.fetch import byte_stream
 from tables.fetch.batches import KafkaBatch, KafkaBatches, Record
 from tables.fetch.unpacking import UnpackError
 from tests.fakes.record_batches import CODECS, legacy, message
@@ -54,7 +55,7 @@ def test_values_that_are_too_large_are_passed_over_and_told_of(codec: int) -> No
 
 
 def test_there_is_a_pause_after_some_bytes_that_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_batches, "PAUSE_BYTES", 2 << 20)
+    monkeypatch.setattr(byte_stream, "PAUSE_BYTES", 2 << 20)
     records = list(batch_of(b"a", bytes(10 << 20), codec=4).parts(0, 1000))
     assert records == [Record(0, None, b"a"), *[None] * 4, Record(1, None, None, 10 << 20)]
     monkeypatch.setattr(kafka_batches, "PAUSE_RECORDS", 10)

@@ -8,18 +8,19 @@ from aiokafka.record.default_records import DefaultRecordBase, DefaultRecordBatc
 from aiokafka.record.util import calc_crc32c as crc32c
 
 from tables.fetch import batches as kafka_batches
-from tables.fetch import fetching
-from tables.fetch.fetching import BoundedFetchResult, RecordBatchUnpacker, UnreadableBatchError
+from tables.fetch import fetching, record_unpacker
+from tables.fetch.fetching import BoundedFetchResult, UnreadableBatchError
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tests.fakes.record_batches import CODECS, kafka_batch, plain
 from tests.unit.tables.fetch.responses import TP, assert_joined, fetch, records, response
 
 
 def test_small_batches_are_joined_up_to_about_a_thousand_records() -> None:
-    count = 2 * fetching.RECORDS_PER_BATCH + 1
+    count = 2 * record_unpacker.RECORDS_PER_BATCH + 1
     batches = fetch(*(plain(offset, b"%d" % offset) for offset in range(count)), position=0)
     assert [batch.record_count for batch in batches] == [
-        fetching.RECORDS_PER_BATCH,
-        fetching.RECORDS_PER_BATCH,
+        record_unpacker.RECORDS_PER_BATCH,
+        record_unpacker.RECORDS_PER_BATCH,
         1,
     ]
     assert_joined(batches, 0, count)
@@ -30,7 +31,7 @@ def test_a_part_of_a_large_batch_is_delivered_before_what_is_wrong_in_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kafka_batches, "WHOLE_RECORDS", 0)
-    monkeypatch.setattr(fetching, "PART_RECORDS", 2)
+    monkeypatch.setattr(record_unpacker, "PART_RECORDS", 2)
     batch = bytearray(kafka_batch(0, {0: b"a", 1: b"b", 2: b"c", 3: b"d"}, 5))
     struct.pack_into(">i", batch, 57, 5)
     body = batch[DefaultRecordBase.ATTRIBUTES_OFFSET :]
@@ -72,10 +73,9 @@ def test_batches_are_joined_up_to_about_a_mebibyte() -> None:
 def test_a_large_batch_is_delivered_in_parts(
     codec: int, position: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (kafka_batches, fetching):
-        monkeypatch.setattr(module, "WHOLE_BYTES", 5000)
+    monkeypatch.setattr(kafka_batches, "WHOLE_BYTES", 5000)
     monkeypatch.setattr(kafka_batches, "PAUSE_RECORDS", 2)
-    monkeypatch.setattr(fetching, "PART_BYTES", 3000)
+    monkeypatch.setattr(record_unpacker, "PART_BYTES", 3000)
     kept = {offset: b"%d" % offset * 1000 for offset in range(12) if offset not in {3, 5, 6, 11}}
     log = [plain(-1, b"before"), kafka_batch(0, kept, 12, codec=codec), plain(12, b"after")]
     batches = fetch(*log[1:], position=position) if position else fetch(*log, position=-1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tables.fetch.fetching import ChangelogUnpacker
+from tables.fetch.changelog_unpacker import ChangelogUnpacker
 from tables.model.records import ChangelogSlice
 from tests.fakes.record_batches import kafka_batch, legacy, plain
 from tests.unit.tables.fetch.responses import response

@@ -8,7 +8,9 @@ from aiokafka.consumer import fetcher
 
 from tables.fetch import fetching
 from tables.fetch.batches import KafkaBatches
-from tables.fetch.fetching import ChangelogUnpacker, RecordBatchUnpacker, UnreadableBatchError
+from tables.fetch.changelog_unpacker import ChangelogUnpacker
+from tables.fetch.fetching import UnreadableBatchError
+from tables.fetch.record_unpacker import RecordBatchUnpacker
 from tests.fakes.record_batches import (
     ABORT,
     CODECS,
