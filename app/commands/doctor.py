@@ -25,7 +25,8 @@ def doctor(
     from rich.text import Text
 
     from app.config.loading import load_settings
-    from app.operate.diagnosis import broker_checks, machine_checks
+    from app.operate.diagnosis import broker_checks
+    from app.operate.machine_checks import machine_checks
     from app.output import say_json
     from app.printable import printable
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -42,10 +41,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 
 from tables.kafka import broker_errors
+from tables.kafka.failure import RETRY_S, Failure
 from tables.kafka.first_answer import first_answer
-
-RETRY_S = (0.1, 1.0)
-"""Least and longest time between two connections to a broker that could not be reached; doubled each time."""
+from tables.kafka.refusals import Refusal
 
 BROKER_SHARE = 0.8
 """Share of a request's time-out that a broker may use to wait for its replicas: it answers before it is given up."""
@@ -56,45 +54,6 @@ REQUESTS_PER_STEP = 2
 _BOOTSTRAP = "bootstrap"
 _SAYS_WHY = 8
 """Version of a produce answer from which on it says in words why a batch was refused."""
-
-
-@dataclass(slots=True)
-class Failure:
-    """Why a broker could not be reached.
-
-    Attributes:
-        address: `host:port` as the brokers advertise it; "" = they do not know this broker.
-        error: what happened at the latest attempt.
-        times: attempts in a row.
-        at, retry_at: when that was, and when the next attempt may be, on the event loop's clock.
-    """
-
-    address: str
-    error: BaseException
-    times: int
-    at: float
-    retry_at: float
-
-    def __str__(self) -> str:
-        return f"{self.address or 'no address'}: {self.error or type(self.error).__name__}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a broker answered to a write, also where the write is tried again.
-
-    Attributes:
-        error_code: of Kafka's protocol.
-        said: in words; None = it did not.
-        at: on the event loop's clock.
-    """
-
-    error_code: int
-    said: str | None
-    at: float
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, (for_code(self.error_code).__name__, self.said)))
 
 
 class BoundedClient(AIOKafkaClient):
@@ -318,12 +277,7 @@ class BoundedClient(AIOKafkaClient):
             )
 
     def _failed(self, node_id: Any, address: str, error: BaseException) -> None:
-        former = self.failures.get(node_id)
-        times = former.times + 1 if former is not None and former.address == address else 1
-        least_s, longest_s = RETRY_S
-        pause_s = min(longest_s, least_s * 2 ** min(times - 1, 10))
-        now = self._loop.time()
-        self.failures[node_id] = Failure(address, error, times, now, now + pause_s)
+        self.failures[node_id] = Failure.after(self.failures.get(node_id), address, error, self._loop.time())
 
     def _silent(self, node_id: Any, conn: Any) -> RequestTimedOutError:
         error = RequestTimedOutError(

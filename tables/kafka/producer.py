@@ -16,8 +16,7 @@ from aiokafka.errors import KafkaError
 
 from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.kafka import client as kafka_client
-from tables.kafka.client import Refusal
-from tables.kafka.refusals import refusal
+from tables.kafka.refusals import Refusal, refusal
 from tables.kafka.rights import Right, Rights
 from tables.model.names import MAX_REQUEST_BYTES
 from tables.ports import Result

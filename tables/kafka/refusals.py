@@ -1,9 +1,12 @@
-"""Refusals of a broker that never pass: what a write was refused for, in words, and what helps.
+"""Writes that a broker refuses: what it answered, and of those that are refused for good, why and what helps.
 
-A batch that is refused is in no log, so nothing is unknown about it, and sending it again brings the same answer. Rights are not here.
+A batch that is refused for good is in no log, so nothing is unknown about it, and sending it again brings the same answer. Rights are
+not here.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from aiokafka.errors import (
     InvalidTimestampError,
@@ -14,11 +17,11 @@ from aiokafka.errors import (
     PolicyViolationError,
     RecordListTooLargeError,
     UnsupportedForMessageFormatError,
+    for_code,
 )
 
 from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import InvalidRecordError, UnsupportedCompressionError
-from tables.kafka.client import Refusal
 from tables.model.names import MAX_REQUEST_BYTES
 
 _CLOCK = (
@@ -52,6 +55,24 @@ _REFUSED = {
 }
 
 _LACKS_REPLICAS = {NotEnoughReplicasError.errno, NotEnoughReplicasAfterAppendError.errno}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a broker answered to a write, also where the write is tried again.
+
+    Attributes:
+        error_code: of Kafka's protocol.
+        said: in words; None = it did not.
+        at: on the event loop's clock.
+    """
+
+    error_code: int
+    said: str | None
+    at: float
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (for_code(self.error_code).__name__, self.said)))
 
 
 def refusal(error: BaseException, topic: str, said: Refusal | None) -> ConfigurationError | None:
