@@ -80,7 +80,7 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
     """
     changelog = settings.topics.changelog
     stores = _stores(settings)
-    with _locked(settings):
+    with _locked(settings.state_dir):
         await check_resettable(settings)
         folder = _deleted(stores)
         async with open_admin(settings) as admin:
@@ -104,7 +104,7 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
                 done.append(f"offsets of group {settings.group} deleted")
         done.append(folder)
         report = await ensure_topics(settings)
-        starts = await _begin(settings, changelog, report.partitions)
+        starts = await _begin(settings, report.partitions)
     first = ", ".join(f"{partition}: {start}" for partition, start in sorted(starts.items()))
     return [*done, f"counting begins at these offsets of {settings.topic} (partition: offset): {first}"]
 
@@ -125,7 +125,7 @@ async def rebuild_stores(settings: Settings, partition: int | None = None) -> Se
         )
     if not _stores(settings).is_dir():
         return []
-    with _locked(settings):
+    with _locked(settings.state_dir):
         folders = sorted(
             (int(folder.name), folder)
             for folder in _stores(settings).iterdir()
@@ -169,9 +169,9 @@ def _state_of(folder: Path) -> StoreState:
     return state
 
 
-async def _begin(settings: Settings, changelog: str, partitions: int) -> dict[int, int]:
+async def _begin(settings: Settings, partitions: int) -> dict[int, int]:
     """Append to each changelog partition the marker of a shard that has counted nothing; return where it begins."""
-    profile = Definition(settings).identity
+    changelog, profile = settings.topics.changelog, Definition(settings).identity
     starts: dict[int, int] = {}
 
     def producer() -> AIOKafkaProducer:
@@ -219,8 +219,8 @@ def _stores(settings: Settings) -> Path:
 
 
 @contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    lock = StateLock(settings.state_dir)
+def _locked(state_dir: Path) -> Iterator[None]:
+    lock = StateLock(state_dir)
     try:
         yield
     finally:

@@ -91,7 +91,7 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
     """
     topic = settings.topics.changelog
     owner = Owner(settings.group, settings.topic)
-    await _check_topics(settings, topic)
+    await _check_topics(settings)
     async with topic_offsets(settings) as offsets, AsyncExitStack() as stack:
         scope = _Scope(
             settings,
@@ -118,10 +118,10 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
                 await offsets.describe(topic)  # Ends it where not one partition but every broker is away.
 
 
-async def _check_topics(settings: Settings, changelog: str) -> None:
+async def _check_topics(settings: Settings) -> None:
     """See that both topics are there, and may be read."""
     async with open_admin(settings) as admin:
-        found = await admin.describe(settings.topic, changelog)
+        found = await admin.describe(settings.topics.input, settings.topics.changelog)
     for name, topic in found.items():
         if topic.error_code == UNKNOWN_TOPIC:
             raise ConfigurationError(

@@ -20,18 +20,17 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     CompactArray,
     CompactBytes,
-    CompactString,
     Int8,
     Int16,
     Int32,
     Schema,
-    TaggedFields,
 )
 
 from app.config.loading import load_settings
 from app.kafka.admin import open_admin
 from app.local.embedded import EmbeddedBroker
 from tables.errors import BrokerUnavailableError
+from tables.kafka.requests import TAGS, TEXT
 from tests.integration.certificates import DAY, Authority
 from tests.integration.worker import free_port
 
@@ -234,13 +233,13 @@ class _AlterScramResponse(Response):
         (
             "results",
             CompactArray(
-                ("user", CompactString("utf-8")),
+                ("user", TEXT),
                 ("error_code", Int16),
-                ("error_message", CompactString("utf-8")),
-                ("tags", TaggedFields),
+                ("error_message", TEXT),
+                TAGS,
             ),
         ),
-        ("tags", TaggedFields),
+        TAGS,
     )
 
 
@@ -252,20 +251,20 @@ class _AlterScramRequest(RequestStruct):
     SCHEMA = Schema(
         (
             "deletions",
-            CompactArray(("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)),
+            CompactArray(("name", TEXT), ("mechanism", Int8), TAGS),
         ),
         (
             "upsertions",
             CompactArray(
-                ("name", CompactString("utf-8")),
+                ("name", TEXT),
                 ("mechanism", Int8),
                 ("iterations", Int32),
                 ("salt", CompactBytes),
                 ("salted_password", CompactBytes),
-                ("tags", TaggedFields),
+                TAGS,
             ),
         ),
-        ("tags", TaggedFields),
+        TAGS,
     )
 
 

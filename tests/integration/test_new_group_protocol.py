@@ -16,22 +16,19 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
-    CompactString,
     Int8,
     Int16,
     Int32,
     Schema,
-    TaggedFields,
 )
 
 from app.local.embedded import EmbeddedBroker
+from tables.kafka.requests import TAGS, TEXT
 from tests.integration.operator_tools import wordcount
 from tests.integration.worker import lines, wait_counted
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers
-
-_TEXT = CompactString("utf-8")
 
 
 class _HeartbeatResponse(Response):
@@ -41,8 +38,8 @@ class _HeartbeatResponse(Response):
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
-        ("error_message", _TEXT),
-        ("member_id", _TEXT),
+        ("error_message", TEXT),
+        ("member_id", TEXT),
         ("member_epoch", Int32),
         ("heartbeat_interval_ms", Int32),
     )
@@ -54,16 +51,16 @@ class _HeartbeatRequest(RequestStruct):
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _HeartbeatResponse
     SCHEMA = Schema(
-        ("group", _TEXT),
-        ("member_id", _TEXT),
+        ("group", TEXT),
+        ("member_id", TEXT),
         ("member_epoch", Int32),
-        ("instance_id", _TEXT),
-        ("rack_id", _TEXT),
+        ("instance_id", TEXT),
+        ("rack_id", TEXT),
         ("rebalance_timeout_ms", Int32),
-        ("subscribed_topic_names", CompactArray(_TEXT)),
-        ("server_assignor", _TEXT),
+        ("subscribed_topic_names", CompactArray(TEXT)),
+        ("server_assignor", TEXT),
         ("topic_partitions", CompactArray(Int32)),
-        ("tags", TaggedFields),
+        TAGS,
     )
 
 
@@ -80,7 +77,7 @@ class Heartbeat(Request[_HeartbeatRequest]):
 class _FeaturesResponse(Response):
     API_KEY = 57
     API_VERSION = 1
-    SCHEMA = Schema(("throttle_time_ms", Int32), ("error_code", Int16), ("error_message", _TEXT))
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("error_code", Int16), ("error_message", TEXT))
 
 
 class _FeaturesRequest(RequestStruct):
@@ -92,10 +89,10 @@ class _FeaturesRequest(RequestStruct):
         ("timeout_ms", Int32),
         (
             "updates",
-            CompactArray(("name", _TEXT), ("level", Int16), ("upgrade_type", Int8), ("tags", TaggedFields)),
+            CompactArray(("name", TEXT), ("level", Int16), ("upgrade_type", Int8), TAGS),
         ),
         ("validate_only", Boolean),
-        ("tags", TaggedFields),
+        TAGS,
     )
 
 
