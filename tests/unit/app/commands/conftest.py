@@ -16,7 +16,7 @@ from app.config.settings import Settings
 from app.config.types import variable
 from app.web.asgi import create_asgi_app
 from app.worker.metrics import Metrics
-from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 
 @dataclass(frozen=True)

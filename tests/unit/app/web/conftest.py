@@ -2,84 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from app.bodies import ReadinessCheck, Version
-from app.reads.answers import Answer, PartitionStatus, Stats, WordPage
 from app.web.asgi import create_asgi_app
 from app.worker.metrics import Metrics
-from tables.model.tally import Totals
-from tables.top.top_words import TopWords
-
-VERSION = Version("1.2.3", "3.11.7", "0.15.3", "abc1234")
-
-
-@dataclass
-class FakeQueries:
-    """Answers from a dict; `error` is raised instead where it is set."""
-
-    counts: dict[str, int] = field(default_factory=lambda: {"the": 5, "fox": 2, "over": 1})
-    totals: Totals = field(
-        default_factory=lambda: Totals(10, 7, 8, {"null": 1}, {"invalid_json": 2}, {"stop_word": 4})
-    )
-    as_of: dict[int, int] = field(default_factory=lambda: {10: 7, 2: 123})
-    missing: Sequence[int] = ()
-    complete: bool = True
-    status: dict[int, PartitionStatus] = field(
-        default_factory=lambda: {
-            2: PartitionStatus("counting", 123, 130),
-            10: PartitionStatus("restoring"),
-        }
-    )
-    max_error: int | None = None
-    error: Exception | None = None
-
-    def _answer(self, value: Any) -> Answer[Any]:
-        if self.error is not None:
-            raise self.error
-        return Answer(value, self.as_of, self.complete, self.missing)
-
-    async def get(self, word: str) -> Answer[int | None]:
-        return self._answer(self.counts.get(word))
-
-    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
-        found = sorted(
-            (word.encode(), count) for word, count in self.counts.items() if word.startswith(prefix)
-        )
-        rest = [(word.decode(), count) for word, count in found if after is None or word > after.encode()]
-        return self._answer(WordPage(rest[:limit], len(rest) > limit))
-
-    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
-        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0].encode()))
-        return self._answer(TopWords(ranked[:k], None if exact else self.max_error))
-
-    async def stats(self) -> Answer[Stats]:
-        return self._answer(Stats(self.totals, self.status))
-
-    def partitions(self) -> Mapping[int, PartitionStatus]:
-        return self.status
-
-
-@dataclass
-class FakeHealth:
-    """Checks that a test sets."""
-
-    found: dict[str, ReadinessCheck] = field(
-        default_factory=lambda: {
-            "broker": ReadinessCheck(True, "127.0.0.1:9092"),
-            "assignment": ReadinessCheck(True, "2 partitions"),
-            "restored": ReadinessCheck(True, "2 partitions up to date"),
-            "draining": ReadinessCheck(True, "not draining"),
-        }
-    )
-
-    def checks(self) -> Mapping[str, ReadinessCheck]:
-        return self.found
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from app.web.asgi import create_asgi_app
 from app.web.problems import OTHERS, PROBLEMS, problem_response
 from app.worker.metrics import Metrics
 from tables.model.tally import Totals
-from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 AWKWARD = 'a/b\n"\\\u2028<é👍\x00\x7f'
 AWKWARD_PATH = "a%2Fb%0A%22%5C%E2%80%A8%3C%C3%A9%F0%9F%91%8D%00%7F"

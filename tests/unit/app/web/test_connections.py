@@ -21,7 +21,7 @@ from app.web.connections import Limits, limits_for
 from app.web.server import WebServer, bound_socket
 from app.worker.metrics import Metrics
 from tables.top.top_words import TopWords
-from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 LIMITS = Limits(connections=4, head_bytes=20_000, request_s=0.3, answer_s=0.5)
 ASKED = b"GET /v1/words/fox HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from app.web.asgi import create_asgi_app
-from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 
 class Slow(FakeQueries):

@@ -7,7 +7,7 @@ from app.web.asgi import create_asgi_app
 from app.web.hosts import AllowedHosts
 from app.worker.bootstrap import _allowed_hosts
 from tables.errors import ConfigurationError
-from tests.unit.app.web.conftest import VERSION, FakeHealth, FakeQueries
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 LOCAL = ["localhost", "LOCALHOST:8080", "localhost.", "counts.localhost:8080"]
 ADDRESSES = ["127.0.0.1", "127.0.0.1:8080", "10.2.3.4:80", "[::1]", "[::1]:8080", "[fe80::1]:8080", "::1"]
