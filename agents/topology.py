@@ -29,7 +29,7 @@ from tables.model.tally import TallyRecords
 from tables.observer import Observer
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
 from tables.pace.policy import FlushPolicy
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tables.ports import CommitWitness, Result, RunInThread
 
@@ -100,19 +100,19 @@ class Topology:
     """The parts that live as long as the worker.
 
     Attributes:
-        word_counts: the partitions of this worker.
+        partitions: the partitions of this worker.
         watchdog: to be run beside the agent.
     """
 
     def __init__(
         self,
-        word_counts: WordCounts,
+        partitions: Partitions,
         producer: ReplaceableProducer,
         offsets: Sequence[TopicOffsets],
         watchdog: Watchdog,
         tick_s: float,
     ) -> None:
-        self.word_counts = word_counts
+        self.partitions = partitions
         self.watchdog = watchdog
         self._producer = producer
         self._offsets = offsets
@@ -122,17 +122,17 @@ class Topology:
         """Flush what is due; runs beside the agent."""
         while True:
             await asyncio.sleep(self._tick_s)
-            self.word_counts.tick()
+            self.partitions.tick()
 
     async def examine_forever(self) -> None:
         """Examine the changelogs of idle partitions; runs beside the agent."""
         while True:
             await asyncio.sleep(EXAMINE_S)
-            await self.word_counts.examine_idle()
+            await self.partitions.examine_idle()
 
     async def close_stores_and_connections(self) -> None:
-        """End counting for good; `WordCounts.suspend` comes before."""
-        await self.word_counts.close()
+        """End counting for good; `Partitions.suspend` comes before."""
+        await self.partitions.close()
         await self._producer.close()
         for offsets in self._offsets:
             await offsets.close()
@@ -182,7 +182,7 @@ def build_topology(
         run_long=_runner("restore", RESTORE_THREADS),
         witness=options.witness,
     )
-    word_counts = WordCounts(
+    partitions = Partitions(
         options.state_folder / topics.changelog,
         services,
         options.policy,
@@ -195,7 +195,7 @@ def build_topology(
     @faust_app.agent(topic, name="count_words")
     async def count(stream: Any) -> None:
         """Counts the words of every record of the input topic."""
-        await count_words(stream, word_counts)
+        await count_words(stream, partitions)
 
     def obstacle() -> str | None:
         if (error := membership().coordinator_error()) is not None:
@@ -206,7 +206,7 @@ def build_topology(
         return None
 
     watchdog = Watchdog(
-        word_counts,
+        partitions,
         readable,
         membership,
         topic=options.topic,
@@ -219,7 +219,7 @@ def build_topology(
         on_fatal=on_fatal,
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
-    return Topology(word_counts, producer, [offsets, readable], watchdog, tick_s)
+    return Topology(partitions, producer, [offsets, readable], watchdog, tick_s)
 
 
 class _ShortMemory:
@@ -235,14 +235,14 @@ class _ShortMemory:
             )
 
 
-async def count_words(stream: Any, word_counts: WordCounts) -> None:
+async def count_words(stream: Any, partitions: Partitions) -> None:
     """The agent: every event, a poll's batches of one partition, goes into the partition's buffer; `tables` counts them.
 
-    Never waits: back-pressure is `WordCounts.accepting`, which the fetch obeys.
+    Never waits: back-pressure is `Partitions.choose_for_poll`, which the fetch obeys.
     """
     async for event in stream.events():
         fetched = event.value
-        word_counts.add(event.message.partition, fetched.batches, fetched.highwater)
+        partitions.add(event.message.partition, fetched.batches, fetched.highwater)
 
 
 def _runner(name: str, threads: int) -> RunInThread:

@@ -20,7 +20,7 @@ from agents.source.static_member import is_fenced
 from tables.errors import BrokerUnavailableError, ConfigurationError, StalledError, WordcountError
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.rights import Right, Rights
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.partitions.restore_progress import Progress
 
 _log = structlog.get_logger(__name__)
@@ -91,7 +91,7 @@ class Watchdog:
     """Looks every `CHECK_S`; calls `on_fatal` once and is done.
 
     Args:
-        word_counts: whose positions have to move.
+        partitions: whose positions have to move.
         offsets: asks for the ends of partitions, as far as records can be read: an open transaction is no stall.
         membership: gives the consumer's thread, which exists later than the watchdog.
         topic, group: named in messages.
@@ -105,7 +105,7 @@ class Watchdog:
 
     def __init__(
         self,
-        word_counts: WordCounts,
+        partitions: Partitions,
         offsets: TopicOffsets,
         membership: Callable[[], Membership],
         *,
@@ -118,7 +118,7 @@ class Watchdog:
         obstacle: Callable[[], str | None],
         on_fatal: Callable[[Exception], None],
     ) -> None:
-        self._word_counts = word_counts
+        self._partitions = partitions
         self._offsets = offsets
         self._membership = membership
         self._topic = topic
@@ -215,7 +215,7 @@ class Watchdog:
         return await self._membership().strangers()
 
     async def _look_for_stall(self, now_s: float) -> WordcountError | None:
-        progress = self._word_counts.progress()
+        progress = self._partitions.progress()
         if self._stall.has_moved(progress):
             self._stall.note_move(progress, now_s)
         elif self._stall.is_due(now_s):

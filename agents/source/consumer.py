@@ -75,7 +75,7 @@ class _Forgotten(dict[TP, Any]):
 
 
 class BatchConsumer(driver.Consumer):
-    """Delivers `Fetched` batches of the partitions that are `WordCounts.accepting`."""
+    """Delivers `Fetched` batches of the partitions that `Partitions.choose_for_poll` names."""
 
     app: WorkerApp
 
@@ -97,11 +97,11 @@ class BatchConsumer(driver.Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Fetched]]:
-        counts = self.app.word_counts
+        counts = self.app.partitions
         if (pause_s := self._paced_until - monotonic()) > 0:
             await asyncio.sleep(pause_s)
-        accepting = counts.accepting()
-        wanted = {tp for tp in active_partitions or () if tp.partition in accepting}
+        chosen = counts.choose_for_poll()
+        wanted = {tp for tp in active_partitions or () if tp.partition in chosen}
         if not wanted:
             # An empty set would mean all.
             self.membership.note_poll()
@@ -114,12 +114,14 @@ class BatchConsumer(driver.Consumer):
             found = await super()._getmany(active_partitions=wanted, timeout=wait_s)
         except OffsetOutOfRangeError as error:
             for tp in error.args[0]:
-                counts.reexamine(tp.partition)
+                counts.examine_again(tp.partition)
             return {}
         except fetching.UnreadableBatchError as error:
             number = error.topic_partition.partition
             if number in counts.partition_numbers():
-                counts.unreadable(number, error.offset, InexactError(error.description, UNREADABLE_REMEDY))
+                counts.stop_at_unreadable(
+                    number, error.offset, InexactError(error.description, UNREADABLE_REMEDY)
+                )
             await asyncio.sleep(_IDLE_S)
             return {}
         except KafkaError as error:
@@ -157,7 +159,7 @@ class BatchConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Flush and commit while the membership still stands, then let Faust clean up."""
-        await self.app.word_counts.suspend(
+        await self.app.partitions.suspend(
             clean=self.membership.is_member(), timeout_s=self.app.conf.broker_rebalance_timeout / 2
         )
         await super().on_partitions_revoked(revoked)
@@ -167,7 +169,7 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
             try:
-                await self.app.word_counts.assign({tp.partition for tp in assigned})
+                await self.app.partitions.assign({tp.partition for tp in assigned})
                 self.membership.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
             except Exception as error:  # noqa: BLE001 - aiokafka would log any kind and go on without the partitions
                 self.app.end(error)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tables.kafka.rights import Rights
 from tables.pace.memory import MemoryBudget
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class WorkerApp(ABC):
 
     @property
     @abstractmethod
-    def word_counts(self) -> WordCounts:
+    def partitions(self) -> Partitions:
         """The partitions of this worker."""
 
     @abstractmethod

@@ -24,7 +24,7 @@ from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
 from tables.model.tally import Totals
 from tables.partitions.changes import Change
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
 from tables.threads import beside_the_loop
@@ -46,25 +46,25 @@ class WordQueries:
     """Implements `app.reads.answers.Queries`.
 
     Args:
-        word_counts: the partitions of this process.
+        partitions: the partitions of this process.
         partition_count: number of partitions of the input topic; None while it is not known.
         timeout_s: the longest time that a question may take.
     """
 
     def __init__(
         self,
-        word_counts: WordCounts,
+        partitions: Partitions,
         partition_count: Callable[[], int | None],
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._word_counts = word_counts
+        self._partitions = partitions
         self._partition_count = partition_count
         self._timeout_s = timeout_s
         self._renewing: set[asyncio.Task[Found | None]] = set()
         self._closed = False
         self._leading = LeadingWords()
         self._top_pace = Pace("top words")
-        word_counts.changes.subscribe(self._changed)
+        partitions.changes.subscribe(self._changed)
         self._words = QueryPool("word", 2, most_waiting=1024)
         self._lists = QueryPool("list", 2, most_waiting=128)
         self._tops = QueryPool("top", 1, most_waiting=32)
@@ -126,7 +126,7 @@ class WordQueries:
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Queries.partitions`."""
-        counts = self._word_counts
+        counts = self._partitions
         answering, restoring = counts.shards(), counts.restoring()
         statuses: dict[int, PartitionStatus] = {}
         for number in sorted(counts.partition_numbers()):
@@ -146,7 +146,7 @@ class WordQueries:
 
     def _changed(self, _: Change) -> None:
         """A flush was committed: top words that are asked for again and again are found before the next one asks."""
-        shards = self._word_counts.shards()
+        shards = self._partitions.shards()
         if shards and not self._closed and (k := self._leading.wanted()):
             rows = {number: shard.served for number, shard in shards.items()}
             find = partial(self._leading.find, rows, k, False)
@@ -160,7 +160,7 @@ class WordQueries:
             _log.debug("top words are not found ahead of questions", reason=str(error))
 
     def _shards(self) -> Mapping[int, Shard]:
-        shards = self._word_counts.shards()
+        shards = self._partitions.shards()
         if not shards:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         return shards
@@ -174,7 +174,7 @@ class WordQueries:
         try:
             yield
         except StoreCorruptedError as error:
-            self._word_counts.corrupted(error)
+            self._partitions.rebuild_corrupted(error)
             raise
 
     def _answer(self, value: Value, as_of: AsOf) -> Answer[Value]:

@@ -92,7 +92,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     faust_app = _faust_app(settings, memory)
 
     def shards() -> Mapping[int, Shard]:
-        return topology.word_counts.shards()
+        return topology.partitions.shards()
 
     printer = CountPrinter(_tokens_of(words, text_format, tally), shards)
     topology = build_topology(
@@ -119,7 +119,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         on_fatal=faust_app.end,
     )
     queries = WordQueries(
-        topology.word_counts,
+        topology.partitions,
         lambda: partition_count(faust_app, settings.topic),
         timeout_s=settings.query_timeout_ms / 1000,
     )
@@ -127,7 +127,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     health = Health(
         broker=lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
         assignment=lambda: assignment_check(faust_app),
-        restored=lambda: restored_check(queries.partitions(), topology.word_counts.errors()),
+        restored=lambda: restored_check(queries.partitions(), topology.partitions.errors()),
     )
     asgi_app = create_asgi_app(
         queries,

@@ -45,7 +45,7 @@ from app.exit_codes import EXIT_DEADLINE, exit_code
 from app.printable import printable
 from app.worker.loop_delay import watch_loop
 from tables.errors import WordcountError
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 
 _log = structlog.get_logger(__name__)
 
@@ -125,9 +125,9 @@ class WordcountApp(faust.App, WorkerApp):
     BootStrategy = WebFirst
 
     @property
-    def word_counts(self) -> WordCounts:
+    def partitions(self) -> Partitions:
         """The partitions of this worker."""
-        return self.parts.topology.word_counts
+        return self.parts.topology.partitions
 
     @property
     def consumer_options(self) -> ConsumerOptions:
@@ -169,7 +169,7 @@ class WordcountApp(faust.App, WorkerApp):
 
     async def on_stop(self) -> None:
         """Stop in the order of this module's docstring."""
-        if self.word_counts.partition_numbers():
+        if self.partitions.partition_numbers():
             self.parts.deadline.start()
         else:
             self.parts.deadline.start(0, at_most_s=UNASSIGNED_STOP_S)
@@ -178,7 +178,7 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_stop()
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
-        await self.word_counts.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
+        await self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
         self.parts.end_query_threads()
         await self.parts.topology.close_stores_and_connections()
 

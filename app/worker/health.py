@@ -71,7 +71,7 @@ def assignment_check(faust_app: WorkerApp) -> ReadinessCheck:
     if faust_app.rebalancing:
         return ReadinessCheck(False, "the group is rebalancing")
     assigned = {tp.partition for tp in faust_app.consumer.assignment()}
-    taken = set(faust_app.word_counts.partition_numbers())
+    taken = set(faust_app.partitions.partition_numbers())
     return ReadinessCheck(
         assigned == taken, f"{len(assigned)} partitions assigned, {len(taken)} of them opened"
     )

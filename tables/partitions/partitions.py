@@ -1,6 +1,7 @@
 """All partitions of this process: which it owns, which of them take records in, and how far each has come.
 
-Everything runs on the event loop. Before each poll the source asks `accepting` whose records to fetch: that is the back-pressure.
+Everything runs on the event loop. Before each poll the source asks `choose_for_poll` whose records to fetch. That is the
+back-pressure.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from tables.store.stores import Stores
 _log = structlog.get_logger(__name__)
 
 
-class WordCounts:
-    """Counts of the partitions that this process owns.
+class Partitions:
+    """Owns some partitions of the input topic, and counts what arrives in them.
 
     Args:
         folder: holds one store per partition.
@@ -116,8 +117,11 @@ class WordCounts:
 
     # Intake
 
-    def accepting(self) -> set[int]:
-        """Partitions of which records can be taken in now."""
+    def choose_for_poll(self) -> set[int]:
+        """Choose the partitions whose records the next poll may bring; to be called once per poll.
+
+        A partition that lags behind and was chosen goes to the end of the queue.
+        """
         return self._intake.choose(self._partitions, self._actions.buffer_size.full_bytes)
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
@@ -137,13 +141,13 @@ class WordCounts:
             self._actions.seek(part)
         self._actions.flush_if_due(part)
 
-    def reexamine(self, partition: int) -> None:
+    def examine_again(self, partition: int) -> None:
         """The source says that the position does not exist; restoring again tells why."""
         part = self._partitions.get(partition)
         if part is not None and part.state is State.COUNTING:
             self._actions.on(part, Event.DOUBT)
 
-    def unreadable(self, partition: int, offset: int, error: InexactError) -> None:
+    def stop_at_unreadable(self, partition: int, offset: int, error: InexactError) -> None:
         """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
 
         What was fetched of other partitions together with that is fetched again.
@@ -184,7 +188,7 @@ class WordCounts:
             if part.state is State.COUNTING and end > part.shard.store.state.examined:
                 self._actions.on(part, Event.DOUBT)
 
-    def corrupted(self, error: StoreCorruptedError) -> None:
+    def rebuild_corrupted(self, error: StoreCorruptedError) -> None:
         """A reader met a corrupted store: rebuild it now, not at the next flush."""
         for number, part in self._partitions.items():
             if error.folder == self._stores.folder_of(number) and part.state is State.COUNTING:

@@ -26,7 +26,7 @@ SESSION_S = 3.0
 
 
 class NotedCounts:
-    """Stands for `WordCounts`: accepts what the test wants, keeps what it gets."""
+    """Stands for `Partitions`: accepts what the test wants, keeps what it gets."""
 
     def __init__(self) -> None:
         self.accepted: set[int] = set()
@@ -37,7 +37,7 @@ class NotedCounts:
         self.polls = 0
         self.reexamined: set[int] = set()
 
-    def accepting(self) -> set[int]:
+    def choose_for_poll(self) -> set[int]:
         return self.accepted
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
@@ -46,7 +46,7 @@ class NotedCounts:
             self.values[partition] += batch.values.to_pylist()
         self.highwaters[partition] = highwater
 
-    def reexamine(self, partition: int) -> None:
+    def examine_again(self, partition: int) -> None:
         self.accepted.discard(partition)
         self.reexamined.add(partition)
 
@@ -126,7 +126,7 @@ async def run_bare_app(kafka: KafkaClient, topic_name: str, folder: Path) -> Asy
         stream_buffer_maxsize=4096,
         stream_wait_empty=False,
     )
-    faust_app.word_counts = counts
+    faust_app.partitions = counts
     faust_app.consumer_options = ConsumerOptions(
         "http://worker:8080",
         "read_committed",

@@ -1,4 +1,4 @@
-"""One worker process: the real `WordCounts` on fakes of everything that `tables.ports` names."""
+"""One worker process: the real `Partitions` on fakes of everything that `tables.ports` names."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
 from tables.model.records import RecordBatch
 from tables.pace.policy import FlushPolicy
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tables.top.top_words import TopWords
 from tests.fakes.null_observer import NullObserver
@@ -132,7 +132,7 @@ class Process:
             chance=aside.random,
         )
         policy = random.choice(_POLICIES)
-        self.counts = WordCounts(
+        self.counts = Partitions(
             Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
         )
 
@@ -320,11 +320,11 @@ class Process:
         """Poll some Kafka batches, if the partition takes any."""
         position = self.fetch_position.get(partition)
         source = self.broker.source[partition]
-        if position is None or partition not in self.counts.accepting():
+        if position is None or partition not in self.counts.choose_for_poll():
             return ""
         if position > source.end:
             with self.running():
-                self.counts.reexamine(partition)
+                self.counts.examine_again(partition)
             return "out of range"
         waiting = [batch for batch in source.batches if batch.next_offset > position]
         polled = waiting[: self.random.randint(1, 4)] if self.fault_rate else waiting

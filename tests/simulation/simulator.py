@@ -11,7 +11,7 @@ from app.reads import queries as queries_module
 from app.reads import top_query as top_query_module
 from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
-from tables.partitions import partitions as word_counts_module
+from tables.partitions import partitions as partitions_module
 from tables.partitions import served_rows as served_rows_module
 from tables.partitions import shard as shard_module
 from tables.store import stores as stores_module
@@ -52,7 +52,7 @@ def simulate(
         patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
         patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(stores_module, "Cache", Mock())
-        for module in (shard_module, stores_module, word_counts_module, actions_module):
+        for module in (shard_module, stores_module, partitions_module, actions_module):
             patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "MERGE_BYTES", plan.restore_bytes)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)

@@ -110,7 +110,7 @@ def test_an_assignment_is_there_when_the_stores_of_its_partitions_are_open():
     taken = [3]
     consumer = SimpleNamespace(membership=HeardOf(1.0), assignment=lambda: {TP("texts", 3), TP("texts", 4)})
     app = SimpleNamespace(
-        consumer=consumer, rebalancing=True, word_counts=SimpleNamespace(partition_numbers=lambda: taken)
+        consumer=consumer, rebalancing=True, partitions=SimpleNamespace(partition_numbers=lambda: taken)
     )
     assert assignment_check(app) == ReadinessCheck(False, "the group is rebalancing")
     app.rebalancing = False

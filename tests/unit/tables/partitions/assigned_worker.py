@@ -1,4 +1,4 @@
-"""A worker's `WordCounts` on real stores, beside a changelog, a group and an input that do what each test wants."""
+"""A worker's `Partitions` on real stores, beside a changelog, a group and an input that do what each test wants."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from tables.model.tally import Tally, Totals
 from tables.observer import PartitionState
 from tables.pace.policy import FlushPolicy
 from tables.partitions.changes import Change
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tests.fakes.null_observer import NullObserver
 
@@ -131,7 +131,7 @@ class Worker:
             run=run,
             run_long=run,
         )
-        self.counts = WordCounts(
+        self.counts = Partitions(
             folder, services, FlushPolicy(interval_ms=1), self.seen, on_fatal=self.fatal.append
         )
         self.counts.changes.subscribe(self.changes.append)

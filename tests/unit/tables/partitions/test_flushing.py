@@ -131,7 +131,7 @@ async def test_a_flush_that_reaches_the_changelog_after_a_restore_is_told_by_the
     assert not [change for change in worker.changes if change.flushed]
 
     worker.log.records += worker.log.late
-    worker.counts.reexamine(0)
+    worker.counts.examine_again(0)
     await worker.until(lambda: worker.position == 1)
     await worker.counting()
     assert [change.position for change in worker.changes if change.flushed] == [1]

@@ -13,7 +13,7 @@ from agents.watchdog import Watchdog
 from tables.errors import BrokerUnavailableError, PartitionsLostError
 from tables.model.records import ChangelogSlice
 from tables.model.rows import pack_row
-from tables.partitions.partitions import WordCounts
+from tables.partitions.partitions import Partitions
 from tables.store.partition_store import PartitionStore
 from tests.unit.tables.partitions.assigned_worker import Group, Log, Record, Source, Worker, changelog_of
 
@@ -38,7 +38,7 @@ async def test_a_restore_that_outlasts_the_watchdog_is_left_alone_while_it_reads
     assert not worker.counts.restoring()
 
 
-async def _watch(counts: WordCounts, source: Any, ended: list[Exception]) -> None:
+async def _watch(counts: Partitions, source: Any, ended: list[Exception]) -> None:
     class Member:
         def parked_error(self) -> None:
             return None
