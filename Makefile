@@ -3,10 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-BROKER_TESTS := $(addprefix tests/integration/,test_broker_absence.py test_broker_refusals.py test_embedded_broker.py test_group_lag.py \
-	test_hung_broker.py test_new_group_protocol.py test_transport.py)
-ACCESS_TESTS := $(addprefix tests/integration/,test_logins.py test_rights.py test_tls.py)
-
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-rules test-changes test-brokers test-access test-workers \
 	simulate chaos soak bench bench-growth bench-peers profile lock clean
 .DELETE_ON_ERROR:
@@ -47,17 +43,17 @@ test: .venv/.dev ## 7 min | All tests: the five parts below, four at a time, as 
 test-rules: .venv/.dev ## minutes | All that needs no broker; 3000 simulated schedules.
 	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
-test-changes: .venv/.dev ## minutes | Commands, changed data, consistent reads; workers that are killed.
-	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/test_c*.py
+test-changes: .venv/.dev ## minutes | Commands, changed and hostile data, consistent reads; workers that are killed.
+	$(BIN)/pytest -p no:cacheprovider tests/chaos $(addprefix tests/integration/,cli data reads)
 
 test-brokers: .venv/.dev ## minutes | Brokers that hang, refuse, are away; Faust and aiokafka as they are built on.
-	$(BIN)/pytest -p no:cacheprovider $(BROKER_TESTS)
+	$(BIN)/pytest -p no:cacheprovider tests/integration/kafka
 
 test-access: .venv/.dev ## minutes | TLS, logins, rights.
-	$(BIN)/pytest -p no:cacheprovider $(ACCESS_TESTS)
+	$(BIN)/pytest -p no:cacheprovider tests/integration/access
 
-test-workers: .venv/.dev ## minutes | Workers from start to end, and hostile input.
-	$(BIN)/pytest -p no:cacheprovider tests/integration --ignore-glob='*/test_c*.py' $(addprefix --ignore=,$(BROKER_TESTS) $(ACCESS_TESTS))
+test-workers: .venv/.dev ## minutes | Workers from start to end; other word counts.
+	$(BIN)/pytest -p no:cacheprovider $(addprefix tests/integration/,workers bench)
 
 ##@ Long runs
 simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.

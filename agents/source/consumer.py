@@ -1,6 +1,6 @@
 """The overrides of Faust's consumer: batches as events, positions from the stores.
 
-What is overridden and why (each fact has a test in `tests/integration/test_transport.py` that an upgrade of Faust would fail):
+What is overridden and why (each fact has a test in `tests/integration/kafka/test_transport.py` that an upgrade of Faust would fail):
 
 * `_getmany`: fetch only from partitions that can take records in. Faust resumes all partitions after every rebalance; this filter is
   the one place that it cannot undo. An error of one partition stops that partition, not the worker. Few records are left to gather.

@@ -1,6 +1,6 @@
 """The membership in the consumer group: heartbeats, commits that prove ownership, errors that aiokafka parks.
 
-What is overridden and why (each fact has a test in `tests/integration/test_transport.py` that an upgrade of Faust would fail):
+What is overridden and why (each fact has a test in `tests/integration/kafka/test_transport.py` that an upgrade of Faust would fail):
 
 * `_create_worker_consumer`: our assignor; bytes instead of record objects; no offset reset, since resetting is losing or doubling.
 """

@@ -1,6 +1,6 @@
 """All overrides of aiokafka's client: no broker that is silent, hung or gone holds up more than the requests that need it.
 
-What is overridden and why (`tests/unit/tables/kafka/test_client.py` and `tests/integration/test_hung_broker.py` would notice an
+What is overridden and why (`tests/unit/tables/kafka/test_client.py` and `tests/integration/kafka/test_hung_broker.py` would notice an
 upgrade of aiokafka):
 
 * `send`: a request has its time-out, whoever waits for it. aiokafka notices a silent broker only where the caller waits longer than

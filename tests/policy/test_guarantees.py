@@ -58,7 +58,7 @@ def test_every_section_has_its_table():
 
 
 def test_every_test_of_hostile_input_shows_a_sentence():
-    files = [str(file.relative_to(ROOT)) for file in ROOT.glob("tests/integration/test_hostile_*.py")]
+    files = [str(file.relative_to(ROOT)) for file in ROOT.glob("tests/integration/data/test_hostile_*.py")]
     assert files
     assert {f"{file}::{name}" for file in files for name in collected_from(file)} <= set(NAMED)
 

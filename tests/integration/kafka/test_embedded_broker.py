@@ -26,7 +26,7 @@ from tables.errors import BrokerUnavailableError, ConfigurationError, StateLocke
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE_S = 30
 VALUES = [b"value %d" % number for number in range(1000)]
 
