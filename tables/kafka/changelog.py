@@ -18,7 +18,6 @@ from tables.kafka.offsets import TopicOffsets
 from tables.kafka.producer import COMPRESSIONS, ReplaceableProducer
 from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
 from tables.model.records import ChangelogSlice
-from tables.threads import beside_the_loop
 
 
 def packed(keys: Sequence[bytes], values: Sequence[bytes], compression: str) -> list[BatchBuilder]:
@@ -69,7 +68,6 @@ class KafkaChangelog:
         self._offsets = offsets
         self._ensure = ensure
 
-    @beside_the_loop
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
         """See `Changelog.pack`."""
         return packed(keys, values, self._producer.compression)
