@@ -1,1 +1,1 @@
-"""Partitions of a worker: assignment, flush, restore, and what each answers from. Start at `tables.partitions.partitions`."""
+"""Partitions of a worker: assignment, flush, restore, failure, release, reads. Start at `tables.partitions.partitions`."""

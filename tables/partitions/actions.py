@@ -1,7 +1,7 @@
-"""The actions that the life of a partition demands: flush, restore, rebuild, seek, stop, end of the process.
+"""Actions on a partition: start a flush, a restore, a rebuild or a seek, stop the partition, or end the process.
 
-What happens to a partition is an event; `tables.partitions.life` says which state and action follow, and `Actions.on` takes that
-action. Everything but `_rebuild` runs on the event loop.
+`Actions.on` takes the action that the table in `tables.partitions.life` names for an event. All methods but `_rebuild` run on the
+event loop.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Actions:
-    """Takes the actions of all partitions of this process.
+    """Takes the actions for all partitions of this process.
 
     Args:
-        stores: from which a damaged store is replaced.
-        services: what shards need.
+        stores: replaces a damaged store by an empty one.
+        services: what the shards of this process share.
         policy: when to flush.
-        observer: told of flushes that fail, of restores and of states.
+        observer: receives failed flushes, restores, and changes of state.
         on_fatal: called with an error after which the process must end.
 
     Attributes:
-        buffer_size: how many bytes make a full buffer.
+        buffer_size: the size of a full buffer.
     """
 
     def __init__(
@@ -64,7 +64,13 @@ class Actions:
         self.buffer_size = BufferSize(policy.flush_bytes)
 
     def on(self, part: OwnedPartition, event: Event, error: Exception | None = None) -> None:
-        """Enter the state that follows, and take the action that belongs to it."""
+        """Enter the state that follows from `event`, and take the action that the table names.
+
+        Args:
+            part: partition to which the event happened.
+            event: what happened; AssertionError if it cannot happen in the present state.
+            error: reason of a failure; None for the other events.
+        """
         before = part.phase
         part.state, action = after(part.state, event)
         if part.phase != before:
@@ -86,7 +92,12 @@ class Actions:
                 self._on_fatal(error)
 
     def failed(self, part: OwnedPartition, error: Exception) -> None:
-        """A flush, a restore or a read failed, and nothing of it goes on."""
+        """Log the failure of a flush, restore or read, and do what `event_of` says.
+
+        Args:
+            part: partition whose flush, restore or read has ended.
+            error: why it failed.
+        """
         event = event_of(error, part.rebuilds)
         match event:
             case Event.DOUBT:
@@ -98,17 +109,18 @@ class Actions:
                 part.shard.restored = False
                 _log.error("rebuilding the store", partition=part.number, reason=str(error))
             case Event.INEXACT if isinstance(error, ForeignChangelogError):
-                part.rebuild, part.shard.restored = True, False  # It may have taken over what is not its own.
+                # The store may hold rows of the other owner by now.
+                part.rebuild, part.shard.restored = True, False
             case Event.FATAL if isinstance(error, MemoryError):
                 error = OutOfMemoryError(
-                    f"no memory left ({error!r})", "give this process more, or fewer partitions"
+                    f"no memory left ({error!r})", "give this process more memory, or fewer partitions"
                 )
             case Event.FATAL if not isinstance(error, WordcountError):
-                _log.error("unexpected", partition=part.number, error=str(error), exc_info=error)
+                _log.error("unexpected error", partition=part.number, error=str(error), exc_info=error)
         self.on(part, event, error)
 
     def flush_if_due(self, part: OwnedPartition) -> None:
-        """Start a flush if the policy says so."""
+        """Start a flush if the partition is counting and its buffer is due by the policy."""
         shard = part.shard
         if part.state is not State.COUNTING or not shard.buffer:
             return
@@ -125,7 +137,7 @@ class Actions:
     async def _flush(self, part: OwnedPartition) -> None:
         try:
             await part.shard.flush()
-        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
+        except Exception as error:  # noqa: BLE001 - sorted by kind in `event_of`; unknown kinds end the process
             part.task = None
             self._observer.flush_failed(part.number, error)
             self.failed(part, error)
@@ -134,7 +146,7 @@ class Actions:
         self.on(part, Event.FLUSHED)
 
     async def drain(self, part: OwnedPartition) -> None:
-        """Flush until nothing is buffered, or the partition counts no more."""
+        """Flush until the buffer is empty, or until the partition is no longer counting."""
         while part.is_counting and (part.task is not None or part.shard.buffer):
             if part.state is State.COUNTING:
                 self.on(part, Event.FLUSH)
@@ -142,13 +154,13 @@ class Actions:
                 await part.task
 
     def seek(self, part: OwnedPartition) -> None:
-        """Make the source deliver from the end of the buffer on; does nothing while such a seek is under way."""
+        """Make the source deliver records from the end of the buffer on. Do nothing if a seek of this partition is under way."""
 
         async def seek() -> None:
             try:
                 await self._services.source.seek(part.number, part.shard.next)
             except PartitionsLostError as error:
-                # A rebalance has begun; where none has, the next batches ask for another seek.
+                # A rebalance has begun. Otherwise the next batch that does not join leads to another seek.
                 _log.warning("seek refused", partition=part.number, reason=str(error))
             finally:
                 part.seeking = None
@@ -165,10 +177,10 @@ class Actions:
             if part.rebuild:
                 await to_the_end(self._services.run(self._rebuild, part))
             rows = await Restore(part.shard).run()
-            # Also where nothing comes to flush: tools take a partition without a committed offset for one that lags by all it has.
+            # Commit even if there is nothing to flush: tools show a partition without a committed offset as lagging by all records.
             await self._services.ownership.prove(part.number, part.shard.position)
             await self._services.source.seek(part.number, part.shard.position)
-        except Exception as error:  # noqa: BLE001 - sorted by kind in tables.life; unknown kinds end the process
+        except Exception as error:  # noqa: BLE001 - sorted by kind in `event_of`; unknown kinds end the process
             part.task = None
             part.attempts += 1
             self.failed(part, error)
@@ -183,6 +195,7 @@ class Actions:
 
     @beside_the_loop
     def _rebuild(self, part: OwnedPartition) -> None:
+        """Replace the store and the shard of `part` by empty ones."""
         store = self._stores.replace(part.number, part.shard.store)
         part.shard = part.shard.rebuilt(store)
         part.rebuild = False

@@ -1,7 +1,7 @@
-"""Tells whoever wants to know that durable counts have moved: after each flush, and after each restore.
+"""Publishes changes of durable counts to subscribers: after each flush and after each restore.
 
-Every durable flush of this process is told exactly once, whichever way it became durable: by its own commit, by a commit that went on
-while the flush was cancelled, or because a restore found in the changelog what was appended before its outcome was known.
+Every durable flush of this process is published exactly once, in whichever of three ways the flush became durable: by its own commit,
+by a commit that completed although the flush was cancelled, or because a restore found its marker in the changelog.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tables.model.tally import Totals
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What a flush makes durable.
+    """Describes what one flush makes durable.
 
     Attributes:
-        marker: the partition's state after it.
-        rows: rows written, one per distinct word.
-        totals: what became of its records.
-        batches: its records.
-        begun_s: when it began, on the clock of `tables.partitions.services`.
+        marker: marker of the flush.
+        rows: number of rows written, one per distinct word.
+        totals: what became of the records of the flush.
+        batches: the records of the flush.
+        begun_s: when the flush began, on the clock `ShardServices.clock`.
     """
 
     marker: Marker
@@ -35,12 +35,12 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The durable counts of a partition are those of `position`.
+    """Says that the durable counts of a partition are now those of `position`.
 
     Attributes:
-        partition: its number.
-        position: next offset to count.
-        flushed: the flush of this process that became durable with it; None where a restore found nothing of this process.
+        partition: number of the partition.
+        position: next source offset to count.
+        flushed: the flush of this process that became durable; None = the end of a restore, not a flush.
     """
 
     partition: int
@@ -49,16 +49,16 @@ class Change:
 
 
 class Changes:
-    """Calls each subscriber, on the event loop, in the order in which they came. Subscribers return at once and raise nothing."""
+    """Calls the subscribers on the event loop, in the order of their subscription. A subscriber returns at once and raises nothing."""
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[Change], None]] = []
 
     def subscribe(self, told: Callable[[Change], None]) -> None:
-        """Have `told` called with each change from now on."""
+        """Call `told` with each change from now on."""
         self._subscribers.append(told)
 
     def publish(self, change: Change) -> None:
-        """Tell everybody."""
+        """Call every subscriber with `change`."""
         for told in self._subscribers:
             told(change)

@@ -1,7 +1,8 @@
-"""Which partitions take records in: those that have caught up at any time, those that lag behind in turns.
+"""Intake: which partitions take records in. Partitions that have caught up do at any time; partitions that lag behind take turns.
 
-A flush costs by its distinct words, and the larger a buffer, the more often its words repeat. So a backlog is read from few partitions
-at a time, from each until its buffer is full: buffers are as large with 256 partitions as with one, and memory holds few of them.
+The cost of a flush grows with its distinct words, and in a larger buffer words repeat more often. So a backlog is read from few
+partitions at a time, from each until its buffer is full (ADR 8). Buffers are then as large with 256 partitions as with one, and memory
+holds few buffers.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from tables.pace.memory import MemoryBounds
 from tables.partitions.owned_partition import OwnedPartition
 
 FILLED_AT_ONCE = 3
-"""One is filled from what was fetched while more of the others is on its way; with two the first buffers waited for the fetch."""
+"""Lagging partitions chosen per poll: fetched records fill one buffer while records for the two others are on their way.
+
+With two partitions the first buffers waited for the fetch.
+"""
 
 BACKLOG_SHARE = 0.625
-"""Of the bytes that may be held, so many are for partitions that lag behind: five full buffers, three of which are being flushed."""
+"""Share of the held bytes up to which lagging partitions take records in: five full buffers, three of which are being flushed."""
 
 
 class Intake:
-    """Chooses anew for each poll.
+    """Chooses, for each poll, the partitions whose records may come.
 
     Args:
-        near_offsets: a partition has caught up if it is at most so many offsets behind its end.
-        total_bytes: no more is taken in while so many bytes of all partitions are buffered or being flushed.
+        near_offsets: a partition has caught up if it is at most this many offsets behind its end.
+        total_bytes: no partition takes records in while all together hold this many bytes, buffered or being flushed.
     """
 
     def __init__(self, near_offsets: int, total_bytes: int) -> None:
@@ -36,7 +40,15 @@ class Intake:
         self._total_bytes = min(self._most_bytes, bounds.held_bytes)
 
     def choose(self, partitions: Mapping[int, OwnedPartition], buffer_bytes: int) -> set[int]:
-        """The numbers of those of `partitions` whose records are wanted; a buffer is full at `buffer_bytes`."""
+        """Choose the partitions whose records the next poll may bring, and remember which lagging partitions had their turn.
+
+        Args:
+            partitions: by number.
+            buffer_bytes: size of a full buffer.
+
+        Returns:
+            The numbers of the chosen partitions; empty while the held bytes have reached their bound.
+        """
         self._polls += 1
         held_bytes = sum(part.held_bytes for part in partitions.values())
         if held_bytes >= self._total_bytes:
@@ -52,9 +64,9 @@ class Intake:
 
 
 def _turn(part: OwnedPartition) -> tuple[bool, float]:
-    """Orders partitions: buffers that were begun come first, the oldest before the others; then who was not chosen for longest.
+    """Return the sort key of a lagging partition: begun buffers first, oldest first; then the partitions that wait longest.
 
-    So a partition from which nothing can be fetched, because its broker is away, is in nobody's way at the next poll.
+    A partition whose broker is away begins no buffer and goes to the end of the queue, so that it holds up no other partition.
     """
     if part.shard.buffer:
         return False, part.shard.buffered_since

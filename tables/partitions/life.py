@@ -1,13 +1,14 @@
-"""The life of a partition in this process: one table of states and events, and nothing else decides. Pure.
+"""States of a partition in this process, and what each event and each failure leads to: one table decides. Pure.
 
-A partition is owned from its assignment to its release. In between it is restored, counts, flushes, is suspended by a rebalance, or
-stops for good. What happens to it is an *event*; the table says which state follows and which *action* `tables.partitions.partitions`
-has to take. A pair that the table does not have is a mistake of the program: it raises AssertionError.
+A process owns a partition from the assignment to the release. Meanwhile the partition is restored, counts, flushes, is suspended by a
+rebalance, or is stopped. Whatever happens to a partition is an *event*. For a state and an event the table names the next state and
+the *action* that `tables.partitions.actions` takes. A pair that is not in the table is a mistake of the program and raises
+AssertionError.
 
-Two rules follow from the table, and tests hold them:
+Two rules follow from the table, and tests check them:
 
-1. a task (a flush or a restore) runs in `FLUSHING` and `RESTORING` alone, so that no two overlap;
-2. a task that was cancelled by a suspension or release may still end in any way: it starts nothing any more.
+1. A task (a flush or a restore) runs only in the states `FLUSHING` and `RESTORING`, so that two tasks never overlap.
+2. A task that a suspension or release cancelled may still end in any way; its end starts no new task.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from tables.errors import (
 from tables.observer import PartitionState
 
 MAX_REBUILDS = 3
-"""Attempts in a row to rebuild a store that is corrupted again at once; then the disk is not to be trusted and the process ends."""
+"""Rebuilds in a row of a store that is corrupted again each time. Then the disk cannot be trusted, and the process ends."""
 
 
 class State(Enum):
-    """Where a partition stands.
+    """State of a partition.
 
-    `SUSPENDED`: its store is open and nothing happens, since a rebalance is under way; `RESTORING`: its store is brought to the end
-    of the changelog; `COUNTING`: records are taken in; `FLUSHING`: the same while a flush is under way; `STOPPED`: an `InexactError`
-    ended it until the next assignment; `ENDED`: an error ends the process; `RELEASED`: it is somebody else's.
+    `SUSPENDED`: the store is open and no task runs, because a rebalance is under way; `RESTORING`: the store is brought to the end of
+    the changelog; `COUNTING`: records are taken in; `FLUSHING`: records are taken in and a flush is under way; `STOPPED`: an
+    `InexactError` stopped the partition until the next assignment; `ENDED`: an error ends the process; `RELEASED`: this process no
+    longer owns the partition.
     """
 
     SUSPENDED = auto()
@@ -49,10 +51,10 @@ class State(Enum):
 class Event(Enum):
     """What happens to a partition.
 
-    `ASSIGNED`: the group gave it to this process, or left it here; `FLUSH`: its buffer is due; `FLUSHED` and `RESTORED`: the task
-    under way has ended well; `DOUBT`: whether its store has all that the changelog has is not known; `UNUSABLE`: its store has to
-    be thrown away and rebuilt; `INEXACT`: exact counting cannot go on; `FATAL`: the process cannot go on; `SUSPENDED`: a
-    rebalance or a stop begins; `RELEASED`: the partition is given away.
+    `ASSIGNED`: the group gave the partition to this process, or left it here; `FLUSH`: the buffer is due; `FLUSHED` and `RESTORED`:
+    the task under way has succeeded; `DOUBT`: the changelog may have records that the store does not have; `UNUSABLE`: the store has
+    to be thrown away and rebuilt; `INEXACT`: exact counting cannot go on; `FATAL`: the process cannot go on; `SUSPENDED`: a rebalance
+    or a stop of the process begins; `RELEASED`: the process gives the partition away.
     """
 
     ASSIGNED = auto()
@@ -68,7 +70,7 @@ class Event(Enum):
 
 
 class Action(Enum):
-    """What has to be done on the way into a state."""
+    """What `tables.partitions.actions` does when a partition enters a state."""
 
     NOTHING = auto()
     RESTORE = auto()
@@ -80,7 +82,7 @@ class Action(Enum):
 
 _NOTHING = Action.NOTHING
 _ENDS = frozenset({Event.FLUSHED, Event.RESTORED, Event.DOUBT, Event.UNUSABLE, Event.INEXACT})
-"""Ways in which a task ends that do not end the process."""
+"""Events with which a task ends while the process goes on."""
 
 _FAILURES = {
     Event.DOUBT: (State.RESTORING, Action.RESTORE),
@@ -124,26 +126,26 @@ PHASES: dict[State, PartitionState] = {
     State.ENDED: "stopped",
     State.RELEASED: "released",
 }
-"""What an observer is told of a state."""
+"""Name of each state as observers, metrics and HTTP show it."""
 
 
 def after(state: State, event: Event) -> tuple[State, Action]:
-    """The state that follows, and what has to be done. Raises AssertionError where the event cannot happen in this state."""
+    """Return the next state and the action to take. Raises AssertionError if `event` cannot happen in `state`."""
     following = TRANSITIONS[state].get(event)
     assert following is not None, f"{event.name} cannot happen to a partition that is {state.name}"
     return following
 
 
 def event_of(error: Exception, rebuilds: int) -> Event:
-    """What the failure of a flush or restore means.
+    """Return the event that the failure of a flush, restore or read leads to.
 
     Args:
-        error: its reason.
-        rebuilds: attempts in a row to rebuild the store so far.
+        error: why it failed.
+        rebuilds: how often in a row the store was rebuilt after corruption (>= 0).
     """
     match error:
         case PartitionsLostError() | FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError():
-            # The restore waits for a live membership, and ends where the group says that the partition is lost for good.
+            # The restore is repeated until the membership is live. If the group revokes the partition, the rebalance ends the restore.
             return Event.DOUBT
         case ChangelogReplacedError():
             return Event.UNUSABLE

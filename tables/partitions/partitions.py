@@ -1,7 +1,7 @@
-"""All partitions of this process: which it owns, which of them take records in, and how far each has come.
+"""Partitions of this process: assignment, rebalance, intake of records, and what readers and metrics are told of each partition.
 
-Everything runs on the event loop. Before each poll the source asks `choose_for_poll` whose records to fetch. That is the
-back-pressure.
+All methods run on the event loop unless their docstring says otherwise. Before each poll the source calls `choose_for_poll` and
+fetches only the partitions that were chosen. This is the back-pressure (ADR 5).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Partitions:
-    """Owns some partitions of the input topic, and counts what arrives in them.
+    """Owns some partitions of the input topic and counts their records.
 
     Args:
-        folder: holds one store per partition.
-        services: what shards need.
-        policy: when to flush.
-        observer: told of flushes, restores and states.
+        folder: state folder, which holds one store per partition.
+        services: what the shards of this process share.
+        policy: when to flush, and how much to buffer.
+        observer: receives flushes, restores and changes of state.
         on_fatal: called with an error after which the process must end.
     """
 
@@ -63,7 +63,7 @@ class Partitions:
         self._actions = Actions(self._stores, services, policy, observer, on_fatal=on_fatal)
         self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
-        """Held while the set of partitions changes: SIGTERM can come while stores are being opened."""
+        """Held while the set of partitions changes: after SIGTERM, `close` may be called while `assign` opens stores."""
         self._closed = False
         services.memory.follow(self._intake, self._actions.buffer_size, services.vocabulary, self._stores)
         services.changes.subscribe(self._changed)
@@ -71,9 +71,10 @@ class Partitions:
     # Assignment
 
     async def assign(self, partitions: Collection[int]) -> None:
-        """Own exactly `partitions`. Returns once stores are open; restoring goes on in the background. Nothing after `close`.
+        """Own exactly `partitions` from now on, and release the others. After `close`, take no partition.
 
-        Call `suspend` before, if any partitions are owned.
+        Returns once all stores are open. The restores go on in the background. If this process owns partitions already, call `suspend`
+        first.
         """
         async with self._changing:
             for number in self._partitions.keys() - set(partitions):
@@ -91,13 +92,13 @@ class Partitions:
                 self._actions.on(part, Event.ASSIGNED)
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
-        """A rebalance begins: flush the buffers if the membership still stands, then take in nothing more.
+        """Flush the buffers if the membership still stands, then end all tasks and take in nothing more: a rebalance or a stop begins.
 
-        That the flushes come to an end under a constant load rests on aiokafka: it delivers nothing while the group rebalances.
+        Under constant load the flushes come to an end only because aiokafka delivers no records while the group rebalances.
 
         Args:
-            clean: whether this process still owns its partitions; otherwise the buffers are dropped.
-            timeout_s: what is not flushed by then is dropped: it will be read again.
+            clean: whether this process still owns its partitions; if not, nothing is flushed.
+            timeout_s: seconds that the flushes may take. Buffers that are not flushed by then are dropped and read again later.
         """
         if clean:
             await self._flush_all(timeout_s)
@@ -109,7 +110,7 @@ class Partitions:
             part.shard.drop_buffer()
 
     async def close(self) -> None:
-        """Close all stores, for good. Call `suspend` before."""
+        """Close all stores and take no partition any more. Call `suspend` first."""
         self._closed = True
         async with self._changing:
             for number in list(self._partitions):
@@ -118,17 +119,19 @@ class Partitions:
     # Intake
 
     def choose_for_poll(self) -> set[int]:
-        """Choose the partitions whose records the next poll may bring; to be called once per poll.
+        """Choose the partitions whose records the next poll may bring. Call this once per poll.
 
-        A partition that lags behind and was chosen goes to the end of the queue.
+        A chosen partition that lags behind goes to the end of the queue.
         """
         return self._intake.choose(self._partitions, self._actions.buffer_size.full_bytes)
 
     def add(self, partition: int, batches: Sequence[RecordBatch], highwater: int) -> None:
-        """Take in fetched batches; those of partitions that are not counting are dropped, and read again later.
+        """Add fetched batches to the buffer of `partition`, and flush if the buffer is due.
 
         Args:
-            highwater: offset after the last record of the partition, as of the fetch.
+            partition: its batches are dropped, and read again later, if it is not owned or not counting.
+            batches: in offset order.
+            highwater: offset after the last record of the partition at the time of the fetch.
         """
         part = self._partitions.get(partition)
         if part is None or not part.is_counting:
@@ -137,20 +140,27 @@ class Partitions:
         if not part.shard.buffer:
             part.catching_up = part.behind_offsets > self._policy.near_offsets
         if not part.shard.add(batches):
-            # A batch from before the last seek. Seeking again is harmless where the right one is already on its way.
+            # The batch was fetched before the last seek. Another seek is harmless if the right batch is already on its way.
             self._actions.seek(part)
         self._actions.flush_if_due(part)
 
     def examine_again(self, partition: int) -> None:
-        """The source says that the position does not exist; restoring again tells why."""
+        """Restore `partition` again, because its position is not in the input topic: the restore finds the reason."""
         part = self._partitions.get(partition)
         if part is not None and part.state is State.COUNTING:
             self._actions.on(part, Event.DOUBT)
 
     def stop_at_unreadable(self, partition: int, offset: int, error: InexactError) -> None:
-        """The source is corrupt at `offset`, and says so at each fetch: count what precedes it, then stop the partition.
+        """Flush the records before an unreadable record, then stop the partition.
 
-        What was fetched of other partitions together with that is fetched again.
+        The source reports the unreadable record at each fetch. A report leads to a flush while the buffer holds records, and to the
+        stop once the buffer is empty. A fetch that ends with this error delivers nothing, so that each counting partition seeks and
+        fetches its records again.
+
+        Args:
+            partition: has the unreadable record.
+            offset: offset of the unreadable record.
+            error: why the record cannot be read.
         """
         for part in self._partitions.values():
             if part.is_counting:
@@ -163,17 +173,17 @@ class Partitions:
                 self._actions.on(part, Event.INEXACT, error)
 
     def tick(self) -> None:
-        """Flush what is due; to be called a few times per flush interval."""
+        """Flush the buffers that are due. Call this a few times per flush interval."""
         for part in self._partitions.values():
             self._actions.flush_if_due(part)
             if part.task is None:
                 part.shard.renew_cache()  # An idle partition would keep an old vocabulary.
 
     async def examine_idle(self) -> None:
-        """See whether somebody appended to the changelog of a partition that has nothing to flush; to be called each minute.
+        """Restore each counting partition whose changelog is longer than what was examined. Call this once a minute.
 
-        A flush would notice by itself. Without one, compaction could in time drop the better row of a word that a late, foreign
-        record repeats.
+        A flush notices foreign records by itself. In a partition without flushes, compaction could keep a foreign record and drop the
+        better row of its word before the partition is examined (rule 14 of ARCHITECTURE.md).
         """
         for number, part in list(self._partitions.items()):
             if part.state is not State.COUNTING:
@@ -189,7 +199,7 @@ class Partitions:
                 self._actions.on(part, Event.DOUBT)
 
     def rebuild_corrupted(self, error: StoreCorruptedError) -> None:
-        """A reader met a corrupted store: rebuild it now, not at the next flush."""
+        """Rebuild the store that a reader found corrupted, without waiting for the next flush."""
         for number, part in self._partitions.items():
             if error.folder == self._stores.folder_of(number) and part.state is State.COUNTING:
                 self._actions.failed(part, error)
@@ -198,19 +208,19 @@ class Partitions:
 
     @property
     def changes(self) -> Changes:
-        """Where each durable change of the counts is told."""
+        """Publishes each durable change of the counts."""
         return self._services.changes
 
     def partition_numbers(self) -> Collection[int]:
-        """Partitions that this process owns, in whatever state."""
+        """Return the partitions that this process owns, in any state."""
         return self._partitions.keys()
 
     def shards(self) -> Mapping[int, Shard]:
-        """Shards that can answer. From any thread: the copy is made in one step."""
+        """Return the shards that can answer. May be called from any thread: the copy is made in one step."""
         return {number: part.shard for number, part in list(self._partitions.items()) if part.shard.readable}
 
     def progress(self) -> Mapping[int, Progress]:
-        """How far each partition that is not stopped has come."""
+        """Return the progress of each partition that is not stopped."""
         return {
             number: Progress(part.shard.position, part.shard.examined, part.shard.progress.scanned)
             for number, part in self._partitions.items()
@@ -218,7 +228,11 @@ class Partitions:
         }
 
     def restoring(self) -> Mapping[int, tuple[float, int, float | None]]:
-        """(share read, records left, seconds left if known) of each restore that has begun to read its changelog."""
+        """Return the progress of each restore that has begun to read its changelog.
+
+        Returns:
+            By partition: (share of the records that was read, from 0 to 1; records left; seconds left, None = not known).
+        """
         now_s, begun = self._services.clock(), {}
         for number, part in self._partitions.items():
             progress = part.shard.progress
@@ -227,12 +241,12 @@ class Partitions:
         return begun
 
     def state(self, partition: int) -> tuple[PartitionState, int]:
-        """(state, highwater as far as known)."""
+        """Return (state, highwater); the highwater is 0 before the first fetch of the partition."""
         part = self._partitions[partition]
         return part.phase, part.highwater
 
     def errors(self) -> Mapping[int, str]:
-        """Why partitions are stopped."""
+        """Return the error of each partition that an `InexactError` stopped."""
         return {
             number: part.error for number, part in self._partitions.items() if part.state is State.STOPPED
         }
@@ -259,7 +273,9 @@ class Partitions:
             async with asyncio.timeout(timeout_s):
                 await asyncio.gather(*(self._actions.drain(part) for part in counting))
         except TimeoutError:
-            _log.warning("not everything was flushed in time; it is read again", timeout_s=timeout_s)
+            _log.warning(
+                "some buffers were not flushed in time; their records are read again", timeout_s=timeout_s
+            )
 
     def _open_shard(self, number: int) -> Shard:
         return Shard(number, self._stores.open(number), self._services)
@@ -271,5 +287,5 @@ class Partitions:
         try:
             await self._services.run(part.shard.store.close)
         except WordcountError as error:
-            # Nothing is lost: whoever opens it again brings it forward or rebuilds it. The other partitions go on.
-            _log.warning("a store that is released cannot be written", partition=number, reason=str(error))
+            # Nothing is lost: the next restore of this store brings it forward or rebuilds it. The other partitions go on.
+            _log.warning("a released store could not be written", partition=number, reason=str(error))

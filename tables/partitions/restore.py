@@ -1,8 +1,8 @@
-"""One restore of a shard: its store is brought to the end of the changelog, the changelog is healed, the position is found.
+"""Restore of one shard: brings its store to the end of the changelog, heals the changelog, and finds the position.
 
 A restore is the only way out of a failed flush (rule 9 of ARCHITECTURE.md): of each word the row with the larger `upto` is kept, and
-the last marker by offset is the position. Rows ahead of the position are remembered (rule 10), and what compaction would otherwise
-lose is appended again (rule 11).
+the last marker by offset gives the position. Rows ahead of the position are remembered (rule 10), and rows that compaction would
+otherwise lose are appended again (rule 11).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tables.store.partition_store import StagedRows
 from tables.threads import beside_the_loop
 
 WRITE_S = 30.0
-"""Rows that were merged are written to the store at least this often: a restore that is ended goes on from there."""
+"""Longest time between two writes of merged rows to the store: a restore that is cancelled continues after the last write."""
 
 
 class Restore:
-    """Works on `shard`, once."""
+    """Restores `shard`, once: make a new object for each attempt."""
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
@@ -41,16 +41,17 @@ class Restore:
         self._written_s = 0.0
 
     async def run(self) -> int:
-        """Bring the store to the end of the changelog, heal what others appended, and find the position.
+        """Bring the store to the end of the changelog, heal the changelog after foreign records, and find the position.
 
         Returns:
-            The number of rows that came from the changelog.
+            The number of rows that were written to the store.
 
         Raises:
-            InexactError: exact counts cannot go on from here; names topic, partition, offsets and the remedy.
-            ChangelogReplacedError: they can, on an empty store.
-            BrokerUnavailableError, FlushUnknownError: try again.
-            PartitionsLostError: the shard has to end early.
+            InexactError: exact counting cannot go on; the message names topic, partition, offsets and the remedy.
+            ChangelogReplacedError: the store is of a former changelog; a restore on an empty store can succeed.
+            BrokerUnavailableError, FlushUnknownError: the broker did not answer, or a topic was created again; restore again.
+            ForeignRecordsError: another process appended while the changelog was begun; restore again.
+            PartitionsLostError: the shard was asked to end early.
         """
         shard, changelog = self._shard, self._services.changelog
         end = await changelog.end_offset(self._partition)
@@ -66,14 +67,14 @@ class Restore:
         )
         self._begin(end)
         rows, examined = 0, -1
-        # Until nothing is appended meanwhile: a row that compaction took away was replaced by one further down.
+        # Read until nothing is appended during a pass: compaction removes a row only after a later record of its word was appended.
         while examined < end:
             try:
                 rows += await shard.in_thread(self._replay_to, end)
             finally:
                 self._tell_adopted()
             if replay.needs_healing():
-                # Compaction keeps the latest record of a key, which is not the right one here: append the right one again.
+                # Compaction keeps the latest record of a word. Here the latest record is worse, so the better row is appended again.
                 healing = await shard.in_thread(self._heal)
                 await changelog.append(self._partition, healing)
                 replay.healed()
@@ -87,7 +88,8 @@ class Restore:
         shard.drop_buffer()
         shard.restored = True
         if shard.in_doubt is not None and shard.in_doubt.marker.position <= shard.position:
-            shard.in_doubt = None  # Otherwise it may still arrive, until its records are flushed again.
+            # A flush beyond the position stays in doubt: it may still reach the changelog, until its records are flushed again.
+            shard.in_doubt = None
         self._services.changes.publish(Change(self._partition, shard.position, None))
         return rows
 
@@ -98,14 +100,19 @@ class Restore:
         progress.end = end
 
     def _tell_adopted(self) -> None:
-        """Tell the flush whose outcome was not known, if the changelog has all of it: what is there is durable."""
+        """Publish the flush in doubt if its marker is in the changelog: then all its rows are there, and the flush is durable."""
         shard = self._shard
         if shard.in_doubt is not None and self._replay.awaited_found:
             flushed, shard.in_doubt = shard.in_doubt, None
             self._services.changes.publish(Change(self._partition, flushed.marker.position, flushed))
 
     async def _check_store(self, end: int) -> str:
-        """Id of the changelog that ends at `end`. Raises where the store is not of it."""
+        """Check that the store is of the changelog that ends at `end`, and return the id of that changelog.
+
+        Raises:
+            ChangelogReplacedError: the store is of a former changelog, and nothing is lost with it.
+            InexactError: the store is of a former changelog, and its counts cannot be made again.
+        """
         services, state = self._services, self._shard.store.state
         changelog_id = await services.changelog.identity()
         if is_of_changelog(state, changelog_id, end):
@@ -122,9 +129,9 @@ class Restore:
 
     @beside_the_loop
     def _replay_to(self, end: int) -> int:
-        """Read the changelog up to `end` into the store. Returns the rows written."""
+        """Read the changelog up to `end` (exclusive) into the store. Return the number of rows written."""
         replay, start = self._replay, self._replay.examined
-        assert end >= start, "a changelog that ends before what was examined is refused before"
+        assert end >= start, "_check_store refuses a changelog that ends before the examined offset"
         rows = 0
         for part in self._services.changelog.read(self._partition, start, end) if end > start else ():
             self._check_leaving()
@@ -138,9 +145,10 @@ class Restore:
         return rows
 
     def _write_replayed(self, *, learn: bool = False) -> int:
+        """Write the merged rows to the store, and to the cache if `learn`. Return the number of rows."""
         shard, replay = self._shard, self._replay
         rows = replay.take()
-        # A crash before the healing must find the foreign records again: they count as examined only once it is done.
+        # After a crash before the healing, the next restore has to read the foreign records again: they are not examined until then.
         examined = shard.store.state.examined if replay.needs_healing() else replay.examined
         state = replay.state(examined)
         if len(rows) or state != shard.store.state:
@@ -148,7 +156,7 @@ class Restore:
         if learn and self._services.vocabulary.has_room(len(rows)):
             self._learn(rows)
         elif len(rows):
-            # Learning costs as much as storing: of so many rows the cache is filled at the end, if it has room.
+            # Learning a row costs as much as storing it. Many rows are not learned here: `_fill_cache` does that once, at the end.
             self._services.vocabulary.renew()
             shard.cache = CountCache(self._services.vocabulary.current, complete=False)
         self._written_s = self._services.clock()
@@ -166,6 +174,7 @@ class Restore:
 
     @beside_the_loop
     def _heal(self) -> Any:
+        """Return the records that heal the changelog: the better row of each stale word, then the marker."""
         replay = self._replay
         words = sorted(replay.stale)
         rows = self._shard.store.get_many(words)
@@ -178,14 +187,14 @@ class Restore:
         return self._services.changelog.pack(keys, values)
 
     async def _find_position(self) -> None:
-        """Check the position against the input topic; a shard without one begins at the first record there is."""
+        """Check the position against the input topic. A shard without a marker begins at the first offset that can be read."""
         shard, services = self._shard, self._services
         topic_id, changelog_id = await services.source.identity(), await services.changelog.identity()
         now = InputNow(
             services.topic, topic_id, self._partition, *await services.source.bounds(self._partition)
         )
         if topic_id != await services.source.identity():
-            raise FlushUnknownError(f"{services.topic} was created again while its offsets were asked for")
+            raise FlushUnknownError(f"{services.topic} was created again during the request for its offsets")
         marker = shard.marker
         if marker is None:
             marker = Marker(
@@ -203,12 +212,19 @@ class Restore:
             await shard.in_thread(shard.served.commit, StagedRows([], [], None), state)
 
     async def _begin_changelog(self, marker: Marker) -> int:
-        """Say where counting begins before the first row: a torn first flush must not be continued from another origin."""
+        """Append a marker as the first record (rule 13 of ARCHITECTURE.md). Return the changelog offset after the marker.
+
+        After a torn first flush, counting must not continue from another origin.
+
+        Raises:
+            ForeignRecordsError: another process appended.
+        """
         records = self._services.changelog.pack([MARKER_KEY], [encode_marker(marker)])
         return self._shard.continued(await self._services.changelog.append(self._partition, records))
 
     @beside_the_loop
     def _find_rows_ahead(self) -> None:
+        """Scan the store for rows ahead of the position, unless `max_upto` excludes them."""
         shard = self._shard
         shard.uptos_ahead = {}
         if shard.store.state.max_upto <= shard.position:

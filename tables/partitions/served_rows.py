@@ -1,8 +1,8 @@
-"""What readers are answered from: a partition's store, its cache and its leaders, always as of one position.
+"""Reads of one partition: its store, its cache and its leaders, which answer as of the same position.
 
-Each of them alone is consistent. Together they are because every commit goes through `ServedRows.commit`: before the store has new
-rows, the cache answers no more, and the leaders are there for the position before and the one after. So whatever is asked, and in
-whatever order, no answer goes behind one that was given.
+Store, cache and leaders are each consistent alone. They are consistent together because every commit goes through
+`ServedRows.commit`: before the store has new rows, the cache stops answering, and the leaders are ready for both positions, before
+and after the commit. So no answer is of an older position than an earlier answer, whatever is asked and in whatever order.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tables.top.leaders import MOST_LEADERS, NO_COUNTS, NO_WORDS, PartitionLeade
 
 
 class ServedRows:
-    """The rows of one partition.
+    """Answers reads of one partition, and commits its rows so that readers never go back to an older position.
 
     Args:
-        store: the partition's, open.
-        cache: the present cache of its counts.
+        store: open store of the partition.
+        cache: returns the present cache of the partition's counts.
 
     Attributes:
-        leaders: the most frequent words.
+        leaders: the most frequent words of the partition.
     """
 
     def __init__(self, store: PartitionStore, cache: Callable[[], CountCache]) -> None:
-        # A row's `upto` is above 0.
+        # The `upto` of every row is above 0, so that `max_upto` 0 means a store without rows.
         self.leaders = PartitionLeaders(
             store.state.exact_position, empty=not store.state.max_upto, most=MOST_LEADERS
         )
@@ -42,12 +42,12 @@ class ServedRows:
 
     @property
     def exact_position(self) -> int | None:
-        """Where the rows are exact, None where some are ahead of it."""
+        """Position of the store; None while some rows are ahead of the position."""
         return self._store.state.exact_position
 
     @property
     def cache(self) -> CountCache:
-        """The present cache; it tells counts only while it is at the store's position."""
+        """The present cache of counts, which answers only while it is at the position of the store."""
         return self._cache()
 
     def commit(
@@ -57,46 +57,46 @@ class ServedRows:
         words: pa.BinaryArray = NO_WORDS,
         counts: Int64Array = NO_COUNTS,
     ) -> None:
-        """Bring rows and `state` into the store, and the leaders with them. The cache is told afterwards, by `CountCache.update`.
+        """Write rows and `state` to the store, and bring the leaders forward. The caller then updates the cache (`CountCache.update`).
 
         Args:
-            staged: the rows.
-            state: with which they are exact, or ahead.
-            words, counts: the same rows.
+            staged: rows to write.
+            state: state of the store with these rows.
+            words, counts: words of `staged` and their counts, in the same order.
         """
         self.cache.withdraw()
         with self.leaders.advancing(words, counts, state.exact_position):
             self._store.commit(staged, state)
 
     def write(self, rows: MergedRows, state: StoreState) -> None:
-        """Stage and commit rows of the changelog."""
+        """Stage and commit rows that were read from the changelog."""
         self.commit(self._store.stage(rows.keys(), rows.values()), state, rows.words, rows.rows[:, 0])
 
     def count_of(self, word: bytes) -> tuple[int, int] | None:
-        """(count, position that it is at) from memory; a count of 0 = there is no row. None where the store has to be asked."""
+        """Return (count, position) of `word` from memory; count 0 = the word has no row. None = unknown, ask the store."""
         found = self.cache.count_of(word)
         return found if found is not None and found[1] == self.exact_position else None
 
     def stored_count_of(self, word: bytes) -> tuple[int, int] | None:
-        """The same from the store; None where rows are ahead of its position."""
+        """Return (count, position) of `word` from the store; count 0 = the word has no row. None = rows are ahead of the position."""
         row, position = self._store.get_at(word)
         return None if position is None else (0 if row is None else unpack_row(row)[0], position)
 
     def stored_state(self) -> StoreState:
-        """See `PartitionStore.stored_state`."""
+        """Return the state in the store; see `PartitionStore.stored_state`."""
         return self._store.stored_state()
 
     def add_to(self, sums: Int64Array) -> int | None:
-        """Add all counts to `sums` from memory; see `CountCache.add_to`."""
+        """Add all counts from memory to `sums` and return their position; None = nothing was added. See `CountCache.add_to`."""
         cache = self.cache
         return cache.add_to(sums) if cache.position == self.exact_position else None
 
     def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
-        """All rows as of now; see `PartitionStore.snapshot`."""
+        """Return a view of all rows as of now; see `PartitionStore.snapshot`."""
         return self._store.snapshot()
 
     def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """See `PartitionStore.scan`."""
+        """Return rows in byte order of their words; see `PartitionStore.scan`."""
         return self._store.scan(start, limit)
 
     def gather_leaders(self, check: Callable[[], None]) -> None:

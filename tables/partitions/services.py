@@ -1,4 +1,4 @@
-"""What the shards of a process share: given by whoever builds the topology, fakes in the simulation."""
+"""Services that all shards of a process share: changelog, ownership, source, threads, clock. The simulation passes fakes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from tables.ports import Changelog, CommitWitness, DeadLetters, Ownership, RunIn
 
 @dataclass(frozen=True, slots=True)
 class ShardServices:
-    """What all shards of a process share.
+    """Holds what all shards of a process share.
 
     Attributes:
         topic, group: input topic and consumer group, recorded in markers.
-        profile: identity of the tokenizer, recorded in markers.
+        profile: identity of the tokeniser, recorded in markers.
         tally: counts the words of record batches.
-        changelog: what it packs is sent by itself, and opaque to the shards.
-        vocabulary: ids for the cache of old counts.
-        run: runs blocking functions beside the event loop: those of a flush.
-        run_long: the same for those of a restore, which take seconds.
-        turns: bounds the large flushes that are under way.
-        changes: told of each durable change.
-        memory: what each part of the process may take.
-        clock: seconds, monotonic.
-        chance: a number from 0 to 1, another each time.
-        witness: makes each flush visible instead of the shard, so that it sees it; None = nobody has to.
+        changelog: packs and appends changelog records; packed records are opaque to the shards.
+        ownership: proves that this process owns a partition.
+        source: the input topic.
+        dead_letters: takes the records that cannot be counted.
+        vocabulary: bounds and renews the word ids of the cache of old counts.
+        run: runs a blocking function of a flush in a thread.
+        run_long: runs a blocking function of a restore, which may take seconds, in a thread.
+        turns: bounds the flushes that are under way at a time.
+        changes: publishes each durable change.
+        memory: bounds the memory of each part of the process.
+        clock: returns monotonic seconds.
+        chance: returns a random number in [0, 1).
+        witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
     """
 
     topic: str
@@ -57,5 +60,5 @@ class ShardServices:
 
     @property
     def owner(self) -> Owner:
-        """Whose counts the changelog has."""
+        """The group and topic whose counts the changelog has."""
         return Owner(self.group, self.topic)

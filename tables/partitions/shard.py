@@ -1,16 +1,16 @@
-"""One partition's counts: its buffer, its store, its place in the changelog, and the order of a flush.
+"""Flush of one partition: its buffer, its store, its place in the changelog, and the order of the steps.
 
 `Shard.flush` takes the steps that ARCHITECTURE.md numbers under "Rules of exactness":
 
 1. *Check*: the membership is live.
-2. *Count*: close the buffer, count it once, look old counts up, pack the new rows, in a thread. Send dead letters.
-3. *Append*: compare the ids of the topics; append rows, then the marker, to the changelog, and wait until all of it is acknowledged.
+2. *Count*: in a thread, count the closed buffer once, look up the old counts, and pack the new rows. Send dead letters.
+3. *Append*: compare the ids of the topics; append rows, then the marker, to the changelog, and wait until all are acknowledged.
    Meanwhile stage the rows on disk.
-4. *Continue*: the acknowledged offsets continue where this shard had examined the changelog. A hole means that somebody else appended.
+4. *Continue*: the acknowledged offsets begin where this shard had examined the changelog. A hole means that another process appended.
 5. *Prove*: commit the position to the consumer group under a live membership.
-6. *Commit*: write rows and position to the store, atomically. Only then do readers and the cache know them.
+6. *Commit*: write rows and state to the store in one atomic write. Only then do the cache and readers know the rows.
 
-Whatever goes wrong between 3 and 6 leaves the store as it was, and the way out is always `tables.partitions.restore`.
+A failure in the steps 3 to 6 leaves the store as it was. The only way out is a restore (`tables.partitions.restore`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A buffer, counted: everything of a flush that needs no broker."""
+    """A counted buffer: the part of a flush that needs no broker."""
 
     marker: Marker
     tally: Tally
@@ -59,12 +59,12 @@ class _Counted:
 
 
 class Shard:
-    """Counts of one partition of the input topic.
+    """Buffers and counts the records of one partition of the input topic.
 
     Args:
-        partition: its number.
-        store: the partition's, open.
-        services: shared with the other shards.
+        partition: number of the partition.
+        store: open store of the partition.
+        services: what this shard shares with the other shards of the process.
     """
 
     def __init__(self, partition: int, store: PartitionStore, services: ShardServices) -> None:
@@ -76,56 +76,57 @@ class Shard:
         self.buffered_bytes = self.flushing_bytes = 0
         self.buffered_since = 0.0
         self.next = self.position
-        """Next offset to take in: the end of what is buffered or being flushed."""
+        """Next source offset to take in: the end of the buffer and of a flush under way."""
         self.services = services
         self.cache = CountCache(services.vocabulary.current, complete=self.store.was_empty)
         self.served = ServedRows(store, lambda: self.cache)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
         self.leaving = Event()
-        """Set while whoever waits for a thread of this shard wants it to end early."""
+        """Set to ask the thread that works for this shard to end early."""
         self.progress = RestoreProgress()
-        """Of the last restore."""
+        """Progress of the last restore."""
         self.in_doubt: Flushed | None = None
-        """What was appended to the changelog without becoming durable here: a restore finds out."""
+        """A flush that was sent to the changelog and is not in the store yet; a restore learns whether the changelog has it."""
 
     @property
     def position(self) -> int:
-        """Next offset to count, durable."""
+        """Next source offset to count, as the store has it."""
         return self.store.state.position
 
     @property
     def marker(self) -> Marker | None:
+        """Marker of the last flush in the store; None before the first flush or restore."""
         return self.store.state.marker
 
     @property
     def examined(self) -> int:
-        """Next changelog offset to read: that of the store, or of a restore that is further."""
+        """Next changelog offset to read: the store's offset, or the offset of the last restore if that is larger."""
         return max(self.store.state.examined, self.progress.examined)
 
     @property
     def readable(self) -> bool:
-        """Whether the rows are those of exactly `[origin, position)`: restored, and no torn flush left to replay."""
+        """Whether readers may be answered: the store was restored, and its rows are those of exactly `[origin, position)`."""
         return self.restored and self.store.state.exact_position is not None
 
     def rebuilt(self, store: PartitionStore) -> Shard:
-        """The same partition on an empty store. What is in doubt stays so: the changelog may have it."""
+        """Return a new shard of this partition on the empty `store`. A flush in doubt stays in doubt: the changelog may have it."""
         shard = Shard(self.partition, store, self.services)
         shard.in_doubt = self.in_doubt
         return shard
 
     def renew_cache(self) -> None:
-        """Let go of a vocabulary that has grown too large. Not to be called while a flush is under way."""
+        """Replace the vocabulary if it is due, and start an empty cache if the vocabulary changed. Never call this during a flush."""
         self.services.vocabulary.renew()
         vocabulary = self.services.vocabulary.current
         if self.cache.vocabulary is not vocabulary:
             self.cache = CountCache(vocabulary, complete=False)
 
     def add(self, batches: Sequence[RecordBatch]) -> bool:
-        """Take in batches that follow `next`; what is below it is dropped.
+        """Append `batches` to the buffer. Records below the offset `next` are dropped.
 
         Returns:
-            False where a batch begins beyond `next`: nothing from it on was taken, and the source has to seek to `next`.
+            False if a batch begins beyond `next`: neither that batch nor a later one was taken; the source has to seek to `next`.
         """
         for batch in batches:
             rest = batch.starting_at(self.next)
@@ -141,22 +142,22 @@ class Shard:
         return True
 
     def drop_buffer(self) -> None:
-        """Forget what is not flushed; it is read again from `position`."""
+        """Forget the records that are not flushed. The source has to deliver them again, from `position` on."""
         self.buffer = []
         self.buffered_bytes = 0
         self.next = self.position
 
     async def flush(self) -> None:
-        """Make the buffer durable, and tell it to `services.changes`.
+        """Make the buffer durable, and publish the flush to `services.changes`.
 
-        On any error the buffer is dropped: it is read again from `position`. The store is as it was, but for a flush that was
-        cancelled while the store was written: then it has all of it, or nothing.
+        On any error the buffer is dropped, and its records have to be read again from `position`. The store is as it was. A flush that
+        is cancelled during the write to the store is there completely, or not at all.
 
         Raises:
-            PartitionsLostError: the partition belongs to somebody else.
-            FlushUnknownError: the broker did not answer in time; `restore` finds out.
-            ForeignRecordsError: `restore` has to adopt and heal.
-            StoreCorruptedError, StoreFullError, StoreUnavailableError: from the store.
+            PartitionsLostError: the partition belongs to another process.
+            FlushUnknownError: the broker did not answer in time, or a topic was created again; a restore examines the changelog.
+            ForeignRecordsError: another process appended to the changelog; a restore adopts its records and heals the changelog.
+            StoreCorruptedError, StoreFullError, StoreUnavailableError: the store cannot be read or written.
         """
         try:
             async with self.services.turns.turn(lambda: self.buffered_bytes) as turn:
@@ -188,7 +189,7 @@ class Shard:
             staged, staging = await asyncio.shield(staging), None
             await self._commit(staged, counted, examined, flushed)
         except BaseException:
-            # It may be cancelled again meanwhile, by a suspension that does not wait any longer.
+            # The flush may be cancelled again during the clean-up, by a suspension whose time is over.
             await to_the_end(_clean_up(checking, staging))
             raise
 
@@ -199,9 +200,12 @@ class Shard:
         return batches
 
     async def _check_topics(self) -> None:
-        """See that what was read is of the topic that was counted so far, and what will be appended goes to its changelog.
+        """Check that input topic and changelog still have the ids of the marker, so that neither topic was created again.
 
-        Ids never come back: the same id after a read is the id that it was read under.
+        No topic gets the id of a deleted topic. So an id that is equal before and after a read did not change during the read.
+
+        Raises:
+            FlushUnknownError: one of the topics has another id.
         """
         services, marker = self.services, self.marker
         assert marker is not None, "flush before restore"
@@ -214,13 +218,13 @@ class Shard:
                 raise FlushUnknownError(f"{name} was created again (id {former_id}, now {present_id})")
 
     async def in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """The result of `function`, which runs beside the event loop and is waited for whatever happens."""
+        """Run `function` in a thread and return its result. The thread has always ended when this method returns or raises."""
         run = self.services.run if self.restored else self.services.run_long
         return await to_the_end(run(function, *arguments), self.leaving)
 
     @beside_the_loop
     def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
-        """The thread part of a flush that precedes the changelog."""
+        """Count `batches` and pack rows and marker for the changelog (step 2 of a flush)."""
         services = self.services
         assert self.marker is not None, "flush before restore"
         position = batches[-1].next_offset
@@ -237,13 +241,23 @@ class Shard:
         return _Counted(marker, tally, words, values, ids, counts, records, batches)
 
     def _tally(self, batches: Sequence[RecordBatch]) -> Tally:
-        """The tally of `batches` without what rows ahead of the position already contain."""
+        """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""
         if batches[0].first_offset >= self.store.state.max_upto:
             return self.services.tally(batches)
         return tally_beyond(self.uptos_ahead, self.services.tally, batches)
 
     def continued(self, ranges: Sequence[tuple[int, int]]) -> int:
-        """The end of what was appended, if it follows what was examined without a hole. Raises ForeignRecordsError."""
+        """Check that appended records continue the examined part of the changelog (step 4 of a flush).
+
+        Args:
+            ranges: (base offset, offset after the last record) of each appended batch, in order.
+
+        Returns:
+            The changelog offset after the last appended record.
+
+        Raises:
+            ForeignRecordsError: there is a hole, so that another process appended.
+        """
         expected = self.store.state.examined
         for base, end in ranges:
             if base != expected:
@@ -262,7 +276,7 @@ class Shard:
             await self.in_thread(self._write, staged, counted, state)
         finally:
             if self.marker is counted.marker:
-                # Also where the flush was cancelled meanwhile: what is durable is told.
+                # A flush that was cancelled during the write is published too, because its rows are durable.
                 self.in_doubt = None
                 if position >= state.max_upto:
                     self.uptos_ahead = {}
@@ -270,7 +284,7 @@ class Shard:
 
     @beside_the_loop
     def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
-        """Store and cache in one step: a flush that is cancelled meanwhile has brought both forward, or neither."""
+        """Write to the store and then to the cache in one call, so that a cancelled flush has changed both or neither."""
 
         def commit() -> None:
             self.served.commit(staged, state, counted.tally.words, counted.counts)
@@ -286,17 +300,17 @@ class Shard:
 
 
 async def _clean_up(checking: asyncio.Task[None] | None, staging: asyncio.Future[StagedRows] | None) -> None:
-    """End what a flush that failed has begun."""
+    """End the check of the topics and the staging of rows that a failed flush has begun; None = not begun."""
     await cancel(checking)
     if staging is not None:
         await _discard(staging)
 
 
 async def _discard(staging: asyncio.Future[StagedRows]) -> None:
-    """Wait for rows that nobody wants any more and forget them. Why they could not be staged matters no more either."""
+    """Wait for the staged rows of a failed flush and discard them. An error of the staging is logged for debugging only."""
     try:
         staged = await to_the_end(staging)
-    except Exception as error:  # noqa: BLE001 - the flush has failed before, and its reason is what counts
+    except Exception as error:  # noqa: BLE001 - the flush has failed already, and its own error is reported
         _log.debug("rows of a flush that failed could not be staged", reason=str(error))
     else:
         staged.discard()

@@ -1,4 +1,4 @@
-"""Waiting for threads that write to stores, and for tasks that wait for them."""
+"""Cancellation that waits: for the end of a thread that writes to a store, and for the end of cancelled tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ Result = TypeVar("Result")
 
 
 async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
-    """The result of `thread`. Cancellations, however many, are raised only once it has ended: a store never has two writers.
+    """Wait for the end of `thread` even if this task is cancelled, so that a store never has two writers.
 
     Args:
-        leaving: set from the first cancellation until the thread has ended, so that it can end early.
+        thread: the running function.
+        leaving: set from the first cancellation until `thread` has ended, so that the function can end early; None = the function
+            does not look.
+
+    Returns:
+        The result of `thread`.
+
+    Raises:
+        CancelledError: this task was cancelled once or several times; raised after `thread` has ended.
+        Exception: the error of `thread`, unless this task was cancelled.
     """
     running = asyncio.ensure_future(thread)
     cancelled: asyncio.CancelledError | None = None
@@ -29,13 +38,13 @@ async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) ->
         if leaving is not None:
             leaving.clear()
         if not running.cancelled():
-            running.exception()  # It may have failed because it was to leave: asyncio would log that nobody looked.
+            running.exception()  # Retrieved, because asyncio would otherwise log an error that `leaving` may have caused.
         raise cancelled
     return running.result()
 
 
 async def cancel(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancel `tasks` and wait until all have ended, whatever they end with, or ended with before."""
+    """Cancel `tasks` and wait until all have ended. Results and errors of the tasks are ignored; None = no task."""
     running = [task for task in tasks if task is not None]
     for task in running:
         task.cancel()
