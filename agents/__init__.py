@@ -1,1 +1,1 @@
-"""Flow: from Kafka record batches to counted words. Start at `agents.topology`."""
+"""The flow from Kafka record batches to counted words. Start reading at `agents.topology`, which wires the parts."""

@@ -1,8 +1,8 @@
-"""Ends a worker that looks alive but counts nothing, so that whoever runs it can start another.
+"""The watchdog: ends a worker that looks alive but counts nothing, so that a supervisor can start a new worker.
 
-aiokafka and Faust park some fatal errors where nobody looks: a group that may not be joined, an assignor that the group does not know,
-a topic that was deleted. The process then serves HTTP for ever and counts nothing. A broker that is away is none of this: it is
-waited for.
+aiokafka and Faust store some fatal errors without raising them: a group that may not be joined, an assignor that the group does not
+know, a topic that was deleted. The process then serves HTTP for ever and counts nothing. A broker that does not answer is not such an
+error: the worker waits for the broker.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ from tables.partitions.restore_progress import Progress
 _log = structlog.get_logger(__name__)
 
 CHECK_S = 1.0
+"""Seconds between two checks."""
 CHECKS_PER_RIGHTS = 5
-"""Rights are asked for each so many times: a right that is needed later, for a restore or a dead letter, is missed at once."""
+"""Every fifth check asks for the rights: a missing right is found before a restore or a dead letter needs the right."""
 LOOKS = 4
+"""How often per stall time-out the watchdog looks whether there is something to count."""
 STRANGERS_S = 5.0
-"""Between two questions to the coordinator who else is in the group."""
+"""Seconds between two questions to the coordinator who else is in the group."""
 
 
 class Stall:
-    """Tells how long positions have stood still while there was something to count. Pure; the caller brings the time.
+    """Measures how long positions have stood still while there was something to count. Pure: the caller passes the time.
 
     Args:
-        timeout_s: as long as this is no stall. Whether there is something to count is asked `LOOKS` times meanwhile, so that a record
-            which comes after a long pause has as much time as any other, and a quarter more.
+        timeout_s: seconds that positions may stand still. The caller looks `LOOKS` times within this time whether there is something
+            to count, so a record that arrives after a long pause has up to a quarter of `timeout_s` more.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -48,35 +50,35 @@ class Stall:
         self._lagging_s: float | None = None
 
     def has_moved(self, progress: Mapping[int, Progress]) -> bool:
-        """Whether `progress` differs from that of the last move."""
+        """Return whether `progress` differs from the progress at the last move."""
         return progress != self._seen
 
     def note_move(self, progress: Mapping[int, Progress], now_s: float) -> None:
-        """Positions have moved to `progress`: the time starts anew."""
+        """Note that positions have moved to `progress`, and start the time again."""
         self._seen = dict(progress)
         self.restart(now_s)
 
     def restart(self, now_s: float) -> None:
-        """The time starts anew: there was nothing to do, or nothing could be done."""
+        """Start the time again: there was nothing to count, or nothing could be counted."""
         self._looked_s, self._lagging_s = now_s, None
 
     def is_due(self, now_s: float) -> bool:
-        """Whether to look if there is something to count."""
+        """Return whether it is time to look for something to count."""
         return now_s - self._looked_s >= self._timeout_s / LOOKS
 
     def note_lag(self, now_s: float) -> None:
-        """There is something to count, or no topic."""
+        """Note that there is something to count, or that the topic does not exist."""
         self._looked_s = now_s
         if self._lagging_s is None:
             self._lagging_s = now_s
 
     def is_over(self, now_s: float) -> bool:
-        """Whether there was something to count, or no topic, for `timeout_s` without a move."""
+        """Return whether there was something to count, or no topic, for `timeout_s` or longer without a move."""
         return self._lagging_s is not None and now_s - self._lagging_s >= self._timeout_s
 
 
 class Membership(Protocol):
-    """What the watchdog reads of the consumer thread."""
+    """The part of `agents.source.membership.BatchConsumerThread` that the watchdog uses."""
 
     def parked_error(self) -> BaseException | None: ...
 
@@ -88,18 +90,18 @@ class Membership(Protocol):
 
 
 class Watchdog:
-    """Looks every `CHECK_S`; calls `on_fatal` once and is done.
+    """Checks every `CHECK_S` whether this worker can count. Calls `on_fatal` with the first fatal error, once, and ends.
 
     Args:
-        partitions: whose positions have to move.
-        offsets: asks for the ends of partitions, as far as records can be read: an open transaction is no stall.
-        membership: gives the consumer's thread, which exists later than the watchdog.
-        topic, group: named in messages.
+        partitions: the partitions whose positions have to move.
+        offsets: looks up the ends of partitions. The ends are those of readable records, so an open transaction is not a stall.
+        membership: returns the consumer's thread, which is created later than the watchdog.
+        topic, group: input topic and consumer group.
         changelog: topic of the counts.
-        rights: whose they are.
-        needed: all that this worker has to be allowed.
-        stall_timeout_s: how long positions may stand still with something to count.
-        obstacle: what the brokers lack to let anybody count, as they say; None = nothing. It is waited for as for a broker.
+        rights: makes the message about missing rights.
+        needed: all rights that this worker needs.
+        stall_timeout_s: seconds that positions may stand still while there is something to count.
+        obstacle: returns what keeps the brokers from letting any worker count; None = nothing. The worker waits for the brokers then.
         on_fatal: ends the process.
     """
 
@@ -133,7 +135,7 @@ class Watchdog:
         self._asking: asyncio.Task[Sequence[str]] | None = None
 
     async def watch(self) -> None:
-        """Run until something fatal is found."""
+        """Check until a fatal error is found, and report that error."""
         try:
             await self._watch()
         finally:
@@ -185,7 +187,7 @@ class Watchdog:
                 )
 
     async def _missing_rights(self) -> WordcountError | None:
-        """Every right that is missing now; those on the group are seen by its heartbeats."""
+        """Return an error with all missing rights on topics; None = none is missing. Heartbeats show missing rights on the group."""
         missing = []
         for right in self._needed:
             allowed = (await self._offsets.describe(right.name)).rights
@@ -194,9 +196,9 @@ class Watchdog:
         return self._rights.error(*missing) if missing else None
 
     def _look_for_strangers(self) -> WordcountError | None:
-        """Take the answer that came, and ask anew. Waits for no answer.
+        """Take the last answer about strangers in the group, and ask again. Do not wait for an answer.
 
-        Strangers who speak the classic protocol are refused by the broker, or refuse this worker: see `_parked`.
+        Strangers that speak the classic protocol are another case: the broker lets either them or this worker join, see `_parked`.
         """
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_for_strangers())
@@ -223,9 +225,12 @@ class Watchdog:
         return None
 
     async def _judge(self, progress: Mapping[int, Progress], now_s: float) -> WordcountError | None:
-        """Nothing has moved for a while: see whether there is something to count, and whether that was so for too long."""
-        exists = await self._offsets.exists(self._topic)  # If not, it may be about to be created again.
-        # A member without partitions has no task: there are more workers than partitions, or all of its are stopped.
+        """Return the error to end with if there was something to count for too long; no position has moved for a while."""
+        exists = await self._offsets.exists(
+            self._topic
+        )  # A topic that does not exist now may be created again soon.
+        # A member without progress to report has nothing to count: there are more workers than partitions, or all its partitions
+        # have stopped.
         if exists and (not await self._lags(progress) if progress else self._membership().is_member()):
             self._stall.restart(now_s)
             return None
@@ -252,7 +257,10 @@ class Watchdog:
         )
 
     async def _lags_at(self, partition: int, done: Progress) -> bool:
-        """Whether a partition has something to count, and can be counted: without a leader, it or its changelog, it has to wait."""
+        """Return whether a partition has something to count, and can be counted.
+
+        A partition cannot be counted while the partition itself or its changelog partition has no leader.
+        """
         try:
             if (await self._offsets.bounds(self._topic, partition))[1] <= done.position:
                 return False

@@ -1,1 +1,1 @@
-"""The input topic: Faust's consumer with our overrides, membership of the group, commits, and dead letters."""
+"""Reading of the input topic: Faust's consumer with our overrides, membership of the consumer group, commits, dead letters."""

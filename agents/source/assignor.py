@@ -1,8 +1,8 @@
-"""Which worker counts which partition: as few moves as possible, and every worker's HTTP address known to the group.
+"""Assignment of partitions to workers: moves as few partitions as possible, and tells the group every worker's HTTP address.
 
-Faust 0.15.3 offers no setting for a plain consumer's assignor and takes round robin, which moves 3 of 8 partitions between survivors
-when a worker dies; sticky moves none. aiokafka's sticky assignor keeps its memory on the class and never learns the generation; here
-it is on the instance and complete.
+Faust 0.15.3 has no setting for the assignor of a plain consumer and uses round robin. When a worker dies, round robin moves 3 of 8
+partitions between the surviving workers; sticky assignment moves none. aiokafka's sticky assignor keeps its state on the class and
+never learns the generation; the assignor of this module keeps its state on the instance and learns the generation.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 
 ADDRESS_MAGIC = b"wordcount:"
-"""Precedes the address in the member's user data, behind what sticky itself reads."""
+"""Stands in the member's user data after what the sticky assignor reads, and before the address."""
 
 
 class AddressedStickyAssignor(StickyPartitionAssignor):
-    """Sticky assignment whose member metadata also carries the worker's advertised URL.
+    """Sticky assignor whose member metadata also contains the worker's advertised URL.
 
     Args:
         url: where this worker answers queries.
@@ -33,17 +33,17 @@ class AddressedStickyAssignor(StickyPartitionAssignor):
         self._partitions: Collection[Any] | None = None
         self._generation = self.DEFAULT_GENERATION_ID
         self.current_generation: Callable[[], int] = lambda: self.DEFAULT_GENERATION_ID
-        """Asked after each assignment; set once the group coordinator exists."""
+        """Returns the group's generation; called after each assignment. Replaced as soon as the group coordinator exists."""
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """See the superclass, where this is a class method."""
+        """Return the superclass's metadata with the URL appended to the user data. A class method in the superclass."""
         plain = self._metadata(topics, self._partitions or [], self._generation)
         return ConsumerProtocolMemberMetadata(
             plain.version, plain.subscription, plain.user_data + ADDRESS_MAGIC + self._url.encode()
         )
 
     def on_assignment(self, assignment: Any) -> None:
-        """See the superclass, where this is a class method."""
+        """Remember the assignment and its generation, then call `on_assigned`. A class method in the superclass."""
         self._partitions = assignment.partitions()
         self._generation = self.current_generation()
         self._on_assigned(self._partitions)

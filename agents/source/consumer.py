@@ -1,11 +1,14 @@
-"""The overrides of Faust's consumer: batches as events, positions from the stores.
+"""The Kafka consumer of a worker: overrides of Faust's consumer that deliver batches as events and take positions from the stores.
 
-What is overridden and why (each fact has a test in `tests/integration/kafka/test_transport.py` that an upgrade of Faust would fail):
+The overrides and their reasons (for each there is a test in `tests/integration/kafka/test_transport.py`, which fails if an upgrade of Faust
+takes its reason away):
 
-* `_getmany`: fetch only from partitions that can take records in. Faust resumes all partitions after every rebalance; this filter is
-  the one place that it cannot undo. An error of one partition stops that partition, not the worker. Few records are left to gather.
-* `_to_message`: one event per partition and poll.
-* `on_partitions_revoked`, `on_partitions_assigned`: flush before Faust forgets, restore after it assigned.
+* `_getmany` fetches only from partitions that can take records in. Faust resumes all partitions after every rebalance, but cannot
+  undo this filter. An error of one partition stops that partition, not the worker. After a poll that brought few records, the next
+  poll waits until more records have gathered.
+* `_to_message` makes one event per partition and poll.
+* `on_partitions_revoked` flushes before Faust forgets the partitions. `on_partitions_assigned` starts the restores after Faust has
+  assigned the partitions.
 * `ack`, `_commit`, `_filter_tps_with_pending_acks`, `_add_gap`, `_read_offset`, `seek_to_committed`: Faust keeps no positions.
 """
 
@@ -29,24 +32,25 @@ from tables.model.records import RecordBatch
 
 _IDLE_S = 0.02
 PACE_S = 0.025
-"""Pause after a poll that brought little: a poll costs as much for ten records as for thousands."""
+"""Seconds from a poll that brought little to the next poll: a poll costs as much for ten records as for thousands."""
 LITTLE_RECORDS = 10_000
 LITTLE_BYTES = 1 << 20
+"""A poll brought little if it brought fewer than `LITTLE_RECORDS` records and fewer than `LITTLE_BYTES` bytes."""
 
 UNREADABLE_REMEDY = (
-    "have the broker serve an intact replica and start the worker again; where there is none, or no client can decode that batch, "
-    "delete the records up to and with it, and wordcount reset counts again what the input has then"
+    "have the broker serve an intact replica and start the worker again; if no replica is intact, or no client can decode the batch, "
+    "delete the records up to and including the batch, and run wordcount reset, which counts again what the input has then"
 )
-"""Of a record batch that is not what its checksum says, or that cannot be decoded."""
+"""Remedy for a record batch whose checksum does not match its content, or that cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one poll brought of one partition: the value of one Faust event.
+    """The batches that one poll brought of one partition: the value of one Faust event.
 
     Attributes:
-        batches: joining, in offset order.
-        highwater: offset after the last record of the partition that could be read, as of the fetch.
+        batches: at least one, in offset order; each begins where the batch before it ends.
+        highwater: offset after the last readable record of the partition, as of the fetch.
     """
 
     batches: list[RecordBatch]
@@ -54,7 +58,10 @@ class Fetched:
 
 
 class _NoReadOffsets(dict[TP, int | None]):
-    """Faust drops messages below the last offset that it read; after a seek back those are wanted."""
+    """A mapping that says for every partition that nothing was read.
+
+    Faust drops messages below the last offset that it read; after a seek to an earlier position those messages are needed.
+    """
 
     def __getitem__(self, tp: TP) -> None:
         return None
@@ -64,7 +71,7 @@ class _NoReadOffsets(dict[TP, int | None]):
 
 
 class _Forgotten(dict[TP, Any]):
-    """A new, empty collection each time."""
+    """A mapping that stores nothing: every look-up returns a new, empty collection."""
 
     def __init__(self, kind: Callable[[], Any]) -> None:
         super().__init__()
@@ -82,14 +89,15 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._read_offset = _NoReadOffsets()
-        # Faust's compiled stream adds every offset by itself, past `ack`; only a commit of Faust would take it out again.
+        # Faust's compiled stream adds every offset to these collections without a call of `ack`, and only a commit by Faust
+        # would remove the offsets again.
         self._acked = _Forgotten(list)
         self._acked_index = _Forgotten(set)
         self._paced_until = 0.0
 
     @property
     def membership(self) -> BatchConsumerThread:
-        """The thread that is the member of the group."""
+        """The thread that is the member of the consumer group."""
         thread: BatchConsumerThread = self._thread
         return thread
 
@@ -103,12 +111,12 @@ class BatchConsumer(driver.Consumer):
         chosen = counts.choose_for_poll()
         wanted = {tp for tp in active_partitions or () if tp.partition in chosen}
         if not wanted:
-            # An empty set would mean all.
+            # aiokafka would take an empty set for all partitions.
             self.membership.note_poll()
             await asyncio.sleep(_IDLE_S)
             return {}
         self.membership.bound_poll(fetching.POLL_BYTES)
-        # Wait only as long as no further partition can become ready.
+        # While some partitions are left out, wait for a short time only: such a partition may become able to take records in.
         wait_s = timeout if len(wanted) == len(self.assignment()) else _IDLE_S
         try:
             found = await super()._getmany(active_partitions=wanted, timeout=wait_s)
@@ -125,7 +133,7 @@ class BatchConsumer(driver.Consumer):
             await asyncio.sleep(_IDLE_S)
             return {}
         except KafkaError as error:
-            # Faust's fetcher would end the process with a traceback.
+            # Raised from here, the error would make Faust's fetcher end the process with a traceback.
             if (denied := self.membership.denied(error)) is None:
                 raise
             self.app.end(denied)
@@ -171,15 +179,15 @@ class BatchConsumer(driver.Consumer):
             try:
                 await self.app.partitions.assign({tp.partition for tp in assigned})
                 self.membership.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
-            except Exception as error:  # noqa: BLE001 - aiokafka would log any kind and go on without the partitions
+            except Exception as error:  # noqa: BLE001 - aiokafka would log any error and go on without the partitions
                 self.app.end(error)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Nothing: every partition is seeked when it has been restored, to the position in its store."""
+        """Do nothing: a partition is seeked to the position in its store when the partition has been restored."""
         return {}
 
     def ack(self, message: Any) -> bool:
-        """Forget the message; what it brought is in a buffer now, and acknowledged by a flush."""
+        """Forget the message: its records are in a buffer, and a flush commits their offsets. Always return True."""
         message.acked = True
         self._unacked_messages.discard(message)
         return True
@@ -188,13 +196,13 @@ class BatchConsumer(driver.Consumer):
         return iter(())
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Nothing: gaps are part of the batches."""
+        """Do nothing: batches cover gaps between offsets."""
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         return False
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust's check looks at acknowledgements that are not kept here."""
+        """Do nothing: Faust's check looks at acknowledgements, which this consumer does not keep."""
 
 
 def _is_little(batches: Collection[RecordBatch]) -> bool:
@@ -206,6 +214,6 @@ def _is_little(batches: Collection[RecordBatch]) -> bool:
 
 
 class BatchTransport(driver.Transport):
-    """Faust's transport with our consumer."""
+    """Faust's transport with `BatchConsumer` as its consumer."""
 
     Consumer = BatchConsumer

@@ -1,4 +1,4 @@
-"""The dead-letter topic: records that could not be counted, as they were read, with where they came from."""
+"""The dead-letter topic: takes records that could not be counted, with their raw values and their origin."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ from tables.model.names import MAX_REQUEST_BYTES
 from tables.model.records import DeadLetter
 
 LETTERS_AT_ONCE = 1000
-"""Sent before their acknowledgements are awaited (25 ms): a buffer may hold a million records that cannot be counted."""
+"""Dead letters that are sent before their acknowledgements are awaited (about 25 ms of sending).
+
+Bounded, because a buffer may hold a million records that cannot be counted.
+"""
 
 MAX_VALUE_BYTES = MAX_REQUEST_BYTES - 10_000
-"""Longest value that is sent on; the rest of the largest request is for key and headers."""
+"""Bytes of the longest value that is sent, inclusive; the rest of the largest request is for key and headers."""
 
 
 class KafkaDeadLetters:
-    """Implements `tables.ports.DeadLetters`.
+    """Sends records to the dead-letter topic; implements `tables.ports.DeadLetters`.
 
-    A record keeps its raw value; its headers are `wordcount-topic`, `wordcount-partition`, `wordcount-offset` and
-    `wordcount-reason`, all UTF-8 text. A value of more than `MAX_VALUE_BYTES`, or one that was too large to be kept, is left out and
-    a further header, `wordcount-value-bytes`, says how long it is: the record itself is where the other headers say. A flush that is
-    repeated after a crash sends its dead letters again: the pair of partition and offset identifies them.
+    A dead letter has the raw value of its record and the headers `wordcount-topic`, `wordcount-partition`, `wordcount-offset` and
+    `wordcount-reason`, all UTF-8 text. A value of more than `MAX_VALUE_BYTES`, or a value that was too large to be kept, is left out;
+    a further header, `wordcount-value-bytes`, then says how long the value is. The record itself is still in the input topic, at the
+    place that the other headers name. A flush that is repeated after a crash sends its dead letters again: partition and offset
+    identify a dead letter.
 
     Args:
         topic: the dead-letter topic.
         source_topic: input topic, named in the headers.
-        producer: shared by everything this process writes.
+        producer: the producer that this process shares for all topics.
     """
 
     def __init__(self, topic: str, source_topic: str, producer: ReplaceableProducer) -> None:
@@ -39,7 +43,12 @@ class KafkaDeadLetters:
         self._producer = producer
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        """See `DeadLetters.send`. Raises ConfigurationError where the topic refuses them for good, or they are not allowed."""
+        """Send dead letters, see `DeadLetters.send`.
+
+        Raises:
+            FlushUnknownError: not acknowledged in time.
+            ConfigurationError: the topic refuses the dead letters for good, or this user may not write to the topic.
+        """
         for start in range(0, len(letters), LETTERS_AT_ONCE):
             some = letters[start : start + LETTERS_AT_ONCE]
             await self._producer.send(
@@ -74,6 +83,6 @@ class KafkaDeadLetters:
 
 
 def _left_out_bytes(letter: DeadLetter) -> int:
-    """Length of a value that is not sent on; 0 = it is."""
+    """Return the length in bytes of a value that is not sent; 0 = the value is sent."""
     length = letter.left_out_bytes or len(letter.value or b"")
     return length if letter.left_out_bytes or length > MAX_VALUE_BYTES else 0

@@ -1,4 +1,4 @@
-"""The input topic and the membership, as `tables` sees them: `Source` and `Ownership` on top of Faust's consumer."""
+"""The input topic and the ownership of its partitions, as `tables` uses them: `Source` and `Ownership` on Faust's consumer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tables.kafka.offsets import TopicOffsets
 
 
 class KafkaSource:
-    """Implements `tables.ports.Source`.
+    """Looks up and seeks partitions of the input topic; implements `tables.ports.Source`.
 
     Args:
-        membership: gives the consumer's thread, which exists later than this object.
+        membership: returns the consumer's thread, which is created later than this object.
         topic: input topic.
         offsets: looks up the bounds of partitions.
     """
@@ -28,24 +28,26 @@ class KafkaSource:
         self._offsets = offsets
 
     async def identity(self) -> str:
-        """See `Source.identity`."""
+        """Return the id of the input topic, see `Source.identity`."""
         return await self._offsets.topic_id(self._topic)
 
     async def bounds(self, partition: int) -> tuple[int, int]:
-        """See `Source.bounds`."""
+        """Return the first and the end offset of a partition, see `Source.bounds`."""
         return await self._offsets.bounds(self._topic, partition)
 
     async def seek(self, partition: int, position: int) -> None:
-        """See `Source.seek`."""
+        """Make `position` the next offset that is delivered, see `Source.seek`."""
         thread = self._membership()
         await thread.call_thread(thread.seek_owned, TopicPartition(self._topic, partition), position)
 
 
 class GroupOwnership:
-    """Implements `tables.ports.Ownership`: proofs that are asked for while one is under way share the next commit.
+    """Proves ownership by commits of the consumer group; implements `tables.ports.Ownership`.
+
+    Proofs that are asked for while a commit is under way share the next commit.
 
     Args:
-        membership: gives the consumer's thread, which exists later than this object.
+        membership: returns the consumer's thread, which is created later than this object.
         topic: input topic.
     """
 
@@ -57,15 +59,15 @@ class GroupOwnership:
         self._committing = asyncio.Lock()
 
     def check(self) -> None:
-        """See `Ownership.check`."""
+        """Raise PartitionsLostError if this worker is no live member, see `Ownership.check`."""
         self._membership().check_membership()
 
     async def prove(self, partition: int, position: int) -> None:
-        """See `Ownership.prove`."""
+        """Commit `position` and thereby prove ownership of `partition`, see `Ownership.prove`."""
         self._waiting[TopicPartition(self._topic, partition)] = position
         if self._next is None:
             self._next = asyncio.create_task(self._commit())
-            # Where all that waited were cancelled, asyncio would report an error that nobody waits for.
+            # Reading the error keeps asyncio from logging the error if all waiting callers were cancelled.
             self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(self._next)
 

@@ -1,8 +1,10 @@
-"""The membership in the consumer group: heartbeats, commits that prove ownership, errors that aiokafka parks.
+"""The membership in the consumer group: heartbeats, commits that prove ownership, errors that aiokafka stores and does not raise.
 
-What is overridden and why (each fact has a test in `tests/integration/kafka/test_transport.py` that an upgrade of Faust would fail):
+The override and its reasons (for each there is a test in `tests/integration/kafka/test_transport.py`, which fails if an upgrade of Faust
+takes the reason away):
 
-* `_create_worker_consumer`: our assignor; bytes instead of record objects; no offset reset, since resetting is losing or doubling.
+* `_create_worker_consumer` sets our assignor, has bytes delivered instead of record objects, and forbids an automatic reset of
+  offsets, because a reset would leave records out or count records twice.
 """
 
 from __future__ import annotations
@@ -33,15 +35,16 @@ from tables.kafka.rights import Right
 _log = structlog.get_logger(__name__)
 
 COMMIT_TIMEOUT_S = 3.0
+"""Longest wait for the coordinator's answer to a commit, or to the question who is in the group."""
 FETCH_WAIT_MS = 500
-"""Longest wait of the broker for new records; an idle partition that becomes ready waits no longer than this."""
+"""Longest wait of the broker for new records: a partition that becomes able to take records in is fetched after this time at most."""
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
+    """The thread that owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
 
     Attributes:
-        last_contact_s: when the coordinator last accepted a heartbeat, or assigned partitions, on the monotonic clock.
+        last_contact_s: time at which the coordinator last accepted a heartbeat or assigned partitions, on the monotonic clock.
     """
 
     app: WorkerApp
@@ -62,7 +65,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Faust's, then remember every heartbeat that the coordinator accepted, and every loss of a static membership."""
+        """Start Faust's consumer; from then on note every accepted heartbeat and every loss of a static membership."""
         self.last_contact_s = monotonic()
         self._takeovers = static_member.TakeoverDetector(self.session_timeout_s)
         await super().on_start()
@@ -87,37 +90,38 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator.reset_generation = note_and_forget
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Faust's; an assignment is a contact as good as a heartbeat."""
+        """Note the time, because an assignment proves the membership as well as a heartbeat does; then call Faust's method."""
         self.last_contact_s = monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _hold(self, assigned: Collection[TopicPartition]) -> None:
-        """Fetch nothing from new partitions before `seek_owned`: aiokafka would look for the group's committed offsets."""
+        """Pause new partitions at offset 0 until `seek_owned`: without a position aiokafka would ask for the group's offsets."""
         for tp in assigned:
             self._consumer.seek(tp, 0)
             self._consumer.pause(tp)
 
     async def seek_owned(self, tp: TopicPartition, position: int) -> None:
-        """Deliver from `position` on. Raises PartitionsLostError where the partition is not assigned."""
+        """Make `position` the next offset that is delivered. Raise PartitionsLostError if the partition is not assigned."""
         if tp not in self._consumer.assignment():
             raise PartitionsLostError(f"{tp.topic} partition {tp.partition} is not assigned to this worker")
         self._consumer.seek(tp, position)
         self._consumer.resume(tp)
 
     def bound_fetches(self, partition_bytes: int) -> None:
-        """Ask for so many bytes of a partition at a time: what was fetched and is not wanted yet is in memory."""
+        """Fetch at most `partition_bytes` of a partition at a time: fetched records that are not taken in yet use memory."""
         self._consumer._fetcher._max_partition_fetch_bytes = partition_bytes
 
     async def commit_owned(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit and thereby prove ownership.
+        """Commit `offsets` (next offset to count of each partition) and thereby prove ownership, rule 5 of ARCHITECTURE.md.
 
-        An accepted commit alone proves nothing: an empty group accepts anybody's. So the membership must be live before, the same
-        after, and heard of within the session timeout.
+        An accepted commit alone proves nothing, because an empty group accepts a commit of anybody. So the membership must be live
+        before the commit, its last accepted heartbeat must be younger than the session timeout, and generation and member must be
+        the same after the commit.
 
         Raises:
             PartitionsLostError: another member owns the partitions, or may own them.
-            FlushUnknownError: no answer in time.
-            ConfigurationError: this user may not read the topic, or not be in the group.
+            FlushUnknownError: no answer within `COMMIT_TIMEOUT_S`, or an error that a retry may mend.
+            ConfigurationError: this user may not read the topic, or may not be in the group.
         """
         self.check_membership()
         coordinator = self._consumer._coordinator
@@ -143,14 +147,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             raise PartitionsLostError("the membership changed during a commit")
 
     def check_membership(self) -> None:
-        """Raises PartitionsLostError where this worker is no member, or may have been taken for dead."""
+        """Raise PartitionsLostError if this worker is not a member of the group, or if the group may take it for dead."""
         if not self.is_member() or (age_s := self.contact_age_s()) is None:
             raise PartitionsLostError("this worker is not a member of the group")
         if age_s > self.session_timeout_s:
             raise PartitionsLostError(f"the last accepted heartbeat is {age_s:.1f} s old")
 
     def contact_age_s(self) -> float | None:
-        """Seconds since the coordinator last accepted a heartbeat, or assigned partitions; None before there is a connection."""
+        """Return the seconds since the coordinator last accepted a heartbeat or assigned partitions; None without a consumer."""
         return None if self._consumer is None else monotonic() - self.last_contact_s
 
     @property
@@ -160,19 +164,25 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return timeout_s
 
     def topic_partitions(self, topic: str) -> int | None:
-        """Number of partitions of `topic`; None before it is known. Faust's is known to the group's leader alone."""
+        """Return the number of partitions of `topic`; None before the number is known.
+
+        Overridden, because Faust's method knows the number in the leader of the group only.
+        """
         known = None if self._consumer is None else self._consumer.partitions_for_topic(topic)
         return len(known) if known else None
 
     def denied(self, error: BaseException) -> ConfigurationError | None:
-        """The error to end with where the brokers do not let this worker read or be a member; None where it is another one."""
+        """Return the error to end with if `error` denies this worker the topic or the group; None for any other error."""
         options = self.app.consumer_options
         return options.rights.denied(
             error, Right("Read", "topic", options.topic), Right("Read", "group", self.app.conf.id)
         )
 
     async def strangers(self) -> Sequence[str]:
-        """See `agents.source.group_protocol`; none while there is no coordinator. Any event loop may await."""
+        """Return the members that speak the new group protocol, see `agents.source.group_protocol.strangers`.
+
+        Empty while this worker is not a member, or if the coordinator does not answer. May be awaited on any event loop.
+        """
         return await self.call_thread(self._strangers) if self.is_member() else []
 
     async def _strangers(self) -> Sequence[str]:
@@ -187,7 +197,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return []
 
     def parked_error(self) -> BaseException | None:
-        """An error after which aiokafka does nothing more, and which it would tell only to a fetch that never comes."""
+        """Return an error after which aiokafka does nothing more; None = there is no such error.
+
+        aiokafka would raise the error in the next fetch, but a worker that takes no records in never fetches again.
+        """
         if not self._is_connected():
             return None
         coordinator = self._consumer._coordinator
@@ -202,25 +215,25 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return None
 
     def coordinator_error(self) -> str | None:
-        """Why the brokers have no coordinator for the group, as they said last; None = they have one, or were not asked yet."""
+        """Return the brokers' last reason for having no coordinator of the group; None = a coordinator exists, or no answer yet."""
         error: str | None = self._consumer._client.coordinator_error if self._is_connected() else None
         return error
 
     def is_member(self) -> bool:
-        """Whether the coordinator knows this worker; false within a revocation means that the partitions are lost already."""
+        """Return whether the coordinator knows this worker. False during a revocation: the partitions are lost already."""
         return self._is_connected() and self._consumer._coordinator.generation > 0
 
     def note_poll(self) -> None:
-        """Count as a poll that brings nothing: without one aiokafka leaves the group after a while."""
+        """Tell aiokafka that a poll took place: after `max_poll_interval_ms` without a poll aiokafka leaves the group."""
         with self._ensure_consumer()._subscription.fetch_context():
             pass
 
     def bound_poll(self, poll_bytes: int) -> None:
-        """Let the next poll take at most `poll_bytes` of values, as unpacked."""
+        """Let the next poll take at most `poll_bytes` bytes of values, measured as unpacked."""
         self._ensure_consumer()._value_deserializer.room_bytes = poll_bytes
 
     def readable_end(self, tp: TP) -> int:
-        """Offset after the last record of a partition that can be read, as of the last fetch."""
+        """Return the offset after the last readable record of a partition, as of the last fetch; 0 before the first fetch."""
         consumer = self._ensure_consumer()
         end = consumer.highwater(tp) or 0
         if self.app.consumer_options.isolation == "read_committed":

@@ -1,4 +1,4 @@
-"""Why brokers refuse a member of a consumer group for good, rights aside."""
+"""Lasting refusals of a consumer group to let a worker join, for other reasons than missing rights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from tables.kafka.broker_errors import GroupMaxSizeReachedError
 
 
 def refused_join(error: BaseException, group: str) -> ConfigurationError | None:
-    """What to tell the operator; None where it is something else. aiokafka raises what it did not expect with its text alone."""
+    """Return the error for the operator if `error` says that `group` refuses this worker for good; None for any other error.
+
+    aiokafka raises an error that it does not expect in a join as a KafkaError with the text of that error only.
+    """
     if isinstance(error, InvalidSessionTimeoutError):
         return ConfigurationError(
             f"the brokers do not let a member of group {group} have this WORDCOUNT_SESSION_TIMEOUT_MS",
-            "set it between their group.min.session.timeout.ms (6 s by default) and group.max.session.timeout.ms (30 min)",
+            "set it between group.min.session.timeout.ms (6 s by default) and group.max.session.timeout.ms (30 min) of the brokers",
         )
     if GroupMaxSizeReachedError.__name__ in repr(error):
         return ConfigurationError(

@@ -1,8 +1,9 @@
-"""Two live processes with one static member id: each takes the membership from the other, for ever, and both look healthy.
+"""Detection of two live processes that use the same static member id.
 
-aiokafka names its instance id only when it joins: there the broker says "fenced", an error that aiokafka does not know. Later a
-process that was replaced hears "unknown member", as one that was too slow does. But a slow one has not been heard of for a session
-timeout, and seldom more than once.
+Each of two such processes takes the membership from the other, for ever, and both look healthy. aiokafka sends the static member id
+only when it joins: the broker may answer FENCED_INSTANCE_ID, an error that aiokafka does not know. Later a process that was replaced
+gets UNKNOWN_MEMBER_ID, and a process that was too slow gets UNKNOWN_MEMBER_ID, too. The two differ: a slow process had no accepted
+heartbeat for a whole session timeout, and seldom loses its membership more than once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from collections import deque
 from aiokafka import errors
 
 LOSSES = 3
+"""Losses of the membership that prove that another live process uses the id."""
 LOSS_SPAN_SESSIONS = 6
-"""A loss is noticed at the next heartbeat at the latest, and each of the two loses at every second one."""
+"""Session timeouts within which the losses happen.
+
+A process notices a loss at its next heartbeat at the latest, so each of two processes loses the membership about once in two
+heartbeats.
+"""
 
 
 class FencedInstanceIdError(errors.BrokerResponseError):
-    """Another process joined under this static member id. Also what `TakeoverDetector` finds out."""
+    """Another process joined the group under this static member id: the broker says so, or `TakeoverDetector` found out."""
 
     errno = 82
     message = "FENCED_INSTANCE_ID"
@@ -25,20 +31,23 @@ class FencedInstanceIdError(errors.BrokerResponseError):
 
 
 def install() -> None:
-    """Teach aiokafka the error. May be called again."""
+    """Add `FencedInstanceIdError` to the errors that aiokafka knows. May be called again."""
     errors.kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError
 
 
 def is_fenced(error: BaseException) -> bool:
-    """Whether `error` comes of it: aiokafka raises errors of a join that it did not expect as a KafkaError with their text."""
+    """Return whether `error` is or contains a `FencedInstanceIdError`.
+
+    aiokafka raises an error that it does not expect in a join as a KafkaError with the text of that error only.
+    """
     return FencedInstanceIdError.__name__ in repr(error)
 
 
 class TakeoverDetector:
-    """Counts losses of the membership. Pure; the caller brings the time.
+    """Finds out from losses of the membership whether another process uses the id. Pure: the caller passes the time.
 
     Args:
-        session_timeout_s: of the consumer group.
+        session_timeout_s: session timeout of the consumer group, in seconds.
     """
 
     def __init__(self, session_timeout_s: float) -> None:
@@ -46,12 +55,15 @@ class TakeoverDetector:
         self._lost_s: deque[float] = deque(maxlen=LOSSES)
 
     def note_loss(self, now_s: float, last_contact_s: float) -> None:
-        """The group does not know this member any more, which it accepted at `last_contact_s`."""
+        """Note at `now_s` that the group no longer knows this member, whose last contact was at `last_contact_s`.
+
+        A loss after a whole session timeout without contact does not count: this process was too slow.
+        """
         if now_s - last_contact_s < self._session_timeout_s:
             self._lost_s.append(now_s)
 
     def is_taken(self) -> bool:
-        """Whether another live process uses the id: lost `LOSSES` times within `LOSS_SPAN_SESSIONS`, and never too slow."""
+        """Return whether another live process uses the id: `LOSSES` losses within `LOSS_SPAN_SESSIONS` session timeouts."""
         return (
             len(self._lost_s) == LOSSES
             and self._lost_s[-1] - self._lost_s[0] < LOSS_SPAN_SESSIONS * self._session_timeout_s

@@ -1,6 +1,6 @@
-"""What the modules of this package ask of the Faust app that they run in; the worker's app is checked against it.
+"""The interface of the worker's Faust app, as far as `agents` uses the app.
 
-The app is defined above this package, in `app.worker.faust_app`: this is the only statement of what it must have.
+The app itself is `app.worker.faust_app.WordcountApp`. `agents` may not import it, and mypy checks it against this interface.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tables.partitions.partitions import Partitions
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOptions:
-    """What the consumer is built from, beside Faust's own configuration.
+    """Options of the consumer, in addition to Faust's own configuration.
 
     Attributes:
-        advertised_url: where this worker answers queries, told to the group.
+        advertised_url: where this worker answers queries; sent to the group.
         isolation: read_committed or read_uncommitted.
         topic: input topic.
-        rights: what the brokers' refusals are turned into.
-        request_timeout_s: longest wait for a broker's answer that depends on nobody else.
-        max_record_bytes: longer values are passed over, see `agents.text.choices.Policies`.
-        memory: says how much is fetched of a partition at a time.
+        rights: turns the brokers' refusals into errors for the operator.
+        request_timeout_s: longest wait, in seconds, for a broker's answer that does not depend on other clients.
+        max_record_bytes: longest value that is read, in bytes, inclusive, see `agents.text.choices.Policies`.
+        memory: decides how many bytes of a partition are fetched at a time.
     """
 
     advertised_url: str
@@ -39,19 +39,19 @@ class ConsumerOptions:
 
 
 class WorkerApp(ABC):
-    """A Faust app that counts words: the base class of the worker's app, beside Faust's.
+    """A Faust app that counts words: a base class of the worker's app, beside Faust's own app class.
 
-    An abstract class, because mypy takes whatever is derived from Faust's untyped app for an implementation of any Protocol. What is
-    abstract is the worker's own; the attributes are Faust's.
+    Not a Protocol, because mypy accepts every class derived from Faust's untyped app as an implementation of any Protocol. The
+    abstract members are the worker's own; the attributes are Faust's.
 
     Attributes:
         conf: Faust's configuration.
-        consumer: an `agents.source.consumer.BatchConsumer`, which Faust creates when it is first asked for.
-        consumer_generation_id: of the assignment that messages belong to.
-        rebalancing: whether the group is being divided anew.
+        consumer: an `agents.source.consumer.BatchConsumer`, which Faust creates at the first access.
+        consumer_generation_id: generation of the assignment that messages belong to.
+        rebalancing: whether a rebalance of the group is under way.
         should_stop: whether a stop has begun.
-        topic: describes topics.
-        agent: a decorator that registers what consumes a topic.
+        topic: creates a Faust topic.
+        agent: decorator that registers an agent, which consumes a topic.
     """
 
     conf: Any
@@ -65,7 +65,7 @@ class WorkerApp(ABC):
     @property
     @abstractmethod
     def consumer_options(self) -> ConsumerOptions:
-        """What the consumer is built from: asked when it is created, and in its thread."""
+        """The options of the consumer: read when the consumer is created, and in the consumer's thread."""
 
     @property
     @abstractmethod

@@ -1,1 +1,1 @@
-"""From bytes to words: value formats, what a word is, and the tally of a batch. No I/O."""
+"""Text processing: value formats, what a word is, and the tally of record batches. No I/O."""

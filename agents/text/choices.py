@@ -1,6 +1,6 @@
-"""What can be chosen about text: profile, value format, and what becomes of input that is not plain text.
+"""The choices about text: profile, value format, and what becomes of records and words that are not plain text.
 
-The settings offer exactly these choices. Imports nothing that takes time, since every command reads the settings.
+The settings offer exactly these choices. This module imports nothing that is slow to import, because every command reads the settings.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ CountOrSkip = Literal["count", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What to do with records and words that are not plain text. Each has the name of its setting, and its default.
+    """Decisions about records and words that are not plain text. Each attribute has the name and the default of its setting.
 
     Attributes:
-        on_null: a record without a value; `count` = a counted record without words.
-        on_invalid_utf8: a value that is no UTF-8; `replace` = as `bytes.decode("utf-8", "replace")` reads it.
-        on_invalid_json: a value that is no JSON document, where the format is JSON.
-        on_missing_text: a document without a string where the pointer points.
-        on_oversized_word: a word of more than `max_word_bytes`; `skip` = the word, `dead_letter` = its record.
-        on_oversized_record: a value of more than `max_record_bytes`, whatever is in it; its dead letter has no value.
-        on_empty_word: the empty word, which only profile `java-s` yields.
+        on_null: for a record without a value; `count` = count the record as a record without words.
+        on_invalid_utf8: for a value that is not UTF-8; `replace` = read the value as `bytes.decode("utf-8", "replace")` does.
+        on_invalid_json: for a value that is not a JSON document, if the format is JSON.
+        on_missing_text: for a JSON document without a string at the place that the pointer names.
+        on_oversized_word: for a word of more than `max_word_bytes`; `skip` leaves the word out, `dead_letter` its whole record.
+        on_oversized_record: for a value of more than `max_record_bytes`, whatever its content; its dead letter has no value.
+        on_empty_word: for the empty word, which only profile `java-s` yields.
         max_word_bytes: longest word counted, in bytes of UTF-8, inclusive, >= 1.
-        max_record_bytes: longest value that is looked at, in bytes, inclusive, >= 1.
+        max_record_bytes: longest value that is read, in bytes, inclusive, >= 1.
     """
 
     on_null: CountSkipOrDeadLetter = "skip"

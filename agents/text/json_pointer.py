@@ -1,4 +1,4 @@
-"""JSON Pointer (RFC 6901): the names and numbers that lead to a value in a document."""
+"""JSON Pointer (RFC 6901): parses and writes the path of names and indices that leads to a value in a JSON document."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 
 def parsed(pointer: str) -> tuple[str, ...]:
-    """The reference tokens of a pointer, unescaped; none for "", which is the whole document.
+    """Return the reference tokens of a pointer, unescaped; empty for "", which means the whole document.
 
     Raises:
-        ValueError: the pointer does not begin with a slash, or has a ~ that is followed by neither 0 nor 1.
+        ValueError: the pointer is not empty and does not begin with a slash, or contains a ~ without 0 or 1 after it.
     """
     if not re.fullmatch(r"(/([^/~]|~[01])*)*", pointer):
         raise ValueError(pointer)
@@ -18,5 +18,5 @@ def parsed(pointer: str) -> tuple[str, ...]:
 
 
 def written(tokens: Sequence[str]) -> str:
-    """The pointer of reference tokens, escaped."""
+    """Return the pointer made of unescaped reference tokens; "" if there are no tokens."""
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)

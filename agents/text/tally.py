@@ -1,7 +1,7 @@
-"""Record batches in, one tally out: the words of the records and what became of every record.
+"""The tally of record batches: counts the words of the records, and what became of every record.
 
-Nothing here is done per record but for the few that a policy is about: values stay in Arrow arrays, whose
-functions give the GIL up, and words are looked at once per distinct word.
+Only the few records that a policy applies to are processed one by one. All other values stay in Arrow arrays, whose functions release
+the GIL, and a policy about words looks at each distinct word once.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ INVALID_UTF8: Final = "invalid_utf8"
 OVERSIZED_WORD: Final = "oversized_word"
 OVERSIZED_RECORD: Final = "oversized_record"
 
-# Why a record is skipped or dead-lettered; no other reason occurs.
+# All reasons for which a record is skipped or dead-lettered.
 REASONS: Final = (NULL, INVALID_UTF8, INVALID_JSON, MISSING_TEXT, OVERSIZED_WORD, OVERSIZED_RECORD)
 
-# Why a word of a counted record is left out; no other reason occurs.
+# All reasons for which a word of a counted record is left out.
 DROP_REASONS: Final = ("stop_word", "too_short", "too_long", "empty", "oversized")
 
-# Records among which an invalid one is no longer looked for by halves.
+# A range of at most this many records is no longer halved to find the invalid records: each record is checked.
 _FEW_RECORDS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """Values that are still to be counted, each with the index of its record among those read."""
+    """Values that are still to be counted, each with the index of its record among all records of the tally."""
 
     values: pa.Array
     indices: Int64Array
@@ -51,7 +51,7 @@ class _Records:
 
 
 class _Rejects:
-    """The records that are not counted, by what the policies say."""
+    """Collects the records that a policy skips (number by reason) or dead-letters (reason by record index)."""
 
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class _Rejects:
 
 
 class RecordTally:
-    """Counts the words of record batches (`tables.model.records.TallyRecords`); safe to call from several threads."""
+    """Counts the words of record batches; implements `tables.model.tally.TallyRecords`. May be called in several threads."""
 
     def __init__(self, tokenizer: Tokenizer, value_format: ValueFormat, policies: Policies) -> None:
         self._tokenizer = tokenizer
@@ -74,12 +74,12 @@ class RecordTally:
 
     @property
     def identity(self) -> str:
-        """Name of what makes words of values: the tokenizer's, plus the format's where that is not text."""
+        """Name of the rules that make words of values: the tokeniser's identity, and the format's unless the format is text."""
         tokenizer, value_format = self._tokenizer.identity, self._format.identity
         return tokenizer if value_format == "text" else f"{tokenizer} {value_format}"
 
     def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
-        """Tally batches in offset order; `pyarrow.ArrowInvalid` if their values exceed 2 GiB."""
+        """Return the tally of batches in offset order. Raise `pyarrow.ArrowInvalid` if their values exceed 2 GiB together."""
         values = pa.concat_arrays([pa.array([], pa.binary()), *(batch.values for batch in batches)])
         rejects = _Rejects()
         oversized = self._oversized(batches, values)
@@ -109,7 +109,11 @@ class RecordTally:
         )
 
     def _oversized(self, batches: Sequence[RecordBatch], values: pa.BinaryArray) -> dict[int, int]:
-        """Index -> bytes of the values that are too large; those that are here are judged as those that were passed over."""
+        """Return the length in bytes of each value that is too large, by record index.
+
+        The unpacking of fetched batches passes over such values and reports them in `RecordBatch.oversized`. A value that is too large
+        and nevertheless present is treated in the same way.
+        """
         most = self._policies.max_record_bytes
         found: dict[int, int] = {}
         if values.nbytes > most:
@@ -186,7 +190,7 @@ class RecordTally:
 
 
 def _invalid_utf8(values: pa.BinaryArray, start: int = 0) -> list[int]:
-    """Positions (counted from `start`) of the values that are no UTF-8, found by halving."""
+    """Return the positions of the values that are not UTF-8, found by halving; the first value has position `start`."""
     try:
         values.cast(pa.string())
     except pa.ArrowInvalid:

@@ -1,24 +1,24 @@
-r"""What a word is: three profiles, each with a slow definition for one text and a fast count for many.
+r"""Tokenisation and normalisation: what a word is, by three profiles. Each profile has a slow definition and a fast count.
 
-`tokens` defines a profile. `count` must equal counting `tokens` of every text, and runs on whole buffers. It
-uses one observation: cutting a text at ASCII white space does not change its words. So a buffer is cut there,
-the chunks are counted by Arrow (which gives the GIL up), and only the *distinct* chunks, a fifth of all or
-less, are looked at again by the profile's own rules.
+`tokens` defines a profile: the words of one text. `count` counts the words of a whole buffer of texts, and its result must equal
+counting `tokens` of every text. `count` is fast because cutting a text at ASCII white space does not change the words of the text. So
+the buffer is cut there, Arrow counts the chunks (and releases the GIL meanwhile), and only the *distinct* chunks, a fifth of all
+chunks or less, go through the profile's own rules.
 
 Profiles (`PROFILES`):
     java-s: Java's `String.split("\s")`. Separators are exactly space, \t, \n, \v, \f and \r; neighbouring
         separators enclose an empty word; empty words at the end are left out, but a text without any
         separator is one word, even the empty text.
     whitespace: Python's `str.split()`. Unicode white space separates; no empty words; case is kept.
-    unicode: characters that are ignorable by default (Unicode, DerivedCoreProperties) are left out but U+200B,
-        U+2019 becomes an apostrophe, then NFKD, full case folding and NFKC, so that spellings which match by
-        definition D146 are one, as in NFKC_Casefold; then the segments between the word boundaries of Unicode
-        Standard Annex 29 that contain a letter or a digit.
+    unicode: (1) Characters that are ignorable by default (Unicode, DerivedCoreProperties) are left out, except U+200B.
+        (2) U+2019 becomes an apostrophe. (3) NFKD, full case folding and NFKC are applied, so that spellings which match by
+        definition D146 of the Unicode Standard become the same word, as with NFKC_Casefold. (4) Words are the segments between the
+        word boundaries of Unicode Standard Annex 29 that contain a letter or a digit.
 
-An identity carries the version of the rules, not of Unicode. Normalisation and case folding never change for
-an assigned character (Unicode stability policy), so a newer Python changes words only with characters that
-the older one did not know, and who updates an image wants to keep the counts. A test pins the words of
-assigned characters: a library that changes them must come with a higher version here.
+The identity of a profile contains the version of these rules, not the version of Unicode. Normalisation and case folding never change
+for an assigned character (Unicode stability policy). So a newer Python changes only words with characters that the older Python did
+not know, and counts remain usable when an image is updated. A test pins the words of assigned characters: if a new version of a
+library changes these words, the version of the profile has to rise.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from unicode_segmentation_rs import split_word_bounds, unicode_words
 from agents.text.choices import ProfileName
 from tables.errors import ConfigurationError
 
-# A word has at most this many times the UTF-8 bytes of its text: NFKC makes 33 bytes of the 3 of U+FDFA.
+# A word has at most this many times the UTF-8 bytes of its text: NFKC turns the 3 bytes of U+FDFA into 33 bytes.
 MAX_GROWTH: Final = 11
 
 _JAVA_SEPARATORS: Final = " \t\n\x0b\f\r"
 
-# Default_Ignorable_Code_Point, unassigned ones too, but U+200B: it is written where a word ends.
+# All code points, assigned or not, with Default_Ignorable_Code_Point except U+200B, which texts contain where a word ends.
 _IGNORABLES: Final = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _IGNORABLE: Final = re.compile(f"[{_IGNORABLES}]")
 
-# The iota below, alone and with vowels.
+# The characters that `_fold_usual` does not fold correctly: ignorable characters, and the Greek iota subscript, alone or on a vowel.
 _UNUSUAL: Final = (
     f"[{_IGNORABLES}\u0345\u037a\u1f80-\u1faf\u1fb2-\u1fb7\u1fbc\u1fc2-\u1fc7\u1fcc\u1ff2-\u1ff7\u1ffc]"
 )
 
-# Chunks that go through Python strings at once: a few ms of GIL even where a chunk is a line of Chinese.
+# Chunks that are processed as Python strings together: the GIL is held for a few ms, even if each chunk is a line of Chinese.
 _CHUNKS_AT_ONCE: Final = 512
 
 
@@ -69,7 +69,7 @@ class CountedWords:
     Attributes:
         words: `pyarrow.StringArray`, no nulls.
         counts: `pyarrow.Int64Array`, occurrences of the word with the same index, all > 0.
-        dropped: occurrences left out by an option: `stop_word`, `too_short`, `too_long`.
+        dropped: occurrences left out by an option or a policy, by reason (`agents.text.tally.DROP_REASONS`).
     """
 
     words: pa.StringArray
@@ -77,7 +77,7 @@ class CountedWords:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def without(self, mask: pa.BooleanArray, reason: str) -> CountedWords:
-        """Leave out the words where `mask` is true and add their occurrences to `dropped[reason]`."""
+        """Return these counts without the words where `mask` is true; their occurrences are added to `dropped[reason]`."""
         occurrences = pc.sum(self.counts.filter(mask)).as_py()
         if not occurrences:
             return self
@@ -111,7 +111,7 @@ class Tokenizer:
 
     @property
     def identity(self) -> str:
-        """Name of the rules that make words of texts: `profile/version`, plus a digest of options if set."""
+        """Name of the rules that make words of texts: `profile/version`, and a digest of the options if any is set."""
         identity = _PROFILES[self.profile].identity
         if not self.stop_words and self.min_length == 1 and self.max_length is None:
             return identity
@@ -119,15 +119,15 @@ class Tokenizer:
         return f"{identity}+{sha256(options.encode()).hexdigest()[:12]}"
 
     def tokens(self, text: str) -> list[str]:
-        """The words of one text in order: the definition that `count` is held to.
+        """Return the words of one text in order; the result of `count` must agree with this definition.
 
-        Half a surrogate pair, which a command line or a JSON string can hold but no record, reads as U+FFFD.
+        A lone surrogate, which a command line or a JSON string may contain but a record may not, is read as U+FFFD.
         """
         sound = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return [word for word in _PROFILES[self.profile].tokens(sound) if self._keeps(word)]
 
     def count(self, texts: pa.StringArray) -> CountedWords:
-        """Count the words of many texts (no nulls). Holds the GIL for a few ms at a time."""
+        """Count the words of many texts (no nulls). Hold the GIL for a few ms at a time."""
         counted = _PROFILES[self.profile].count(texts)
         if self.stop_words:
             stop_words = pa.array(sorted(self.stop_words), pa.string())
@@ -158,12 +158,12 @@ def tokenizer(
 
     Args:
         profile: one of `PROFILES`.
-        stop_words: words to leave out, spelled as in a text: they go through the profile too. Blank = none.
+        stop_words: words to leave out, spelled as in a text: the profile is applied to each. Blank entries are ignored.
         min_length: shortest word to keep, in characters, >= 1.
         max_length: longest word to keep, in characters, >= min_length; None = no bound.
 
     Raises:
-        ConfigurationError: a stop word is not one word of the profile; the message names its setting.
+        ConfigurationError: the profile makes no word, or several words, of a stop word; the message names the setting.
     """
     assert min_length >= 1
     assert max_length is None or max_length >= min_length
@@ -188,7 +188,7 @@ def _counted(words: pa.StringArray) -> CountedWords:
 
 
 def _summed(words: pa.StringArray, counts: npt.NDArray[np.int64]) -> CountedWords:
-    """Counts of words that may repeat, each occurrence worth the count with the same index."""
+    """Add up `counts` by word: `words[i]`, which may repeat, occurs `counts[i]` times."""
     encoded = words.dictionary_encode()
     sums = np.zeros(len(encoded.dictionary), np.int64)
     np.add.at(sums, encoded.indices.to_numpy(), counts)
@@ -196,7 +196,7 @@ def _summed(words: pa.StringArray, counts: npt.NDArray[np.int64]) -> CountedWord
 
 
 def _resplit(chunks: CountedWords, pieces: pa.ListArray) -> CountedWords:
-    """Replace each chunk by its pieces (one or more)."""
+    """Replace each chunk by its pieces (at least one). Return `chunks` itself if every chunk has one piece only."""
     words = pc.list_flatten(pieces)
     if len(words) == len(chunks.words):
         return chunks
@@ -216,8 +216,8 @@ def _java_tokens(text: str) -> list[str]:
 
 
 def _java_count(texts: pa.StringArray) -> CountedWords:
-    # Without the separators at its end a text may be split by one separator after the other. A text of
-    # nothing but separators has no word; left in, it would have an empty one.
+    # Once the separators at its end are removed, a text may be split by one separator after the other. A text that consists of
+    # separators has no word, but would yield an empty word: such texts are removed.
     trimmed = pc.ascii_rtrim(texts, _JAVA_SEPARATORS)
     blank = pc.and_(pc.equal(pc.binary_length(trimmed), 0), pc.greater(pc.binary_length(texts), 0))
     if pc.any(blank).as_py():
@@ -230,25 +230,28 @@ def _java_count(texts: pa.StringArray) -> CountedWords:
 
 
 def _whitespace_count(texts: pa.StringArray) -> CountedWords:
-    # Arrow's ASCII split leaves 0x1C-0x1F and white space beyond ASCII inside a chunk; its Unicode split
-    # knows all that `str.split` knows. But after white space it decodes one character more, even at the end of
-    # a full buffer: that is foreign memory, and the split is lost at random. So one more chunk follows.
+    # Arrow's ASCII split leaves 0x1C-0x1F and white space beyond ASCII inside a chunk. Arrow's Unicode split knows all white space
+    # that `str.split` knows, but after white space decodes one character more, even at the end of a full buffer: the split then
+    # depends on foreign memory and is lost at random. A further chunk at the end prevents this.
     chunks = _ascii_chunks(texts)
     pieces = pc.utf8_split_whitespace(pa.concat_arrays([chunks.words, pa.array(["."])]))
     counted = _resplit(chunks, pieces.slice(0, len(chunks.words)))
-    # Both splits yield an empty string for white space at either end.
+    # Both splits yield an empty string for white space at the beginning or end of a text.
     kept = pc.not_equal(counted.words, "")
     return CountedWords(counted.words.filter(kept), counted.counts.filter(kept))
 
 
 def _fold(text: str) -> str:
-    """The definition. Decomposed first: else the iota that a capital has below it would come before the marks above it."""
+    """Normalise a text as profile `unicode` is defined.
+
+    NFKD comes before case folding: otherwise the iota below a capital letter would precede the marks above that letter.
+    """
     spelled = _IGNORABLE.sub("", text).replace("\u2019", "'")
     return normalize("NFKC", normalize("NFKD", spelled).casefold())
 
 
 def _fold_usual(text: str) -> str:
-    """`_fold` of a text without characters of `_UNUSUAL`, where most of it is normalised already."""
+    """Return `_fold(text)` of a text without characters of `_UNUSUAL`; fast if most of the text is normalised already."""
     if text.isascii():
         return text.lower()
     return normalize("NFKC", normalize("NFKC", text.replace("\u2019", "'")).casefold())
@@ -266,7 +269,8 @@ def _unicode_count(texts: pa.StringArray) -> CountedWords:
     others = pc.invert(plain)
     other_chunks, other_counts = _ascii_first(chunks.words.filter(others), chunks.counts.filter(others))
     for start in range(0, len(other_chunks), _CHUNKS_AT_ONCE):
-        # A chunk has no newline, and neither normalisation nor case folding reaches over one or makes one.
+        # Newline joins the chunks: no chunk contains a newline, and neither normalisation nor case folding reaches across a newline
+        # or creates a newline.
         folded = _folded(_joined(other_chunks.slice(start, _CHUNKS_AT_ONCE))).split("\n")
         if _lean_on_space(folded):
             return _count_one_by_one(texts)
@@ -280,7 +284,7 @@ def _unicode_count(texts: pa.StringArray) -> CountedWords:
 def _ascii_first(
     chunks: pa.StringArray, counts: pa.Int64Array
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
-    """Those of ASCII first: a few others among them would have all of them normalised."""
+    """Reorder chunks so that ASCII chunks come first: a non-ASCII chunk among ASCII chunks would cause all to be normalised."""
     ascii_only = pc.string_is_ascii(chunks)
     masks = (ascii_only, pc.invert(ascii_only))
     ordered = pa.concat_arrays([chunks.filter(mask) for mask in masks])
@@ -293,17 +297,17 @@ def _joined(chunks: pa.StringArray) -> pa.StringArray:
 
 
 def _folded(text: pa.StringArray) -> str:
-    """`_fold` of the only text. Arrow looks for characters four times as fast as `re`, and without the GIL."""
+    """Return `_fold` of the only text in `text`. Arrow searches for characters four times as fast as `re`, without the GIL."""
     joined = str(text[0].as_py())
     unusual = not joined.isascii() and pc.match_substring_regex(text, _UNUSUAL)[0].as_py()
     return _fold(joined) if unusual else _fold_usual(joined)
 
 
 def _lean_on_space(folded: list[str]) -> bool:
-    """Whether some chunk has other words after a space than alone.
+    """Return whether the words of any chunk change when a space precedes the chunk.
 
-    A space takes the combining marks after it into its segment, and a segment with an alphabetic mark (such
-    as a vowel sign of Devanagari) is a word: the space is part of that word, and no text may be cut there.
+    A space and the combining marks after it form one segment, and a segment with an alphabetic mark (for example a vowel sign of
+    Devanagari) is a word. The space is part of that word, so the text must not be cut at the space.
     """
     firsts = {chunk[:1] for chunk in folded}
     leaning = tuple(first for first in firsts if first and split_word_bounds(f" {first}")[0] != " ")

@@ -1,4 +1,4 @@
-"""Where the text of a record is: the value itself, or a string inside a JSON document."""
+"""Value formats: where the text of a record is, in the value itself or in a string inside a JSON document."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FORMATS: Final = get_args(FormatName)
 INVALID_JSON: Final = "invalid_json"
 MISSING_TEXT: Final = "missing_text"
 
-# Values taken out of Arrow at once, which holds the GIL.
+# Values that are converted from Arrow to Python together; the conversion holds the GIL.
 _VALUES_AT_ONCE: Final = 2048
 
 _ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 class UnreadableError(Exception):
-    """A value has no text; `reason` is `INVALID_JSON` or `MISSING_TEXT`."""
+    """A value contains no text; `reason` is `INVALID_JSON` or `MISSING_TEXT`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -35,11 +35,11 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of some values.
+    """The texts of an array of values.
 
     Attributes:
-        texts: `pyarrow.StringArray`, one per value; null where the value has no text.
-        unreadable: index of each value without a text, ascending, and the reason.
+        texts: `pyarrow.StringArray`, one text per value; null if the value has no text.
+        unreadable: (index, reason) of each value without a text, by ascending index.
     """
 
     texts: pa.StringArray
@@ -47,7 +47,7 @@ class Texts:
 
 
 class ValueFormat(Protocol):
-    """Finds the texts of values that are valid UTF-8; `identity` names where it looks."""
+    """Finds the texts of values that are valid UTF-8; `identity` names the place of the text in a value."""
 
     @property
     def identity(self) -> str: ...
@@ -57,7 +57,7 @@ class ValueFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
-    """The value is the text."""
+    """The format in which the value is the text."""
 
     @property
     def identity(self) -> str:
@@ -69,12 +69,12 @@ class TextFormat:
 
 @dataclass(frozen=True, slots=True)
 class JsonFormat:
-    """The value is a JSON document (RFC 8259) and the text a string in it.
+    """The format in which the value is a JSON document (RFC 8259) and the text is a string in the document.
 
-    Numbers are not looked at, whatever their size; one byte order mark before the document is left out.
+    Numbers are ignored, whatever their size. A byte order mark before the document is removed.
 
     Attributes:
-        pointer: JSON Pointer (RFC 6901) to the string, unescaped and split; empty = the whole document.
+        pointer: unescaped reference tokens of the JSON Pointer (RFC 6901) to the string; empty = the whole document.
     """
 
     pointer: tuple[str, ...] = ()
@@ -84,10 +84,10 @@ class JsonFormat:
         return f"json:{written(self.pointer)}"
 
     def text_of(self, value: bytes) -> str:
-        """The text of one document; an escape that is half a surrogate pair becomes U+FFFD.
+        """Return the text of one document; an escape that is a lone surrogate becomes U+FFFD.
 
         Raises:
-            UnreadableError: `value` is no JSON (which is UTF-8), or has no string where the pointer points.
+            UnreadableError: `value` is not JSON in UTF-8, or has no string at the place that the pointer names.
         """
         node = _decoded(value)
         for token in self.pointer:
@@ -118,11 +118,11 @@ class JsonFormat:
 
 
 def value_format(name: FormatName, json_pointer: str = "") -> ValueFormat:
-    """Build the format that settings ask for.
+    """Build the value format of the settings.
 
     Args:
         name: text or json.
-        json_pointer: RFC 6901 pointer to the text, for `json` only; "" = the whole document.
+        json_pointer: pointer to the text (RFC 6901), for `json` only; "" = the whole document.
 
     Raises:
         ValueError: the pointer is malformed.
@@ -143,12 +143,16 @@ def _decoded(value: bytes) -> object:
 
 
 def _sound(text: str) -> str:
-    """`text` with U+FFFD for each half of a surrogate pair, which an escape may name."""
+    """Replace each lone surrogate, which an escape in JSON may name, by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _decoded_leniently(value: bytes) -> object:
-    """The document where msgspec refuses it for a number out of its range, half a surrogate pair or a byte order mark."""
+    """Decode a document that msgspec refuses, perhaps for a number out of range, a lone surrogate or a byte order mark.
+
+    Raises:
+        UnreadableError: the document is not JSON.
+    """
     try:
         text = value.decode().removeprefix("\ufeff")
         return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_refused)
@@ -157,10 +161,10 @@ def _decoded_leniently(value: bytes) -> object:
 
 
 def _number(_: str) -> float:
-    """Stands for any number: none is text."""
+    """Return the same value for every number: no number is text, so its value is not needed."""
     return 0.0
 
 
 def _refused(constant: str) -> NoReturn:
-    """Python's own parser would take NaN and Infinity, which are no JSON."""
+    """Raise ValueError: Python's parser would accept NaN and Infinity, which are not JSON."""
     raise ValueError(constant)
