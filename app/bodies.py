@@ -1,8 +1,8 @@
-"""Bodies of the answers over HTTP: what the server encodes, its clients decode, and the API's documents describe.
+"""Bodies of the answers over HTTP: the server encodes them, its clients decode them, and OpenAPI describes them.
 
-The fields of a class are the members of a JSON object, in this order; those of `Freshness` follow the fields of the classes that have
-it. A decoder refuses an object that lacks a member or has another type in its place, and passes over members that it does not know:
-a newer worker may send more.
+The fields of a class are the members of a JSON object, in this order. In a subclass of `Freshness` the members of `Freshness` come
+last. A decoder refuses an object in which a member is missing or has another type, and ignores unknown members, because a newer worker
+may send more.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tables.observer import PartitionState
 
 MOST_WORDS: Final = 1000
-"""Words of one answer, at most."""
+"""Most words in one answer."""
 
 PROBLEM_TYPE: Final = "urn:problem-type:wordcount:"
-"""What the type of each problem begins with; its name follows."""
+"""The beginning of every problem's `type`; the name of the kind of problem follows."""
 
 Count = Annotated[int, Meta(ge=0)]
 Occurrences = Annotated[int, Meta(ge=1)]
 Offset = Annotated[int, Meta(ge=0)] | None
 ByReason = dict[str, Count]
 StockCount = dict[str, Occurrences]
-"""What `/count/{word}/` answers, as the stock Faust example does: the word as it was asked for, and its count."""
+"""The answer of `/count/{word}/`, in the format of Faust's own word-count example: the word as the client wrote it, and its count."""
 
 _BY_PARTITION = {"propertyNames": {"pattern": "^[0-9]+$"}}
 
@@ -46,9 +46,9 @@ class Freshness(Struct, frozen=True, kw_only=True):
     as_of: Annotated[
         dict[Count, Count],
         Meta(
-            description="Partition → next offset to count. The answer holds every record below it and none from it on. To read your "
-            "own write, ask until `as_of` of its partition is above its offset. What was answered once is never taken back by a "
-            "crash.",
+            description="Partition → next offset to count. The answer covers every record below that offset and no record from that "
+            "offset on. To read your own write, ask until `as_of` of your record's partition is above your record's offset. No crash "
+            "takes back what was answered.",
             extra_json_schema=_BY_PARTITION,
         ),
     ]
@@ -56,7 +56,7 @@ class Freshness(Struct, frozen=True, kw_only=True):
     missing_partitions: Annotated[
         list[Count],
         Meta(
-            description="Partitions that are not in `as_of`, ascending; none where their number is not known."
+            description="Partitions that are not in `as_of`, ascending; empty while the number of partitions is not known."
         ),
     ]
 
@@ -71,7 +71,7 @@ class CountedWord(Struct, frozen=True):
 class Word(Freshness, frozen=True):
     """The count of a word that occurs."""
 
-    word: Annotated[str, Meta(description="The word, as the tokeniser makes it.")]
+    word: Annotated[str, Meta(description="The word, normalised by the tokeniser.")]
     count: Annotated[Occurrences, Meta(description="How often the word occurs.")]
 
 
@@ -83,7 +83,7 @@ class Words(Freshness, frozen=True):
         Meta(max_length=MOST_WORDS, description="The words, in the byte order of UTF-8."),
     ]
     next_cursor: Annotated[
-        str | None, Meta(description="`cursor` of the next page; null where no word follows.")
+        str | None, Meta(description="`cursor` of the next page; null if no word follows.")
     ]
 
 
@@ -100,29 +100,30 @@ class Top(Freshness, frozen=True):
     max_error: Annotated[
         Count,
         Meta(
-            description="How many occurrences more than the last listed word a word that is not listed may have; 0 where `exact`."
+            description="Largest possible difference between the count of a word that is not listed and the count of the last listed "
+            "word; 0 if `exact`."
         ),
     ]
     next_cursor: Annotated[None, Meta(description="Always null.")]
 
 
 class Partition(Struct, frozen=True):
-    """Where a partition of this worker stands."""
+    """State, position and lag of a partition of this worker."""
 
     state: Annotated[PartitionState, Meta(description="What the worker does with the partition.")]
-    position: Annotated[Offset, Meta(description="Next offset to count; null where it is not known yet.")]
+    position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
     highwater: Annotated[
         Offset,
-        Meta(description="Offset after the last record of the input; null where it is not known yet."),
+        Meta(description="Offset after the last record of the input partition; null while it is not known."),
     ]
     lag_records: Annotated[
         Offset,
-        Meta(description="Offsets between `position` and `highwater`; null where either is."),
+        Meta(description="`highwater` minus `position`, at least 0; null if either is null."),
     ]
 
 
 class RecordTotals(Freshness, frozen=True):
-    """What became of the records."""
+    """Totals of records, by what became of them."""
 
     records: Annotated[Count, Meta(description="Records read.")]
     words: Annotated[Count, Meta(description="Occurrences of words: the sum of all counts.")]
@@ -137,18 +138,18 @@ class RecordTotals(Freshness, frozen=True):
 
 
 class Stats(RecordTotals, frozen=True, kw_only=True):
-    """Totals, where `records` = `counted` + the sums of `skipped` and of `dead_lettered`; and where each partition stands."""
+    """Totals, and state and position of each partition; `records` = `counted` + the sums of `skipped` and of `dead_lettered`."""
 
     partitions: Annotated[
         dict[Count, Partition],
-        Meta(description="Partition → where it stands.", extra_json_schema=_BY_PARTITION),
+        Meta(description="Partition → its state, position and lag.", extra_json_schema=_BY_PARTITION),
     ]
 
 
 class Liveness(Struct, frozen=True):
     """The process is alive."""
 
-    status: Annotated[Literal["ok"], Meta(description="Always the same.")]
+    status: Annotated[Literal["ok"], Meta(description="Always `ok`.")]
 
 
 class ReadinessCheck(Struct, frozen=True):
@@ -161,7 +162,7 @@ class ReadinessCheck(Struct, frozen=True):
 class Readiness(Struct, frozen=True):
     """Whether the worker is ready to answer, and why."""
 
-    status: Annotated[Literal["ready", "not_ready"], Meta(description="`ready` where every check is `ok`.")]
+    status: Annotated[Literal["ready", "not_ready"], Meta(description="`ready` if every check is `ok`.")]
     checks: Annotated[
         dict[str, ReadinessCheck],
         Meta(description="The checks `broker`, `assignment`, `restored` and `draining`."),
@@ -169,16 +170,18 @@ class Readiness(Struct, frozen=True):
 
 
 class Version(Struct, frozen=True):
-    """What runs."""
+    """The versions that run."""
 
     version: Annotated[str, Meta(description="Version of Wordcount.")]
     python: Annotated[str, Meta(description="Version of Python.")]
     faust: Annotated[str, Meta(description="Version of Faust.")]
-    commit: Annotated[str | UnsetType, Meta(description="The commit, where the build knows it.")] = UNSET
+    commit: Annotated[
+        str | UnsetType, Meta(description="The commit; absent if the build does not know it.")
+    ] = UNSET
 
 
 class Problem(Struct, frozen=True):
-    """What went wrong, as RFC 9457 has it."""
+    """What went wrong, in the format of RFC 9457."""
 
     type: ProblemType
     title: ProblemTitle
@@ -187,16 +190,19 @@ class Problem(Struct, frozen=True):
 
 
 class UnknownWord(Freshness, frozen=True):
-    """The problem of a word that does not occur: RFC 9457, and how fresh and complete that is."""
+    """The problem of a word that does not occur, in the format of RFC 9457, with the freshness and completeness of that answer."""
 
     type: ProblemType
     title: ProblemTitle
     status: ProblemStatus
     detail: ProblemDetail
     word: Annotated[
-        str, Meta(description="The word; as the tokeniser makes it, except for `/count/{word}/`.")
+        str,
+        Meta(
+            description="The word, normalised by the tokeniser; for `/count/{word}/` as the client wrote it."
+        ),
     ]
 
 
 BODIES: Final = (Word, Words, Top, Stats, Liveness, Readiness, Version, UnknownWord, Problem)
-"""All bodies that are objects with known members. Those within them are not listed."""
+"""The bodies whose members are fixed. Objects inside of these bodies are not listed."""

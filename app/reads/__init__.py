@@ -1,1 +1,1 @@
-"""Questions to the counts of this worker: merged over partitions, with a time budget, as of a position."""
+"""Reads of this worker's counts: answers are merged over partitions, take a bounded time, and name the position they hold at."""

@@ -1,6 +1,6 @@
-"""Questions to the counts of this process (`Queries`), and what they are answered with.
+"""The interface for reading counts of this process (`Queries`), and the values that it returns.
 
-Word order is the byte order of UTF-8 everywhere. Every answer is durable: it holds flushed rows only.
+Words are always ordered by the bytes of their UTF-8. Every answer is durable: it is made from flushed rows only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Answer(Generic[T_co]):
 
     Attributes:
         value: the answer over the partitions in `as_of`.
-        as_of: partition -> next offset to count: every record below it is in the value, none from it on.
+        as_of: partition -> next offset to count: the value covers every record below that offset, and no record from that offset on.
         complete: whether every partition of the input topic is in `as_of`.
-        missing_partitions: the partitions that are not, ascending; empty where `complete`, and where it
-            is not known how many there are.
+        missing_partitions: the partitions that are not in `as_of`, ascending; empty if `complete`, and while the number of partitions
+            is not known.
     """
 
     value: T_co
@@ -36,7 +36,7 @@ class Answer(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class WordPage:
-    """A page of words with their counts, ascending; `has_more` where words follow the last one."""
+    """A page of words with their counts, words ascending; `has_more` = further words follow the last word of the page."""
 
     words: Sequence[tuple[str, int]]
     has_more: bool
@@ -47,9 +47,9 @@ class RestoreStatus:
     """How far a restore has come.
 
     Attributes:
-        share: of its changelog records that has been read, from 0 to 1.
-        records_left: changelog records that are still to be read, at most.
-        seconds_left: at the pace so far; None before anything was read.
+        share: share of its changelog records that has been read, from 0 to 1.
+        records_left: upper bound of the changelog records that are still to be read.
+        seconds_left: estimated duration of the rest at the pace so far; None before anything was read.
     """
 
     share: float
@@ -59,13 +59,13 @@ class RestoreStatus:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """Where a partition stands.
+    """State and position of a partition.
 
     Attributes:
         state: see `tables.observer.PartitionState`.
-        position: next offset to count, durable; None where not known yet.
-        highwater: offset after the last record of the input partition; None where not known yet.
-        restore: the restore under way; None where there is none, or it waits for its turn.
+        position: next offset to count, durable; None while it is not known.
+        highwater: offset after the last record of the input partition; None while it is not known.
+        restore: the restore under way; None if there is none, or if the restore still waits for its turn.
     """
 
     state: PartitionState
@@ -75,7 +75,7 @@ class PartitionStatus:
 
     @property
     def lag_records(self) -> int | None:
-        """Offsets between position and highwater, >= 0; None where either is unknown."""
+        """`highwater` minus `position`, at least 0; None if either is unknown."""
         if self.position is None or self.highwater is None:
             return None
         return max(0, self.highwater - self.position)
@@ -83,46 +83,47 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals over all answering partitions, and the status of each partition that is known."""
+    """Totals over the partitions that can answer, and the status of each known partition."""
 
     totals: Totals = field(default_factory=Totals)
     partitions: Mapping[int, PartitionStatus] = field(default_factory=dict)
 
 
 class Queries(Protocol):
-    """Reads of the counts. Each raises `NotReadyError` where no partition can answer yet.
+    """Reads counts.
 
-    What does not only look at memory also raises `OverloadedError` where too much is asked, and `QueryTimeoutError`.
+    Every `async` method raises `NotReadyError` while no partition can answer. A method that may read a disk or wait for its turn also
+    raises `OverloadedError` when too many questions wait, and `QueryTimeoutError` when the answer takes too long.
     """
 
     async def get(self, word: str) -> Answer[int | None]:
-        """Count of `word`; None where it does not occur in the answering partitions."""
+        """Return the count of `word`; None if `word` does not occur in the partitions that can answer."""
         ...
 
     async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
-        """At most `limit` (>= 1) words that start with `prefix`.
+        """Return words that start with `prefix`, ascending.
 
         Args:
-            prefix: compared as it is, without normalising; empty = every word.
-            after: only words that sort after this one; None = from the first.
-            limit: most words in the answer.
+            prefix: text that is compared without normalising; "" = every word.
+            after: a word; only words that sort after this word are returned. None = from the first word on.
+            limit: most words in the answer, >= 1.
         """
         ...
 
     async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
-        """The `k` (>= 1) most frequent words: count descending, then word ascending.
+        """Return the most frequent words: count descending, then word ascending.
 
         Args:
-            k: how many.
-            exact: whether to go through all words where less does not prove which they are. Otherwise the answer says how far off
-                it may be.
+            k: most words in the answer, >= 1.
+            exact: whether to go through all words if nothing less proves which words are the most frequent. If False, the answer says
+                how wrong the choice of words may be (`TopWords.max_error`).
         """
         ...
 
     async def stats(self) -> Answer[Stats]:
-        """Totals and partitions, of everything that answers."""
+        """Return totals of the partitions that can answer, and the status of each known partition."""
         ...
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
-        """The partitions of this process alone, without waiting: what metrics and readiness look at."""
+        """Return the status of each partition of this process, without waiting, also while no partition can answer."""
         ...

@@ -1,4 +1,4 @@
-"""How often one kind of question is answered, however many ask it."""
+"""The rate limit of one kind of question: turns whose distance grows when the event loop runs late."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from tables.errors import OverloadedError
 
 LEAST_STEP_S = 0.001
 MOST_STEP_S = 0.01
-"""From one turn to the next."""
+"""Shortest and longest time from one turn to the next."""
 
 _AT_ONCE = 10
+"""Turns that may be taken without waiting after a pause."""
+
 _NEWEST_SHARE = 0.1
-"""Of the last lateness in the mean of all."""
+"""Weight of the newest lateness in the moving average that gives the step."""
 
 _STEPS_PER_LATENESS = 4
-"""50 clients that ask for top words without a pause, beside counting at full speed, hold others up by 52 ms (p99); with 1 by 64."""
+"""Length of a step, as a multiple of the event loop's lateness.
+
+Measured while 50 clients asked for top words without a pause and a worker counted at full speed: other requests were delayed by 52 ms
+(p99) with 4, and by 64 ms with 1.
+"""
 
 
 class Pace:
-    """Turns, in the order of coming, that follow each other the slower the later the event loop runs. Used from one event loop.
+    """Gives turns in the order of requests; the later the event loop runs, the longer the time between two turns.
 
-    Whoever comes while few others do has their turn at once: `_AT_ONCE` of them after a pause. Where more come than have a turn, they
-    wait, and what else the loop has to do does not wait for all of them.
+    After a pause `_AT_ONCE` requests have their turn at once. Further requests wait, so that other work of the event loop does not
+    wait for all of them. Used from one event loop.
 
     Args:
-        what: is asked for; named where there is no turn.
+        what: plural name of what is asked for, named in the error.
     """
 
     def __init__(self, what: str) -> None:
@@ -35,12 +41,19 @@ class Pace:
         self._next_s = 0.0
 
     async def turn(self, most_s: float) -> None:
-        """Return when it is one's turn. Raises OverloadedError at once where that is further away than `most_s`."""
+        """Return when the caller's turn has come.
+
+        Args:
+            most_s: longest time that the caller can wait.
+
+        Raises:
+            OverloadedError: the turn would come later; raised at once.
+        """
         now_s = monotonic()
         due_s = max(self._next_s, now_s - (_AT_ONCE - 1) * self._step_s)
         if due_s - now_s > most_s:
             raise OverloadedError(
-                f"{self._what} are asked for more often than they can be told", "ask again later"
+                f"{self._what} are asked for more often than this worker can answer", "ask again later"
             )
         self._next_s = due_s + self._step_s
         if due_s <= now_s:
@@ -48,7 +61,7 @@ class Pace:
         try:
             await asyncio.sleep(due_s - now_s)
         except asyncio.CancelledError:
-            self._next_s -= self._step_s  # Who has left has no turn.
+            self._next_s -= self._step_s  # A caller that has left gives its turn back.
             raise
         late_s = monotonic() - due_s
         step_s = self._step_s + _NEWEST_SHARE * (_STEPS_PER_LATENESS * late_s - self._step_s)

@@ -1,7 +1,8 @@
-"""Threads that answer questions of one kind: each has a budget, those that wait are bounded, and equal ones are answered once.
+"""Thread pools for reads: each question has a time budget, waiting questions are bounded in number, and equal ones share an answer.
 
-A question joins an equal one that waits, never one that is being answered: that one may read what is older than an answer which the
-asker has seen. A question that nobody waits for any more is not begun, or ends at its next `Budget.check`.
+A new question joins an equal question that still waits, but never an equal question that is being answered: the latter may read data
+that is older than an answer which the client has already seen. A question for which no client waits any more is not begun, or ends at
+its next `Budget.check`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Value = TypeVar("Value")
 
 
 class Budget:
-    """How long a question may be answered; looked at by the thread that does.
+    """The time that an answer may take; the answering thread checks the budget.
 
     Args:
-        deadline: by `time.monotonic`.
+        deadline: the end, by `time.monotonic`, in seconds.
 
     Attributes:
-        deadline: see above; later when somebody else asks the same.
+        deadline: the end; becomes later when another client asks an equal question.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -34,11 +35,11 @@ class Budget:
         self._ended = Event()
 
     def end(self) -> None:
-        """Nobody waits for the answer any more."""
+        """End the budget at once, because no client waits for the answer any more."""
         self._ended.set()
 
     def check(self) -> None:
-        """Raises QueryTimeoutError where the time is over, or nobody waits any more."""
+        """Raise QueryTimeoutError if the time is over, or if no client waits any more."""
         if self._ended.is_set() or monotonic() > self.deadline:
             raise too_slow()
 
@@ -47,9 +48,9 @@ class QueryPool:
     """Answers questions in threads. Used from one event loop.
 
     Args:
-        name: of the threads.
-        threads: questions that are answered at a time.
-        most_waiting: unlike questions that wait; one more is refused.
+        name: name of the threads.
+        threads: number of questions that are answered at the same time.
+        most_waiting: most different questions that wait; a further question is refused.
     """
 
     def __init__(self, name: str, threads: int, most_waiting: int) -> None:
@@ -62,12 +63,12 @@ class QueryPool:
         self._answering: set[_Question] = set()
 
     async def ask(self, key: Hashable, answer: Callable[[Budget], Value], timeout_s: float) -> Value:
-        """The result of `answer`, which runs in a thread; of somebody else's where an equal question waits.
+        """Run `answer` in a thread and return its result; if an equal question waits already, return the result of that question.
 
         Args:
-            key: equal for questions of which one answer serves all.
-            answer: calls `Budget.check` now and then.
-            timeout_s: from now on, waiting included.
+            key: identifies the question; questions with equal keys can share an answer.
+            answer: finds the result, and calls `Budget.check` often enough to end soon after its deadline.
+            timeout_s: longest time from now to the result, waiting included.
 
         Raises:
             OverloadedError: too many questions wait.
@@ -75,7 +76,7 @@ class QueryPool:
             NotReadyError: the pool is closed.
         """
         if self._closed:
-            raise NotReadyError("the worker stops", "ask another one")
+            raise NotReadyError("the worker stops", "ask another worker")
         if timeout_s <= 0:
             raise too_slow()
         question = self._waiting.get(key)
@@ -88,7 +89,7 @@ class QueryPool:
         self._begin()
         try:
             async with asyncio.timeout(timeout_s):
-                # One asker that leaves must not cancel the answer of the others.
+                # A client that leaves must not cancel the answer for which other clients wait.
                 result: Value = await asyncio.shield(question.result)
                 return result
         except TimeoutError:
@@ -101,14 +102,14 @@ class QueryPool:
                     del self._waiting[key]
 
     def close(self) -> None:
-        """End the threads: what is being answered ends soon, with an error. Nothing is answered from now on."""
+        """Answer nothing from now on. Questions that are being answered end at their next `Budget.check`, with an error."""
         self._closed = True
         for question in self._answering:
             question.budget.end()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
-        """Answer those that wait longest, as far as threads are free."""
+        """Begin the questions that have waited longest, as many as there are free threads."""
         while self._waiting and len(self._answering) < self._threads:
             question = self._waiting.pop(next(iter(self._waiting)))
             self._answering.add(question)
@@ -126,7 +127,8 @@ class QueryPool:
             question.result.set_result(running.result())
         else:
             question.result.set_exception(error)
-            question.result.exception()  # Whoever asked may have left; asyncio would log that nobody looked at the error.
+            # All clients may have left. asyncio would then log that nobody has read the error; this line reads the error.
+            question.result.exception()
         self._begin()
 
 
@@ -135,9 +137,9 @@ class _Question:
 
     Attributes:
         answer: finds the result.
-        budget: for `answer`.
-        result: what it found.
-        askers: how many wait for that.
+        budget: the time that `answer` has.
+        result: the result of `answer`.
+        askers: number of clients that wait for the result.
     """
 
     def __init__(self, answer: Callable[[Budget], Any]) -> None:
@@ -148,7 +150,7 @@ class _Question:
 
 
 def too_slow() -> QueryTimeoutError:
-    """The error of a question whose time is over."""
+    """Return the error of a question whose time is over."""
     return QueryTimeoutError(
         "there was no answer in the time that a query may take",
         "ask again, or raise WORDCOUNT_QUERY_TIMEOUT_MS",

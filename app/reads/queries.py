@@ -1,7 +1,7 @@
-"""Reads over all partitions of this process: merged when asked, from durable rows only.
+"""Reads over all partitions of this process: answers are merged at the time of the question, from durable rows only.
 
-Kinds of questions have threads of their own, so that none waits behind another that is slower: single words, pages of words, the most
-frequent words, and whatever goes through all rows of a store.
+Each kind of question has threads of its own, so that no question waits behind one of a slower kind. The kinds are: single words, pages
+of words, the most frequent words, and passes through all rows of a store.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from tables.top.top_words import TopWords
 TIMEOUT_S = 2.0
 
 _TURN_SHARE = 0.5
-"""Of the time of a question: whoever has waited so long for a turn can still be answered."""
+"""Share of a question's time that may be spent on waiting for a turn; the rest is kept for the answer."""
 
 _log = structlog.get_logger(__name__)
 
 Value = TypeVar("Value")
 AsOf = Mapping[int, int]
-"""Partition -> next offset to count: of exactly the flushes that the value was read from."""
+"""Partition -> next offset to count, as of exactly the flushes from which a value was read."""
 
 
 class WordQueries:
@@ -71,7 +71,7 @@ class WordQueries:
         self._scans = QueryPool("scan", 1, most_waiting=8)
 
     async def get(self, word: str) -> Answer[int | None]:
-        """See `Queries.get`. From memory where all counts are there, otherwise in a thread: a disk may take its time."""
+        """See `Queries.get`. Counts that are not in memory are read in a thread, because a disk may be slow."""
         key = word.encode()
         found: dict[int, tuple[int, int]] = {}
         stored: dict[int, ServedRows] = {}
@@ -96,7 +96,7 @@ class WordQueries:
         return self._answer(WordPage(found, len(words) > limit), as_of)
 
     async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
-        """See `Queries.top`. From the leaders of all partitions, or from memory; from all rows only where that is asked for."""
+        """See `Queries.top`. Leaders and counts in memory are tried first; all rows are read only if both prove too little."""
         end_s = monotonic() + self._timeout_s
         self._answering()
         await self._top_pace.turn(self._timeout_s * _TURN_SHARE)
@@ -107,7 +107,7 @@ class WordQueries:
         find = partial(self._leading.find, rows, k, exact)
         found = await self._ask(self._tops, key, find, end_s)
         if found is None and not all(served.leaders.whole for served in rows.values()):
-            # A store that was opened with rows: they are gone through once.
+            # A store was opened with rows, so that its leaders are not known: a single pass through its rows finds the leaders.
             await self._ask(self._scans, tuple(rows), partial(gathered, rows), end_s)
             found = await self._ask(self._tops, key, find, end_s)
         if found is None:
@@ -137,7 +137,7 @@ class WordQueries:
         return statuses
 
     def close(self) -> None:
-        """End the reading threads: nothing is answered from now on."""
+        """End the reading threads, and answer nothing from now on."""
         self._closed = True
         for renewing in self._renewing:
             renewing.cancel()
@@ -145,7 +145,7 @@ class WordQueries:
             pool.close()
 
     def _changed(self, _: Change) -> None:
-        """A flush was committed: top words that are asked for again and again are found before the next one asks."""
+        """Find top words anew after a flush was committed, if clients ask for top words repeatedly, before the next client asks."""
         shards = self._partitions.shards()
         if shards and not self._closed and (k := self._leading.wanted()):
             rows = {number: shard.served for number, shard in shards.items()}
@@ -170,7 +170,7 @@ class WordQueries:
 
     @contextmanager
     def _corruption_reported(self) -> Iterator[None]:
-        """Has a store rebuilt that turns out to be corrupted; the caller is told to ask again."""
+        """Have a store rebuilt if the body of the `with` finds the store corrupted, and pass the error on, which says to ask again."""
         try:
             yield
         except StoreCorruptedError as error:
@@ -189,7 +189,7 @@ class WordQueries:
         answer: Callable[[Budget], Value],
         end_s: float | None = None,
     ) -> Value:
-        """See `QueryPool.ask`; by default it may take all of a question's time from now on."""
+        """See `QueryPool.ask`. `end_s` is the deadline by `time.monotonic`; None = `timeout_s` from now."""
         timeout_s = self._timeout_s if end_s is None else end_s - monotonic()
         with self._corruption_reported():
             return await pool.ask(key, answer, timeout_s)
@@ -199,7 +199,7 @@ class WordQueries:
 def _stored_counts(
     stored: Mapping[int, ServedRows], word: bytes, budget: Budget
 ) -> dict[int, tuple[int, int]]:
-    """By partition: count and position. A restore can have written rows ahead of a position meanwhile: such are left out."""
+    """Return (count, position) by partition, without partitions in which a restore has meanwhile written rows ahead."""
     found: dict[int, tuple[int, int]] = {}
     for number, rows in stored.items():
         budget.check()
@@ -213,7 +213,9 @@ def _stored_counts(
 def _list(
     rows: Mapping[int, ServedRows], prefix: bytes, start: bytes, limit: int, budget: Budget
 ) -> tuple[Sequence[tuple[bytes, int]], AsOf]:
-    """The first `limit` words from `start` on. Each of them is among the first `limit` of every store that has it."""
+    """Return the first `limit` words from `start` on, and the positions. In each store that holds it, such a word is among the first
+    `limit` words from `start` on; so no store is read further.
+    """
     sums: dict[bytes, int] = {}
     as_of: dict[int, int] = {}
     for number, served in rows.items():

@@ -1,4 +1,4 @@
-"""How the most frequent words are found: from the leaders of all partitions, from memory, or from all rows."""
+"""The search for the most frequent words: from the leaders of all partitions, from counts in memory, or from all rows."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Found = tuple[TopWords, AsOf]
 _ATTEMPTS = 3
 
 _WORDS_PER_CHECK = 256
-"""Looked up in a store, which a slow disk may hold up."""
+"""Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
 
 _COMMIT_S = 0.005
-"""What the commit of a flush takes, during which a cache tells nothing."""
+"""Duration of a flush's commit, during which a cache answers nothing."""
 
 _KEPT_WORDS = 100
-"""So many words are looked for where fewer are asked for: it takes as long, and is the answer to every smaller question too."""
+"""Words that are searched when a question asks for fewer: the search takes no longer, and its answer serves smaller questions too."""
 
 
 class LeadingWords:
-    """The most frequent words from leaders or memory. The last certain answer is kept: it holds until a flush is committed.
+    """Finds the most frequent words from leaders or counts in memory, and keeps the last certain answer until a flush is committed.
 
-    `kept` is for the event loop, `find` for a thread; they may be called at the same time.
+    `kept` is called on the event loop, `find` in a thread; both may run at the same time.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class LeadingWords:
         self._again = 0
 
     def kept(self, rows: Rows, k: int) -> Found | None:
-        """The `k` most frequent words as of now, certainly; None where they have to be found."""
+        """Return the `k` certainly most frequent words as of now from the kept answer; None if they must be found anew."""
         kept = self._kept
         if kept is None or not kept.suffices(k) or not kept.is_newest(rows):
             return None
@@ -59,13 +59,16 @@ class LeadingWords:
         return kept.first(k)
 
     def wanted(self) -> int:
-        """How many words the last kept answer had, if `kept` was asked for it since this was called last; otherwise 0."""
+        """Return the number of words of the kept answer, if `kept` has returned it since the last call of this method; otherwise 0."""
         again, self._again = self._again, 0
         return again
 
     @beside_the_loop
     def find(self, rows: Rows, k: int, exact: bool, budget: Budget) -> Found | None:
-        """The `k` most frequent words; None where neither leaders nor memory know them, or not certainly and that is asked for."""
+        """Return the `k` most frequent words from leaders or counts in memory.
+
+        None means that neither knows the words, or, if `exact`, that neither proves which words are the most frequent.
+        """
         found = self._by_leaders(rows, max(k, _KEPT_WORDS), budget)
         if found is not None and found[0].exact:
             return TopWords(found[0].words[:k]), found[1]
@@ -84,12 +87,13 @@ class LeadingWords:
         return found if counted is None and not exact else counted
 
     def _by_leaders(self, rows: Rows, k: int, budget: Budget) -> Found | None:
-        """None where the leaders of a partition are not known."""
+        """Return the most frequent words by leaders; None if the leaders of a partition are not known, or flushes keep intervening."""
         for attempt in range(_ATTEMPTS):
             if not all(served.leaders.whole for served in rows.values()):
                 break
             with ExitStack() as open_views, suppress(_MovedError):
-                # Stores need not be looked at where the leaders tell all. Where they are and have moved, they are held fast first.
+                # The first attempt opens a store only if leaders leave a question open. A flush may have been committed by then; so
+                # later attempts open the stores before they read the leaders.
                 parties = [
                     _party(number, served, open_views, budget, held_fast=attempt > 0)
                     for number, served in rows.items()
@@ -112,11 +116,15 @@ class LeadingWords:
 
 
 class _MovedError(Exception):
-    """A flush was committed between the look at the leaders and the one at the store, or two the other way round."""
+    """Leaders and store are not of the same flush.
+
+    A flush was committed after the leaders were read and before the store was opened, or two flushes were committed after the store
+    was opened and before the leaders were read.
+    """
 
 
 class _Kept(NamedTuple):
-    """The `k` most frequent words of all partitions, where their leaders have these versions."""
+    """The `k` most frequent words of all partitions, which hold while the leaders of the partitions have these versions."""
 
     versions: Mapping[int, LeadersVersion]
     as_of: AsOf
@@ -124,33 +132,33 @@ class _Kept(NamedTuple):
     top: TopWords
 
     def is_of(self, versions: Mapping[int, LeadersVersion]) -> bool:
-        """Whether it is the answer of `versions`, which are compared by identity."""
+        """Return whether this is the answer for `versions`, which are compared by identity."""
         mine = self.versions
         return mine.keys() == versions.keys() and all(mine[number] is versions[number] for number in mine)
 
     def is_newest(self, rows: Rows) -> bool:
-        """Whether nothing was committed since, nor is being committed."""
+        """Return whether nothing has been committed since this answer, and nothing is being committed."""
         return self.is_of({number: served.leaders.newest for number, served in rows.items()})
 
     def suffices(self, k: int) -> bool:
-        """Whether the first `k` words are among these, or there are no more."""
+        """Return whether this answer holds the first `k` words, or all words if there are fewer than `k`."""
         return k <= self.k or len(self.top.words) < self.k
 
     def first(self, k: int) -> Found:
-        """The first `k` words."""
+        """Return the first `k` words of this answer."""
         return TopWords(self.top.words[:k], self.top.max_error), self.as_of
 
 
 @beside_the_loop
 def gathered(rows: Rows, budget: Budget) -> None:
-    """Go through the stores whose leaders are not known; what one budget does not suffice for goes on with the next."""
+    """Go through the stores whose leaders are not known. If the budget ends first, a later call continues where this call ended."""
     for served in rows.values():
         served.gather_leaders(budget.check)
 
 
 @beside_the_loop
 def all_counted(rows: Rows, k: int, budget: Budget) -> Found:
-    """The `k` most frequent words by going through all rows."""
+    """Return the `k` most frequent words by going through all rows."""
     with ExitStack() as open_views:
         views = {number: open_views.enter_context(served.snapshot()) for number, served in rows.items()}
         as_of = {number: view.position for number, view in views.items() if view.position is not None}
@@ -158,15 +166,15 @@ def all_counted(rows: Rows, k: int, budget: Budget) -> Found:
 
 
 class _Party:
-    """A partition's leaders, and the store of the same flush.
+    """A partition's leaders, and the snapshot of its store at the same position; a `Party` of `tables.top.top_words`.
 
     Args:
-        number: of the partition.
-        position: that all is told as of.
-        version: the leaders there.
-        view: the store there; None = it is opened where it is needed, which is seldom.
-        open_view: opens it.
-        budget: of the question.
+        number: number of the partition.
+        position: the position of leaders and snapshot.
+        version: the leaders at that position.
+        view: the snapshot at that position; None = `open_view` opens the snapshot when it is needed, which is seldom.
+        open_view: opens the snapshot.
+        budget: the time budget of the question.
 
     Attributes:
         number, position, version: see above.
@@ -202,7 +210,7 @@ class _Party:
         return self.version.leaders.read()[2]
 
     def counts_of(self, words: Sequence[bytes]) -> list[int]:
-        """See `tables.top.top_words.Party`. Raises _MovedError where the store is at another position."""
+        """See `tables.top.top_words.Party`. Raise _MovedError if the store is at another position."""
         if self._view is None:
             self._view = self._open_view()
             if self._view.position != self.position:
@@ -211,7 +219,7 @@ class _Party:
         for number, word in enumerate(words):
             if not number % _WORDS_PER_CHECK:
                 self._budget.check()
-            # The first word that begins with a word is the word itself, if it is there.
+            # A snapshot has no look-up of a single word. Of the words that begin with `word`, `word` itself comes first.
             pairs = self._view.scan(word, 1, word)
             counts.append(unpack_row(pairs[0][1])[0] if pairs and pairs[0][0] == word else 0)
         return counts
@@ -220,14 +228,14 @@ class _Party:
 def _party(
     number: int, served: ServedRows, open_views: ExitStack, budget: Budget, *, held_fast: bool
 ) -> _Party | None:
-    """None where rows are ahead of the partition's position.
+    """Return the party of a partition; None if rows are ahead of the partition's position.
 
     Args:
-        number: of the partition.
-        served: its rows.
-        open_views: closes its snapshot.
-        budget: of the question.
-        held_fast: whether that is opened now.
+        number: number of the partition.
+        served: rows of the partition.
+        open_views: closes the snapshot.
+        budget: the time budget of the question.
+        held_fast: whether the snapshot is opened now, before the leaders are read.
 
     Raises:
         _MovedError: the leaders of the store's position are not known any more.
@@ -244,7 +252,7 @@ def _party(
 
 
 def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
-    """None where a cache does not have all counts, or has them of another vocabulary."""
+    """Return the most frequent words by counts in memory; None if a cache lacks counts, or uses another vocabulary than the others."""
     vocabulary = next(iter(rows.values())).cache.vocabulary
     if not all(served.cache.vocabulary is vocabulary for served in rows.values()):
         return None
@@ -268,7 +276,7 @@ def _first(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:
 
 
 def _merged(stores: Sequence[Iterator[tuple[bytes, bytes]]], budget: Budget) -> Iterator[tuple[bytes, int]]:
-    """All words with their sums, in byte order, in memory of a few slices."""
+    """Yield all words with their counts summed over `stores`, in byte order; only a few slices of rows are in memory at a time."""
     words = groupby(heapq.merge(*stores), key=itemgetter(0))
     for number, (word, same) in enumerate(words):
         if not number % SLICE_ROWS:

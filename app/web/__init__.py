@@ -1,1 +1,1 @@
-"""HTTP: server, connections, routing, problems. Start at `app.web.asgi`; `app.reads` and `app.web.ports` are what is asked."""
+"""HTTP: server, connections, routing, problems. Start at `app.web.asgi`; resources ask `app.reads` and `app.web.ports`."""

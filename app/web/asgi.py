@@ -1,4 +1,4 @@
-"""All of HTTP as one ASGI application."""
+"""The ASGI application: the routes of all HTTP resources, the check of host names, and the mapping of errors to answers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def create_asgi_app(
     *,
     allowed_hosts: AllowedHosts | None = None,
 ) -> Starlette:
-    """Build the application; it serves from the first moment, whatever state `queries` are in.
+    """Build the application, which answers from the first moment, whatever state `queries` is in.
 
     Args:
-        queries: the counts.
-        health: readiness.
-        metrics_registry: what `/metrics` shows.
-        version_info: what `/version` shows.
-        normalise: makes of a word in a path what the tokeniser's profile makes of it; by default nothing.
-        allowed_hosts: by which names it may be asked; by default IP addresses and `localhost` alone.
+        queries: answers questions about counts.
+        health: says whether the worker is ready.
+        metrics_registry: the metrics that `/metrics` shows.
+        version_info: the versions that `/version` shows.
+        normalise: normalises a word of a path as the tokeniser's profile does; by default the word stays as it is.
+        allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
     """
     asgi_app = Starlette(
         routes=[
@@ -56,6 +56,6 @@ def create_asgi_app(
             Exception: unexpected_error,
         },
     )
-    # "/v1/words" and "/v1/words/" are two resources: all words, and the empty word of profile java-s.
+    # "/v1/words" and "/v1/words/" are two resources: all words, and the empty word, which profile java-s counts.
     asgi_app.router.redirect_slashes = False
     return asgi_app

@@ -1,7 +1,7 @@
-"""Connections of HTTP, bounded in number, in size, and in the time that a client may take to ask and to read.
+"""HTTP connections: their number, the size of a request's head, and the time a client has to send a request and read an answer.
 
-uvicorn bounds none of these. This is the only module that looks into uvicorn and h11: `tests/unit/app/web/test_connections.py`
-asks a real server, and fails where another version of them takes away what is relied upon here.
+uvicorn bounds none of the three. No other module uses internals of uvicorn and h11. `tests/unit/app/web/test_connections.py` asks a
+real server, and fails when a new version of uvicorn or h11 lacks an internal that this module uses.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from app.web.problems import (
 
 MOST_CONNECTIONS = 1_000
 SHARE_OF_DESCRIPTORS = 4
-"""One descriptor of so many may be a client's; stores, brokers and logs need the others."""
+"""Clients may take one of 4 file descriptors; stores, connections to brokers and logs need the other 3."""
 
 MOST_HEADERS = 100
 HEADERS_BYTES = 16_384
@@ -38,11 +38,17 @@ ANSWER_S = 30.0
 LOOK_EVERY_S = 0.5
 CLOSED_AT_ONCE = 20
 NEXT_LOOK_S = 0.01
-"""Between two looks that close so many: a thousand at once would keep other clients waiting for 50 ms."""
+"""Pause before the next look after a look that closed `CLOSED_AT_ONCE` connections.
+
+Closing a thousand connections in one look would keep other clients waiting for 50 ms.
+"""
 
 TELL_EVERY_S = 30.0
 LINGER_S = 1.0
-"""A refusal can be read for so long: closing at once, with bytes of the client still unread, would take it back."""
+"""How long a refused connection stays open, so that the client can read the refusal.
+
+When a connection with unread bytes of the client is closed at once, the client's system discards the refusal.
+"""
 
 Reason = Literal["silent", "slow", "unread", "shed", "refused", "malformed"]
 Phase = Literal["asking", "idle", "answering", "unread", "refused"]
@@ -51,31 +57,33 @@ _log = structlog.get_logger(__name__)
 
 
 class ConnectionObserver(Protocol):
-    """Is told how many connections there are, and which had to be closed."""
+    """Reports the number of open connections, and each connection that the server closed."""
 
     def http_connections(self, open_now: int) -> None:
-        """So many connections are open."""
+        """Report that `open_now` connections are open."""
         ...
 
     def http_connection_closed(self, reason: Reason) -> None:
-        """The server closed one.
+        """Report that the server closed a connection.
 
         Args:
-            reason: silent, nothing was asked; slow, a request was begun and not ended; unread, an answer was not read; shed, it
-                was idle and another client needed its place; refused, there was no place; malformed, it was not HTTP.
+            reason: silent = the client sent nothing; slow = the client began a request and did not end it; unread = the client did
+                not read an answer; shed = the connection was idle and another client needed its place; refused = there was no place;
+                malformed = the request was not HTTP.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients may take.
+    """Bounds for the clients of a server.
 
     Attributes:
-        connections: open ones at a time.
-        head_bytes: request line and headers together.
-        request_s: from the connection, or the first byte of a later request, to the last byte of the request.
-        answer_s: for reading an answer that is ready.
+        connections: most open connections at a time.
+        head_bytes: largest size of request line and headers together.
+        request_s: longest time from the beginning of the connection, or from the first byte of a later request, to the last byte of
+            the request.
+        answer_s: longest time that a client may take to read an answer that is ready.
     """
 
     connections: int
@@ -85,7 +93,7 @@ class Limits:
 
 
 def limits_for(max_word_bytes: int) -> Limits:
-    """Limits that let every word of `max_word_bytes` be asked for, and leave most descriptors to the rest of the process."""
+    """Return limits that allow a request for every word of up to `max_word_bytes`, and leave most file descriptors to other uses."""
     connections = min(MOST_CONNECTIONS, open_files.limit() // SHARE_OF_DESCRIPTORS)
     percent_encoded = 3 * max_word_bytes
     return Limits(max(1, connections), percent_encoded + HEADERS_BYTES)
@@ -94,7 +102,7 @@ def limits_for(max_word_bytes: int) -> Limits:
 class Connections:
     """The open connections of a server.
 
-    Looked through twice a second, as long as there are any, so that a request costs nothing more.
+    While any connection is open, a timer examines all of them every `LOOK_EVERY_S`. So no request needs a timer of its own.
     """
 
     def __init__(self, limits: Limits, observer: ConnectionObserver) -> None:
@@ -106,7 +114,7 @@ class Connections:
         self._told_at = -TELL_EVERY_S
 
     def opened(self, connection: HttpConnection) -> None:
-        """Take a connection in, in place of one that asks for nothing where there are too many, or refuse it."""
+        """Add `connection`; if there are too many, close an unused connection instead of it, or refuse `connection`."""
         self._open[connection] = None
         if self._looking is None:
             self._looking = connection.loop.call_later(LOOK_EVERY_S, self._look, connection.loop)
@@ -126,21 +134,21 @@ class Connections:
         self._observer.http_connections(len(self._open))
 
     def answered(self, connection: HttpConnection) -> None:
-        """Put the connection after all others: it was of use more recently."""
+        """Move `connection` behind all others, because its last answer is the most recent."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
 
     def closed(self, connection: HttpConnection, reason: Reason) -> None:
-        """Count a connection that was closed by this side."""
+        """Count a connection that the server closed."""
         if reason in ("shed", "refused"):
-            # Its descriptor is given back by now, though `lost` comes a turn of the loop later.
+            # The connection no longer counts as open, although `lost` is called only in the next turn of the event loop.
             self._open.pop(connection, None)
         self._closed[reason] += 1
         self._observer.http_connection_closed(reason)
 
     def _least_needed(self, but: HttpConnection) -> HttpConnection | None:
-        """The oldest that was refused or never asked anything; else the one idle for longest; else None."""
+        """Return the oldest connection that was refused or has never sent a request, else the longest idle one, else None."""
         idle: HttpConnection | None = None
         for connection in self._open:
             if connection is but:
@@ -174,7 +182,15 @@ class Connections:
 
 
 class StrictParser(h11.Connection):
-    """h11's side of a server, which refuses what two parsers may read differently, and heads without bound."""
+    """h11's parser of a server that also refuses requests which two parsers may read differently, and heads above a bound.
+
+    Args:
+        head_bytes: largest size of request line and headers together.
+
+    Attributes:
+        problem: the kind of problem of the request that was refused last.
+        detail: what was wrong with that request.
+    """
 
     def __init__(self, head_bytes: int) -> None:
         super().__init__(h11.SERVER, head_bytes)
@@ -183,10 +199,10 @@ class StrictParser(h11.Connection):
         self.detail = ""
 
     def next_event(self) -> Any:
-        """h11's.
+        """Return the next event of h11.
 
         Raises:
-            RemoteProtocolError: `problem` and `detail` say more.
+            RemoteProtocolError: the request is refused; `problem` and `detail` then say why.
         """
         try:
             event = super().next_event()
@@ -214,10 +230,15 @@ class StrictParser(h11.Connection):
 
 
 class HttpConnection(H11Protocol):
-    """One connection; uvicorn makes it with `options`."""
+    """One HTTP connection.
+
+    Args:
+        connections: all open connections, with their limits.
+        options: what uvicorn gives to its protocol.
+    """
 
     conn: StrictParser
-    cycle: Any  # uvicorn's type says that there always is a request
+    cycle: Any  # The type that uvicorn declares does not allow None, the value before the first request.
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(**options)
@@ -229,33 +250,37 @@ class HttpConnection(H11Protocol):
         self._since_s = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """uvicorn's, and counted."""
+        """Begin as uvicorn does, and add the connection to `Connections`."""
         super().connection_made(transport)
         self._connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """uvicorn's, and counted."""
+        """End as uvicorn does, and remove the connection from `Connections`."""
         super().connection_lost(exc)
         self._connections.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """uvicorn's, until the client was refused."""
+        """Take in bytes as uvicorn does; ignore bytes of a client that was refused."""
         if not self._refused:
             super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """uvicorn's, and noted."""
+        """End an answer as uvicorn does, and tell `Connections`."""
         self._connections.answered(self)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Say what is wrong with the request; uvicorn would say it as plain text."""
+        """Answer a malformed request with a problem document; uvicorn's own answer is plain text."""
         self.refuse(self.conn.problem, self.conn.detail or msg)
         self._connections.closed(self, "malformed")
 
     @property
     def phase(self) -> Phase:
-        """Whose turn it is: the client's in "asking", "idle" (between two requests) and "unread"; this server's in "answering"."""
+        """What the connection waits for.
+
+        "asking": the rest of a request; "idle": the next request; "unread": the client, to read an answer; "answering": this
+        server; "refused": the end of the connection.
+        """
         if self._refused:
             return "refused"
         if self.transport.get_write_buffer_size():
@@ -270,7 +295,7 @@ class HttpConnection(H11Protocol):
         return "asking" if self.timeout_keep_alive_task is None else "idle"
 
     def look(self, now_s: float) -> bool:
-        """Close the connection where the client has used up its time, and tell whether. Called again and again."""
+        """Close the connection if the client has used up its time; return whether it was closed. Called every `LOOK_EVERY_S`."""
         phase = self.phase
         if self._looked_at != (phase, self.cycle):
             self._looked_at, self._since_s = (phase, self.cycle), now_s
@@ -292,14 +317,20 @@ class HttpConnection(H11Protocol):
         return True
 
     def refuse(self, problem: ProblemKind, detail: str, *, linger: bool = True) -> None:
-        """Answer with `problem`, unless an answer has begun, and read no more; close at once, or after `LINGER_S`."""
+        """Answer with `problem`, unless an answer has begun, and read nothing more from the client.
+
+        Args:
+            problem: the kind of problem.
+            detail: what is wrong this time.
+            linger: whether the connection stays open for `LINGER_S`; otherwise it is closed at once.
+        """
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._unset_keepalive_if_required()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             response = problem_response(problem, detail, {"Connection": "close"})
-            # Not through h11, whose state is that of a broken request.
+            # h11 cannot send the answer: its state is that of a broken request.
             lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
             headers = [*self.server_state.default_headers, *response.raw_headers]
             lines += [name + b": " + value for name, value in headers]

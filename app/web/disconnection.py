@@ -1,4 +1,4 @@
-"""A client that has gone: nobody needs its answer any more."""
+"""Clients that close their connection before the answer is ready: the search for the answer is cancelled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Value = TypeVar("Value")
 
 
 async def while_connected(request: Request, answering: Coroutine[Any, Any, Value]) -> Value:
-    """The result of `answering`, which is cancelled where the client closes its connection before.
+    """Return the result of `answering`; cancel `answering` if the client closes its connection earlier.
 
     Raises:
-        QueryTimeoutError: it did; nobody sees this.
+        QueryTimeoutError: the client has closed its connection; so nobody reads the answer that this error becomes.
     """
     answer = asyncio.ensure_future(answering)
     gone = asyncio.ensure_future(_gone(request))
@@ -33,10 +33,11 @@ async def while_connected(request: Request, answering: Coroutine[Any, Any, Value
 
 
 async def _gone(request: Request) -> None:
-    """Return when the client has gone. Servers tell that after the end of the request's body."""
+    """Return when the client has closed its connection. ASGI servers report that after the request's body."""
     more = True
     while more:
         message = await request.receive()
         more = message.get("more_body", False)
     if message["type"] != "http.disconnect" and (await request.receive())["type"] != "http.disconnect":
-        await asyncio.Event().wait()  # Not as ASGI has it: asking on would never give others a turn.
+        # The server breaks the rules of ASGI. Another `receive` might return at once, each time, and block the event loop.
+        await asyncio.Event().wait()

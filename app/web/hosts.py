@@ -1,7 +1,8 @@
-"""Which names a client may call this service by.
+"""The check of `Host`: host names by which a client may ask this service, against DNS rebinding.
 
-A page of another site can have its own name lead to 127.0.0.1 and then read whatever answers there, as if it were its own: DNS
-rebinding. The browser still says which name it asked for. It can be no IP address, which no name server answers for.
+In DNS rebinding the owner of another site lets the site's name resolve to 127.0.0.1. For the browser the answers of this service then
+belong to that site, whose page can read them. The browser still sends the site's name as `Host`, and that name is never an IP address,
+because no name server resolves IP addresses. So a `Host` that is an IP address is always allowed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ ANY = "*"
 
 
 class AllowedHosts:
-    """Tells names of this service from others; IP addresses, `localhost` and names below it are always allowed.
+    """The host names of this service. IP addresses, `localhost` and names below `localhost` are always allowed.
 
     Args:
-        names: without ports, in any case; `*.example.org` stands for every name below example.org, `*` for every name.
+        names: host names without ports, upper or lower case; `*.example.org` stands for every name below example.org, `*` for every
+            name.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -30,7 +32,7 @@ class AllowedHosts:
         self._suffixes = tuple(name[1:] for name in lower if name.startswith("*."))
 
     def allows(self, host: str) -> bool:
-        """Whether a request with this `Host` may be answered. An empty one may: only programs, not pages, can send it."""
+        """Return whether a request with this `Host` may be answered. "" may: pages cannot send an empty `Host`, only programs can."""
         if self._any or not host:
             return True
         name = _without_port(host).removesuffix(".").lower()
@@ -38,14 +40,14 @@ class AllowedHosts:
 
 
 class HostCheck:
-    """An ASGI application that answers for another one only where the `Host` is allowed."""
+    """An ASGI application that passes requests with an allowed `Host` on to another application and refuses the others."""
 
     def __init__(self, asgi_app: Any, allowed: AllowedHosts) -> None:
         self._asgi_app = asgi_app
         self._allowed = allowed
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
+        """Pass one request on, or refuse it with problem 421."""
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
             if not self._allowed.allows(host):

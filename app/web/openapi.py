@@ -1,4 +1,4 @@
-"""`/openapi.json`: the API in OpenAPI 3.1, with schemas made from `app.bodies` and with paths that tests hold to the routes."""
+"""`/openapi.json`: the API in OpenAPI 3.1. Schemas are made from `app.bodies`; a test compares the paths with the routes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _RESPONSES = "#/components/responses/"
 
 
 def document(version: Version) -> Schema:
-    """The whole OpenAPI document."""
+    """Return the whole OpenAPI document."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,7 +56,7 @@ def document(version: Version) -> Schema:
 
 
 def routes(version: Version) -> list[Resource]:
-    """The route of the document."""
+    """Return the route of the document."""
     content = document(version)
 
     async def get_openapi(_: Request) -> Response:
@@ -67,7 +67,9 @@ def routes(version: Version) -> list[Resource]:
 
 def _paths() -> Schema:
     word = _parameter("path", "word", _TEXT, 'Percent-encoded UTF-8; any character, also "/" and NUL.')
-    prefix = _parameter("query", "prefix", _TEXT, "Only words that start with it, compared as it is.")
+    prefix = _parameter(
+        "query", "prefix", _TEXT, "Only words that start with this text, which is not normalised."
+    )
     limit = _parameter("query", "limit", _number(DEFAULT_LIMIT, MAX_LIMIT), "Most words in the page.")
     cursor = _parameter("query", "cursor", _CURSOR, "`next_cursor` of the page before, of the same prefix.")
     k = _parameter("query", "k", _number(DEFAULT_K, MAX_K), "How many words.")
@@ -75,7 +77,7 @@ def _paths() -> Schema:
         "query",
         "exact",
         {"type": "boolean", "default": False},
-        "Go through all words where less does not prove which are the most frequent ones; 503 where that takes too long.",
+        "Whether to go through all words if nothing less proves which words are the most frequent; 503 if that takes too long.",
     )
     return {
         "/": {"get": _get("A live page for people.", _media("text/html", _TEXT, "The page."))},
@@ -89,7 +91,7 @@ def _paths() -> Schema:
         },
         "/v1/words/{word}": {
             "get": _get(
-                "The count of one word, after what the tokeniser makes of it.",
+                "The count of one word, which is first normalised as the tokeniser does.",
                 _body(Word),
                 [word],
                 [400, 404, 503],
@@ -111,7 +113,9 @@ def _paths() -> Schema:
                 [400, 422, 503],
             )
         },
-        "/v1/stats": {"get": _get("Totals, and where each partition stands.", _body(Stats), [], [400, 503])},
+        "/v1/stats": {
+            "get": _get("Totals, and state and position of each partition.", _body(Stats), [], [400, 503])
+        },
         "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness))},
         "/readyz": {
             "get": _get(
@@ -126,7 +130,7 @@ def _paths() -> Schema:
                 _media("text/plain", _TEXT, "Prometheus text format."),
             )
         },
-        "/version": {"get": _get("What runs.", _body(Version))},
+        "/version": {"get": _get("Versions of Wordcount, Python and Faust.", _body(Version))},
         "/openapi.json": {
             "get": _get(
                 "The OpenAPI document.", _media("application/json", {"type": "object"}, "The document.")
@@ -137,7 +141,7 @@ def _paths() -> Schema:
 
 def _schemas() -> Schema:
     _, schemas = msgspec.json.schema_components(BODIES, ref_template=_SCHEMAS + "{name}")
-    # This version sends no other members; a client should pass over those that a later one may send.
+    # This version sends no other members. A client should ignore unknown members, because a later version may send more.
     return {name: {**schema, "additionalProperties": False} for name, schema in schemas.items()}
 
 

@@ -1,6 +1,7 @@
-"""What a request asks for: words in paths and parameters in queries, decoded strictly and bounded.
+"""Parameters of a request: words in paths and parameters in queries, decoded strictly and bounded.
 
-Servers decode invalid UTF-8 to U+FFFD, which would answer for another word; hence raw bytes are read here.
+ASGI servers decode invalid UTF-8 to U+FFFD, so that the answer would be the count of another word. Hence this module decodes the raw
+bytes of path and query.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from starlette.requests import Request
 from app.web.problems import OutOfRangeError
 from tables.errors import BadRequestError
 
-_CURSOR_MARK = b"w"  # keeps the cursor of the empty word from being empty
+_CURSOR_MARK = b"w"  # Without this first byte the cursor of the empty word would be empty.
 
 
 def path_word(request: Request, before: str, after: str = "") -> str:
-    """The word between `before` and `after` in the path; it may hold any character, also "/" and NUL.
+    """Return the word between `before` and `after` in the path. A word may hold any character, also "/" and NUL.
 
     Raises:
         BadRequestError: the path is not the percent-encoding of UTF-8.
@@ -29,10 +30,10 @@ def path_word(request: Request, before: str, after: str = "") -> str:
 
 
 def query_parameters(request: Request, *known: str) -> dict[str, str]:
-    """The query's parameters by name.
+    """Return the query's parameters by name.
 
     Raises:
-        BadRequestError: a parameter that is not `known`, is given twice, or is not percent-encoded UTF-8.
+        BadRequestError: a parameter is not `known`, is given twice, or is not percent-encoded UTF-8.
     """
     found: dict[str, str] = {}
     for part in request.scope["query_string"].split(b"&"):
@@ -49,10 +50,10 @@ def query_parameters(request: Request, *known: str) -> dict[str, str]:
 
 
 def whole_number(parameters: dict[str, str], name: str, default: int, most: int) -> int:
-    """Parameter `name` as a number from 1 to `most`, or `default` where it is not given.
+    """Return parameter `name` as a number from 1 to `most` (inclusive), or `default` if the parameter is not given.
 
     Raises:
-        OutOfRangeError: it is anything else.
+        OutOfRangeError: the parameter has another value.
     """
     text = parameters.get(name)
     if text is None:
@@ -63,10 +64,10 @@ def whole_number(parameters: dict[str, str], name: str, default: int, most: int)
 
 
 def truth(parameters: dict[str, str], name: str, *, default: bool) -> bool:
-    """Parameter `name`, "true" or "false", or `default` where it is not given.
+    """Return whether parameter `name` is "true", or `default` if the parameter is not given.
 
     Raises:
-        OutOfRangeError: it is anything else.
+        OutOfRangeError: the parameter is neither "true" nor "false".
     """
     text = parameters.get(name, str(default).lower())
     if text not in {"true", "false"}:
@@ -75,15 +76,15 @@ def truth(parameters: dict[str, str], name: str, *, default: bool) -> bool:
 
 
 def cursor_after(word: str) -> str:
-    """Opaque text that stands for "after this word"."""
+    """Return the cursor of the page that begins after `word`: a text that clients send back and do not interpret."""
     return base64.urlsafe_b64encode(_CURSOR_MARK + word.encode()).rstrip(b"=").decode()
 
 
 def word_of_cursor(cursor: str, prefix: str) -> str:
-    """The word that `cursor_after` was given.
+    """Return the word from which `cursor_after` made `cursor`.
 
     Raises:
-        BadRequestError: it does not come from a page of words with this `prefix`.
+        BadRequestError: `cursor` does not come from a page of words with this `prefix`.
     """
     wrong = BadRequestError(
         f'"cursor" is "{cursor[:100]}"', 'give the "next_cursor" of a page of the same prefix'

@@ -1,4 +1,4 @@
-"""What HTTP asks of the process besides its counts, which `app.reads.answers` describes."""
+"""The interface through which HTTP asks for readiness. The interface for counts is in `app.reads.answers`."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class Health(Protocol):
     """Readiness of this process."""
 
     def checks(self) -> Mapping[str, ReadinessCheck]:
-        """The checks `broker`, `assignment`, `restored`, `draining`; ready where all are ok; never raises."""
+        """Return the checks `broker`, `assignment`, `restored`, `draining`; the process is ready if all are ok. Raise nothing."""
         ...

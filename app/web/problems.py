@@ -1,4 +1,4 @@
-"""Every error over HTTP is an RFC 9457 problem; errors are mapped to status codes here, once."""
+"""Errors over HTTP: which status code and which RFC 9457 problem document each error becomes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class OutOfRangeError(errors.BadRequestError):
-    """A query parameter is well formed but its value cannot be used."""
+    """A query parameter that is well formed, but has a value that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ OTHERS = (
     *(UNKNOWN_WORD, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE, NOT_IMPLEMENTED),
     TOO_MANY_CONNECTIONS,
 )
-"""Problems that are no `WordcountError`."""
+"""Problems that no `WordcountError` leads to."""
 
 _ROUTER_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource; /openapi.json lists all",
@@ -98,14 +98,14 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
 
 
 def problem_response(kind: ProblemKind, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A response that describes one occurrence of a kind of problem."""
+    """Return a response that describes one occurrence of a kind of problem."""
     body = Problem(kind.type, kind.title, kind.status, detail)
     retry = {"Retry-After": str(RETRY_AFTER_S)} if kind.retry else {}
     return json_response(body, kind.status, {**retry, **(headers or {})}, MEDIA_TYPE)
 
 
 def unknown_word_response(word: str, answer: Answer[object]) -> Response:
-    """A response that says how fresh and complete it is that a word does not occur."""
+    """Return the response for a word that does not occur, with the freshness and completeness of `answer`."""
     kind = UNKNOWN_WORD
     where = "in any partition" if answer.complete else "in the partitions that answer"
     detail = f"the word does not occur {where}, up to the offsets in as_of"
@@ -114,7 +114,7 @@ def unknown_word_response(word: str, answer: Answer[object]) -> Response:
 
 
 async def wordcount_error(_: Request, error: Exception) -> Response:
-    """An error that Wordcount raised on purpose, by the closest class in `PROBLEMS`."""
+    """Return the problem of a `WordcountError`, by the closest class in `PROBLEMS`."""
     if not isinstance(error, errors.WordcountError):
         raise error
     kind = next(PROBLEMS[parent] for parent in type(error).__mro__ if parent in PROBLEMS)
@@ -122,7 +122,7 @@ async def wordcount_error(_: Request, error: Exception) -> Response:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """An error that the router raised: no such path, or not with this method."""
+    """Return the problem of an error that the router raised: there is no such path, or the path does not take this method."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
@@ -133,5 +133,5 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 
 async def unexpected_error(_: Request, __: Exception) -> Response:
-    """An error that nobody expected: said without its text, which only the log keeps."""
+    """Return the problem of any other error. The answer does not contain the error's text; only the log does."""
     return problem_response(UNEXPECTED, "the log of the service says more")

@@ -1,4 +1,4 @@
-"""A route whose path is compared to its very end, with any character in it."""
+"""The class of all HTTP routes: a path is compared up to its last character, and a word in a path may hold any character."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 
 class Resource(Route):
-    """Starlette's route, for `GET` and `HEAD`.
+    """A route of Starlette for `GET` and `HEAD`, with line feeds treated like other characters.
 
-    Its patterns take a line feed for the end of a path, so that `/livez%0A` would be `/livez`, and for no part of a word.
+    In Starlette's pattern "$" also matches before a line feed at the end, so that `/livez%0A` would be `/livez`; and "." matches no
+    line feed, so that a word with a line feed would match no route.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any]) -> None:

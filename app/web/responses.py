@@ -1,4 +1,4 @@
-"""How every resource answers: JSON by msgspec, never cached, never sniffed."""
+"""JSON responses of all resources: encoded by msgspec, with headers against caching and against guessing the media type."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def json_response(
     headers: Mapping[str, str] | None = None,
     media_type: str = "application/json",
 ) -> Response:
-    """A response with `body` as JSON."""
+    """Return a response with `body` as JSON."""
     return Response(msgspec.json.encode(body), status, {**HEADERS, **(headers or {})}, media_type)
 
 
 def freshness(answer: Answer[object]) -> FreshnessMembers:
-    """How fresh and how complete an answer is, with partitions in ascending order."""
+    """Return the members that say how fresh and how complete `answer` is, with partitions in ascending order."""
     as_of = answer.as_of
     return {
         "as_of": {partition: as_of[partition] for partition in sorted(as_of)},
@@ -44,5 +44,5 @@ def freshness(answer: Answer[object]) -> FreshnessMembers:
 
 
 def counted_words(words: Iterable[tuple[str, int]]) -> list[CountedWord]:
-    """Words with their counts, in the given order."""
+    """Return `words` with their counts, in the given order."""
     return list(starmap(CountedWord, words))

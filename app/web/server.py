@@ -1,4 +1,4 @@
-"""uvicorn inside the worker: on the worker's loop, on a socket that was bound before anything else started."""
+"""The HTTP server: uvicorn on the worker's event loop, on a socket that was bound before any other part of the worker started."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tables.errors import ConfigurationError
 _log = structlog.get_logger(__name__)
 
 SHUTDOWN_S = 2.0
-"""Time for open requests to end when the server stops."""
+"""How long open requests may go on when the server stops."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens on `host` and `port` (0 = any free one).
+    """Return a socket that listens on `host` and `port` (0 = any free port).
 
     Raises:
-        ConfigurationError: names the settings.
+        ConfigurationError: the system refuses the address; the remedy names the settings.
     """
     try:
         return bound_to(host, port)
@@ -36,13 +36,15 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class WebServer(AsgiService):
-    """Serves an ASGI application.
+    """Faust's service that serves an ASGI application.
 
     Args:
         asgi_app: the application.
-        listeners: gives the sockets from `bound_socket`; asked when the server starts, because they are bound after it is made.
-        limits: asked when the server starts, because the limit of descriptors may be raised until then.
-        observer: is told of connections.
+        listeners: returns the sockets from `bound_socket`; called when the server starts, because sockets are bound after the server
+            is built.
+        limits: returns the bounds for clients; called when the server starts, because the limit of file descriptors may be raised
+            until then.
+        observer: reports connections.
     """
 
     server_shutdown_timeout = SHUTDOWN_S
@@ -61,12 +63,13 @@ class WebServer(AsgiService):
         self._observer = observer
 
     async def on_start(self) -> None:
-        """Faust's, with our sockets and our bounds."""
+        """Start uvicorn as Faust does, but on the sockets of `listeners` and with the bounds of `limits`."""
         connections = Connections(self._limits(), self._observer)
-        # Protocols by name are imported when the server starts: 45 ms on the event loop, most of them for web sockets.
+        # uvicorn imports a protocol that is given by name when the server starts, which would block the event loop for 45 ms, most of
+        # the time for web sockets.
         self.uvicorn_options = {
             "access_log": False,
-            # A warning is what a client did wrong, as often as it likes; `Connections` counts these.
+            # uvicorn warns of each mistake of a client, without a bound; `Connections` counts such mistakes instead.
             "log_level": "error",
             "server_header": False,
             "timeout_graceful_shutdown": int(SHUTDOWN_S),
@@ -82,5 +85,5 @@ class WebServer(AsgiService):
 
     @property
     def label(self) -> str:
-        """Name in logs."""
+        """Name of this service in logs."""
         return "WebServer"

@@ -1,4 +1,4 @@
-"""`/metrics`: the registry in Prometheus text format, or OpenMetrics where the scraper accepts it."""
+"""`/metrics`: the metrics in Prometheus text format, or in OpenMetrics format if the scraper accepts it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.web.responses import HEADERS
 
 
 def routes(registry: CollectorRegistry) -> list[Resource]:
-    """The route of the metrics."""
+    """Return the route of `/metrics`."""
 
     async def get_metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))

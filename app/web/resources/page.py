@@ -1,4 +1,4 @@
-"""`/`: a live page for people. One file, nothing external; it reads the JSON resources once a second."""
+"""`/`: the live page for people, one file without external parts, which reads the JSON resources once a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.web.responses import HEADERS
 
 
 def routes() -> list[Resource]:
-    """The route of the page."""
+    """Return the route of the page."""
     html = resources.files("app.web.resources").joinpath("page.html").read_text("utf-8")
     headers = {
         **HEADERS,
@@ -30,7 +30,7 @@ def routes() -> list[Resource]:
 
 
 def content_security_policy(html: str) -> str:
-    """A policy that runs this page's own inline script and style, by their hashes, and nothing else."""
+    """Return a Content-Security-Policy that allows only the inline script and style of `html`, by their hashes."""
     return "; ".join(
         [
             "default-src 'none'",

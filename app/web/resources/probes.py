@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`: whether the process turns, and whether it should be asked."""
+"""`/livez` and `/readyz`: the probes that say whether the process is alive, and whether it is ready to be asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.web.responses import json_response
 
 
 def routes(health: Health) -> list[Resource]:
-    """The routes of the probes."""
+    """Return the routes of the two probes."""
 
     async def get_livez(_: Request) -> Response:
         return json_response(Liveness("ok"))

@@ -1,4 +1,4 @@
-"""`/v1/stats`: totals, and where each partition stands."""
+"""`/v1/stats`: totals of records and words, and the state, position and lag of each partition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.web.responses import freshness, json_response
 
 
 def routes(queries: Queries) -> list[Resource]:
-    """The route of totals."""
+    """Return the route of `/v1/stats`."""
 
     async def get_stats(request: Request) -> Response:
         query_parameters(request)

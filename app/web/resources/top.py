@@ -17,7 +17,7 @@ MAX_K = MOST_WORDS
 
 
 def routes(queries: Queries) -> list[Resource]:
-    """The route of the most frequent words."""
+    """Return the route of `/v1/top`."""
 
     async def get_top(request: Request) -> Response:
         parameters = query_parameters(request, "k", "exact")

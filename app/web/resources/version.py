@@ -1,4 +1,4 @@
-"""`/version`: what runs."""
+"""`/version`: the versions of Wordcount, Python and Faust that run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.web.responses import json_response
 
 
 def version_info(commit: str | UnsetType = UNSET) -> Version:
-    """The versions of this process; Wordcount's is "unknown" where it runs without being installed."""
+    """Return the versions of this process; Wordcount's is "unknown" if the package is not installed."""
     try:
         version = metadata.version("wordcount")
     except metadata.PackageNotFoundError:
@@ -24,7 +24,7 @@ def version_info(commit: str | UnsetType = UNSET) -> Version:
 
 
 def routes(version: Version) -> list[Resource]:
-    """The route of the versions."""
+    """Return the route of `/version`."""
 
     async def get_version(_: Request) -> Response:
         return json_response(version)

@@ -1,4 +1,4 @@
-"""`/v1/words`: the count of one word, and pages of words; `/count/{word}/` as in stock Faust's example."""
+"""`/v1/words`: the count of one word, and pages of words; `/count/{word}/`: a count as Faust's own word-count example answers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_LIMIT = MOST_WORDS
 
 
 def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
-    """The routes of words.
+    """Return the routes of words.
 
     Args:
-        queries: what to ask.
-        normalise: makes of a word what the tokeniser's profile makes of it, so that "The" finds "the".
+        queries: answers questions about counts.
+        normalise: normalises a word as the tokeniser's profile does, so that "The" finds "the".
     """
 
     async def get_word(request: Request) -> Response:
