@@ -1,6 +1,6 @@
 """The Kafka consumer of a worker: overrides of Faust's consumer that deliver batches as events and take positions from the stores.
 
-The overrides and their reasons (for each there is a test in `tests/integration/kafka/test_transport.py`, which fails if an upgrade of Faust
+The overrides and their reasons (`tests/integration/kafka/test_transport.py` has a test for each, which fails if an upgrade of Faust
 takes its reason away):
 
 * `_getmany` fetches only from partitions that can take records in. Faust resumes all partitions after every rebalance, but cannot

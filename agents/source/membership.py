@@ -1,6 +1,6 @@
 """The membership in the consumer group: heartbeats, commits that prove ownership, errors that aiokafka stores and does not raise.
 
-The override and its reasons (for each there is a test in `tests/integration/kafka/test_transport.py`, which fails if an upgrade of Faust
+The override and its reasons (`tests/integration/kafka/test_transport.py` has a test for each, which fails if an upgrade of Faust
 takes the reason away):
 
 * `_create_worker_consumer` sets our assignor, has bytes delivered instead of record objects, and forbids an automatic reset of
