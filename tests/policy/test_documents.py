@@ -242,3 +242,8 @@ def test_hooks_run_the_tools_of_make_check():
     assert tools
     for tool in tools:
         assert f".venv/bin/{tool}" in hooks
+
+
+def test_readme_names_the_kafka_that_is_fetched():
+    version = re.search(r":kafka_2\.13:(\S+) ", (ROOT / "app" / "local" / "jars.lock").read_text("utf-8"))[1]
+    assert f"Apache Kafka {version}" in README.read_text("utf-8")
