@@ -1,1 +1,1 @@
-"""Values: record batches, tallies, rows, markers, positions, and the rules that hold between them. No I/O."""
+"""Values and their rules, without I/O: record batches, tallies, rows, markers, positions."""

@@ -1,6 +1,6 @@
-"""Arrow arrays of bytes as numpy sees them: words are sorted and found, and rows read, without a step of Python's for each.
+"""Arrow arrays of byte strings as numpy arrays: words are sorted and looked up, and rows decoded, without a Python step per value.
 
-No value of an array is null, and no array is larger than 2 GiB.
+No value of such an array is null, and no array is larger than 2 GiB.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CHUNK_BYTES = 8
 
 
 def lengths(values: pa.BinaryArray) -> Int64Array:
-    """Bytes of each value."""
+    """Return the length of each value in bytes."""
     return np.diff(_bounds(values)).astype(np.int64)
 
 
 def joined(values: pa.BinaryArray) -> npt.NDArray[np.uint8]:
-    """All bytes, value after value; not to be written to."""
+    """Return all bytes, value after value. The result shares memory with `values` and must not be written to."""
     bounds, data = _bounds(values), values.buffers()[2]
     if bounds[0] == bounds[-1]:
         return np.empty(0, np.uint8)
@@ -30,7 +30,7 @@ def joined(values: pa.BinaryArray) -> npt.NDArray[np.uint8]:
 
 
 def eight_bytes(values: pa.BinaryArray, first: int = 0) -> UInt64Array:
-    """The bytes `[first, first + 8)` of each value as a big-endian number, zeros where a value is shorter."""
+    """Return the bytes `[first, first + 8)` of each value as a big-endian number; missing bytes of a shorter value are zeros."""
     bounds = _bounds(values)
     there = np.clip(np.diff(bounds) - first, 0, _CHUNK_BYTES)
     if not there.any():
@@ -41,11 +41,12 @@ def eight_bytes(values: pa.BinaryArray, first: int = 0) -> UInt64Array:
     anywhere = np.ndarray(len(padded) - _CHUNK_BYTES + 1, ">u8", padded, strides=(1,))
     found = anywhere[bounds[:-1] - bounds[0] + first].astype(np.uint64)
     beyond = (8 * (_CHUNK_BYTES - there)).astype(np.uint64)
-    # A shift by all 64 bits would do nothing.
+    # A shift by all 64 bits must not be relied on: a value without a byte here is set to 0 explicitly.
     return np.where(there > 0, found >> beyond << beyond, np.uint64(0))
 
 
 def _bounds(values: pa.BinaryArray) -> npt.NDArray[np.int32]:
+    """Return where each value begins in the data buffer, and where the last value ends."""
     if not len(values):
         return np.zeros(1, np.int32)
     return np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]

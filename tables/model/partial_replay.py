@@ -1,4 +1,4 @@
-"""Replaying records whose words are partly counted: what a torn flush, or somebody else's rows, left ahead of the position. Pure."""
+"""Tally of records below rows ahead, whose words a torn flush or foreign records have partly counted already. Pure."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tables.model.tally import Tally, TallyRecords, merge_tallies
 def tally_beyond(
     uptos_ahead: Mapping[bytes, int], tally: TallyRecords, batches: Sequence[RecordBatch]
 ) -> Tally:
-    """The tally of `batches` without the occurrences that rows ahead of the position already contain.
+    """Return the tally of `batches` without the occurrences that rows ahead of the position already contain.
 
     Args:
-        uptos_ahead: `upto` of each row that is ahead of the position.
+        uptos_ahead: word -> `upto` of each row that is ahead of the position.
         tally: counts the words of batches.
-        batches: joining, in offset order.
+        batches: adjacent batches, in offset order.
     """
     uptos = np.unique(np.fromiter(uptos_ahead.values(), np.int64, len(uptos_ahead)))
     parts: list[Tally] = []
     for batch in batches:
         if not batch.record_count:
             continue
-        # Flushes end between two batches. A batch that another one cut differently is taken record by record.
+        # A flush ends between two batches. If another process cut the batches elsewhere, a batch is counted record by record.
         inside = np.any((uptos > batch.first_offset) & (uptos < batch.next_offset))
         for piece in batch.single_records() if inside else [batch]:
             counted = tally([piece])
-            # A row may end among the offsets without a record that follow a piece: its last record decides.
+            # The `upto` of a row may lie in a gap behind the last record of a piece: compare with the offset of that record.
             last = piece.offset_of(piece.record_count - 1)
             keep = [uptos_ahead.get(word, 0) <= last for word in counted.word_list()]
             parts.append(counted.only(np.array(keep, bool)))

@@ -1,4 +1,8 @@
-"""Whether exact counting can go on from what is stored. Where not, the partition stops and says why; nothing is reset. Pure."""
+"""Checks whether exact counting can go on from a stored position, and why a partition stops if not. Pure.
+
+Each check compares the marker or state of a store with the input topic, the changelog and the configuration. A failed check stops the
+partition and names the reason. No check resets a position.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from tables.errors import ForeignChangelogError, InexactError
 from tables.model.rows import Marker, Owner, StoreState
 
 COUNT_AGAIN = "wordcount reset counts again what the input has now"
-"""Begins the remedy of all that only an operator can decide."""
+"""Part of every remedy that only an operator can decide on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +20,11 @@ class InputNow:
     """One partition of the input topic as the brokers have it now.
 
     Attributes:
-        topic: its name.
+        topic: name of the topic.
         topic_id: id of the topic; "" = not known.
-        partition: its number.
-        start: first offset that can be read.
-        end: offset after the last record.
+        partition: number of the partition.
+        start: first offset that can be read, inclusive.
+        end: offset after the last record, exclusive.
     """
 
     topic: str
@@ -34,7 +38,7 @@ class InputNow:
 
 
 def check_owner(marker: Marker, owner: Owner) -> None:
-    """See that a marker is of `owner`. Raises ForeignChangelogError."""
+    """Check that a marker names `owner`. Raises ForeignChangelogError if the marker names another topic or group."""
     if marker.topic == owner.topic and marker.group in {"", owner.group}:
         return
     theirs = f" in group {marker.group}" if marker.group else ""
@@ -45,17 +49,17 @@ def check_owner(marker: Marker, owner: Owner) -> None:
 
 
 def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id: str, profile: str) -> None:
-    """Compare what the state says with what is configured and with what the input topic has.
+    """Check that counting can go on at the position of `marker`.
 
     Args:
-        marker: of the last flush.
-        now: the partition of the input that the marker is about.
-        owner: whose counts there are, as configured.
+        marker: marker of the last flush.
+        now: the partition of the input topic that the marker counts.
+        owner: configured group and topic.
         changelog_id: id of the changelog topic; "" = not known.
-        profile: identity of the tally, as configured.
+        profile: configured identity of the tokeniser.
 
     Raises:
-        InexactError: names topic, partition, offsets and the remedy.
+        InexactError: counting cannot go on; the message names topic, partition, offsets and the remedy.
     """
     check_owner(marker, owner)
     _check_topic_id(marker, now)
@@ -68,7 +72,7 @@ def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id:
     if marker.profile != profile:
         raise InexactError(
             f"{now} was counted with profile {marker.profile}, now configured: {profile}",
-            f"configure the former profile and options; of another version of it: run the program that counted; or {COUNT_AGAIN}",
+            f"configure the former profile and options; if only its version differs, run the program that counted; or {COUNT_AGAIN}",
         )
     if marker.position < now.start:
         raise InexactError(
@@ -83,34 +87,36 @@ def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id:
 
 
 def is_of_changelog(state: StoreState, changelog_id: str, changelog_end: int) -> bool:
-    """Whether a store can be brought forward by the changelog that there is now.
+    """Return whether a replay of the present changelog can bring the store up to date.
 
     Args:
-        state: of the store.
-        changelog_id: id of the changelog topic; "" = not known.
-        changelog_end: offset after the last record of the changelog partition.
+        state: state of the store.
+        changelog_id: id of the present changelog topic; "" = not known.
+        changelog_end: offset after the last record of the changelog partition, exclusive.
     """
     former_id = state.marker.changelog_id if state.marker is not None else state.changelog_id
     return changelog_end >= state.examined and not _replaced(former_id, changelog_id)
 
 
 def check_replaceable(state: StoreState, now: InputNow, *, changelog_id: str, changelog_end: int) -> None:
-    """Whether nothing is lost with a store that is not of the present changelog: that one, with the input, has all of it.
+    """Check that a store which is not of the present changelog can be thrown away, because its counts can be made again.
+
+    The counts come from the present changelog if it is another topic and has records, or from the input topic if it is empty.
 
     Args:
-        state: of the store.
-        now: the partition of the input that the store is about.
-        changelog_id: id of the changelog topic; "" = not known.
-        changelog_end: offset after the last record of the changelog partition.
+        state: state of the store.
+        now: the partition of the input topic that the store counts.
+        changelog_id: id of the present changelog topic; "" = not known.
+        changelog_end: offset after the last record of the changelog partition, exclusive.
 
     Raises:
-        InexactError: the changelog lost records, and the input no longer has what was counted.
+        InexactError: the changelog was truncated, or it is empty and the input topic no longer has all counted records.
     """
     marker = state.marker
     if marker is None or (changelog_end > 0 and _replaced(marker.changelog_id, changelog_id)):
         return
     if changelog_end > 0:
-        # Compaction may have removed a row for the sake of a later one that is lost now: what is left proves nothing.
+        # Compaction may have removed a row in favour of a later row that is lost now: the remaining records prove nothing.
         raise InexactError(
             f"{now}: the changelog ends at offset {changelog_end}, but was read up to {state.examined}: truncated",
             COUNT_AGAIN,
@@ -119,12 +125,13 @@ def check_replaceable(state: StoreState, now: InputNow, *, changelog_id: str, ch
     if now.start > marker.origin:
         raise InexactError(
             f"{now}: the changelog is empty, but was read up to {state.examined}; it cannot be written again, because "
-            f"records {marker.origin} to {now.start - 1} of the input, which it had counted, are gone too",
+            f"records {marker.origin} to {now.start - 1} of the input, which were counted, are gone too",
             COUNT_AGAIN,
         )
 
 
 def _check_topic_id(marker: Marker, now: InputNow) -> None:
+    """Raise InexactError if the input topic was deleted and created again since `marker` was written."""
     if _replaced(marker.topic_id, now.topic_id):
         raise InexactError(
             f"{now}: the topic was deleted and created again (id {marker.topic_id}, now {now.topic_id}); "
@@ -134,4 +141,5 @@ def _check_topic_id(marker: Marker, now: InputNow) -> None:
 
 
 def _replaced(former_id: str, present_id: str) -> bool:
+    """Return whether two ids are known and differ."""
     return bool(former_id and present_id) and former_id != present_id

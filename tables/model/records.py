@@ -1,7 +1,7 @@
-"""Records as they come from Kafka: batches of the input topic, slices of the changelog, records that cannot be counted.
+"""Record batches of the input topic, slices of the changelog, and dead letters: records as values.
 
-Adjacent records of one partition are columns in Arrow buffers, so that the garbage collector has no objects to walk (measured: record
-objects cost 5 times more than parsing, ADR 3).
+Adjacent records of one partition are columns in Arrow buffers, because one Python object per record cost 5 times more than parsing,
+most of it in the garbage collector (ADR 3).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Adjacent records of one partition.
+    """Adjacent records of one partition of the input topic.
 
     Attributes:
-        values: `pyarrow.BinaryArray`, one value per record in offset order; null = a record without a value.
-        first_offset: position before this batch, inclusive; equals `next_offset` of the batch before it.
-        next_offset: position after this batch, exclusive.
-        offsets: int64 offset per record, ascending; None where record `i` has offset `first_offset + i`.
-        oversized: offset -> bytes of the value, of records whose value is too large to be here; it is null.
+        values: `pyarrow.BinaryArray`, one value per record in offset order; null = a record without a value, or an oversized value.
+        first_offset: first source offset of the batch, inclusive; equals `next_offset` of the batch before.
+        next_offset: source offset after the batch, exclusive.
+        offsets: int64 offset per record, strictly ascending; None = record `i` has offset `first_offset + i`.
+        oversized: offset -> length in bytes, of each value that is too large to be in `values`. May name offsets outside this batch.
     """
 
     values: pa.BinaryArray
@@ -40,8 +40,8 @@ class RecordBatch:
             assert count == span, f"{count} records in {span} offsets"
         elif count:
             assert len(self.offsets) == count, f"{len(self.offsets)} offsets of {count} records"
-            assert self.first_offset <= self.offsets[0], "a record before its batch"
-            assert self.offsets[-1] < self.next_offset, "a record behind its batch"
+            assert self.first_offset <= self.offsets[0], "a record lies before its batch"
+            assert self.offsets[-1] < self.next_offset, "a record lies behind its batch"
             assert count <= span, "offsets that do not ascend"
             assert count == 1 or bool(np.all(self.offsets[1:] > self.offsets[:-1])), (
                 "offsets that do not ascend"
@@ -49,25 +49,26 @@ class RecordBatch:
 
     @property
     def record_count(self) -> int:
+        """Number of records."""
         return len(self.values)
 
     @property
     def is_pause(self) -> bool:
-        """Whether it covers no offset: more is to come, and was given a pause before it."""
+        """Whether the batch covers no offset: with such a batch the fetch lets the consumer do other things before the next batch."""
         return self.first_offset == self.next_offset
 
     @property
     def byte_count(self) -> int:
-        """Bytes of memory that the values keep: of a part of a batch as many as of the whole."""
-        # Not `nbytes`: it gives the GIL up for nothing, and the event loop waits half a millisecond until it has it again.
+        """Bytes of the Arrow buffers of `values`. A part of a batch reports the size of the whole batch, which it keeps in memory."""
+        # Not `nbytes`, which releases the GIL: the event loop then waits half a millisecond until it holds the GIL again.
         return sum(buffer.size for buffer in self.values.buffers() if buffer is not None)
 
     def offset_of(self, index: int) -> int:
-        """Offset of record `index` (0 <= index < record_count)."""
+        """Return the source offset of record `index` (0 <= index < record_count)."""
         return self.first_offset + index if self.offsets is None else int(self.offsets[index])
 
     def starting_at(self, position: int) -> RecordBatch | None:
-        """The part of this batch from `position` on, or None where nothing is left of it."""
+        """Return the part of this batch from the source offset `position` on; None = the batch ends at or before `position`."""
         if position <= self.first_offset:
             return self
         if position >= self.next_offset:
@@ -82,7 +83,7 @@ class RecordBatch:
         )
 
     def single_records(self) -> list[RecordBatch]:
-        """The same records, at least one, as batches of one each; joined, they cover the same offsets."""
+        """Return one batch per record, in offset order; together they cover the offsets of this batch, which holds >= 1 record."""
         starts = [self.first_offset, *(self.offset_of(i) for i in range(1, self.record_count))]
         ends = [*starts[1:], self.next_offset]
         return [
@@ -95,13 +96,13 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be counted, as it was read.
+    """A record that could not be counted.
 
     Attributes:
-        offset: its offset in the input partition.
-        value: its raw value; None = it had none, or one that is too large to be kept.
-        reason: the policy's reason, one of `agents.text.tally.REASONS`.
-        left_out_bytes: length of a value that is too large to be kept; 0 = it is `value`.
+        offset: offset of the record in the input partition.
+        value: raw value as it was read; None = the record has no value, or a value that is too large to be kept.
+        reason: why the record was not counted, one of `agents.text.tally.REASONS`.
+        left_out_bytes: length in bytes of a value that is too large to be kept; 0 = the value is in `value`.
     """
 
     offset: int
@@ -115,9 +116,9 @@ class ChangelogSlice:
     """Adjacent changelog records, markers included.
 
     Attributes:
-        keys: `pyarrow.BinaryArray` of words, or `names.MARKER_KEY`; no nulls.
-        values: `pyarrow.BinaryArray` of rows or markers, one per key; no nulls.
-        next_offset: changelog offset after them.
+        keys: `pyarrow.BinaryArray` of words and of `names.MARKER_KEY`; no nulls.
+        values: `pyarrow.BinaryArray` of rows and markers, one per key; no nulls.
+        next_offset: changelog offset after the last record, exclusive.
     """
 
     keys: pa.BinaryArray
@@ -126,14 +127,16 @@ class ChangelogSlice:
 
     @property
     def record_count(self) -> int:
+        """Number of records, markers included."""
         return len(self.keys)
 
     @property
     def byte_count(self) -> int:
+        """Bytes of keys and values."""
         return int(self.keys.nbytes + self.values.nbytes)
 
     @classmethod
     def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
-        """A slice of few (key, value) pairs, or none."""
+        """Return a slice of `records`, (key, value) pairs of which there may be none. Meant for few records."""
         keys, values = [key for key, _ in records], [value for _, value in records]
         return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), next_offset)

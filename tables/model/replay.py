@@ -1,10 +1,11 @@
-"""Merging changelog records into rows: of two rows of a word the one with the larger `upto` stays, in whatever order they come.
+"""Replay of the changelog: merges its records into rows. Of two rows of a word the row with the larger `upto` is kept.
 
-A record whose row loses is *foreign*: somebody appended it after the partition had moved on. Where it is the latest record of its
-word in the log, compaction would keep it and drop the better one, so that the better one has to be appended again (`stale`).
+A row that is worse than an earlier row of its word comes from a foreign record, which another process appended after the partition had
+moved on. If a foreign record is the latest record of its word, compaction would keep the foreign record and drop the better row.
+Such a word is *stale*: its better row has to be appended again (rule 11 of ARCHITECTURE.md).
 
-Records are kept and merged as columns, not as Python objects: a fraction of the memory, and most of the work is done without the
-interpreter's lock (ADR 7).
+Records are kept and merged as columns, not as Python objects: columns take a fraction of the memory, and most of the work is done
+without the GIL (ADR 7).
 """
 
 from __future__ import annotations
@@ -38,18 +39,25 @@ from tables.model.slices import SLICE_ROWS
 from tables.model.word_order import byte_order
 
 MERGE_BYTES = 32 << 20
-"""Records are merged when they take as much; where the merged rows still take half of it they have to go into the store."""
+"""Buffered records are merged when they reach this size. If the merged rows take half of it, `Replay.full` asks to store them."""
 
 
 class StoredRows(Protocol):
-    """Rows from before the replay."""
+    """Rows that the store had before the replay."""
 
-    def get_many(self, words: Sequence[bytes]) -> list[bytes | None]: ...
+    def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
+        """Return the row of each word, in the order of `words`; None = the word has no row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Bytes that exist only while one goes through them, slice by slice: as a list they would take ten times the memory."""
+    """Column of byte strings that are made slice by slice while a caller iterates: a list of them would take ten times the memory.
+
+    Attributes:
+        length: number of byte strings.
+        convert: returns the byte strings with the indices from start (inclusive) to end (exclusive); end may exceed `length`.
+    """
 
     length: int
     convert: Callable[[int, int], Sequence[bytes]]
@@ -68,8 +76,8 @@ class MergedRows:
 
     Attributes:
         words: `pyarrow.BinaryArray`, distinct.
-        rows: the best row of each.
-        latest: int64, `upto` of the latest record of each.
+        rows: for each word its best row, that is, the row with the largest `upto`.
+        latest: int64, for each word the `upto` of its latest record.
     """
 
     words: pa.BinaryArray
@@ -81,43 +89,44 @@ class MergedRows:
 
     @property
     def byte_count(self) -> int:
+        """Bytes of the three columns."""
         return int(self.words.nbytes + self.rows.nbytes + self.latest.nbytes)
 
     def taken(self, indices: Int64Array) -> MergedRows:
-        """The rows at `indices`, in their order."""
-        # Not `rows[indices]`, which takes eight times as long.
+        """Return the rows at `indices`, in the order of `indices`."""
+        # `take`, because `rows[indices]` takes eight times as long.
         rows = self.rows.take(indices, axis=0)
         return MergedRows(self.words.take(pa.array(indices)), rows, self.latest[indices])
 
     def keys(self) -> Column:
-        """The words, as the store has them."""
+        """Return the words as keys of the store."""
         return Column(len(self), lambda start, end: _bytes(self.words[start:end]))
 
     def values(self) -> Column:
-        """The rows, as the store has them."""
+        """Return the rows as values of the store."""
         return Column(
             len(self), lambda start, end: pack_rows(self.rows[start:end, 0], self.rows[start:end, 1])
         )
 
 
 class Replay:
-    """Rows and marker of the changelog records given to `apply`, on top of `stored`.
+    """Merges the changelog records given to `apply` with the rows in `stored`, and finds the last marker.
 
     Args:
-        stored: rows that the records are merged with; has what a `take` returned before the next `take`.
-        state: of those rows.
-        owner: whose changelog it has to be.
-        changelog_id: its id; "" = not known.
-        awaited: a marker of which it is not known whether it is in the changelog.
-        most_bytes: the same as `MERGE_BYTES`, where memory has no room for it.
+        stored: rows of the store. The caller stores the rows returned by `take` before it calls `take` again.
+        state: state of the store.
+        owner: the group and topic whose counts the changelog must have.
+        changelog_id: id of the changelog topic; "" = not known.
+        awaited: marker of a flush in doubt, for which the replay looks; None = no flush is in doubt.
+        most_bytes: bound of the buffered records where memory has no room for `MERGE_BYTES`.
 
     Attributes:
         awaited_found: whether `awaited` was among the records.
-        stale: words of which the latest record in the log is not the best one, as of the last `take`.
-        marker: the last one by offset.
-        max_upto: no row has a larger `upto`, and no marker a larger position: so far answers may have been given.
+        stale: words whose latest record in the changelog is not their best row, as of the last `take`.
+        marker: last marker by offset; None = the changelog has no marker so far.
+        max_upto: largest `upto` of all rows and largest position of all markers: readers may have seen answers up to this position.
         examined: next changelog offset to read.
-        full: whether rows have to be taken before memory runs out.
+        full: whether the caller has to `take` rows before it applies more records, because the merged rows are large.
     """
 
     def __init__(
@@ -147,12 +156,12 @@ class Replay:
         self._buffer_bytes = self._merge_at_bytes = min(MERGE_BYTES, most_bytes)
 
     def apply(self, part: ChangelogSlice) -> None:
-        """Take in adjacent changelog records.
+        """Buffer the records of `part`, which continues at `examined`, and merge the buffered records when they are many.
 
         Raises:
-            ForeignChangelogError: some marker is of another owner. Its rows come after it, if not compacted since.
-            InexactError: one is neither row nor marker, or was written for a former changelog of this name: what that one had
-                before it is missing here.
+            ForeignChangelogError: a marker is of another owner, so that rows of that owner may be in the changelog.
+            InexactError: a record is neither row nor marker, or a marker was written for a former changelog of this name, whose
+                earlier rows are missing here.
         """
         keys, values, self.examined = part.keys, part.values, part.next_offset
         is_marker = pc.equal(keys, MARKER_KEY)
@@ -180,31 +189,31 @@ class Replay:
             self.full = self._buffered_bytes >= self._buffer_bytes // 2
 
     def state(self, examined: int) -> StoreState:
-        """State of the store that has all rows that were taken, examined up to the changelog offset `examined`."""
+        """Return the state of a store that has all taken rows and has examined the changelog up to `examined` (exclusive)."""
         changelog_id = self._changelog_id if self.marker is None else ""
         return StoreState(
             marker=self.marker, examined=examined, max_upto=self.max_upto, changelog_id=changelog_id
         )
 
     def needs_healing(self) -> bool:
-        """Whether compaction would keep what is not the best: some row, or a marker that knows less than one before it."""
+        """Return whether compaction would keep a worse record: a row of a stale word, or a marker with a smaller furthest position."""
         return bool(self.stale) or (
             self.marker is not None and self.marker.furthest_position < self._furthest_position
         )
 
     def healed_marker(self) -> Marker | None:
-        """The marker to append after the rows of stale words."""
+        """Return the marker to append after the rows of the stale words; None = the changelog has no marker."""
         if self.marker is None or self.marker.furthest_position == self._furthest_position:
             return self.marker
         return msgspec.structs.replace(self.marker, prior_position=self._furthest_position)
 
     def healed(self) -> None:
-        """What needed healing was appended again."""
+        """Note that the better rows of the stale words and the healed marker were appended to the changelog."""
         self.stale.clear()
         self.marker = self.healed_marker()
 
     def take(self) -> MergedRows:
-        """The rows since the last `take` that beat the stored ones, in byte order of the words. Brings `stale` forward."""
+        """Return the rows since the last `take` that are better than the stored rows, in byte order of the words. Update `stale`."""
         merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
         merged = merged.taken(byte_order(merged.words))
         self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, self._buffer_bytes, False
@@ -218,7 +227,7 @@ class Replay:
         return merged.taken(np.flatnonzero(~beaten)) if beaten.any() else merged
 
     def _beaten_by_stored(self, merged: MergedRows) -> npt.NDArray[np.bool_]:
-        """Which rows are worse than those that `stored` has."""
+        """Return a mask of the rows that are worse than the stored row of their word."""
         beaten = np.zeros(len(merged), np.bool_)
         uptos = merged.rows[:, 1]
         doubtful = np.flatnonzero(uptos < self._stored_upto)
@@ -231,30 +240,31 @@ class Replay:
         return beaten
 
     def _check_changelog(self, marker: Marker) -> None:
+        """Raise InexactError if `marker` was written for another changelog than the marker before."""
         before = self.marker.changelog_id if self.marker is not None else ""
         if before and marker.changelog_id and before != marker.changelog_id:
             raise InexactError(
-                f"{marker.topic}: records for two changelogs (ids {before} and {marker.changelog_id}) are in one, below offset "
-                f"{self.examined}: a worker went on writing after it was deleted and created again",
+                f"{marker.topic}: the changelog holds records for two changelogs (ids {before} and {marker.changelog_id}) "
+                f"below offset {self.examined}: a worker went on writing after the changelog was deleted and created again",
                 "wordcount reset counts again what the input has now",
             )
 
 
 def _merged(parts: Sequence[MergedRows]) -> MergedRows:
-    """One row per word of `parts`, which are in offset order."""
+    """Return one row per word of `parts`, which are in offset order."""
     if not parts:
         return MergedRows(pa.array([], pa.binary()), np.empty((0, 2), np.int64), np.empty(0, np.int64))
     rows = np.concatenate([part.rows for part in parts])
     encoded = pa.concat_arrays([part.words for part in parts]).dictionary_encode()
     ids, count = encoded.indices.to_numpy(), len(encoded.dictionary)
     last = np.empty(count, np.int64)
-    last[ids] = np.arange(len(ids))  # Of several values for one index the last one stays.
+    last[ids] = np.arange(len(ids))  # numpy keeps the last of several values that are assigned to one index.
     latest = np.concatenate([part.latest for part in parts])[last]
     return MergedRows(encoded.dictionary, rows.take(_best(ids, rows[:, 1], count), axis=0), latest)
 
 
 def _best(ids: npt.NDArray[np.int32], uptos: Int64Array, count: int) -> Int64Array:
-    """Of each id in [0, count) the index of its largest upto, the last one of equals."""
+    """Return for each id in [0, count) the index of its largest `upto`; of equal ones the last index."""
     largest = np.full(count, np.iinfo(np.int64).min)
     np.maximum.at(largest, ids, uptos)
     candidates = np.flatnonzero(uptos == largest[ids])

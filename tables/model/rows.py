@@ -1,7 +1,8 @@
-"""Row, marker and state codecs. Pure.
+"""Rows, markers and store states, and how they are encoded as bytes. Pure.
 
-A row says: this word occurs `count` times in the offsets [origin, upto) of its source partition. It stays true for ever, so that
-applying rows is "keep the one with the larger upto": idempotent and free of order (a grow-only counter, Shapiro et al. 2011).
+A row says: this word occurs `count` times in the offsets `[origin, upto)` of its source partition. This statement stays true for ever.
+So rows are merged by keeping the row with the larger `upto`, which is idempotent and independent of the order (a grow-only counter,
+Shapiro et al. 2011).
 """
 
 from __future__ import annotations
@@ -21,34 +22,34 @@ from tables.model.records import Int64Array
 from tables.model.tally import Totals
 
 RowArray = npt.NDArray[np.int64]
-"""int64 of shape (n, 2): column 0 the count, column 1 the upto."""
+"""int64 of shape (n, 2): column 0 is the count, column 1 the `upto`."""
 
 _BIG_ENDIAN = np.dtype(">i8")
 _OPAQUE_ROW = np.dtype(f"V{ROW_BYTES}")
 
 
 class Owner(NamedTuple):
-    """Whose counts a changelog has: those of consumer group `group` over the input `topic`."""
+    """The consumer group and the input topic whose counts a changelog has."""
 
     group: str
     topic: str
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
-    """End of a flush in the changelog: all rows of all flushes up to `position` precede it.
+    """Last record of a flush in the changelog: all rows of all flushes up to `position` precede the marker.
 
     Attributes:
-        version: `schema.FORMAT_VERSION` of the writer.
-        topic: input topic.
-        group: consumer group; "" = not known: written before markers named it.
-        topic_id: its id; "" = not known.
-        changelog_id: id of the changelog topic that it was written to; "" = not known.
-        profile: identity of the tokenizer; counts of two tokenizers never mix.
+        version: `FORMAT_VERSION` of the writer.
+        topic: name of the input topic.
+        group: consumer group; "" = not known, because the marker was written before markers named the group.
+        topic_id: id of the input topic; "" = not known.
+        changelog_id: id of the changelog topic to which the marker was written; "" = not known.
+        profile: identity of the tokeniser; counts of two tokenisers are never mixed.
         origin: first source offset that was counted, inclusive.
         position: next source offset to count.
-        prior_position: largest position of any earlier marker, where that is larger than `position`: readers may have seen it, so that
-            it is never forgotten. Named `ahead` in the changelog.
-        records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of [origin, position).
+        prior_position: largest position of any earlier marker if larger than `position`, otherwise 0. Readers may have seen answers of
+            that position, so it must not be forgotten. Named `ahead` in the changelog.
+        records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of the offsets `[origin, position)`.
     """
 
     topic: str
@@ -69,27 +70,28 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def totals(self) -> Totals:
+        """What became of the records in `[origin, position)`."""
         return Totals(
             self.records, self.counted, self.words, self.skipped, self.dead_lettered, self.dropped_words
         )
 
     @property
     def furthest_position(self) -> int:
-        """The largest position of this marker and of those before it."""
+        """The largest position of this marker and of all earlier markers."""
         return max(self.position, self.prior_position)
 
     @property
     def flaw(self) -> str:
-        """What cannot be true of a marker, "" where nothing is wrong with it."""
+        """What cannot be true of this marker; "" = the marker is consistent."""
         accounted = self.counted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
         if not 0 <= self.origin <= self.position:
-            return f"it counts offsets {self.origin} to {self.position}"
+            return f"the marker counts offsets {self.origin} to {self.position}"
         if self.records != accounted:
-            return f"it accounts for {accounted} of {self.records} records"
+            return f"the marker accounts for {accounted} of {self.records} records"
         return ""
 
     def advanced(self, position: int, totals: Totals) -> Marker:
-        """The marker after a flush up to `position` that brought `totals`."""
+        """Return the marker after a flush up to `position` (exclusive) whose records add `totals`."""
         after = self.totals + totals
         return msgspec.structs.replace(
             self,
@@ -105,13 +107,13 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store knows beside its rows; written atomically with them.
+    """State that a store holds beside its rows; rows and state are written in one atomic write.
 
     Attributes:
-        marker: of the flush that the rows are at; None before the first one.
+        marker: marker of the last flush whose rows are all in the store; None before the first flush.
         examined: changelog offset up to which records have been examined, exclusive. Named `changelog_next` on disk.
-        max_upto: largest `upto` of any row; beyond the marker's position only after a torn flush. Named `ahead` on disk.
-        changelog_id: id of the changelog that rows without a marker are of; "" = the marker has it, or not known.
+        max_upto: largest `upto` of any row; larger than the marker's position only while there are rows ahead. Named `ahead` on disk.
+        changelog_id: id of the changelog from which rows without a marker come; "" = the marker has the id, or not known.
     """
 
     marker: Marker | None
@@ -121,15 +123,17 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def position(self) -> int:
+        """Next source offset to count; 0 before the first marker."""
         return self.marker.position if self.marker else 0
 
     @property
     def exact_position(self) -> int | None:
-        """The position where the rows are those of exactly `[origin, position)`, None where some are ahead of it."""
+        """The position if the rows are those of exactly `[origin, position)`; None = some rows are ahead of the position."""
         return self.position if self.position >= self.max_upto else None
 
     @property
     def totals(self) -> Totals:
+        """What became of the records that were counted so far."""
         return self.marker.totals if self.marker else Totals()
 
 
@@ -137,16 +141,17 @@ _encoder = msgspec.json.Encoder()
 _marker_decoder = msgspec.json.Decoder(Marker)
 _state_decoder = msgspec.json.Decoder(StoreState)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises: the second for text that is not UTF-8, the third for a document that is nested too deeply."""
+"""Errors of decoding: the second for text that is not UTF-8, the third for a document that is nested too deeply."""
 
 
 def encode_marker(marker: Marker) -> bytes:
+    """Return `marker` as a value of the changelog. Raises AssertionError if the marker has a flaw."""
     assert not marker.flaw, marker.flaw
     return _encoder.encode(marker)
 
 
 def decode_marker(value: bytes) -> Marker:
-    """Raises InexactError where `value` is no marker of this version, or says what cannot be true."""
+    """Return the marker in `value`. Raises InexactError if `value` is not a marker of this version, or if the marker has a flaw."""
     try:
         marker = _marker_decoder.decode(value)
     except _UNREADABLE as error:
@@ -168,12 +173,13 @@ def decode_marker(value: bytes) -> Marker:
 
 
 def encode_state(state: StoreState) -> bytes:
+    """Return `state` as a value of the store. Raises AssertionError if the marker has a flaw."""
     assert state.marker is None or not state.marker.flaw, state.marker.flaw
     return _encoder.encode(state)
 
 
 def decode_state(value: bytes) -> StoreState | None:
-    """The state, or None where it is unreadable, untrue or of another version: such a store is rebuilt from the changelog."""
+    """Return the state in `value`; None = unreadable, flawed or of another version, so that the store has to be rebuilt."""
     try:
         state = _state_decoder.decode(value)
     except _UNREADABLE:
@@ -183,7 +189,7 @@ def decode_state(value: bytes) -> StoreState | None:
 
 
 def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:
-    """`counts` as row values, with one `upto` for all or one for each (measured: 77 ns a row, struct.pack 190)."""
+    """Return `counts` as row values, with one `upto` for all rows or one for each (measured: 77 ns a row; struct.pack takes 190)."""
     rows = np.empty((len(counts), 2), _BIG_ENDIAN)
     rows[:, 0] = counts
     rows[:, 1] = upto
@@ -192,11 +198,12 @@ def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:
 
 
 def pack_row(count: int, upto: int) -> bytes:
+    """Return one row value."""
     return count.to_bytes(8, "big", signed=True) + upto.to_bytes(8, "big", signed=True)
 
 
 def unpack_row(value: bytes) -> tuple[int, int]:
-    """(count, upto). Raises InexactError where `value` is not a row."""
+    """Return (count, upto) of a row value. Raises InexactError if `value` is not a row."""
     if len(value) != ROW_BYTES:
         raise InexactError(
             f"a row of {len(value)} bytes instead of {ROW_BYTES}",
@@ -206,7 +213,7 @@ def unpack_row(value: bytes) -> tuple[int, int]:
 
 
 def unpack_rows(values: pa.BinaryArray | Sequence[bytes]) -> RowArray:
-    """All row values at once. Raises InexactError where one is not a row."""
+    """Return the rows of all `values`. Raises InexactError if a value is not a row."""
     column = values if isinstance(values, pa.BinaryArray) else pa.array(values, pa.binary())
     if (lengths(column) != ROW_BYTES).any():
         raise InexactError(

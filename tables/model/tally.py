@@ -1,4 +1,4 @@
-"""What record batches hold: each distinct word with its count, and what became of every record."""
+"""Tally of record batches: each distinct word with its count, and what became of every record."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tables.model.slices import SLICE_ROWS
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What became of the records of a prefix of one partition. `records == counted + skipped + dead_lettered`, always.
+    """Numbers of records and words by what became of them. `records` always equals `counted` plus all `skipped` and `dead_lettered`.
 
     Attributes:
         records: records read.
-        counted: records whose words were counted (a record without any word counts as counted).
+        counted: records whose words were counted; a record without any word is counted too.
         words: occurrences of words, that is, the sum of all counts.
-        skipped: records left out by a policy, by reason.
-        dead_lettered: records sent to the dead-letter topic, by reason.
-        dropped_words: words left out of counted records by an option or policy, by reason.
+        skipped: reason -> records left out by a policy.
+        dead_lettered: reason -> records sent to the dead-letter topic.
+        dropped_words: reason -> words left out of counted records by an option or policy.
     """
 
     records: int = 0
@@ -53,7 +53,7 @@ class Tally:
         words: `pyarrow.BinaryArray` of UTF-8, strictly ascending in byte order, no nulls.
         counts: int64, occurrences of the word with the same index, all > 0.
         totals: what became of the records; `totals.words == counts.sum()` unless `only` left words out.
-        dead_letters: in offset order.
+        dead_letters: records that could not be counted, in offset order.
     """
 
     words: pa.BinaryArray
@@ -62,33 +62,36 @@ class Tally:
     dead_letters: Sequence[DeadLetter] = ()
 
     def word_list(self) -> list[bytes]:
-        """The words as bytes, converted in slices so that other threads get a turn."""
+        """Return the words as bytes. They are converted in slices, so that other threads can take the GIL between two slices."""
         converted: list[bytes] = []
         for start in range(0, len(self.words), SLICE_ROWS):
             converted += self.words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
         return converted
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Tally:
-        """The same records, but only the words where `keep` is true; the totals still tell of all of them."""
+        """Return a tally with only the words where `keep` is true. Totals and dead letters remain those of all records."""
         if keep.all():
             return self
         return Tally(self.words.filter(pa.array(keep)), self.counts[keep], self.totals, self.dead_letters)
 
 
 class TallyRecords(Protocol):
-    """A pure function from record batches to their tally: the same records give the same tally, however they are batched."""
+    """A pure function from record batches to their tally, which does not depend on where the batches are cut."""
 
-    def __call__(self, batches: Sequence[RecordBatch]) -> Tally: ...
+    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
+        """Return the tally of `batches`, which are in offset order."""
+        ...
 
 
 def _added(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the sum of both numbers for each reason."""
     if not right:
         return left
     return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in {**left, **right}}
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """One tally of the records of all `tallies`. Meant for few small ones: it sums in Python."""
+    """Return one tally of the records of all `tallies`. Meant for few and small tallies, because the sums are made in Python."""
     sums: dict[bytes, int] = {}
     totals = Totals()
     dead_letters: list[DeadLetter] = []
