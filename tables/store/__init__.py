@@ -1,1 +1,1 @@
-"""RocksDB: one store per partition, its files, its errors, and the lock of the folder that holds them all."""
+"""RocksDB stores: one per partition, with their files and errors, and the lock of the state folder."""

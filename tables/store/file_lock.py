@@ -1,4 +1,4 @@
-"""A file that one process at a time holds: a lock that the operating system releases when its holder ends, however it ends."""
+"""Lock file that one process at a time holds. The operating system releases the lock however the holder ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _LONGEST_NAME_BYTES: Final = 20
 
 
 class FileLock:
-    """Opened, and not held before `take`.
+    """Opens a lock file; `take` takes the lock.
 
-    A child that inherits `descriptor` holds the lock too, until the last of both has closed it.
+    A child process that inherits `descriptor` holds the lock too. The lock is free when parent and child have closed the descriptor.
 
     Args:
-        path: created where missing, with its folder.
+        path: lock file; created with its folder if missing.
 
     Raises:
         OSError: the file cannot be opened for writing.
@@ -29,7 +29,13 @@ class FileLock:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def take(self, wait_s: float = 0.0) -> bool:
-        """Hold the lock, without a holder's name yet; wait for another process for `wait_s` at most. Returns whether it is held.
+        """Take the lock and clear the name of the former holder.
+
+        Args:
+            wait_s: longest wait for another process, in seconds; 0 = do not wait.
+
+        Returns:
+            Whether this process holds the lock.
 
         Raises:
             OSError: the file system has no locks, or the file cannot be written.
@@ -43,18 +49,19 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """The process that holds the lock; "" = it has not said."""
+        """Return the id of the process that holds the lock; "" = the holder has not written its id."""
         return os.pread(self.descriptor, _LONGEST_NAME_BYTES, 0).decode().strip()
 
     def name_holder(self, pid: int) -> None:
-        """Tell those that want the lock which process holds it. Raises OSError."""
+        """Write `pid` into the lock file, for processes that want the lock. Raises OSError if the file cannot be written."""
         os.pwrite(self.descriptor, str(pid).encode(), 0)
 
     def close(self) -> None:
-        """Let another process have the lock."""
+        """Close the lock file, and release the lock unless a child process holds it too."""
         os.close(self.descriptor)
 
     def _is_held_now(self) -> bool:
+        """Try once to take the lock; return whether this process holds it now."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""One process per state folder."""
+"""Lock of the state folder, so that one process at a time uses it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tables.store.file_lock import FileLock
 
 
 class StateLock:
-    """Holds `folder` for this process until `release`.
+    """Locks `folder` for this process until `release`.
 
     Args:
-        folder: created where missing.
+        folder: state folder; created if missing.
 
     Raises:
         ConfigurationError: the folder cannot be written.
-        StateLockedError: another process holds it.
+        StateLockedError: another process holds the lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class StateLock:
             )
 
     def release(self) -> None:
-        """Let another process have the folder."""
+        """Release the lock, so that another process can use the folder."""
         self._lock.close()
 
 

@@ -1,8 +1,8 @@
-"""Damage of a store's manifest that RocksDB does not report: it reads for ever, and holds the GIL.
+"""Check of a store's manifest for damage that RocksDB does not report: RocksDB would read the manifest for ever and hold the GIL.
 
-A manifest is a log: blocks of 32 KiB, in them records of a checksum, a length, a type and so many bytes. Where a flipped bit makes
-the type one that only recycled write-ahead logs have, RocksDB (as in rocksdict 0.3.29) never comes to an end. Everything else that
-is wrong with a manifest it says itself.
+A manifest is a log of blocks of 32 KiB. A block holds records: a checksum, a length, a type, and as many bytes as the length says. If
+a flipped bit makes the type one that only recycled write-ahead logs have, RocksDB (as in rocksdict 0.3.29) reads in an endless loop.
+RocksDB reports all other damage of a manifest itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from tables.errors import StoreCorruptedError
 _BLOCK_BYTES: Final = 32 << 10
 _HEADER: Final = struct.Struct("<IHB")
 _LAST_TYPE: Final = 4
-"""Whole, first, middle and last part of a record are 1 to 4; 0 is space that was taken in advance."""
+"""Types 1 to 4 are a whole record and the first, middle and last part of a record; type 0 is space that was reserved in advance."""
 
 
 def check_manifest(folder: Path) -> None:
-    """Raises StoreCorruptedError where RocksDB would read the manifest of the store in `folder` for ever; holds a block at a time."""
+    """Check the manifest of the store in `folder`, one block in memory at a time. A folder without a manifest passes.
+
+    Raises:
+        StoreCorruptedError: RocksDB would read the manifest for ever.
+    """
     try:
         manifest = folder / (folder / "CURRENT").read_text("ascii").strip()
         with manifest.open("rb") as log:
@@ -31,11 +35,11 @@ def check_manifest(folder: Path) -> None:
                         folder=folder,
                     )
     except (OSError, ValueError):
-        return  # RocksDB says what is missing.
+        return  # RocksDB reports a missing or unreadable manifest when it opens the store.
 
 
 def _unknown_type(block: bytes) -> int:
-    """The first type that manifests do not have; 0 = none."""
+    """Return the first type in `block` that no manifest has; 0 = all types are known."""
     at = 0
     while at + _HEADER.size <= len(block):
         _, length, kind = _HEADER.unpack_from(block, at)

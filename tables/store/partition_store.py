@@ -1,12 +1,12 @@
-"""One partition's rows on disk: a RocksDB folder that holds `word -> (count, upto)` and the state, always of the same flush.
+"""RocksDB store of one partition: its rows `word -> (count, upto)` and its state, always of the same flush.
 
-Two ways to write, both atomic over rows and state (measured in ADR 3):
+There are two ways to write, both atomic over rows and state (measured in ADR 3):
 
-* a large flush is a sorted SST file, written while the changelog is still being acknowledged and ingested afterwards;
-* a small one is one sorted WriteBatch without write-ahead log: the changelog is the log.
+* A large flush is written to a sorted SST file while the changelog records are still being acknowledged, and ingested afterwards.
+* A small flush is one sorted WriteBatch without write-ahead log, because the changelog is the log (rule 8 of ARCHITECTURE.md).
 
-A store without its newest WriteBatches is an older, consistent flush; the changelog brings it forward. An error of RocksDB never means
-that a row is missing: `tables.store.rocksdb_errors` says what it means.
+A store that lost its newest WriteBatches in a crash is at an older, consistent flush, and the changelog brings it forward. An error of
+RocksDB never means that a row is missing: see `tables.store.rocksdb_errors`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from tables.store.sst_file import SstFile
 from tables.threads import beside_the_loop
 
 SMALL_FLUSH_ROWS = 4096
-"""Up to here a WriteBatch is cheaper than an SST file (an ingest costs 2-5 ms and a file, whatever its size)."""
+"""Up to this number of rows a WriteBatch is cheaper than an SST file, whose ingest costs 2-5 ms and a file, whatever its size."""
 
 WRITE_BUFFER_BYTES = 8 << 20
-"""At most; smaller where many stores share the memory."""
+"""Largest write buffer of a store; the buffer is smaller if many stores share the memory."""
 
 _EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 _BLOOM_BITS_PER_KEY = 10
@@ -51,7 +51,7 @@ _LEVEL0_FILES = 8
 
 
 class ByteColumn(Protocol):
-    """Keys, or values, of a flush."""
+    """Keys or values of a flush, which may be made while a caller iterates."""
 
     def __len__(self) -> int: ...
 
@@ -59,11 +59,11 @@ class ByteColumn(Protocol):
 
 
 class StagedRows:
-    """Rows of one flush, on their way into the store; nothing of them is visible before `PartitionStore.commit`.
+    """Rows of one flush on their way into the store. Readers see none of them before `PartitionStore.commit`.
 
     Attributes:
-        keys, values: the rows.
-        file: has them too, where they are many.
+        keys, values: words and row values, in the same order.
+        file: SST file with the same rows; None = the rows are few and go into a WriteBatch.
     """
 
     def __init__(self, keys: ByteColumn, values: ByteColumn, file: SstFile | None) -> None:
@@ -72,23 +72,27 @@ class StagedRows:
         self.file = file
 
     def discard(self) -> None:
-        """Forget the rows; removes the file."""
+        """Remove the SST file, if there is one: the rows will not be committed."""
         if self.file is not None:
             self.file.discard()
 
 
 class PartitionStore:
-    """An open store. Not safe for two writers; reads from any thread while one writes.
+    """An open store. One thread may write at a time; any thread may read meanwhile.
 
     Args:
-        folder: created where missing.
-        block_cache: shared by all stores of the process.
-        write_buffer_bytes: rows of small flushes that memory holds before they become a file.
+        folder: folder of the store; created if missing.
+        block_cache: RocksDB's block cache, which all stores of the process share.
+        write_buffer_bytes: bytes of small flushes that RocksDB holds in memory before it writes them to a file.
+
+    Attributes:
+        state: state of the last commit.
+        was_empty: whether the store had no state when it was opened.
 
     Raises:
-        StateLockedError: another process has it open.
-        StoreCorruptedError: it is damaged.
-        StoreFullError, StoreUnavailableError: the system refuses what it needs; it stays as it is.
+        StateLockedError: another process has the store open.
+        StoreCorruptedError: the store is damaged.
+        StoreFullError, StoreUnavailableError: the system refuses a resource that the store needs; the store stays as it is.
     """
 
     def __init__(
@@ -108,7 +112,8 @@ class PartitionStore:
             try:
                 value = self._db.get(STATE_KEY)
             except BaseException:
-                self._db.close()  # An open store keeps the lock of its folder, and the error's traceback the store.
+                # The traceback of the error keeps the store object alive, and an open store keeps the lock of its folder.
+                self._db.close()
                 raise
         state = None if value is None else decode_state(value)
         if value is not None and state is None:
@@ -118,23 +123,25 @@ class PartitionStore:
         self.was_empty = value is None
 
     def stored_state(self) -> StoreState:
-        """The state that the rows have: newer than `state` for a moment after a commit. A close waits for it.
+        """Read the state from RocksDB, where it is newer than `state` for a moment during a commit. `close` waits for this read.
 
         Raises:
-            NotReadyError: the store is closed, or about to be.
+            NotReadyError: the store is closed or is being closed.
         """
-        # Of a single key rocksdict keeps the GIL: this one was just written, and a look at many stores is one step.
+        # rocksdict keeps the GIL while it reads one key. The read is short, because the key was just written, and for other threads
+        # the reads of many stores are one step.
         with self._readers, store_errors(self._folder):
             value = self._db.get(STATE_KEY)
         return (None if value is None else decode_state(value)) or _EMPTY
 
     def get_at(self, word: bytes) -> tuple[bytes | None, int | None]:
-        """The row of one word and the position that it is at, both of the same flush; None where rows are ahead of it.
+        """Read the row of one word together with the position. `close` waits for this read, as rocksdict requires.
 
-        A close waits for it: rocksdict cannot close a store that is being read.
+        Returns:
+            (row, position), both of the same flush. Row None = the word has no row; position None = some rows are ahead of it.
 
         Raises:
-            NotReadyError: the store is closed, or about to be.
+            NotReadyError: the store is closed or is being closed.
         """
         with self._readers, store_errors(self._folder):
             row, state = self._db.get([word, STATE_KEY])
@@ -142,7 +149,7 @@ class PartitionStore:
 
     @beside_the_loop
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
-        """The rows of `words`, in their order; fastest where they are sorted."""
+        """Return the row of each word, in the order of `words`; None = the word has no row. Sorted words are read fastest."""
         rows: list[bytes | None] = []
         with store_errors(self._folder):
             for start in range(0, len(words), SLICE_ROWS):
@@ -151,12 +158,12 @@ class PartitionStore:
 
     @contextmanager
     def snapshot(self) -> Iterator[StoreSnapshot]:
-        """Rows and position as of now, whatever is written meanwhile. A close waits for it.
+        """Open a view of rows and position as of now, which later writes do not change. `close` waits for the end of the `with` block.
 
         Raises:
-            NotReadyError: the store is closed, or about to be.
+            NotReadyError: the store is closed or is being closed.
         """
-        # RocksDB keeps its folder locked while an iterator lives, even after a close.
+        # RocksDB keeps the folder locked while an iterator exists, even after the store was closed.
         with self._readers, store_errors(self._folder):
             view = StoreSnapshot(self._db, self._readers)
             try:
@@ -165,30 +172,35 @@ class PartitionStore:
                 view.release()
 
     def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """At most `limit` (word, row) pairs with word >= `start`, in byte order."""
+        """Return at most `limit` (word, row) pairs with word >= `start`, in byte order of the words."""
         with self.snapshot() as view:
             return view.scan(start, limit)
 
     def estimated_rows(self) -> int:
-        """About as many rows as there are, or more; read from counters."""
+        """Return about the number of rows, or more, from RocksDB's counters."""
         with store_errors(self._folder):
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
     def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
-        """All (word, row) pairs in byte order; writes between two slices may or may not be seen."""
+        """Yield all (word, row) pairs in byte order, in slices. Rows that are written between two slices may or may not be seen."""
         start = b""
         while part := self.scan(start, 4 * SLICE_ROWS):
             yield part
             start = part[-1][0] + b"\x00"
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """The pairs of `slices`, one by one."""
+        """Yield the pairs of `slices` one by one."""
         for part in self.slices():
             yield from part
 
     @beside_the_loop
     def stage(self, keys: ByteColumn, values: ByteColumn) -> StagedRows:
-        """Prepare rows of which `keys` are strictly ascending. Slow part of a large flush; needs no acknowledgement yet."""
+        """Prepare rows for `commit`. This slow part of a large flush may run before the changelog acknowledges the rows.
+
+        Args:
+            keys: words, strictly ascending in byte order.
+            values: row values, one per key.
+        """
         if len(keys) <= SMALL_FLUSH_ROWS:
             return StagedRows(keys, values, None)
         self._staged_files += 1
@@ -204,7 +216,7 @@ class PartitionStore:
 
     @beside_the_loop
     def commit(self, staged: StagedRows, state: StoreState) -> None:
-        """Make `staged` and `state` visible, both or neither, also across a crash."""
+        """Write `staged` and `state` in one atomic write: readers see both or neither, also after a crash."""
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         with store_errors(self._folder):
             if staged.file is None:
@@ -214,7 +226,7 @@ class PartitionStore:
         self.state = state
 
     def close(self) -> None:
-        """Write what only memory holds and release the folder. A closed store answers nothing; it may be closed again."""
+        """Write the rows that only memory holds, wait for the readers, and release the folder. A second call does no harm."""
         try:
             with store_errors(self._folder):
                 self._flush_memtable()
@@ -225,7 +237,7 @@ class PartitionStore:
                 self._db.close()
 
     def abandon(self) -> None:
-        """Release the folder of a store that is about to be destroyed, or whose disk is full."""
+        """Close the store without writing the rows that only memory holds, because the store is about to be destroyed."""
         self._memtable_holds_rows = False
         self.close()
 
@@ -241,7 +253,7 @@ class PartitionStore:
 
     def _ingest(self, file: SstFile, state: StoreState) -> None:
         try:
-            # An earlier flush that is still in memory would be lost by a crash while the later, ingested one survives.
+            # Without this, a crash could lose an earlier flush that is only in memory, and keep the later flush that was ingested.
             self._flush_memtable()
             file.add([STATE_KEY], [encode_state(state)])
             file.finish()
@@ -258,7 +270,7 @@ class PartitionStore:
 
 
 def destroy_store(folder: Path) -> None:
-    """Remove a closed store and what it staged. Nothing is lost: the changelog has every row."""
+    """Remove the folder of a closed store and its staged files. Nothing is lost: the changelog has every row."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""What an error of RocksDB, or of the system under it, means for a store: damage, or something that the system refuses.
+"""Errors of RocksDB and of the system under a store, translated: a damaged store, or a resource that the system refuses.
 
-rocksdict raises a plain `Exception` with RocksDB's status as its text: "Corruption: …", or "IO error: … : Too many open files" with
-the text of `errno` at its end. Only corruption is a reason to throw a store away and rebuild it. Everything else ends the process and
-leaves the store as it is: the next start goes on from it.
+rocksdict raises a plain `Exception` with RocksDB's status as its text: "Corruption: …", or "IO error: … : Too many open files", which
+ends with the text of `errno`. Only a corrupted store is thrown away and rebuilt. Any other error ends the process and leaves the store
+as it is, so that the next start continues with the store (rule 16 of ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tables.errors import (
     WordcountError,
 )
 
-_START_AGAIN = "start again: what is missing comes from the changelog"
+_START_AGAIN = "start again: the worker restores missing rows from the changelog"
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files of this process (ulimit -n, LimitNOFILE=); wordcount doctor says how many it needs",
     errno.ENFILE: "raise the limit of open files of this machine (sysctl fs.file-max)",
@@ -32,8 +32,8 @@ _REMEDIES = {
     errno.EACCES: "give this user the right to read and write the folder",
     errno.EPERM: "give this user the right to read and write the folder",
     errno.EROFS: "have the file system mounted for writing: it may have been made read-only after an error of the disk",
-    errno.EIO: "the disk fails: look at the system's log, and set WORDCOUNT_STATE_DIR to another one",
-    errno.ESTALE: "the network file system has lost the folder: mount it anew, and start again",
+    errno.EIO: "the disk fails: look at the system's log, and set WORDCOUNT_STATE_DIR to a folder on another disk",
+    errno.ESTALE: "the network file system has lost the folder: mount the file system again, then start again",
 }
 _FULL = {
     errno.ENOSPC: "free disk space and start again",
@@ -44,15 +44,15 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
 @contextmanager
 def store_errors(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong inside into an error that says what it is, and what to do.
+    """Translate an error that is raised in the `with` block into an error that names the cause and the remedy.
 
     Args:
-        folder: of the store.
+        folder: folder of the store.
 
     Raises:
         StoreCorruptedError: the store is damaged.
-        StoreFullError: the disk, or a quota, is full.
-        StoreUnavailableError: the system refuses something else: files, memory, rights, the disk, the folder itself.
+        StoreFullError: the disk or the user's quota is full.
+        StoreUnavailableError: the system refuses open files, memory, rights, the disk, or the folder itself.
         StateLockedError: another process has the store open.
         NotReadyError: the store is closed.
     """
@@ -65,20 +65,22 @@ def store_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _refused(folder, error.errno or 0, str(error)) from error
     except Exception as error:
-        if type(error) is not Exception:  # RocksDB's errors are plain; the others are somebody's mistake.
+        if (
+            type(error) is not Exception
+        ):  # rocksdict raises plain Exceptions; any other type is a mistake of the program.
             raise
         raise _meaning(folder, str(error)) from error
 
 
 def _meaning(folder: Path, text: str) -> WordcountError:
-    """What RocksDB's status `text` says of the store in `folder`."""
+    """Return the error for RocksDB's status `text` about the store in `folder`."""
     if "lock hold by" in text or ("While lock file" in text and _errno_of(text) in (0, errno.EAGAIN)):
         return StateLockedError(
             f"another process uses the state folder {folder}",
             "give each worker a WORDCOUNT_STATE_DIR of its own",
         )
     if text.startswith("Corruption"):
-        # Where files cannot be opened while a store is opened, RocksDB reports what it misses as damage.
+        # If RocksDB cannot open files while it opens a store, it reports the missing files as corruption.
         code = _errno_of(text)
         if code in _REMEDIES or code in _FULL:
             return _refused(folder, code, text)
@@ -87,7 +89,7 @@ def _meaning(folder: Path, text: str) -> WordcountError:
 
 
 def _refused(folder: Path, code: int, text: str) -> WordcountError:
-    """The error for what the system refuses with `errno` `code`; 0 = not known."""
+    """Return the error for an operation that the system refuses with the `errno` `code`; 0 = not known."""
     if code in _FULL:
         return StoreFullError(f"no space left under {folder} ({os.strerror(code)})", _FULL[code])
     if code in _MISSING:
@@ -97,13 +99,13 @@ def _refused(folder: Path, code: int, text: str) -> WordcountError:
             f"somebody removed the state folder {folder} of this worker", _START_AGAIN
         )
     remedy = _REMEDIES.get(
-        code, "look at the system's log; wordcount rebuild makes the stores anew from the changelog"
+        code, "look at the system's log; wordcount rebuild makes the stores again from the changelog"
     )
     return StoreUnavailableError(f"the store {folder} cannot be used ({text})", remedy)
 
 
 def _errno_of(text: str) -> int:
-    """The `errno` whose text RocksDB's status has in it; 0 = none of those that matter here."""
+    """Return the `errno` whose text is in RocksDB's status; 0 = no `errno` that this module knows."""
     return next(
         (code for code in (*_FULL, *_REMEDIES, *_MISSING, errno.EAGAIN) if os.strerror(code) in text), 0
     )

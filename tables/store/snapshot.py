@@ -1,4 +1,4 @@
-"""A view of one store as it was at one flush, and the gate that keeps a store open while somebody reads it."""
+"""Snapshots of a store, which show it as it was at one flush, and the count of readers that keeps a store open."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tables.model.slices import SLICE_ROWS
 
 
 class StoreSnapshot:
-    """What a store held at one moment; see `PartitionStore.snapshot`.
+    """Reads a store as it was at one moment; made by `PartitionStore.snapshot`.
 
-    No local variable keeps the iterator beyond a method: the traceback of an error would, and with it the lock of the folder.
+    No method leaves the iterator in a local variable: the traceback of an error would keep the iterator alive, and the iterator keeps
+    the lock of the folder.
 
     Attributes:
-        position: next offset to count; None where rows are ahead of it.
+        position: next source offset to count; None = some rows are ahead of the position.
     """
 
     def __init__(self, database: Rdict, readers: Readers) -> None:
@@ -34,7 +35,7 @@ class StoreSnapshot:
             raise
 
     def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """At most `limit` (word, row) pairs with word >= `start` that begin with `prefix`, in byte order."""
+        """Return at most `limit` (word, row) pairs, in byte order, whose word is >= `start` and begins with `prefix`."""
         found: list[tuple[bytes, bytes]] = []
         rows = self._iterator
         try:
@@ -51,7 +52,7 @@ class StoreSnapshot:
         return found
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """All (word, row) pairs in byte order; ends with NotReadyError where the store is about to be closed."""
+        """Yield all (word, row) pairs in byte order. Raises NotReadyError between two slices if the store is being closed."""
         start = b""
         while part := self.scan(start, SLICE_ROWS):
             yield from part
@@ -59,15 +60,16 @@ class StoreSnapshot:
             self._readers.check()
 
     def release(self) -> None:
-        """Let go of the files."""
+        """Release the iterator, and with it the files of the store."""
         del self._iterator
 
     def _check(self) -> None:
-        self._iterator.status()  # A scan ends early, without an exception, where a block cannot be read.
+        # A scan ends early and without an exception at a block that cannot be read; `status` raises the error.
+        self._iterator.status()
 
 
 class Readers:
-    """Counts those who read; `end` admits no more and waits for them."""
+    """Counts the readers of a store. A reader holds the object as a context manager while it reads."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -85,17 +87,18 @@ class Readers:
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raises NotReadyError after `end` was called."""
+        """Raise NotReadyError if `end` was called."""
         if self._ending:
             raise NotReadyError("a store is being closed")
 
     def end(self) -> None:
-        """Return when nobody reads any more."""
+        """Admit no new reader, and wait until all readers have ended."""
         with self._changed:
             self._ending = True
             self._changed.wait_for(lambda: self._open == 0)
 
 
 def position_in(state: bytes | None) -> int | None:
+    """Return the exact position in an encoded state: 0 if there is no readable state, None if some rows are ahead of the position."""
     decoded = None if state is None else decode_state(state)
     return decoded.exact_position if decoded else 0

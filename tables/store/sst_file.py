@@ -1,4 +1,4 @@
-"""A sorted SST file on its way to disk: no sync and no slow disk is waited for while the GIL is held (ADR 3)."""
+"""SST file of sorted rows, written to disk without holding the GIL while the disk works (ADR 3)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _COPY_BYTES = 1 << 20
 
 
 class SstFile:
-    """Rows for RocksDB to ingest from `path`.
+    """Writes rows to a file at `path`, which RocksDB then ingests.
 
-    rocksdict holds the GIL while RocksDB writes and syncs, and on a busy disk the event loop would stand still with it. So RocksDB
-    writes to memory, and `save` brings that to `path` without the GIL.
+    rocksdict holds the GIL while RocksDB writes and syncs a file, so that a busy disk would stop the event loop. Here RocksDB writes
+    to memory, and `save` copies the bytes to `path` without the GIL.
 
     Args:
-        path: to be created; on the file system of the store.
-        options: of the store.
+        path: file to create, on the file system of the store.
+        options: options of the store.
 
     Raises:
         OSError: `path` cannot be created or written.
-        Exception: RocksDB's, of which only the text tells more: keys do not ascend.
+        Exception: an error of RocksDB, raised as a plain `Exception`, for example if the keys do not ascend.
     """
 
     def __init__(self, path: Path, options: Options) -> None:
@@ -41,37 +41,42 @@ class SstFile:
             opened.pop_all()
 
     def add(self, keys: Iterable[bytes], values: Iterable[bytes]) -> None:
-        """Append rows; every key is greater than all before it."""
+        """Append rows. Each key is greater than all keys before."""
         writer = self._writer
         for key, value in zip(keys, values, strict=True):
             writer[key] = value
 
     def save(self) -> None:
-        """Wait until the disk has what RocksDB has written so far: all rows but those of the last MiB."""
+        """Copy to disk what RocksDB has written so far, all rows but those of the last MiB, and wait for the sync."""
         while piece := self._memory.read(_COPY_BYTES):
             rest = memoryview(piece)
-            while rest:  # A disk that gets full takes a part; only the next write says why.
+            while (
+                rest
+            ):  # A write to a nearly full disk may take only a part; the next write then raises the error.
                 rest = rest[self._disk.write(rest) :]
         os.fsync(self._disk.fileno())
 
     def finish(self) -> None:
-        """Add what makes it a table, and save that too."""
+        """Complete the file, so that RocksDB can ingest it, and save the rest."""
         self._writer.finish()
         self.save()
 
     def discard(self) -> None:
-        """Give memory back, and remove the file where it still is at `path`."""
+        """Free the memory, and remove the file if it is still at `path`."""
         self._disk.close()
         self._memory.close()
         self.path.unlink(missing_ok=True)
 
 
 def _memory_file(folder: Path) -> tuple[IO[bytes], str]:
-    """A file for RocksDB to write to, open at its beginning, and its name."""
+    """Return a file in memory for RocksDB to write to, open at its beginning, and the name of the file.
+
+    If the system has no files in memory, return a temporary file in `folder`.
+    """
     try:
         memory = os.fdopen(os.memfd_create("sst"), "rb", buffering=0)
     except (AttributeError, OSError):
-        # Not Linux, or forbidden there: the same result, but the GIL waits for the disk.
+        # The system is not Linux, or forbids files in memory. A temporary file works too, but the disk is waited for with the GIL.
         file = NamedTemporaryFile(dir=folder)  # noqa: SIM115
         return file, file.name
     return memory, f"/proc/self/fd/{memory.fileno()}"

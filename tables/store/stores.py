@@ -1,4 +1,4 @@
-"""The stores of this process: a folder each, by partition number, with one block cache for all."""
+"""Stores of this process: one folder per partition, and one block cache for all stores."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tables.threads import beside_the_loop
 _log = structlog.get_logger(__name__)
 
 BLOCK_CACHE_BYTES = 64 << 20
-"""Shared by all partition stores, at most."""
+"""Largest block cache, which all stores of the process share."""
 
 
 class Stores:
-    """Opens and replaces stores. Blocks; called in threads.
+    """Opens and replaces the stores of partitions.
 
     Args:
-        folder: holds one store per partition.
+        folder: state folder, which holds one folder per partition.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,35 +31,35 @@ class Stores:
         self._write_buffer_bytes = WRITE_BUFFER_BYTES
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """See `tables.pace.memory.Bounded`; a store that is open keeps the write buffer that it has."""
+        """Apply new bounds of memory (`tables.pace.memory.Bounded`). An open store keeps its write buffer."""
         self._block_cache.set_capacity(min(BLOCK_CACHE_BYTES, bounds.block_cache_bytes))
         self._write_buffer_bytes = min(WRITE_BUFFER_BYTES, bounds.write_buffer_bytes)
 
     def folder_of(self, partition: int) -> Path:
-        """Where the store of `partition` is, or would be."""
+        """Return the folder of the store of `partition`, which need not exist."""
         return self._folder / str(partition)
 
     @beside_the_loop
     def open(self, partition: int) -> PartitionStore:
-        """The store of `partition`; one that is corrupted gives way to an empty one, which a restore fills.
+        """Open the store of `partition`. Replace a corrupted store by an empty store, which a restore then fills.
 
         Raises:
-            StateLockedError: another process has it open.
-            StoreFullError, StoreUnavailableError: the system refuses what it needs; it stays as it is.
+            StateLockedError: another process has the store open.
+            StoreFullError, StoreUnavailableError: the system refuses a resource that the store needs; the store stays as it is.
         """
         folder = self.folder_of(partition)
         try:
             return PartitionStore(folder, self._block_cache, self._write_buffer_bytes)
         except StoreCorruptedError as error:
             _log.error(
-                "store thrown away, rebuilding it from the changelog", partition=partition, reason=str(error)
+                "store thrown away; it is rebuilt from the changelog", partition=partition, reason=str(error)
             )
             destroy_store(folder)
             return PartitionStore(folder, self._block_cache, self._write_buffer_bytes)
 
     @beside_the_loop
     def replace(self, partition: int, store: PartitionStore) -> PartitionStore:
-        """An empty store instead of `store`, which is closed and removed."""
+        """Close and remove `store`, and return an empty store in its place."""
         store.abandon()
         destroy_store(self.folder_of(partition))
         return self.open(partition)
