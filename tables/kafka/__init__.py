@@ -1,1 +1,1 @@
-"""Kafka as the counts need it: the changelog, topic ids and offsets, producers, connections, rights and refusals."""
+"""Kafka as the core uses it: the changelog, topic ids and offsets, producers, connections, rights and refusals."""

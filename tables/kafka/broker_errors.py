@@ -1,6 +1,6 @@
-"""Error codes of brokers: those that answers are searched for, and those that aiokafka does not know.
+"""Error codes of brokers: codes that Wordcount looks for in answers, and error classes for codes that aiokafka does not know.
 
-Without a class of its own each of the latter would be an "unknown error".
+aiokafka reports an error code without a class as an "unknown error".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NO_GROUP: Final = GroupIdNotFound.errno
 
 
 class UnsupportedCompressionError(BrokerResponseError):
-    """See `description`."""
+    """The broker does not accept batches with this compression."""
 
     errno = 76
     message = "UNSUPPORTED_COMPRESSION_TYPE"
@@ -32,7 +32,7 @@ class UnsupportedCompressionError(BrokerResponseError):
 
 
 class GroupMaxSizeReachedError(BrokerResponseError):
-    """See `description`."""
+    """The consumer group accepts no further member."""
 
     errno = 81
     message = "GROUP_MAX_SIZE_REACHED"
@@ -40,7 +40,7 @@ class GroupMaxSizeReachedError(BrokerResponseError):
 
 
 class InvalidRecordError(BrokerResponseError):
-    """See `description`."""
+    """The broker's validation refused a record."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -48,6 +48,6 @@ class InvalidRecordError(BrokerResponseError):
 
 
 def install() -> None:
-    """Teach aiokafka the codes. May be called again."""
+    """Add the classes of this module to the errors that aiokafka knows. May be called again."""
     for error in (UnsupportedCompressionError, GroupMaxSizeReachedError, InvalidRecordError):
         errors.kafka_errors[error.errno] = error

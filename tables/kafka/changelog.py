@@ -1,6 +1,6 @@
-"""The changelog topic on Kafka: packing, appending, and reading by `tables.kafka.changelog_reader`.
+"""The changelog topic on Kafka: packs and appends its records, and reads them by `tables.kafka.changelog_reader`.
 
-What its records mean: `tables.partitions.shard`, `tables.model.replay`.
+What the records mean is decided in `tables.partitions.shard` and `tables.model.replay`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tables.model.records import ChangelogSlice
 
 
 def packed(keys: Sequence[bytes], values: Sequence[bytes], compression: str) -> list[BatchBuilder]:
-    """Records in batches that are compressed when they are sent.
+    """Return the records in batches, in order; a batch is compressed when it is sent.
 
-    The inner builder is used because the public `append` costs 690 ns a record, this 115.
+    Uses aiokafka's inner builder, whose `append` costs 115 ns a record; the public `append` costs 690 ns.
     """
     codec = COMPRESSIONS.index(compression)
     now_ms, no_headers = int(time.time() * 1000), list[tuple[str, bytes]]()
@@ -35,7 +35,7 @@ def packed(keys: Sequence[bytes], values: Sequence[bytes], compression: str) -> 
         part = slice(start, start + ROWS_PER_CHANGELOG_BATCH)
         for key, value in zip(keys[part], values[part], strict=True):
             if append(count, now_ms, key, value, no_headers) is None:
-                break  # Full. The first record is taken whatever its size.
+                break  # The batch is full. A batch accepts its first record whatever the record's size.
             count += 1
         batch._relative_offset = count
         batches.append(batch)
@@ -44,14 +44,16 @@ def packed(keys: Sequence[bytes], values: Sequence[bytes], compression: str) -> 
 
 
 class KafkaChangelog:
-    """Implements `tables.ports.Changelog`: record batches are built in a thread, and compressed when they are sent.
+    """The changelog as a topic of Kafka; implements `tables.ports.Changelog`.
+
+    Record batches are built in a thread, and compressed when they are sent.
 
     Args:
-        topic: the changelog topic; as many partitions as the input has.
+        topic: the changelog topic; has as many partitions as the input topic.
         connection: keyword arguments of every Kafka client.
-        producer: shared by everything this process writes.
+        producer: the producer that this process shares for all topics.
         offsets: looks up ends of partitions.
-        ensure: creates or extends the topic, so that it has as many partitions as the input.
+        ensure: creates or extends the topic, so that it has as many partitions as the input topic.
     """
 
     def __init__(
@@ -69,11 +71,16 @@ class KafkaChangelog:
         self._ensure = ensure
 
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
-        """See `Changelog.pack`."""
+        """Prepare records for `append`, see `Changelog.pack`."""
         return packed(keys, values, self._producer.compression)
 
     async def append(self, partition: int, records: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
-        """See `Changelog.append`."""
+        """Append records and wait for their acknowledgements, see `Changelog.append`.
+
+        Raises:
+            FlushUnknownError: not acknowledged in time; the records may be in the log, now or later.
+            ConfigurationError: the topic refuses the records for good, or this user may not write to the topic.
+        """
         acknowledged = await self._producer.send(
             self.topic,
             lambda producer: self._send(producer, partition, records),
@@ -88,22 +95,26 @@ class KafkaChangelog:
     async def _send(
         self, producer: AIOKafkaProducer, partition: int, batches: Sequence[BatchBuilder]
     ) -> Sequence[Any]:
-        """What the broker acknowledges of each batch."""
+        """Send the batches and return the broker's acknowledgement of each."""
         if partition not in await producer.partitions_for(self.topic):
-            await producer.client.force_metadata_update()  # A partition that was added since.
+            # The partition was added after the producer had read the metadata.
+            await producer.client.force_metadata_update()
         sent = [await producer.send_batch(batch, self.topic, partition=partition) for batch in batches]
         return await asyncio.gather(*sent)
 
     async def identity(self) -> str:
-        """See `Changelog.identity`."""
+        """Return the id of the changelog topic, see `Changelog.identity`."""
         return await self._offsets.topic_id(self.topic)
 
     async def end_offset(self, partition: int) -> int:
-        """See `Changelog.end_offset`. The input may have been extended while this process runs."""
+        """Return the offset after the last record, see `Changelog.end_offset`.
+
+        A missing partition is created: the input topic may have got more partitions while this process runs.
+        """
         if (await self._offsets.describe(self.topic)).partitions <= partition:
             await self._ensure()
         return (await self._offsets.bounds(self.topic, partition))[1]
 
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
-        """See `ChangelogReader.read`."""
+        """Yield the records from `start` to at least `end`, see `ChangelogReader.read`."""
         return self._reader.read(partition, start, end)

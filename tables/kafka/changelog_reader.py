@@ -1,6 +1,6 @@
-"""Reading the changelog topic from Kafka, by a consumer that belongs to no group.
+"""Reading of the changelog topic from Kafka, with a consumer that belongs to no group.
 
-What its records mean: `tables.model.replay`.
+What the records mean is decided in `tables.model.replay`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tables.model.records import ChangelogSlice
 from tables.threads import beside_the_loop
 
 _READ_BYTES = 1 << 20
-"""All records of an answer become arrays at once: 130,000 rows, compressed as they are."""
+"""Largest answer to a fetch. All records of an answer become arrays together: about 130,000 rows, as they are compressed."""
 _POLL_MS = 500
 
 
 class ChangelogReader:
-    """Reads a changelog topic; each call of `read` has a connection of its own.
+    """Reads a changelog topic; each call of `read` opens its own connection.
 
     Args:
         topic: the changelog topic.
         connection: keyword arguments of every Kafka client.
-        timeout_s: longest wait for the start of a consumer, and for records that are to come.
+        timeout_s: longest wait, in seconds, for the start of a consumer, and for the next records.
     """
 
     def __init__(self, topic: str, connection: Mapping[str, Any], timeout_s: float) -> None:
@@ -43,7 +43,16 @@ class ChangelogReader:
 
     @beside_the_loop
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
-        """See `Changelog.read`. Runs an event loop of its own: it is called in a thread."""
+        """Yield the records from `start` (inclusive) to at least `end` (exclusive), see `Changelog.read`.
+
+        Called in a thread, because this method blocks: it runs its own event loop. An empty slice is yielded at least every `_POLL_MS`
+        while no records come, so that the caller can stop.
+
+        Raises:
+            BrokerUnavailableError: no answer for `timeout_s`.
+            InexactError: records are missing for another reason than compaction, or cannot be decoded.
+            ConfigurationError: this user may not read the topic.
+        """
         with asyncio.Runner() as runner:
             consumer = runner.run(self._open(partition, start))
             try:
@@ -58,7 +67,7 @@ class ChangelogReader:
                             raise BrokerUnavailableError(
                                 f"{self.topic} partition {partition}: no answer at offset {position}"
                             )
-                        yield ChangelogSlice.of([], position)  # A turn for a caller that wants to leave.
+                        yield ChangelogSlice.of([], position)  # Gives the caller a chance to stop.
             finally:
                 runner.run(consumer.stop())
 
@@ -102,8 +111,8 @@ class ChangelogReader:
         except fetching.UnreadableBatchError as error:
             raise InexactError(
                 f"changelog {error.description}",
-                "have the broker serve an intact replica and start the worker again; where there is none, wordcount reset counts "
-                "again what the input has now",
+                "have the broker serve an intact replica and start the worker again; if no replica is intact, run wordcount reset, "
+                "which counts again what the input has now",
             ) from error
         except KafkaError as error:
             raise BrokerUnavailableError(

@@ -1,16 +1,18 @@
-"""All overrides of aiokafka's client: no broker that is silent, hung or gone holds up more than the requests that need it.
+"""Overrides of aiokafka's client: a broker that does not answer delays only the requests that need this broker.
 
-What is overridden and why (`tests/unit/tables/kafka/test_client.py` and `tests/integration/kafka/test_hung_broker.py` would notice an
-upgrade of aiokafka):
+The overrides and their reasons (`tests/unit/tables/kafka/test_client.py` and `tests/integration/kafka/test_hung_broker.py` fail if an
+upgrade of aiokafka breaks an override):
 
-* `send`: a request has its time-out, whoever waits for it. aiokafka notices a silent broker only where the caller waits longer than
-  the client's own time-out, which has to outlast a rebalance. Here the connection is dropped and metadata is asked for again even if
-  the caller was cancelled long before. While a request waits for other members of the group, the broker is asked whether it lives.
-* `_get_conn`: each broker has a lock of its own, a connection has a time limit, and a broker that refused is not asked at once
-  again. aiokafka has one lock: a broker that is silent while it is connected to holds up connections to all.
-* `get_random_node`, `coordinator_lookup`, `_metadata_update`: brokers that answer are asked first, and the next one where one is
-  silent. Where none answers, the bootstrap servers are asked, as a new process would. No metadata request creates a topic.
-* `bootstrap`: the servers are tried side by side. aiokafka waits for each in turn, in an order drawn by chance.
+* `send`: a request has a time-out even if its caller no longer waits. aiokafka notices a silent broker only if the caller waits longer
+  than the client's own time-out, which has to outlast a rebalance. Here the connection is dropped and metadata is asked for again even
+  if the caller was cancelled long before. While a request waits for other members of the group, further requests check that the
+  broker still answers.
+* `_get_conn`: each broker has its own lock, each attempt to connect has a time limit, and after a failed attempt there is a pause.
+  aiokafka has one lock for all brokers: a broker that is silent while a connection to it is opened blocks connections to all brokers.
+* `get_random_node`, `coordinator_lookup`, `_metadata_update`: brokers that answered lately are asked first; if a broker is silent, the
+  next broker is asked. If no broker answers, the bootstrap servers are asked, as a new process does. No metadata request creates a
+  topic.
+* `bootstrap`: the bootstrap servers are asked side by side. aiokafka waits for one server after the other, in random order.
 """
 
 from __future__ import annotations
@@ -46,35 +48,39 @@ from tables.kafka.first_answer import first_answer
 from tables.kafka.refusals import Refusal
 
 BROKER_SHARE = 0.8
-"""Share of a request's time-out that a broker may use to wait for its replicas: it answers before it is given up."""
+"""Share of a request's time-out that a broker may use to wait for replicas: the broker answers before the request times out."""
 
 REQUESTS_PER_STEP = 2
-"""A broker that does not answer may cost one time-out of a request; the next one that is asked has as long again."""
+"""Time-outs of a request that a step may last: one for a broker that does not answer, one for the broker that is asked next."""
 
 _BOOTSTRAP = "bootstrap"
 _SAYS_WHY = 8
-"""Version of a produce answer from which on it says in words why a batch was refused."""
+"""First version of a produce answer that explains in words why a batch was refused."""
 
 
 class BoundedClient(AIOKafkaClient):
-    """See the module."""
+    """aiokafka's client with a time limit for each broker; the module's docstring lists the overrides."""
 
     _sync_task: asyncio.Task[None] | None
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.answer_timeout_s = self._request_timeout_ms / 1000
-        """Longest wait for an answer that depends on the broker alone, and for a connection."""
+        """Longest wait, in seconds, for a connection, and for an answer that depends on the broker alone."""
         self.failures: dict[Any, Failure] = {}
-        """By node id; a broker that is connected to again is left out."""
+        """The latest failure of each broker, by node id; removed when the broker is reached again."""
         self.refusals: dict[tuple[str, int], Refusal] = {}
-        """Of the latest write to (topic, partition); one that is accepted is left out."""
+        """The refusal of the latest write, by (topic, partition); removed when a write is accepted."""
         self.coordinator_error: str | None = None
-        """Why there is no coordinator for the latest group that was asked for; None = there is one."""
+        """Why the group that was asked for last has no coordinator; None = the group has a coordinator."""
         self._connecting: dict[Any, asyncio.Lock] = {}
 
     async def bootstrap(self) -> None:
-        """aiokafka's, with all servers side by side. Raises KafkaConnectionError."""
+        """Get metadata from the bootstrap servers, which are asked side by side.
+
+        Raises:
+            KafkaConnectionError: no server answers.
+        """
         conn, metadata = await self._ask_servers(MetadataRequest([], False))
         self.cluster.update_metadata(metadata)
         if self.cluster._brokers:
@@ -85,17 +91,25 @@ class BoundedClient(AIOKafkaClient):
             self._sync_task = asyncio.create_task(self._md_synchronizer())
 
     def get_random_node(self) -> Any:
-        """A broker that answers, where one is known."""
+        """Return the node id of a broker, if possible of a broker that answers; None = no broker is known."""
         return next(iter(self._nodes()), None)
 
     async def send_to_any(self, request: Any) -> Any:
-        """The answer of any broker. Raises KafkaError: what the first one did, where none answers."""
+        """Return the answer of any broker.
+
+        Raises:
+            KafkaError: no broker is known, or no broker answers; then the error of the first broker that failed.
+        """
         if not (nodes := self._nodes()):
             raise KafkaConnectionError("no broker is known")
         return await first_answer([partial(self.send, node, request) for node in nodes])
 
     async def coordinator_lookup(self, coordinator_type: int, coordinator_key: str) -> Any:
-        """aiokafka's, of any broker."""
+        """Return the node id of the coordinator, which any broker may name.
+
+        Raises:
+            KafkaError: no broker answers, or the brokers have no coordinator.
+        """
         answer = await self.send_to_any(FindCoordinatorRequest(coordinator_key, coordinator_type))
         error = for_code(answer.error_code)
         self.coordinator_error = error.__name__ if answer.error_code else None
@@ -104,10 +118,10 @@ class BoundedClient(AIOKafkaClient):
         return answer.coordinator_id
 
     async def send(self, node_id: Any, request: Any, *, group: int = ConnectionGroup.DEFAULT) -> Any:
-        """aiokafka's; the time-out counts even if the caller does not wait for it.
+        """Send a request to a broker and return the answer; the time-out applies even if the caller is cancelled.
 
         Raises:
-            NodeNotReadyError: there is no connection; says to which address.
+            NodeNotReadyError: the broker cannot be reached; the message names the address.
             RequestTimedOutError: no answer within `answer_timeout_s`.
         """
         conn = await self._get_conn(node_id, group=group)
@@ -135,7 +149,7 @@ class BoundedClient(AIOKafkaClient):
         return result
 
     def _limit(self, conn: Any) -> None:
-        """Drop the connection if its latest request is not answered in time."""
+        """Drop the connection if its latest request is not answered within `answer_timeout_s`."""
         sent = conn._requests[-1]
 
         def drop_where_unanswered() -> None:
@@ -143,7 +157,7 @@ class BoundedClient(AIOKafkaClient):
                 _drop(conn)
 
         def answered(future: asyncio.Future[Any]) -> None:
-            # A caller that is cancelled leaves its request behind; the timer stays for it.
+            # The request of a cancelled caller is still unanswered: its timer has to stay.
             if not future.cancelled():
                 timer.cancel()
 
@@ -151,7 +165,11 @@ class BoundedClient(AIOKafkaClient):
         sent[2].add_done_callback(answered)
 
     async def _while_alive(self, node_id: Any, answer: Awaitable[Any]) -> Any:
-        """An answer that waits for other members of a group. Raises TimeoutError where the broker does not answer anything."""
+        """Return an answer that waits for other members of a group, as long as the broker answers other requests.
+
+        Raises:
+            TimeoutError: the broker does not answer another request either.
+        """
         waiting = asyncio.ensure_future(answer)
         try:
             while not (await asyncio.wait([waiting], timeout=self.answer_timeout_s))[0]:
@@ -180,7 +198,7 @@ class BoundedClient(AIOKafkaClient):
             failure = self.failures.get(node_id)
             if failure is not None and failure.address == address:
                 if failure.at > began_at:
-                    return None  # Just tried, while this caller waited for its turn.
+                    return None  # Another caller tried and failed while this caller waited for the lock.
                 await asyncio.sleep(failure.retry_at - self._loop.time())
             try:
                 if broker is None:
@@ -192,7 +210,7 @@ class BoundedClient(AIOKafkaClient):
                 self.force_metadata_update()
                 return None
             except asyncio.CancelledError:
-                # Another broker was faster: this one is asked last from now on.
+                # Mostly another broker answered first: from now on this broker is asked after the brokers that answer.
                 self._failed(node_id, address, TimeoutError("no answer"))
                 raise
             self.failures.pop(node_id, None)
@@ -221,7 +239,7 @@ class BoundedClient(AIOKafkaClient):
         return True
 
     def _nodes(self) -> Sequence[Any]:
-        """Brokers, those that answer first."""
+        """Return node ids in random order, but brokers with fewer failed attempts first."""
         nodes = [broker.nodeId for broker in self.cluster.brokers()]
         if (_BOOTSTRAP, ConnectionGroup.DEFAULT) in self._conns:
             nodes.append(_BOOTSTRAP)
@@ -229,7 +247,11 @@ class BoundedClient(AIOKafkaClient):
         return sorted(nodes, key=lambda node: self.failures[node].times if node in self.failures else 0)
 
     async def _ask_servers(self, request: Any) -> tuple[Any, Any]:
-        """(connection, answer) of the first bootstrap server that answers. Raises KafkaConnectionError."""
+        """Return (connection, answer) of the first bootstrap server that answers.
+
+        Raises:
+            KafkaConnectionError: no server answers.
+        """
 
         async def ask(host: str, port: int) -> tuple[Any, Any]:
             try:
@@ -297,14 +319,14 @@ class BoundedClient(AIOKafkaClient):
 
 
 def install() -> None:
-    """Make consumers and producers use `BoundedClient`, and know all errors, from now on. May be called again."""
+    """Make aiokafka use `BoundedClient` in new consumers and producers, and know all error codes. May be called again."""
     broker_errors.install()
     consumer.AIOKafkaClient = BoundedClient
     producer.AIOKafkaClient = BoundedClient
 
 
 def _drop(conn: Any) -> None:
-    """Close without waiting until the other side has taken what was written to it."""
+    """Close a connection without waiting until the broker has received the written bytes."""
     writer = conn._writer
     conn.close(reason=CloseReason.CONNECTION_TIMEOUT, exc=RequestTimedOutError())
     if writer is not None:

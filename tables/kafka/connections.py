@@ -1,11 +1,12 @@
-"""Connections of aiokafka, as every client of this process has them: consumers, producers and those that ask.
+"""Connections to brokers: overrides of aiokafka's connection, in force for every Kafka client of this process.
 
-* Over TLS a connection is closed at once, without the peer's close_notify. uvloop waits 30 s for that where an answer is still under
-  way (MagicStack/uvloop#471), as that of a fetch always is; asyncio waits until it has come, half a second. Nothing is lost: whatever
-  was sent and matters has been answered before a client is stopped, and each request and answer says how long it is.
-* A password that changes is read again for each connection. So are certificates, by a context of `app.config.kafka_auth`.
-* Whom a broker does not let in is remembered, so that somebody can say why, and a refused login is not tried again at once: many tries
-  lock accounts.
+* A TLS connection is closed immediately, without the peer's close_notify. While an answer is under way, as that of a fetch always is,
+  uvloop would wait 30 s for close_notify (MagicStack/uvloop#471), and asyncio would wait for the answer, half a second. Nothing is
+  lost: every request that matters has been answered before a client is stopped, and each request and each answer states its length.
+* A password that may change is read again for each connection. Certificates are read again, too, by a context of
+  `app.config.kafka_auth`.
+* The latest refusal of each broker is remembered, so that logs and messages can name the cause. A refused login is not tried again
+  immediately, because many attempts may lock the account.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import SaslHandShakeRequest
 
 LOGIN_PAUSE_S = (1.0, 30.0)
-"""Least and longest time between two tries of a login that was refused, at one broker; doubled each time."""
+"""Shortest and longest pause, in seconds, between two attempts of a refused login at one broker; doubled after each attempt."""
 
 _LOGIN_ERRORS = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
 
@@ -37,20 +38,20 @@ class Password(str):
     __slots__ = ("renewed",)
 
     renewed: Callable[[], str]
-    """Gives the present one."""
+    """Returns the present password."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A broker did not let this process in, or has not shown who it is.
+    """A failed login or TLS handshake: a broker refused this process, or did not prove its identity.
 
     Attributes:
-        host, port: of the broker.
-        error: of aiokafka or `ssl`.
-        offered: SASL mechanisms of the broker, where it told them.
-        credentials: user and password of the try; None where it did not come to that.
-        times: tries with these in a row.
-        at_s: when, on the monotonic clock.
+        host, port: address of the broker.
+        error: error of aiokafka or `ssl`.
+        offered: SASL mechanisms of the broker; empty = the broker did not list them.
+        credentials: user and password of the attempt; None = the TLS handshake failed before the login.
+        times: attempts in a row with these credentials.
+        at_s: time of the latest attempt, on the monotonic clock.
     """
 
     host: str
@@ -63,7 +64,7 @@ class Refusal:
 
     @property
     def pause_s(self) -> float:
-        """Time until the next try."""
+        """Seconds from this attempt to the next; 0 if there was no login."""
         return (
             0.0
             if self.credentials is None
@@ -75,15 +76,19 @@ class Connection(conn.AIOKafkaConnection):
     """One connection to one broker."""
 
     refusals: ClassVar[dict[tuple[str, int], Refusal]] = {}
-    """The latest of each broker; one that lets this process in is left out."""
+    """The latest refusal of each broker, by host and port; removed when a connection succeeds."""
 
     on_refusal: ClassVar[Callable[[Refusal], None] | None] = None
+    """Called with each refusal, in the thread of the connection; None = nothing is called."""
 
     _sasl_plain_password: str | None
     _offered: Sequence[str] = ()
 
     async def connect(self) -> Any:
-        """See aiokafka. Raises the error of the former try, where that was a login that would be refused again."""
+        """Connect as aiokafka does, with the present password.
+
+        If the broker refused a login with the same credentials less than `Refusal.pause_s` ago, raise the error of that attempt.
+        """
         if isinstance(self._sasl_plain_password, Password):
             self._sasl_plain_password = self._sasl_plain_password.renewed()
         place, credentials = (self.host, self.port), (self._sasl_plain_username, self._sasl_plain_password)
@@ -104,19 +109,19 @@ class Connection(conn.AIOKafkaConnection):
         return connected
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """See aiokafka; it does not tell which mechanisms a broker offers that does not offer ours."""
+        """Send as aiokafka does, and remember which SASL mechanisms the broker offers: aiokafka's error does not name them."""
         answer = super().send(request, expect_response)
-        return self._noted(answer) if isinstance(request, SaslHandShakeRequest) else answer
+        return self._with_offer_noted(answer) if isinstance(request, SaslHandShakeRequest) else answer
 
     def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
-        """See aiokafka."""
+        """Close as aiokafka does, but do not wait for the peer's close_notify of a TLS connection."""
         writer = self._writer
         closed = super().close(reason, exc)
         if writer is not None and self._ssl_context is not None:
             writer.transport.abort()
         return closed
 
-    async def _noted(self, answer: Any) -> Any:
+    async def _with_offer_noted(self, answer: Any) -> Any:
         found = await answer
         self._offered = found.enabled_mechanisms
         return found
@@ -128,15 +133,15 @@ class Connection(conn.AIOKafkaConnection):
 
 
 def install() -> None:
-    """Have aiokafka open `Connection`s, in the whole process. Does nothing the second time."""
+    """Make aiokafka open `Connection` objects in the whole process. May be called again."""
     conn.AIOKafkaConnection = Connection
 
 
 def watch(on_refusal: Callable[[Refusal], None]) -> None:
-    """Call `on_refusal` for each refusal from now on, in the thread that meets it."""
+    """Call `on_refusal` for each refusal from now on, in the thread of the refused connection."""
     Connection.on_refusal = staticmethod(on_refusal)
 
 
 def refusals() -> Sequence[Refusal]:
-    """Of all brokers that did not let this process in when they were asked last. Any thread may ask."""
+    """Return the refusals of all brokers whose latest login or TLS handshake failed. May be called in any thread."""
     return list(Connection.refusals.values())

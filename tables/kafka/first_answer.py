@@ -1,4 +1,4 @@
-"""Asking several that can answer, without waiting long for one that is silent."""
+"""The first answer of several brokers, without a long wait for a broker that does not answer."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 STAGGER_S = 0.5
-"""One that answers later than this is not waited for alone."""
+"""Seconds without an answer after which the next attempt begins beside the attempts under way."""
 
 
 async def first_answer(
     attempts: Iterable[Callable[[], Awaitable[Answer]]], stagger_s: float = STAGGER_S
 ) -> Answer:
-    """What the first attempt to succeed returns; the others are cancelled.
+    """Return the result of the first attempt that succeeds; cancel the other attempts.
 
     Args:
-        attempts: at least one, the most promising first. Each begins when one before it has failed, or when nothing was heard
-            for `stagger_s` seconds.
+        attempts: at least one attempt, the most promising first. The next attempt begins when an attempt has failed, or when no
+            attempt has ended for `stagger_s` seconds.
+        stagger_s: seconds, > 0.
 
     Raises:
-        Exception: the first error, where all fail.
+        Exception: the first error, if all attempts fail.
     """
     waiting = list(attempts)[::-1]
     running: set[asyncio.Future[Answer]] = set()
@@ -42,5 +43,5 @@ async def first_answer(
         for attempt in running:
             attempt.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    assert first_error is not None, "nobody to ask"
+    assert first_error is not None, "no attempts"
     raise first_error

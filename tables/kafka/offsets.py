@@ -1,4 +1,4 @@
-"""Ends of topic partitions and ids of topics, asked of the broker."""
+"""First and end offsets of partitions, and descriptions and ids of topics, as the brokers report them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tables.kafka.topic_description import TopicDescription, descriptions
 
 
 class TopicOffsets:
-    """Asks through one connection, opened at first use, on the running event loop.
+    """Asks brokers about topics and partitions by one client, which is started at the first question on the running event loop.
 
     Args:
         connection: keyword arguments of every Kafka client.
-        timeout_s: longest wait for an answer, whichever brokers are asked for it.
-        isolation: `read_committed` = a partition ends at its last stable offset: before the first record of a transaction that is
-            open. `read_uncommitted` = after its last record.
+        timeout_s: longest wait, in seconds, for an answer, however many brokers are asked.
+        isolation: `read_committed` = a partition ends at its last stable offset, that is, before the first record of an open
+            transaction. `read_uncommitted` = a partition ends after its last record.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TopicOffsets:
         self._next: dict[str, asyncio.Task[TopicDescription]] = {}
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """(first offset that can be read, offset after the last one, see `isolation`).
+        """Return (first readable offset, offset after the last record, see `isolation`).
 
         Raises:
             BrokerUnavailableError: no answer.
@@ -62,11 +62,11 @@ class TopicOffsets:
         return first[tp], end[tp]
 
     async def exists(self, topic: str) -> bool:
-        """Whether the brokers have `topic` now. Raises BrokerUnavailableError."""
+        """Return whether the brokers have `topic` now. Raise the errors of `describe`."""
         return (await self.describe(topic)).partitions > 0
 
     async def describe(self, topic: str) -> TopicDescription:
-        """The topic as it is after this call began; calls made while a request is under way share the next one.
+        """Return the topic as it is after this call began. Calls made while a request is under way share the next request.
 
         Raises:
             BrokerUnavailableError: no answer.
@@ -74,18 +74,23 @@ class TopicOffsets:
         """
         if topic not in self._next:
             self._next[topic] = asyncio.create_task(self._describe(topic))
-            self._next[topic].add_done_callback(_noted)
+            self._next[topic].add_done_callback(_mark_retrieved)
         return await asyncio.shield(self._next[topic])
 
     async def topic_id(self, topic: str) -> str:
-        """Id of the topic as `describe` has it. Raises BrokerUnavailableError: no answer, or no such topic."""
+        """Return the id of a topic; "" if the brokers do not give ids.
+
+        Raises:
+            BrokerUnavailableError: no answer, or the topic does not exist.
+            ConfigurationError: this user may not describe the topic.
+        """
         description = await self.describe(topic)
         if not description.partitions:
             raise BrokerUnavailableError(f"there is no topic {topic}", "create it again")
         return description.topic_id
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Stop the client, if any."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
@@ -114,7 +119,7 @@ class TopicOffsets:
                 consumer = AIOKafkaConsumer(
                     **self._connection, enable_auto_commit=False, isolation_level=self._isolation
                 )
-                # How long it looks for the leader; the time-out of a request is the connection's.
+                # This bounds the search for a partition's leader; the time-out of a request is set by `connection`.
                 consumer._request_timeout_ms = int(self._timeout_s * 1000)
                 try:
                     await consumer.start()
@@ -125,7 +130,7 @@ class TopicOffsets:
             return self._consumer
 
 
-def _noted(request: asyncio.Task[TopicDescription]) -> None:
-    """Whoever waits gets the error of a request; asyncio would log that of one for which nobody waits any more, as in a stop."""
+def _mark_retrieved(request: asyncio.Task[TopicDescription]) -> None:
+    """Keep asyncio from logging the error of a request whose waiting callers were all cancelled, for example by a stop."""
     if not request.cancelled():
         request.exception()

@@ -1,7 +1,8 @@
-"""A producer that can be replaced. After a batch was refused or timed out, aiokafka's producer cannot be trusted with its partition:
+"""A Kafka producer that is replaced after a failure, rule 15 of ARCHITECTURE.md.
 
-the sequence number is used up (every later batch fails), or the batch is retried without any time limit and may arrive much later.
-Discarding the producer and examining the changelog again is the only safe way on.
+After a batch was refused or timed out, aiokafka's producer is no longer safe for the partition of that batch: either the sequence
+number is used up and every later batch fails, or the batch is retried without any time limit and may arrive much later. The only safe
+reaction is to discard the producer and to examine the changelog again.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from tables.ports import Result
 _log = structlog.get_logger(__name__)
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
-"""In the order of their codes in a record batch."""
+"""Names of the compression codecs; the index of a name is its code in a record batch."""
 
 
 class ReplaceableProducer:
-    """Idempotent, acks=all. Started at first use, on the running event loop.
+    """An idempotent producer with acks=all, started at the first use on the running event loop.
 
     Args:
         connection: keyword arguments of every Kafka client: bootstrap_servers, security.
-        timeout_s: longest wait for an acknowledgement, whichever brokers are asked for it.
-        compression: of what is written, one of `COMPRESSIONS`.
+        timeout_s: longest wait, in seconds, for an acknowledgement, however many brokers are asked.
+        compression: codec of the written batches, one of `COMPRESSIONS`.
     """
 
     def __init__(self, connection: Mapping[str, Any], timeout_s: float, compression: str = "snappy") -> None:
@@ -47,7 +48,11 @@ class ReplaceableProducer:
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def get(self) -> AIOKafkaProducer:
-        """The producer in use. Raises BrokerUnavailableError."""
+        """Return the producer in use; start a producer if there is none.
+
+        Raises:
+            BrokerUnavailableError: no producer could be started within `timeout_s`.
+        """
         async with self._starting:
             if self._producer is None:
                 kafka_client.install()
@@ -59,7 +64,7 @@ class ReplaceableProducer:
                     max_batch_size=MAX_REQUEST_BYTES,
                     max_request_size=MAX_REQUEST_BYTES,
                 )
-                # How long a batch waits for its turn; the time-out of a request is the connection's.
+                # This bounds the time that a batch waits to be sent; the time-out of a request is set by `connection`.
                 producer._request_timeout_ms = int(self.timeout_s * 1000)
                 try:
                     await asyncio.wait_for(producer.start(), self.timeout_s)
@@ -70,7 +75,7 @@ class ReplaceableProducer:
                         "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers",
                     ) from error
                 except BaseException:
-                    self._stop(producer)  # Cancelled, as by a rebalance.
+                    self._stop(producer)  # Usually a cancellation, for example by a rebalance.
                     raise
                 producer.client.refusals = self._refusals
                 self._producer = producer
@@ -79,17 +84,17 @@ class ReplaceableProducer:
     async def send(
         self, topic: str, send: Callable[[AIOKafkaProducer], Awaitable[Result]], *, what: str, where: str
     ) -> Result:
-        """What `send` returns, which writes to `topic` and waits for the acknowledgements; within `timeout_s`.
+        """Call `send` with the producer and return its result. If `send` fails, discard the producer.
 
         Args:
-            topic: that is written.
-            send: called once, with the producer, which is discarded where that fails.
-            what: what is written, for a message.
-            where: where that is written to, for a message.
+            topic: topic that `send` writes to.
+            send: writes records and waits for their acknowledgements; called once, cancelled after `timeout_s`.
+            what: name of the written records, for messages.
+            where: topic, and partition if there is one, for messages.
 
         Raises:
-            ConfigurationError: the topic refuses the records for good, or this user may not write.
-            FlushUnknownError: not acknowledged; the records may be written, now or later.
+            ConfigurationError: the topic refuses the records for good, or this user may not write to the topic.
+            FlushUnknownError: not acknowledged in time; the records may be in the log, now or later.
         """
         try:
             producer = await self.get()
@@ -110,19 +115,24 @@ class ReplaceableProducer:
             raise FlushUnknownError(f"{where}: not acknowledged ({said or repr(error)})") from error
 
     def refused(self, topic: str) -> Refusal | None:
-        """The latest refusal of a write to `topic`, also one that is tried again; None = there was none lately."""
+        """Return the latest refusal of a write to `topic`; None = there was no refusal within the last `timeout_s` seconds.
+
+        The refused write may be under way again.
+        """
         since = asyncio.get_running_loop().time() - self.timeout_s
-        found = [one for (name, _), one in self._refusals.items() if name == topic and one.at >= since]
+        found = [
+            latest for (name, _), latest in self._refusals.items() if name == topic and latest.at >= since
+        ]
         return max(found, key=lambda refusal: refusal.at, default=None)
 
     def discard(self, producer: AIOKafkaProducer) -> None:
-        """Never use `producer` again; the next `get` starts another."""
+        """Stop `producer` and never use it again; the next `get` starts another producer."""
         if self._producer is producer:
             self._producer = None
             self._stop(producer)
 
     async def close(self) -> None:
-        """Stop within `timeout_s`; nothing is lost by what is not sent: it is in no store either."""
+        """Stop all producers, within `timeout_s`. A record that is not sent by then is not lost: no store contains it either."""
         if self._producer is not None:
             self.discard(self._producer)
         if self._stopping:
@@ -134,12 +144,12 @@ class ReplaceableProducer:
         task.add_done_callback(self._stopping.discard)
 
     async def _stop_in_time(self, producer: AIOKafkaProducer) -> None:
-        # `stop` waits for pending batches, which are retried for ever where the broker is away.
+        # `stop` waits for pending batches, which aiokafka retries for ever while the broker does not answer.
         try:
             await asyncio.wait_for(producer.stop(), self.timeout_s)
         except (KafkaError, TimeoutError, OSError) as error:
             _log.warning("a discarded producer did not stop cleanly", error=repr(error))
-            # Its task would go on to send what is pending, and write it when the brokers are back.
+            # The producer's sender task would go on, and would write the pending batches when the brokers are back.
             if producer._sender is not None:
                 await producer._sender.close()
             await producer.client.close()

@@ -1,7 +1,7 @@
-"""Writes that a broker refuses: what it answered, and of those that are refused for good, why and what helps.
+"""Writes that a broker refuses: the broker's answer, and for each lasting refusal its cause and its remedy.
 
-A batch that is refused for good is in no log, so nothing is unknown about it, and sending it again brings the same answer. Rights are
-not here.
+A batch that is refused for good is certainly not in the log, and the broker would refuse it again. Missing rights are another subject,
+see `tables.kafka.rights`.
 """
 
 from __future__ import annotations
@@ -29,28 +29,31 @@ _CLOCK = (
     "--entity-type topics --entity-name {topic} --add-config message.timestamp.type=LogAppendTime"
 )
 _REFUSED = {
-    InvalidTimestampError: ("its time stamps are too far from the broker's clock", _CLOCK),
+    InvalidTimestampError: ("the time stamps of the batch are too far from the broker's clock", _CLOCK),
     MessageSizeTooLargeError: (
-        "it is too large",
-        f"allow max.message.bytes of at least {MAX_REQUEST_BYTES} on it",
+        "the batch is too large",
+        f"set max.message.bytes of the topic to at least {MAX_REQUEST_BYTES}",
     ),
     RecordListTooLargeError: (
-        "it is larger than a segment",
-        f"allow segment.bytes of at least {MAX_REQUEST_BYTES} on it",
+        "the batch is larger than a segment",
+        f"set segment.bytes of the topic to at least {MAX_REQUEST_BYTES}",
     ),
     UnsupportedCompressionError: (
-        "it is compressed in a way that the broker does not take",
+        "the broker does not accept the compression of the batch",
         "set WORDCOUNT_COMPRESSION to gzip or none",
     ),
-    PolicyViolationError: ("a policy of the broker forbids it", "ask who runs the brokers for the policy"),
-    InvalidRecordError: (
-        "the broker's validation forbids it",
-        "the topic must take records with and without keys and values: no compaction of dead letters, no schema",
+    PolicyViolationError: (
+        "a policy of the broker forbids the batch",
+        "ask the operators of the brokers for the policy",
     ),
-    InvalidTopicError: ("the topic cannot be written by clients", "choose another WORDCOUNT_GROUP"),
+    InvalidRecordError: (
+        "the broker's validation forbids a record in the batch",
+        "the topic must accept records with and without keys and values: no compaction of dead letters, no schema",
+    ),
+    InvalidTopicError: ("clients cannot write to the topic", "choose another WORDCOUNT_GROUP"),
     UnsupportedForMessageFormatError: (
         "the topic has an old message format",
-        "set its message.format.version to 0.11.0 or newer",
+        "set message.format.version of the topic to 0.11.0 or newer",
     ),
 }
 
@@ -59,12 +62,12 @@ _LACKS_REPLICAS = {NotEnoughReplicasError.errno, NotEnoughReplicasAfterAppendErr
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a broker answered to a write, also where the write is tried again.
+    """A broker's refusal of a write, which may be retried.
 
     Attributes:
-        error_code: of Kafka's protocol.
-        said: in words; None = it did not.
-        at: on the event loop's clock.
+        error_code: error code of Kafka's protocol, not 0.
+        said: the broker's explanation; None = the broker gave none.
+        at: time of the refusal, on the event loop's clock.
     """
 
     error_code: int
@@ -76,10 +79,12 @@ class Refusal:
 
 
 def refusal(error: BaseException, topic: str, said: Refusal | None) -> ConfigurationError | None:
-    """What to tell the operator where `error` refuses a batch for `topic` for good; None where it may pass, or is not known.
+    """Return the error for the operator if `error` refuses a batch for `topic` for good; None for any other error.
 
     Args:
-        said: the broker's answer, which may have words.
+        error: the error with which the write ended.
+        topic: the topic of the batch.
+        said: the broker's latest refusal of a write to the topic; None = there was none.
     """
     if (found := _REFUSED.get(type(error))) is None:
         return None
@@ -91,5 +96,5 @@ def refusal(error: BaseException, topic: str, said: Refusal | None) -> Configura
 
 
 def lacks_replicas(refusal: Refusal | None) -> bool:
-    """Whether a write waits for brokers that are away: fewer replicas are in sync than the topic's `min.insync.replicas`."""
+    """Return whether a write waits for absent brokers: fewer replicas are in sync than the topic's `min.insync.replicas`."""
     return refusal is not None and refusal.error_code in _LACKS_REPLICAS

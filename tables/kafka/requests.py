@@ -1,8 +1,8 @@
-"""Requests to brokers that aiokafka does not have, or has only in versions that tell too little.
+"""Kafka requests that aiokafka does not have, or has only in versions whose answers lack rights or topic ids.
 
 aiokafka's Metadata requests end at version 5: rights came with version 8 (KIP-430, Kafka 2.3), ids of topics with version 10 (KIP-516,
-Kafka 2.8). Its DescribeGroups of version 3, which has rights, reads the answer as version 2. Of the group protocol of KIP-848 it has
-nothing. What answers mean is said where they are read.
+Kafka 2.8). aiokafka's DescribeGroups request of version 3, which asks for rights, reads the answer as version 2. aiokafka has no
+request of the group protocol of KIP-848. This module defines only the form of requests and answers; callers interpret the answers.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _NO_UUID: Final = bytes(_UUID_BYTES)
 
 
 class TopicId(AbstractType[str]):
-    """Id of a topic in the text form of Kafka's own tools; "" = none."""
+    """Protocol type of a topic's id, in the text form of Kafka's own tools; "" = no id."""
 
     @classmethod
     def encode(cls, value: str) -> bytes:
-        """Nothing but "no id": topics are asked for by name."""
+        """Encode "", the only allowed value: requests name topics and give no ids."""
         assert not value
         return _NO_UUID
 
     @classmethod
     def decode(cls, data: BytesIO) -> str:
-        """The next id of an answer."""
+        """Decode the next id of an answer."""
         raw = data.read(_UUID_BYTES)
         return "" if raw == _NO_UUID else urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -54,7 +54,14 @@ class TopicId(AbstractType[str]):
 def _metadata_answer(
     array: type[Array], text: String, topic_id: Iterable[Any], tags: Iterable[Any]
 ) -> Schema:
-    """The answer of versions 8 to 10, which differ in how arrays and texts are written, and in the fields given."""
+    """Return the form of a Metadata answer of versions 8 to 10, which differ in the arguments of this function.
+
+    Args:
+        array: how arrays are encoded.
+        text: how texts are encoded.
+        topic_id: the field of the topic's id; empty before version 10.
+        tags: the field of tagged fields; empty before version 10.
+    """
     return Schema(
         ("throttle_time_ms", Int32),
         ("brokers", array(("node_id", Int32), ("host", text), ("port", Int32), ("rack", text), *tags)),
@@ -131,11 +138,11 @@ _MetadataVersions: TypeAlias = MetadataRequest_v5 | _MetadataRequest8 | _Metadat
 
 
 class DescribeTopics(Request[_MetadataVersions]):
-    """Asks for topics without creating any, and for the rights on them.
+    """Asks for descriptions of topics and for the rights on the topics, without creating any topic.
 
     Args:
-        topics: their names.
-        cluster_rights: whether to ask for the rights on the cluster too.
+        topics: names of the topics.
+        cluster_rights: whether to ask for the rights on the cluster, too.
     """
 
     API_KEY = 3
@@ -147,7 +154,7 @@ class DescribeTopics(Request[_MetadataVersions]):
         self._cluster_rights = cluster_rights
 
     def build(self, request_struct_class: type[_MetadataVersions]) -> _MetadataVersions:
-        """The request in a version that the broker has."""
+        """Return the request in a version that the broker knows."""
         if request_struct_class.API_VERSION < self.RIGHTS_VERSION:
             return request_struct_class(self._topics, False)
         if request_struct_class.API_VERSION < self.IDS_VERSION:
@@ -167,7 +174,7 @@ _GroupVersions: TypeAlias = DescribeGroupsRequest_v2 | _GroupRequest3
 
 
 class DescribeGroup(Request[_GroupVersions]):
-    """Asks for a consumer group, and for the rights on it where the broker is of Kafka 2.3 or newer."""
+    """Asks for a consumer group, and from brokers of Kafka 2.3 or newer also for the rights on the group."""
 
     API_KEY = 15
 
@@ -175,7 +182,7 @@ class DescribeGroup(Request[_GroupVersions]):
         self._group = group
 
     def build(self, request_struct_class: type[_GroupVersions]) -> _GroupVersions:
-        """The request in a version that the broker has."""
+        """Return the request in a version that the broker knows."""
         if request_struct_class.API_VERSION < _GroupRequest3.API_VERSION:
             return request_struct_class([self._group])
         return request_struct_class([self._group], True)
@@ -239,7 +246,7 @@ class _NewProtocolGroupRequest(RequestStruct):
 
 
 class DescribeNewProtocolGroup(Request[_NewProtocolGroupRequest]):
-    """Asks a coordinator of Kafka 4.0 or newer for the members of a group that has some of the new protocol."""
+    """Asks a coordinator of Kafka 4.0 or newer for the members of a group that has members of the new protocol (KIP-848)."""
 
     API_KEY = 69
 
@@ -247,5 +254,5 @@ class DescribeNewProtocolGroup(Request[_NewProtocolGroupRequest]):
         self._group = group
 
     def build(self, request_struct_class: type[_NewProtocolGroupRequest]) -> _NewProtocolGroupRequest:
-        """The request in the only version."""
+        """Return the request in its only version."""
         return request_struct_class([self._group], False, {})

@@ -1,6 +1,6 @@
-"""Rights on the brokers: whatever they do not allow becomes one error, which says what is missing, for whom, and how it is granted.
+"""Missing rights on the brokers: one error names the right, the user without it, and the command that grants it.
 
-A retry does not help, so it is the operator's to mend. Nothing is lost meanwhile: what was not flushed is counted again.
+A retry does not help: the operator has to grant the right. No count is lost meanwhile: records that were not flushed are read again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from tables.errors import ConfigurationError
 
 OPERATIONS = {3: "Read", 4: "Write", 5: "Create", 6: "Delete", 7: "Alter", 8: "Describe"}
-"""Operations by their bit in the answers of brokers."""
+"""Names of operations, by the number of their bit in the answers of brokers."""
 
 DENIALS = (
     TopicAuthorizationFailedError,
@@ -34,7 +34,7 @@ _NOT_TOLD = -(2**31)
 
 
 class Right(NamedTuple):
-    """An operation on a resource, in the words of Kafka's own tools."""
+    """An operation on a resource; operation and kind are named as Kafka's own tools name them."""
 
     operation: str
     kind: Literal["topic", "group"]
@@ -43,11 +43,11 @@ class Right(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Whose rights, and where they are granted.
+    """The user of this process and its brokers; makes the errors about missing rights.
 
     Attributes:
-        principal: as brokers know the user by default.
-        bootstrap_servers: of those brokers.
+        principal: the user's name, as brokers form the name by default.
+        bootstrap_servers: bootstrap servers of the brokers, separated by commas.
     """
 
     principal: str
@@ -55,7 +55,7 @@ class Rights:
 
     @classmethod
     def of(cls, connection: Mapping[str, Any]) -> Self:
-        """Of whoever connects with these keyword arguments of a Kafka client."""
+        """Return the rights of the user that connects with these keyword arguments of a Kafka client."""
         name = connection.get("sasl_plain_username")
         if name is None:
             name = "ANONYMOUS" if connection.get("ssl_context") is None else "<subject of the certificate>"
@@ -63,24 +63,28 @@ class Rights:
         return cls(f"User:{name}", servers if isinstance(servers, str) else ",".join(servers))
 
     def error(self, *missing: Right) -> ConfigurationError:
-        """What to tell the operator."""
+        """Return the error that names the missing rights and the commands that grant them."""
         what = ", ".join(f'{right.operation} on {right.kind} "{right.name}"' for right in missing)
         return ConfigurationError(
             f"{self.principal} has no right to {what}", f"run: {' && '.join(map(self.command, missing))}"
         )
 
     def command(self, right: Right) -> str:
-        """The line for Kafka's own tool that grants a right."""
+        """Return the command line of Kafka's own tool that grants a right."""
         words = ["kafka-acls.sh", "--bootstrap-server", self.bootstrap_servers, "--add"]
         words += ["--allow-principal", shlex.quote(self.principal)]
         words += ["--operation", right.operation, f"--{right.kind}", right.name]
         return " ".join(words)
 
     def denied(self, error: BaseException, *needed: Right) -> ConfigurationError | None:
-        """The error of a request that needed these rights; None where it failed for another reason.
+        """Return the error for the operator if the request failed for lack of a right; None if it failed for another reason.
 
-        Which of them is missing is seen by its kind: a broker tells of topic or group. It tells of the cluster where a producer may
-        write to no topic at all.
+        A broker says only whether a right on a topic or on a group is missing, so the error names all needed rights of that kind. If a
+        producer may not write to any topic at all, the broker says that a right on the cluster is missing.
+
+        Args:
+            error: the error of the request.
+            needed: all rights that the request needed.
         """
         denial = _denial(error)
         if denial is None:
@@ -90,7 +94,7 @@ class Rights:
 
     @contextmanager
     def needed(self, *needed: Right) -> Iterator[None]:
-        """Turn a denial within the block into our error. Raises ConfigurationError."""
+        """Raise ConfigurationError instead of an error with which a broker denies a right within the block."""
         try:
             yield
         except KafkaError as error:
@@ -100,14 +104,17 @@ class Rights:
 
 
 def operations(bits: int = _NOT_TOLD) -> frozenset[str] | None:
-    """Operations that a broker says are allowed; None where it does not say, as brokers before Kafka 2.3 do."""
+    """Return the operations that a broker allows; None if the broker does not report them, as brokers before Kafka 2.3."""
     if bits == _NOT_TOLD:
         return None
     return frozenset(name for code, name in OPERATIONS.items() if bits >> code & 1)
 
 
 def _denial(error: BaseException | None) -> BaseException | None:
-    """aiokafka hides some of them behind an "unexpected error", as whose cause they are known."""
+    """Return the error that denies a right: `error` or one of its causes; None if there is none.
+
+    aiokafka raises some denials as the cause of an "unexpected error".
+    """
     while error is not None and not isinstance(error, DENIALS):
         error = error.__cause__
     return error

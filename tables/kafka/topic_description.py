@@ -1,6 +1,7 @@
-"""What a broker says about a topic, its id above all: a topic that is deleted and created again under its name gets another one.
+"""Descriptions of topics by a broker: id, partitions, leaders, replicas and rights.
 
-A broker that is older than Kafka 2.8, or has no ids, gives "": then only offsets can tell that a topic was replaced.
+The id shows that a topic was deleted and created again under its name, because the new topic has another id. A broker that is older
+than Kafka 2.8, or that has no ids, gives "" as the id: then only offsets can show that a topic was replaced.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ class TopicDescription:
     """A topic as a broker describes it now.
 
     Attributes:
-        error_code: 0, or why there is no more to say; `UNKNOWN_TOPIC` and `TOPIC_UNAUTHORIZED` are usual.
-        partitions: how many; 0 = there is no such topic.
-        topic_id: as Kafka's own tools write it; "" = the broker does not tell.
-        leaderless: partitions without a leader, as while the brokers that hold them are away.
-        in_sync: in-sync replicas of the partition that has fewest; None where nothing is known.
-        rights: operations on it that this user may do; None where the broker does not tell.
+        error_code: 0, or the reason for which the other attributes are empty, mostly `UNKNOWN_TOPIC` or `TOPIC_UNAUTHORIZED`.
+        partitions: number of partitions; 0 = the topic does not exist.
+        topic_id: id in the text form of Kafka's own tools; "" = the broker does not give ids.
+        leaderless: numbers of the partitions without a leader, ascending; the brokers with their replicas are away.
+        in_sync: number of in-sync replicas of the partition that has fewest; None = there is no partition.
+        rights: operations on the topic that this user may do; None = the broker does not report rights.
     """
 
     error_code: int
@@ -35,7 +36,7 @@ class TopicDescription:
 
 
 def descriptions(answer: Any) -> dict[str, TopicDescription]:
-    """The topics in the answer to `DescribeTopics`, by name."""
+    """Return the topics in the answer to `DescribeTopics`, by name."""
     return {topic[1]: _description(answer.API_VERSION, topic) for topic in answer.topics}
 
 
@@ -43,7 +44,7 @@ def _description(version: int, topic: Sequence[Any]) -> TopicDescription:
     error_code, _, *others = topic
     topic_id = others.pop(0) if version >= DescribeTopics.IDS_VERSION else ""
     _, partitions, *others = others
-    # From version 7 on, an epoch stands before the replicas.
+    # From version 7 on, the leader's epoch precedes the replicas.
     in_sync_at = 5 if version >= DescribeTopics.RIGHTS_VERSION else 4
     return TopicDescription(
         error_code,
