@@ -1,1 +1,1 @@
-"""The commands, one module each: it has a function or a `typer.Typer` of the module's own name."""
+"""The commands of `wordcount`, one module each: every module has a function or a `typer.Typer` with the module's name."""

@@ -1,4 +1,4 @@
-"""`wordcount config`: the settings in force."""
+"""`wordcount config`: shows the settings in force."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show(as_json: AsJson = False) -> None:
 
 
 def _shown(value: object) -> str:
-    """A value as a variable would hold it."""
+    """Return `value` as an environment variable would hold it; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`wordcount doctor`: what a worker needs, checked one by one."""
+"""`wordcount doctor`: checks one by one what a worker needs from this machine and from the brokers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wordcount get`: the count of one word."""
+"""`wordcount get`: asks a worker for the count of one word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wordcount produce`: lines of files to the input topic."""
+"""`wordcount produce`: sends lines of files to the input topic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def produce(
     key: Annotated[
         str | None,
         typer.Option(
-            "--key", metavar="TEXT", help="Key of every message; without it all partitions in turn."
+            "--key", metavar="TEXT", help="Key of every message; without a key, batches go to all partitions."
         ),
     ] = None,
     loop: Annotated[int, typer.Option("--loop", min=1, metavar="N", help="Send everything N times.")] = 1,
@@ -84,7 +84,7 @@ async def _produce(
 
 @contextlib.contextmanager
 def _progress(texts: TextFiles) -> Iterator[Callable[[Report], None]]:
-    """Shows progress on standard error if that is a terminal."""
+    """Show progress on standard error if standard error is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""`wordcount rebuild`: throw local stores away; a worker rebuilds them from the changelog."""
+"""`wordcount rebuild`: deletes stores of this machine, so that a worker rebuilds them from the changelog."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def rebuild(
     group: Group = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Throw away the stores of this machine; the worker rebuilds them from the changelog when it starts.
+    """Delete the stores of this machine; the worker rebuilds the stores from the changelog when it starts.
 
-    The worker of this state folder must be stopped. A store whose changelog partition lost records is kept, and that is an error:
-    it may be all that there is.
+    The worker of this state folder must be stopped. If a changelog partition lost records, nothing is deleted and the command fails,
+    because the store may hold the only copy of the counts.
     """
     from app.config.loading import load_settings
     from app.operate.remedies import rebuild_stores

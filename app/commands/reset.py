@@ -1,4 +1,4 @@
-"""`wordcount reset`: forget all counts of a group and count what the input still has."""
+"""`wordcount reset`: deletes all counts of a group, so that its workers count again what the input still has."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.exit_codes import EXIT_CONFIGURATION
 
 def reset(
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do it; without it, only say what would be done.")
+        bool, typer.Option("--yes", help="Delete; without this flag, only show what would be deleted.")
     ] = False,
     bootstrap_servers: BootstrapServers = None,
     topic: Topic = None,
     group: Group = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Forget every count of this group; its workers count again from the first record that the input still has.
+    """Delete every count of this group; its workers count again from the first record that the input still has.
 
-    All workers of the group must be stopped. What went to the dead-letter topic stays there, and goes there again.
+    All workers of the group must be stopped. Dead letters are kept, and are sent once more when their records are counted again.
     """
     from app.config.loading import load_settings
     from app.operate.remedies import check_resettable, reset_counts, reset_plan

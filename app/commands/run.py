@@ -1,4 +1,4 @@
-"""`wordcount run`: everything on this machine. An embedded Kafka, a worker, a text, and a live table of its words."""
+"""`wordcount run`: starts everything on this machine: an embedded Kafka, a worker, a text, and a live table of its words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(
     from app.local.embedded import EmbeddedBroker
     from app.local.worker import LocalWorker
 
-    # SIGTERM as Ctrl-C: broker and worker are stopped on the way out.
+    # SIGTERM ends the command as Ctrl-C does, so that broker and worker are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
     _show_downloads()
@@ -72,7 +72,7 @@ def run(
 
 
 def _show_downloads() -> None:
-    """The first start fetches Kafka; that line is worth seeing."""
+    """Show the log line of the download, because the first start waits for the download of Kafka."""
     downloads = logging.getLogger("app.local.jars")
     downloads.addHandler(logging.StreamHandler())
     downloads.setLevel(logging.INFO)
@@ -93,7 +93,7 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
         security_protocol="PLAINTEXT",
         topic=f"{_TOPIC_PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}",
         group="run",
-        state_dir=folder / "run" / "state",  # not the default one, which may be a worker's of this user
+        state_dir=folder / "run" / "state",  # Another worker of this user may use the default folder.
         value_format="text",
         json_pointer="",
         http_host=_HOST,
@@ -103,7 +103,7 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
 
 
 def _free_port(wanted: int) -> int:
-    """`wanted`, or any other port where that is taken."""
+    """Return `wanted` if that port is free, else any free port."""
     from app.machine.sockets import bound_to
 
     for port in (wanted, 0):
@@ -113,13 +113,13 @@ def _free_port(wanted: int) -> int:
 
 
 def _variables(settings: Settings) -> dict[str, str]:
-    """What the worker has to be told; everything else it reads where this process did."""
+    """Return the variables that the worker must be given; the worker reads all other settings where this process has read them."""
     names = "bootstrap_servers security_protocol topic group state_dir value_format http_host http_port shutdown_timeout_s"
     return {variable(name): str(getattr(settings, name)) for name in names.split()}
 
 
 async def _forget_earlier_runs(settings: Settings) -> None:
-    """Delete the topics of earlier runs: a run counts its own text, and the disk keeps one run."""
+    """Delete the topics of earlier runs, so that a run counts its own text only, and the disk holds the data of one run."""
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
@@ -133,7 +133,7 @@ async def _forget_earlier_runs(settings: Settings) -> None:
 
 
 def _produce(settings: Settings, texts: TextFiles | None, console: Console) -> int:
-    """Send the text; returns its number of lines, all acknowledged."""
+    """Send the text, and return its number of lines when all are acknowledged."""
     from app.local.sample_text import sample_lines
     from app.produce.line_producer import produce_blocks, produce_lines
 
@@ -178,7 +178,7 @@ def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
     if differing:
         raise WordcountError(
             f"{len(differing):,} of {len(truth):,} counts differ from an independent recount, for example {differing[0]!r}",
-            f"please report it with {worker.log_path}",
+            f"please report the difference with {worker.log_path}",
         )
     console.print(
         f"verified: all {len(truth):,} counts equal an independent recount of {truth.total():,} words"
@@ -186,7 +186,7 @@ def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
 
 
 def _show(worker: LocalWorker, console: Console) -> None:
-    """The live table until Ctrl-C; without a terminal the table once, then silence."""
+    """Show the live table until Ctrl-C; if the output is no terminal, show the table once and wait for Ctrl-C."""
     from rich.live import Live
 
     footer = f"live page: {worker.url}/   API: {worker.url}/openapi.json   Ctrl-C ends"

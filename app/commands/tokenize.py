@@ -1,4 +1,4 @@
-"""`wordcount tokenize`: what the profile makes of each line."""
+"""`wordcount tokenize`: shows the words of each line of a text, as a worker would count them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tokenize(
             for line in answer(block):
                 sys.stdout.write(f"{line}\n")
         finally:
-            # Who waits for the answer to a line before sending the next one gets it.
+            # A program that sends the next line only after the answer to the last line must not wait for a full buffer.
             sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""`wordcount top`: the most frequent words."""
+"""`wordcount top`: asks a worker for the most frequent words, once or every second."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def top(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many words.")] = 10,
     watch: Annotated[bool, typer.Option("--watch", help="Ask again every second, until Ctrl-C.")] = False,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Have all words gone through where less proves nothing.")
+        bool, typer.Option("--exact", help="Let the worker read all words if nothing less proves the answer.")
     ] = False,
     url: WorkerUrl = None,
     as_json: AsJson = False,
@@ -45,7 +45,7 @@ def top(
         return ask_top(url, k, exact=exact)
 
     def show(say: Callable[[Top], None]) -> None:
-        """Answer after answer, each as it comes; a worker that is busy for a moment is asked again."""
+        """Show each answer as soon as it arrives; if the worker is not ready, show the error and ask again."""
         say(answer())
         while watch:
             sys.stdout.flush()
@@ -61,7 +61,7 @@ def top(
     elif not watch or not console.is_terminal:
         show(lambda found: console.print(_table(found)))
     else:
-        # On a terminal the table is drawn again in its place.
+        # On a terminal each table is drawn over the last one.
         table = _table(answer())
         with Live(table, console=console, auto_refresh=False) as live:
             while True:
@@ -82,6 +82,6 @@ def _table(answer: Top) -> RenderableType:
 
     notes = freshness_lines(answer)
     if not answer.exact:
-        further = f"{answer.max_error:,} times more often than the last one"
+        further = f"{answer.max_error:,} times more often than the last listed word"
         notes.insert(0, f"NOT PROVEN: a word that is not listed may occur {further}")
     return Group(word_table(answer.words), *(Text(printable(line)) for line in notes))

@@ -1,4 +1,4 @@
-"""`wordcount topics`: the topics that a worker needs."""
+"""`wordcount topics`: creates and checks the topics that a worker needs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def create(
         int | None, typer.Option("--replication-factor", help="WORDCOUNT_REPLICATION_FACTOR")
     ] = None,
 ) -> None:
-    """Create what is missing of input, changelog and dead-letter topic; what exists is checked.
+    """Create the missing ones of the topics for input, changelog and dead letters, and check the existing ones.
 
-    WORDCOUNT_CREATE_TOPICS is about workers, not about this command.
+    WORDCOUNT_CREATE_TOPICS applies to workers, not to this command.
     """
     from app.config.loading import load_settings
     from app.kafka.topics import ensure_topics

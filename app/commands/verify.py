@@ -1,4 +1,4 @@
-"""`wordcount verify`: every count against a recount from the log, while workers count."""
+"""`wordcount verify`: compares every count with a recount of the input, also while workers count."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def verify(
     group: Group = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count the input again and compare every count; workers may go on meanwhile.
+    """Count the input again and compare every count; workers may continue to count meanwhile.
 
-    Exit code 0: all are equal; 1: some differ; 2: a setting or a right is wrong; 3: none differs, but not all could be compared.
+    Exit code 0: all counts are equal; 1: some counts differ; 2: a setting or a right is wrong; 3: no count differs, but not all
+    partitions could be compared.
     """
     from app.config.loading import load_settings
 
@@ -56,11 +57,11 @@ def verify(
 
 
 async def _verify(settings: Settings, word: str | None, found: list[Verified], *, show: bool) -> None:
-    """Add to `found` what there is to say of each partition, and show it as it comes."""
+    """Add the result of each partition to `found`, and, if `show`, print the result as soon as it is known."""
     from app.operate.verification import verify as verify_partitions
 
     shown = 0
-    # Closed here, whatever ends it: an output that nobody reads any more ends it in the midst.
+    # The generator holds connections, and must be closed also when `say` fails because the reader of the output has gone.
     async with aclosing(verify_partitions(settings, word)) as partitions:
         async for partition in partitions:
             found.append(partition)

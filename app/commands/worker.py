@@ -1,4 +1,4 @@
-"""`wordcount worker`: the same worker as `faust -A app.faust_entry worker`, with flags instead of variables."""
+"""`wordcount worker`: runs a worker, as `faust -A app.faust_entry worker` does, with flags instead of environment variables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def worker(
     log_level: Annotated[str | None, typer.Option("--log-level", help="WORDCOUNT_LOG_LEVEL")] = None,
 ) -> None:
     """Count the words of a topic until SIGTERM or Ctrl-C."""
-    # Faust chooses its event loop when it is imported.
+    # Faust chooses its event loop at import; so the variable must be set before.
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     from app.config.loading import load_settings
 
@@ -46,7 +46,7 @@ def worker(
 
 
 def _count_until_stopped(faust_app: Any, *, web: bool) -> None:
-    """Run a worker in this process until it is told to stop; raises SystemExit with its exit code."""
+    """Run a worker in this process until a signal stops it; raise SystemExit with the worker's exit code."""
     from faust.worker import Worker
 
     conf = faust_app.conf
@@ -60,5 +60,5 @@ def _count_until_stopped(faust_app: Any, *, web: bool) -> None:
         redirect_stdouts=conf.worker_redirect_stdouts,
         redirect_stdouts_level="WARNING",
     )
-    faust_worker.spinner = None  # It writes to standard output, which is for counts.
+    faust_worker.spinner = None  # Faust's spinner would write to standard output, which is for counts.
     faust_worker.execute_from_commandline()

@@ -1,1 +1,1 @@
-"""What an operator asks for: a diagnosis, an independent recount, counting again, answers of a worker."""
+"""Tools of an operator: diagnosis, independent recount and verification, reset and rebuild, questions to a worker."""

@@ -1,4 +1,4 @@
-"""Answers of a worker as people read them: words in a table, and how fresh and complete they are in lines."""
+"""A worker's answers as text for people: a table of words, and lines that say how fresh and how complete the answer is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Table:
-    """Words with their ranks, from 1, and counts; what a terminal would act on is escaped in them."""
+    """Return a table of words with rank (from 1) and count. Characters that control a terminal are escaped."""
     table = Table("#", "word", "count", caption=caption)
     table.columns[0].justify = table.columns[2].justify = "right"
     for rank, row in enumerate(words, 1):
@@ -25,7 +25,7 @@ def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Tabl
 
 
 def freshness_lines(answer: Freshness) -> list[str]:
-    """How complete and how fresh an answer is."""
+    """Return two lines: how complete and how fresh `answer` is."""
     as_of, missing = answer.as_of, answer.missing_partitions
     total = len(as_of) + len(missing)
     if answer.complete:

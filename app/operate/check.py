@@ -1,4 +1,4 @@
-"""One thing that `wordcount doctor` looked at, and what was found."""
+"""The result of one check of `wordcount doctor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; `remedy` is empty where `status` is ok."""
+    """The result of one check; `remedy` is "" if `status` is ok."""
 
     name: str
     status: Literal["ok", "warn", "fail"]

@@ -1,4 +1,7 @@
-"""What `wordcount doctor` looks at on the brokers, and what a worker would need for their partitions. Nothing is sent to a topic."""
+"""The checks of `wordcount doctor` that ask the brokers: topics, replicas, rights, group, and the files and memory for all partitions.
+
+Nothing is sent to a topic.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _CREATE_REMEDY: Final = "run: wordcount topics create"
 
 
 async def broker_checks(settings: Settings) -> list[Check]:
-    """Brokers, topics and rights; a single failed check where no broker answers."""
+    """Check brokers, topics, rights, group, open files and memory; if no broker answers, return a single failed check."""
     try:
         async with open_admin(settings) as admin:
             return await _answered_checks(admin, settings)
@@ -73,7 +76,7 @@ def _topic(settings: Settings, name: str, topic: TopicDescription) -> Check:
         title,
         "fail",
         f"partitions without a leader: {', '.join(map(str, topic.leaderless)) or 'all'}",
-        "start the brokers that hold their replicas; the others are counted",
+        "start the brokers that hold the replicas of these partitions; the other partitions are counted",
     )
 
 
@@ -87,8 +90,8 @@ async def _in_sync(admin: Admin, written: Mapping[str, TopicDescription]) -> Che
             return Check(
                 title,
                 "fail",
-                f"a partition of {name} has {topic.in_sync}, and min.insync.replicas is {least}: nothing is written to it",
-                "start the brokers that hold its replicas",
+                f"a partition of {name} has {topic.in_sync}, fewer than min.insync.replicas={least}, and takes no records",
+                "start the brokers that hold the replicas of this topic",
             )
     return Check(title, "ok", "enough to write changelog and dead letters")
 
@@ -135,7 +138,7 @@ def _memory(settings: Settings, partitions: int) -> Check:
         return Check(
             title,
             "warn",
-            f"a worker may take {may} MiB, and {needs} are needed where one has all {partitions} partitions",
+            f"a worker may take {may} MiB, but a worker that has all {partitions} partitions needs {needs} MiB",
             "raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
         )
     return Check(title, "ok", f"{may} MiB may be taken, {needs} needed for all {partitions} partitions")
@@ -197,7 +200,7 @@ def _topic_rights(
                 f"grant Create on the topic or the cluster, or let an operator {_CREATE_REMEDY}",
             )
         return Check(title, "ok", "cannot be probed before the topic exists")
-    # A user who may not describe a topic is not told what else it may do.
+    # The broker does not report the rights of a user who may not describe the topic.
     rights = frozenset[str]() if topic.error_code == TOPIC_UNAUTHORIZED else topic.rights
     return _rights(settings, title, rights, needed)
 
@@ -226,10 +229,10 @@ async def _group_members(admin: Admin, settings: Settings) -> Check:
         return Check(
             title,
             "fail",
-            f"some speak the new group protocol and are no workers: {', '.join(found)}",
-            "stop them, or set WORDCOUNT_GROUP to another name",
+            f"these members use the new group protocol and are no workers: {', '.join(found)}",
+            "stop these members, or set WORDCOUNT_GROUP to another name",
         )
-    return Check(title, "ok", "none of the new group protocol")
+    return Check(title, "ok", "no member uses the new group protocol")
 
 
 def _rights(settings: Settings, title: str, rights: frozenset[str] | None, needed: Sequence[Right]) -> Check:
@@ -238,11 +241,11 @@ def _rights(settings: Settings, title: str, rights: frozenset[str] | None, neede
         return Check(
             title,
             "warn",
-            f"{operations} cannot be probed: the broker does not tell rights",
-            "brokers tell since Kafka 2.3; else start a worker and look at its log",
+            f"{operations} cannot be probed: the broker does not report rights",
+            "use Kafka 2.3 or newer, whose brokers report rights, or start a worker and read its log",
         )
     if missing := [right for right in needed if right.operation not in rights]:
-        hidden = "" if rights else "; this user may not even see it, so that the others cannot be known"
+        hidden = "" if rights else "; this user may not even see it, so that its other rights are not known"
         names = ", ".join(right.operation for right in missing)
         return Check(title, "fail", f"missing: {names}{hidden}", rights_of(settings).error(*missing).remedy)
     return Check(title, "ok", operations)

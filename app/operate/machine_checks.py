@@ -1,4 +1,7 @@
-"""What `wordcount doctor` looks at on this machine; a file is written to the state folder and gone."""
+"""The checks of `wordcount doctor` that concern this machine: versions, state folder, disk, HTTP port.
+
+The check of the state folder writes a temporary file there.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _DISK_WARN_BYTES: Final = 2**30
 
 
 def machine_checks(settings: Settings) -> list[Check]:
-    """Versions, state folder, disk and port of this machine."""
+    """Check versions, state folder, disk and HTTP port of this machine."""
     return [_versions(), _state_folder(settings), _disk(settings), _http_port(settings)]
 
 
@@ -43,7 +46,7 @@ def _state_folder(settings: Settings) -> Check:
     if not existing.is_dir():
         return Check(title, "fail", f"{existing} is not a folder", remedy)
     try:
-        # Permissions do not tell of a file system that is mounted read-only, or has turned so.
+        # Permissions do not show that a file system was mounted read-only, or has become read-only after an error.
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"x")
             file.flush()
@@ -81,12 +84,12 @@ def _taken_port(title: str, where: str, settings: Settings, error: OSError) -> C
             title,
             "fail",
             f"{where} cannot be used ({error.strerror}); {other.message}",
-            "end what listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
+            "end the process that listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
         )
     return Check(title, "ok", f"a worker of version {version} answers at {where}")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder or its nearest ancestor that exists."""
+    """Return `folder`, or its nearest ancestor that exists."""
     absolute = folder.absolute()
     return folder if folder.exists() else next(parent for parent in absolute.parents if parent.exists())

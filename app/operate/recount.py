@@ -1,6 +1,6 @@
-"""The independent recount: every record of a topic, read by a plain consumer and counted by the tokeniser's definition.
+"""The independent recount: every record of a topic is read by a plain consumer and counted one by one.
 
-Shares nothing with the counting path but the meaning of a word: no batches, no Arrow, no changelog, no store.
+The recount shares only the definition of a word with the worker's way of counting: no batches, no Arrow, no changelog, no store.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What has to become of one record.
+    """What a correct worker makes of one record.
 
     Attributes:
         outcome: `counted`, `skipped` or `dead_lettered`.
-        reason: why it is not counted, one of `agents.text.tally.REASONS`; "" = it is.
-        words: in order; none where it is not counted.
+        reason: why the record is not counted, one of `agents.text.tally.REASONS`; "" = the record is counted.
+        words: the words in the order of the text; empty if the record is not counted.
     """
 
     outcome: str = "counted"
@@ -38,7 +38,7 @@ class Counted:
 
 
 class Definition:
-    """What has to become of a record, as `settings` say; one record at a time."""
+    """Decides what a correct worker with `settings` makes of a record, one record at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,16 +47,16 @@ class Definition:
 
     @property
     def identity(self) -> str:
-        """The name that markers have for it."""
+        """The name of tokeniser and value format in markers."""
         return RecordTally(self.tokenizer, self._format, Policies()).identity
 
     def word(self, text: str) -> str:
-        """`text` as it is counted; as it stands where it is not one word."""
+        """Return `text` as the tokeniser normalises it, or `text` itself if the tokeniser does not find exactly one word in it."""
         words = self.tokenizer.tokens(text)
         return words[0] if len(words) == 1 else text
 
     def __call__(self, value: bytes | None) -> Counted:
-        """Count the record of this value."""
+        """Return what a correct worker makes of a record with this value; None = a null value."""
         settings = self._settings
         if value is None:
             return Counted() if settings.on_null == "count" else _rejected(settings.on_null, NULL)
@@ -86,7 +86,7 @@ class Definition:
 
 
 async def recount(settings: Settings) -> Counter[str]:
-    """Count the topic up to its present end, or to the first open transaction; holds all words in memory."""
+    """Return the counts of the input topic up to its present end or to the first open transaction; all words are held in memory."""
     definition = Definition(settings)
     counts: Counter[str] = Counter()
     async with topic_offsets(settings, settings.isolation) as offsets, reader(settings) as consumer:

@@ -1,6 +1,7 @@
-"""What an operator decides when exact counting cannot go on: count again (reset), or throw local stores away (rebuild).
+"""Reset and rebuild: what an operator can decide when exact counting cannot continue.
 
-Both can be repeated, also after they were interrupted.
+A reset deletes all counts, so that workers count again. A rebuild deletes stores of this machine, which workers then make anew from
+the changelog. Both can be repeated, also after an interruption.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ _BLOCK_CACHE_BYTES: Final = 1 << 20
 
 
 async def check_resettable(settings: Settings) -> None:
-    """See that no worker counts, and that the changelog is that of this group and topic.
+    """Check that the group has no members, and that the changelog belongs to this group and topic.
 
     Raises:
-        BrokerUnavailableError: no answer.
-        ConfigurationError: the group has members, which it names, or this user may not ask, or the counts are somebody else's.
+        BrokerUnavailableError: no broker answers.
+        ConfigurationError: the group has members, which the message names; or this user may not describe the group; or the changelog
+            belongs to another group or topic.
     """
     await _check_idle(settings)
     await check_changelog_owner(settings)
@@ -55,12 +57,12 @@ async def _check_idle(settings: Settings) -> None:
     if members:
         raise ConfigurationError(
             f"group {settings.group} has {len(members)} members: {', '.join(members)}",
-            "stop all workers of the group first; one that was killed is a member until WORDCOUNT_SESSION_TIMEOUT_MS has passed",
+            "stop all workers of the group first; a killed worker stays a member until WORDCOUNT_SESSION_TIMEOUT_MS has passed",
         )
 
 
 def reset_plan(settings: Settings) -> Sequence[str]:
-    """What `reset_counts` deletes."""
+    """Return a line for each thing that `reset_counts` deletes."""
     return [
         f"topic {settings.topics.changelog}",
         f"the offsets of group {settings.group}",
@@ -69,13 +71,17 @@ def reset_plan(settings: Settings) -> Sequence[str]:
 
 
 async def reset_counts(settings: Settings) -> Sequence[str]:
-    """Delete what `reset_plan` names and begin anew at the first record that the input has; return what was done.
+    """Delete what `reset_plan` names, and create a changelog that begins at the first record which the input still has.
 
-    The new changelog begins with a marker in each partition: it tells the stores of other machines that they are of the former one.
+    The new changelog begins with a marker in each partition. By that marker, workers on other machines recognise that their stores
+    belong to the former changelog.
+
+    Returns:
+        A line for each thing that was done.
 
     Raises:
-        BrokerUnavailableError: no answer.
-        ConfigurationError: as `check_resettable`, or this user may not delete the changelog or something in the folder.
+        BrokerUnavailableError: no broker answers.
+        ConfigurationError: as `check_resettable`; or this user may not delete the changelog, or a file in the folder of the stores.
         StateLockedError: a worker uses the state folder.
     """
     changelog = settings.topics.changelog
@@ -110,12 +116,12 @@ async def reset_counts(settings: Settings) -> Sequence[str]:
 
 
 async def rebuild_stores(settings: Settings, partition: int | None = None) -> Sequence[int]:
-    """Throw away the stores of this machine, or one of them; return the partitions whose stores there were.
+    """Delete the stores of this machine, or the store of `partition`; return the partitions whose stores were deleted.
 
     Raises:
-        BrokerUnavailableError: no answer.
-        ConfigurationError: the stores are of another group or topic, or cannot be deleted.
-        InexactError: the changelog has less than the store; nothing was thrown away.
+        BrokerUnavailableError: no broker answers.
+        ConfigurationError: a store belongs to another group or topic, or cannot be deleted.
+        InexactError: the changelog lacks what a store holds; nothing was deleted.
         StateLockedError: a worker uses the state folder.
     """
     if settings.state_dir.exists() and not settings.state_dir.is_dir():
@@ -153,13 +159,13 @@ async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partitio
     if state.marker is not None and (end == 0 or not is_of_changelog(state, described.topic_id, end)):
         raise InexactError(
             f"the store of partition {partition} is at changelog offset {state.examined}, but {changelog} has {end}: "
-            "it cannot be rebuilt from that, and was kept",
+            "the store cannot be rebuilt from the changelog, and was kept",
             "start the worker, which counts again what the input still has or says what is missing; or: wordcount reset",
         )
 
 
 def _state_of(folder: Path) -> StoreState:
-    """The state of a closed store; an empty one where it cannot be read."""
+    """Return the state of a closed store; if the store is corrupted, return the state of an empty store."""
     try:
         store = PartitionStore(folder, Cache(_BLOCK_CACHE_BYTES))
     except StoreCorruptedError:
@@ -170,7 +176,11 @@ def _state_of(folder: Path) -> StoreState:
 
 
 async def _begin(settings: Settings, partitions: int) -> dict[int, int]:
-    """Append to each changelog partition the marker of a shard that has counted nothing; return where it begins."""
+    """Append the marker of a shard that has counted nothing to each changelog partition.
+
+    Returns:
+        Partition -> the input offset where counting begins.
+    """
     changelog, profile = settings.topics.changelog, Definition(settings).identity
     starts: dict[int, int] = {}
 
@@ -197,10 +207,10 @@ async def _begin(settings: Settings, partitions: int) -> dict[int, int]:
 
 
 def _deleted(folder: Path) -> str:
-    """Delete a folder with all that is in it; return what was done.
+    """Delete a folder with all its contents, and return a line that says what was done.
 
     Raises:
-        ConfigurationError: something of it cannot be deleted.
+        ConfigurationError: the folder, or a file in it, cannot be deleted.
     """
     try:
         shutil.rmtree(folder)

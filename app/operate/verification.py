@@ -1,8 +1,9 @@
-"""Counts against a recount from the log, while workers go on counting.
+"""Verification: the counts in the changelog are compared with a recount of the input topic, while workers continue to count.
 
-No worker is asked. A changelog partition, read up to any place, says itself which counts it claims: its last marker names the offsets
-[origin, position) that all rows together cover, and each row the offset up to which it counts. Exactly that is counted again, by the
-definition, record by record. In memory are the words of one partition at a time (about 300 bytes each).
+No worker is asked. The records of a changelog partition up to any offset say which input they count: the last marker names the offsets
+[origin, position) that all rows together cover, and each row names the offset up to which it counts. Exactly these offsets are counted
+again, record by record, by `app.operate.recount.Definition`. Only the words of one partition at a time are in memory (about 300 bytes
+each).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A word whose row is not what the log says."""
+    """A word whose count in the changelog differs from its count in the recount; 0 = the word is missing there."""
 
     word: str
     counted: int
@@ -51,16 +52,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One partition, compared.
+    """The result of comparing one partition.
 
     Attributes:
-        partition: its number.
-        origin, position: the counts are of offsets [origin, position).
-        words: distinct words that were compared.
-        records, occurrences: of the recount.
-        differences: words in byte order; empty where all rows are right.
-        totals: what the marker says and the recount does not, or the other way round; "" = they agree.
-        impossible: why it could not be compared; "" = it was.
+        partition: number of the partition.
+        origin, position: the compared counts cover the offsets [origin, position) of the input partition.
+        words: number of distinct words that were compared.
+        records, occurrences: numbers of records and of words in the recount.
+        differences: the differing words in byte order; empty if all rows are right.
+        totals: the totals in which marker and recount differ; "" = they agree.
+        impossible: why the partition could not be compared; "" = it was compared.
     """
 
     partition: int
@@ -79,15 +80,15 @@ class Verified:
 
 
 async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[Verified]:
-    """Compare partition after partition.
+    """Compare one partition after the other, and yield each result.
 
     Args:
-        settings: name topic and group, and say what a word is.
-        word: compare only this one, as the profile reads it; None = all words.
+        settings: topic and group, and the definition of a word.
+        word: compare only the count of this word, after it is normalised as the profile does; None = all words.
 
     Raises:
-        BrokerUnavailableError: no broker answers any more. One partition that cannot be read is in the answer.
-        ConfigurationError: there is no such topic, or no changelog of this group, or this user may not read them.
+        BrokerUnavailableError: no broker answers any more. If only one partition cannot be read, its `Verified` says so instead.
+        ConfigurationError: topic or changelog does not exist, or this user may not read it.
     """
     topic = settings.topics.changelog
     owner = Owner(settings.group, settings.topic)
@@ -115,11 +116,13 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
                     raise denied from error
                 yield Verified(partition, impossible=_reason(error))
                 await scope.source.close()
-                await offsets.describe(topic)  # Ends it where not one partition but every broker is away.
+                await offsets.describe(
+                    topic
+                )  # Raises an error if no broker answers, not only those of this partition.
 
 
 async def _check_topics(settings: Settings) -> None:
-    """See that both topics are there, and may be read."""
+    """Check that input topic and changelog exist and that this user may read them."""
     async with open_admin(settings) as admin:
         found = await admin.describe(settings.topics.input, settings.topics.changelog)
     for name, topic in found.items():
@@ -148,7 +151,7 @@ async def _verified(
         *await scope.offsets.bounds(scope.settings.topic, partition),
     )
     if marker is None or rows is None or marker.position == marker.origin:
-        # No count is claimed: of a first flush that is not complete not even the rows that are there.
+        # The changelog claims no count. If it holds rows, they belong to a first flush that is not complete.
         waiting = (
             f"nothing is counted yet, and offsets {now.start} to {now.end} (exclusive) wait"
             if now.start < now.end
@@ -162,13 +165,13 @@ async def _verified(
 
 
 def _reason(error: Exception) -> str:
-    """Why a partition could not be read, on one line."""
-    return str(error) if isinstance(error, WordcountError) else f"it cannot be read ({error!r})"
+    """Return why a partition could not be read, on one line."""
+    return str(error) if isinstance(error, WordcountError) else f"the partition cannot be read ({error!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What is the same for all partitions."""
+    """The values that the comparisons of all partitions share."""
 
     settings: Settings
     definition: Definition
@@ -179,7 +182,7 @@ class _Scope:
 
 
 class _Input:
-    """Reads the input topic by a plain consumer; a new one after an error, which may have left the former one unusable."""
+    """Reads the input topic by a plain consumer. After an error a new consumer is made, because the former one may be unusable."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -196,13 +199,13 @@ class _Input:
             yield record
 
     async def close(self) -> None:
-        """Leave the brokers; the next read connects anew."""
+        """Close the connections to the brokers; the next read opens new ones."""
         self._consumer = None
         await self._open.aclose()
 
 
 class NoRows:
-    """The store of a replay that begins with nothing."""
+    """An empty store, for a replay that begins at the start of the changelog."""
 
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         return [None] * len(words)
@@ -224,7 +227,7 @@ def _only(part: ChangelogSlice, word: bytes) -> ChangelogSlice:
 
 
 def _problem(scope: _Scope, owner: Owner, now: InputNow, marker: Marker, merged: MergedRows) -> str:
-    """Why the marker's counts cannot be counted again; "" = they can."""
+    """Return why the counts that `marker` claims cannot be counted again; "" = they can."""
     last = max(marker.position, int(merged.rows[:, 1].max(initial=0)))
     try:
         check_position(

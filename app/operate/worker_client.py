@@ -1,4 +1,4 @@
-"""Asks a worker over HTTP, as `wordcount top` and `get` do."""
+"""The HTTP client of `wordcount top`, `get` and `doctor`: asks a worker, and turns its problems into errors."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ Kind = TypeVar("Kind")
 
 
 def worker_url(settings: Settings) -> str:
-    """Where a worker with these settings listens, seen from the same machine.
+    """Return the URL at which a worker with these settings listens, as seen from the same machine.
 
     Raises:
-        ConfigurationError: the port is left to chance.
+        ConfigurationError: WORDCOUNT_HTTP_PORT is 0, so that the port is not known.
     """
     if not settings.http_port:
         raise ConfigurationError(
-            "WORDCOUNT_HTTP_PORT is 0, so the worker's port is not known", "give --url, as the worker logs it"
+            "WORDCOUNT_HTTP_PORT is 0, so the worker's port is not known",
+            "give --url with the address that the worker logs",
         )
     host = _ANY_ADDRESS.get(settings.http_host, settings.http_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
 def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
-    """GET a resource; the answer has status 200, or 404 for an unknown word.
+    """Send GET for a resource, and return the answer, which has status 200, or 404 for an unknown word.
 
     Raises:
-        ConfigurationError: the URL is none.
-        NotReadyError: the worker cannot answer now, or what listens there takes too long.
+        ConfigurationError: `url` is not a URL.
+        NotReadyError: the worker cannot answer now, or the process that listens at `url` gives no answer in time.
         BadRequestError: the worker refuses the question.
-        WordcountError: it failed, or nothing, or something else than a worker, listens there.
+        WordcountError: the worker failed, or no worker listens at `url`.
     """
     answer = _received(url, path, parameters)
     if answer.status_code == httpx.codes.OK:
@@ -56,15 +57,15 @@ def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = N
         retry_after = answer.headers.get("retry-after", "")
         raise NotReadyError(
             f"the worker at {url} cannot answer now: {problem.detail}",
-            f"ask again in {retry_after} s" if retry_after.isdecimal() else "its log says more",
+            f"ask again in {retry_after} s" if retry_after.isdecimal() else "the worker's log says more",
         )
     if httpx.codes.is_client_error(answer.status_code):
         raise BadRequestError(f"the worker at {url} refuses the question: {problem.detail}")
-    raise WordcountError(f"the worker at {url} failed: {problem.detail}", "its log says more")
+    raise WordcountError(f"the worker at {url} failed: {problem.detail}", "the worker's log says more")
 
 
 def ask_word(url: str, word: str) -> Word | UnknownWord:
-    """The count of a word; raises as `ask_path` does, and `BadRequestError` where `word` is no Unicode text."""
+    """Return the count of `word`; raise as `ask_path` does, and BadRequestError if `word` is not Unicode text."""
     answer = ask_path(url, word_path(word))
     if answer.status_code == httpx.codes.OK:
         return _decoded(url, answer, Word)
@@ -72,24 +73,30 @@ def ask_word(url: str, word: str) -> Word | UnknownWord:
 
 
 def ask_top(url: str, k: int, *, exact: bool = False) -> Top:
-    """The `k` most frequent words, all words gone through for `exact` where less proves nothing; raises as `ask_path` does."""
+    """Return the `k` most frequent words; raise as `ask_path` does.
+
+    Args:
+        url: address of the worker.
+        k: most words in the answer, >= 1.
+        exact: whether the worker reads all words if nothing less proves which words are the most frequent.
+    """
     parameters: dict[str, str | int] = {"k": k, "exact": str(exact).lower()}
     return _decoded(url, ask_path(url, "/v1/top", parameters), Top)
 
 
 def ask_version(url: str) -> Version:
-    """What runs there; raises as `ask_path` does."""
+    """Return the versions of the worker at `url`; raise as `ask_path` does."""
     return _decoded(url, ask_path(url, "/version"), Version)
 
 
 def word_path(word: str) -> str:
-    """Path of a word's count. Dots are encoded too: clients take "." and ".." for steps in the path.
+    """Return the path of a word's count. Dots are encoded too, because clients resolve "." and ".." in a path.
 
     Raises:
-        BadRequestError: the word has bytes that are no UTF-8, as a terminal of another encoding sends them.
+        BadRequestError: the word has bytes that are not UTF-8; a terminal with another encoding sends such bytes.
     """
     try:
-        # The arguments of a process are text only where the locale is UTF-8; the bytes are the same.
+        # If the locale is not UTF-8, Python keeps bytes of an argument as surrogates; this restores the bytes.
         text = word.encode("utf-8", "surrogateescape").decode()
         return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
     except UnicodeError:
@@ -98,7 +105,7 @@ def word_path(word: str) -> str:
 
 def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
     try:
-        # A proxy of the environment would be asked for loopback and cluster addresses too.
+        # With `trust_env` a proxy that the environment names would be asked also for loopback and cluster addresses.
         with (
             httpx.Client(trust_env=False, timeout=_TIMEOUT_S) as client,
             client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,

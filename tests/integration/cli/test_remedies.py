@@ -165,7 +165,7 @@ async def test_a_partition_that_cannot_be_decoded_is_named_and_the_others_are_co
     found = [partition async for partition in verification.verify(load_settings())]
     assert [(one.partition, bool(one.words), one.differs, one.impossible) for one in found] == [
         (0, True, False, ""),
-        (1, False, False, "it cannot be read (AttributeError('no such format'))"),
+        (1, False, False, "the partition cannot be read (AttributeError('no such format'))"),
         (2, True, False, ""),
     ]
 

@@ -226,7 +226,7 @@ async def test_a_deleted_changelog_of_an_input_that_lost_records_stops_the_parti
 
     refused = wordcount(worker, "rebuild", "--partition", "0")
     assert refused.returncode == 1
-    assert "it cannot be rebuilt from that, and was kept" in refused.stderr
+    assert "the store cannot be rebuilt from the changelog, and was kept" in refused.stderr
     assert wordcount(worker, "reset", "--yes").returncode == 0
     await assert_exact(await worker.start().wait_ready(), workers)
 

@@ -55,7 +55,9 @@ def test_an_answer_with_partitions_missing_says_which(wordcount, worker_port, qu
 
 def test_words_that_are_not_proven_to_be_the_top_are_said_to_be_so(wordcount, worker_port, queries):
     queries.max_error = 1234
-    said = "NOT PROVEN: a word that is not listed may occur 1,234 times more often than the last one\n"
+    said = (
+        "NOT PROVEN: a word that is not listed may occur 1,234 times more often than the last listed word\n"
+    )
     assert said in wordcount("top").out
     assert said not in wordcount("top", "--exact").out
 

@@ -18,7 +18,7 @@ verify_command = importlib.import_module("app.commands.verify")
 
 RIGHT = Verified(0, 5, 9, words=2, records=4, occurrences=6)
 WRONG = Verified(1, 0, 3, words=1, records=3, occurrences=3, differences=[Difference("a\u202e", 1, 3)])
-UNREAD = Verified(2, 0, 7, impossible="it cannot be read (CorruptRecordException())")
+UNREAD = Verified(2, 0, 7, impossible="the partition cannot be read (CorruptRecordException())")
 EMPTY = Verified(3, 4, 4)
 
 
@@ -60,7 +60,7 @@ def test_only_what_was_read_is_called_right(wordcount, monkeypatch):
         "partition 0: 2 words in offsets 5 to 9 (exclusive) are right",
         "partition 1: 1 of 1 words in offsets 0 to 3 (exclusive) differ",
         r"  'a\u202e': counted 1, recount 3",
-        "partition 2: cannot be verified: it cannot be read (CorruptRecordException())",
+        "partition 2: cannot be verified: the partition cannot be read (CorruptRecordException())",
         "partition 3: empty, nothing to compare",
     ]
 

@@ -89,7 +89,13 @@ def test_more_than_the_container_has_is_refused(monkeypatch: pytest.MonkeyPatch,
     ("limit", "given", "partitions", "status", "said"),
     [
         (None, 768, 8, "ok", r"768 MiB may be taken, \d+ needed for all 8 partitions"),
-        (None, 768, 2000, "warn", r"may take 768 MiB, and \d+ are needed where one has all 2000 partitions"),
+        (
+            None,
+            768,
+            2000,
+            "warn",
+            r"may take 768 MiB, but a worker that has all 2000 partitions needs \d+ MiB",
+        ),
         (512 * MIB, 768, 8, "fail", "WORDCOUNT_MEMORY_MB is 768, and the container's limit 512 MiB"),
     ],
 )
