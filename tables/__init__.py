@@ -1,1 +1,1 @@
-"""State: per-partition counts in RocksDB, their changelog, restore and reads. Start at `tables.partitions.partitions`."""
+"""State: counts per partition in RocksDB, their changelog, flush, restore and reads. Start at `tables.partitions.partitions`."""

@@ -1,7 +1,7 @@
-"""Every error of Wordcount: one root, and leaves that say who is at fault and what helps.
+"""Errors of Wordcount: one root class, and one subclass per cause, which says who can mend it and whether a retry helps.
 
-A message names the thing (setting, topic, partition, file) and its `remedy` says what to do. The mapping to HTTP status codes
-is made once, in `app.web.problems`; the mapping to exit codes once, in `app.exit_codes`.
+The message names the setting, topic, partition or file; the `remedy` says what to do. `app.web.problems` maps errors to HTTP status
+codes, `app.exit_codes` maps errors to exit codes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ class WordcountError(Exception):
     """Root of all errors that Wordcount raises on purpose.
 
     Args:
-        message: what is wrong, naming the thing.
-        remedy: what the operator can do about it; empty where nothing but a retry helps.
+        message: what is wrong, with the name of the setting, topic, partition or file.
+        remedy: what the operator can do; "" = only a retry helps.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -27,27 +27,27 @@ class WordcountError(Exception):
 
 
 class ConfigurationError(WordcountError):
-    """A setting, flag or environment is wrong: the operator's to mend; a retry does not help."""
+    """A setting, a flag, a right or the environment is wrong. The operator has to mend it; a retry does not help."""
 
 
 class BadRequestError(WordcountError):
-    """A query asks for something that cannot be answered: the caller's to mend."""
+    """A query asks for something that cannot be answered. The caller has to mend the query."""
 
 
 class NotReadyError(WordcountError):
-    """The answer is not available yet: retry later."""
+    """The answer is not available yet. A later retry helps."""
 
 
 class OverloadedError(WordcountError):
-    """More is asked than is answered: retry later."""
+    """There are more queries than can be answered. A later retry helps."""
 
 
 class QueryTimeoutError(WordcountError):
-    """An answer takes longer than a query may: retry, or let queries take longer."""
+    """An answer takes longer than the time budget of a query. A retry or a larger budget helps."""
 
 
 class BrokerUnavailableError(WordcountError):
-    """No broker answers at the configured address: retry, or mend the address."""
+    """No broker answers at the configured address. A retry helps, or another address."""
 
 
 class StateLockedError(WordcountError):
@@ -55,11 +55,11 @@ class StateLockedError(WordcountError):
 
 
 class StoreCorruptedError(WordcountError):
-    """A partition store cannot be read; it is thrown away and rebuilt from the changelog.
+    """A store is damaged. The process throws the store away and rebuilds it from the changelog.
 
     Args:
-        message, remedy: see the root.
-        folder: of the store.
+        message, remedy: see `WordcountError`.
+        folder: folder of the store; None = not known.
     """
 
     def __init__(self, message: str, remedy: str = "", *, folder: Path | None = None) -> None:
@@ -68,40 +68,40 @@ class StoreCorruptedError(WordcountError):
 
 
 class StoreFullError(WordcountError):
-    """The disk under the state folder, or the user's share of it, is full: the process ends, nothing is lost."""
+    """The disk under the state folder, or the user's disk quota, is full. The process ends, and nothing is lost."""
 
 
 class StoreUnavailableError(WordcountError):
-    """The system refuses what a store needs (files, memory, rights, the disk): the process ends, the store stays as it is."""
+    """The system refuses a store files, memory, rights or the disk. The process ends, and the store stays as it is."""
 
 
 class OutOfMemoryError(WordcountError):
-    """The system gives this process no more memory: the process ends, nothing is lost."""
+    """The system gives this process no more memory. The process ends, and nothing is lost."""
 
 
 class PartitionsLostError(WordcountError):
-    """This process no longer owns the partition: drop its buffer, write nothing more for it."""
+    """This process no longer owns the partition, or may not own it. Its buffer is dropped, and nothing more is written for it."""
 
 
 class FlushUnknownError(WordcountError):
-    """Whether a flush reached the broker is not known (time-out): examine the changelog again."""
+    """It is not known whether records reached the broker, or a topic was created again. A restore examines the changelog again."""
 
 
 class ForeignRecordsError(WordcountError):
-    """Somebody else appended to a shard's changelog partition; a restore adopts and heals."""
+    """Another process appended to the changelog of the partition. A restore adopts its records and heals the changelog."""
 
 
 class ChangelogReplacedError(WordcountError):
-    """A store is of a changelog that is gone; an empty store has to take its place."""
+    """The store is of a changelog that was deleted or created again. The store is rebuilt from the present changelog."""
 
 
 class StalledError(WordcountError):
-    """Records wait and nothing moves, although the broker answers: the process ends so that another can start."""
+    """Records wait and no position moves, although the broker answers. The process ends, so that another process can start."""
 
 
 class InexactError(WordcountError):
-    """The log or the changelog no longer allows an exact count: the partition stops until an operator decides."""
+    """The input topic or the changelog no longer allows an exact count. The partition stops until an operator decides."""
 
 
 class ForeignChangelogError(InexactError):
-    """The changelog has counts of another group or topic. What was adopted before that was seen is thrown away."""
+    """The changelog has counts of another group or topic. The partition stops, and its store is rebuilt at the next assignment."""

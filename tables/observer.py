@@ -1,4 +1,4 @@
-"""What the core tells about itself, without a metrics library."""
+"""Observer: the events that the core reports for metrics and logs, without a metrics library."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal, Protocol
 from tables.model.tally import Totals
 
 PartitionState = Literal["restoring", "counting", "stopped", "released"]
-"""Life of a partition in this process.
+"""State of a partition as metrics and HTTP show it; `tables.partitions.life` has the finer states.
 
-`restoring`: assigned, its rows are coming from the changelog; `counting`: restored, records are counted and
-reads answered; `stopped`: an `InexactError` ended it until an operator decides; `released`: no longer
-assigned to this process.
+`restoring`: assigned, but not restored, or suspended by a rebalance; `counting`: restored, and records are counted; `stopped`: an
+`InexactError` stopped the partition until an operator decides, or an error ends the process; `released`: no longer assigned to this
+process.
 """
 
 
@@ -21,22 +21,22 @@ class Observer(Protocol):
     def flushed(
         self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
     ) -> None:
-        """A flush is durable.
+        """Note that a flush has become durable.
 
         Args:
-            partition: partition number of the input topic.
+            partition: number of the partition.
             rows: rows written to changelog and store, one per distinct word.
             words: occurrences counted; equals `totals_delta.words`.
             records: records read; equals `totals_delta.records`.
-            duration_s: seconds from the start of the flush to the end of the store write.
+            duration_s: seconds from the start of the flush to the end of the write to the store.
             totals_delta: what became of the records of this flush alone.
         """
 
     def flush_failed(self, partition: int, error: Exception) -> None:
-        """A flush did not become durable; the type of `error` says what becomes of its records."""
+        """Note that a flush failed with `error`; `tables.partitions.life.event_of` says what follows."""
 
     def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
-        """A partition was brought forward by `rows` rows of its changelog in `duration_s` seconds."""
+        """Note that a restore has ended, which wrote `rows` rows from the changelog and took `duration_s` seconds."""
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
-        """A partition entered `state`."""
+        """Note that a partition entered `state`."""

@@ -1,6 +1,6 @@
-"""What the state needs from outside, as Protocols: the changelog, ownership, the source, dead letters, threads, a witness of commits.
+"""Ports: Protocols of what partitions need from outside, that is, changelog, ownership, source, dead letters, threads, commit witness.
 
-The simulation drives the real tables through fakes of these; the product through `tables.kafka.changelog` and `agents`.
+The product implements them in `tables.kafka.changelog`, `agents` and `app`. The simulation drives the real tables through fakes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class CountedRows:
     """The rows of one flush.
 
     Attributes:
-        batches: the records that it counted.
-        words: distinct words, ascending.
-        added: how often each occurred in what this flush added to its count, all > 0.
-        counts: the count of each in its partition, after this flush.
+        batches: the records of the flush.
+        words: distinct words, ascending in byte order.
+        added: for each word the occurrences that this flush added to its count, all > 0.
+        counts: for each word its count in the partition after this flush.
     """
 
     batches: Sequence[RecordBatch]
@@ -33,32 +33,36 @@ class CountedRows:
 
 
 class Changelog(Protocol[Packed]):
-    """One partition of the changelog topic per partition of the input. `Packed` is what it makes of records before it sends them."""
+    """The changelog topic, with one partition per partition of the input topic. `Packed` is the type of records ready to be sent."""
 
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Packed:
-        """Prepare records in order. Takes 0.1 µs a record: many are prepared in a thread."""
+        """Prepare records for `append`, in the order of `keys`. Takes 0.1 µs a record: many records are prepared in a thread."""
 
     async def append(self, partition: int, records: Packed) -> list[tuple[int, int]]:
-        """Append and wait for the acknowledgement of every record.
+        """Append records and wait for the acknowledgement of every record.
 
         Returns:
-            (base offset, offset after the last record) of each batch, in order. A base of -1 = not known.
+            (base offset, offset after the last record) of each batch, in order. A base offset of -1 = not known.
 
         Raises:
             FlushUnknownError: not acknowledged in time; the records may be in the log, now or later.
         """
 
     async def identity(self) -> str:
-        """Id of the topic as it is now, which no other topic ever has; "" = not known. Raises BrokerUnavailableError."""
-
-    async def end_offset(self, partition: int) -> int:
-        """Offset after the last record; a partition that is missing is created. Raises BrokerUnavailableError."""
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
-        """Records from `start` (inclusive) to at least `end` (exclusive). Blocks; called in a thread.
+        """Return the id of the topic as it is now; no other topic ever gets this id. "" = not known.
 
         Raises:
-            BrokerUnavailableError: no answer.
+            BrokerUnavailableError: no broker answers.
+        """
+
+    async def end_offset(self, partition: int) -> int:
+        """Return the offset after the last record. Create the partition if it is missing. Raises BrokerUnavailableError."""
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
+        """Yield the records from `start` (inclusive) to at least `end` (exclusive). Blocks; called in a thread.
+
+        Raises:
+            BrokerUnavailableError: no broker answers.
             InexactError: records between `start` and `end` are gone for another reason than compaction.
         """
 
@@ -67,18 +71,18 @@ class Ownership(Protocol):
     """Proof that this process still owns a partition."""
 
     def check(self) -> None:
-        """Look whether owning anything is still possible, without asking anybody; called before a flush begins.
+        """Check the membership without a request to a broker. Called before a flush or restore begins.
 
         Raises:
-            PartitionsLostError: not a member, or the last accepted heartbeat is older than the session timeout.
+            PartitionsLostError: this process is not a member, or its last accepted heartbeat is older than the session timeout.
         """
 
     async def prove(self, partition: int, position: int) -> None:
         """Commit `position` to the group under a live membership.
 
         Raises:
-            PartitionsLostError: it does not own the partition.
-            FlushUnknownError: no answer in time.
+            PartitionsLostError: this process does not own the partition.
+            FlushUnknownError: the broker did not answer in time.
         """
 
 
@@ -86,30 +90,37 @@ class Source(Protocol):
     """The input topic."""
 
     async def identity(self) -> str:
-        """As `Changelog.identity`."""
+        """Return the id of the input topic as it is now; "" = not known. Raises BrokerUnavailableError."""
 
     async def bounds(self, partition: int) -> tuple[int, int]:
-        """(first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""
+        """Return (first offset that can be read, offset after the last record). Raises BrokerUnavailableError."""
 
     async def seek(self, partition: int, position: int) -> None:
-        """Make `position` the next offset that is delivered. Raises PartitionsLostError."""
+        """Make `position` the next offset that is delivered. Raises PartitionsLostError if the partition is not assigned."""
 
 
 class DeadLetters(Protocol):
-    """Where records go that cannot be counted."""
+    """The topic for records that cannot be counted."""
 
     async def send(self, partition: int, letters: Sequence[DeadLetter]) -> None:
-        """Send and wait for the acknowledgement; a repeated flush sends again. Raises FlushUnknownError."""
+        """Send `letters` and wait for the acknowledgement. A repeated flush sends them again.
+
+        Raises:
+            FlushUnknownError: the broker did not acknowledge in time.
+        """
 
 
 class RunInThread(Protocol):
-    """Run a function beside the event loop."""
+    """Runs a blocking function in a thread, beside the event loop."""
 
     def __call__(self, function: Callable[..., Result], /, *arguments: Any) -> Awaitable[Result]: ...
 
 
 class CommitWitness(Protocol):
-    """Sees each flush at the moment at which it becomes visible."""
+    """Sees each flush at the moment at which readers can see its counts."""
 
     def __call__(self, partition: int, rows: CountedRows, commit: Callable[[], None]) -> None:
-        """Call `commit` once, which makes `rows` visible. In a flush thread, that of another partition perhaps at the same time."""
+        """Call `commit` once, which makes `rows` visible to readers.
+
+        Runs in a flush thread. A call for another partition may run at the same time in the other flush thread.
+        """

@@ -1,4 +1,4 @@
-"""The mark of functions that must not run on an event loop."""
+"""Decorator of functions that must run in a thread, never on an event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def beside_the_loop(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Mark a function that computes long or waits for a disk or a broker: to call it on an event loop raises AssertionError."""
+    """Mark a function that computes long or waits for a disk or a broker. A call on an event loop raises AssertionError."""
 
     @wraps(function)
     def checked(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:

@@ -1,1 +1,1 @@
-"""Counts kept in memory, so that a flush need not look up in RocksDB what it counted before."""
+"""Cache of counts in memory, so that a flush need not read the old counts of its words from RocksDB."""

@@ -1,4 +1,4 @@
-"""Counts of one partition in memory, by the ids that words have in the vocabulary."""
+"""Cache of the counts of one partition: an array of counts, indexed by the ids that words have in the vocabulary."""
 
 from __future__ import annotations
 
@@ -18,30 +18,42 @@ from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
 
 UNKNOWN = 0
-"""No row has this count; memory that nobody has written to is full of it, and costs nothing until then."""
+"""Marks a count that is not in the cache. No row has count 0, and an array of zeros takes no memory before it is written to."""
 
 _MOST_INT32 = np.iinfo(np.int32).max
 
 
 class CountCache:
-    """Counts of one partition by word id.
+    """Holds the counts of one partition by word id.
 
     Args:
-        vocabulary: whose ids are used.
-        complete: whether a word without a count here is known to have none in the store.
+        vocabulary: gives words their ids.
+        complete: whether every row of the store is in the cache, so that a word without a cached count has no row.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, complete: bool) -> None:
         self.vocabulary = vocabulary
         self.complete = complete
         self.position: int | None = 0
-        """Next offset to count, of the flush that the counts are at; None where some are ahead of it."""
+        """Position of the counts; None = some counts are ahead of the position, or a commit to the store is under way."""
         self._lock = Lock()
         self._counts: npt.NDArray[np.int32] | Int64Array = np.zeros(1024, np.int32)
 
     @beside_the_loop
     def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
-        """The stored count of each word (0 = none). `words` are sorted. Raises StoreCorruptedError."""
+        """Return the stored count of each word, from memory or else from `store`.
+
+        Args:
+            words: sorted in byte order.
+            ids: id of each word, `NO_ID` for a word without one.
+            store: store of the partition.
+
+        Returns:
+            One count per word; 0 = the word has no row.
+
+        Raises:
+            StoreCorruptedError: the store cannot be read.
+        """
         self._grow()
         counts = np.where(ids == NO_ID, UNKNOWN, self._counts[ids].astype(np.int64))
         missing = np.flatnonzero(counts == UNKNOWN)
@@ -55,7 +67,13 @@ class CountCache:
         return counts
 
     def update(self, ids: Int64Array, counts: Int64Array, position: int | None) -> None:
-        """Remember counts that are in the store now, at `position`. Called after the store's commit, never before."""
+        """Store the counts that the store has now. Call this after the commit to the store, never before.
+
+        Args:
+            ids: ids of the words, `NO_ID` for a word without one, whose count is then not stored.
+            counts: counts of the words.
+            position: position of the store; None = some rows are ahead of the position.
+        """
         self._grow()
         known = ids != NO_ID
         with self._lock:
@@ -66,18 +84,19 @@ class CountCache:
             self.position = position
 
     def withdraw(self) -> None:
-        """Tell readers nothing until the next `update`: the store is about to have what is not here yet."""
+        """Answer no reader until the next `update`, because the store is about to have newer counts than the cache."""
         with self._lock:
             self.position = None
 
     def learn(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> None:
-        """`update` of words that may be new to the vocabulary."""
+        """Call `update` for `words`, which may be new to the vocabulary."""
         self.update(self.vocabulary.ids(words), counts, position)
 
     def add_to(self, sums: Int64Array) -> int | None:
-        """Add all counts to `sums`, an array indexed by word id; returns the position that they are at.
+        """Add all counts to `sums`, an array indexed by word id.
 
-        Where some are ahead of it, or not here, nothing is added, and None returned.
+        Returns:
+            The position of the counts. None = nothing was added, because counts are missing here or not at one position.
         """
         with self._lock:
             if self.position is None or not self.complete:
@@ -87,7 +106,7 @@ class CountCache:
             return self.position
 
     def count_of(self, word: bytes) -> tuple[int, int] | None:
-        """(count, position that it is at); a count of 0 = there is no row. None where the store has to be asked."""
+        """Return (count, position) of `word`; count 0 = the word has no row. None = unknown, ask the store."""
         with self._lock:
             if self.position is None or not self.complete:
                 return None
@@ -105,7 +124,15 @@ class CountCache:
 
 @beside_the_loop
 def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> CountCache | None:
-    """A complete cache of the rows in `store` (0.6 µs each), or None: the vocabulary has no room for them, or `leaving` was set.
+    """Return a complete cache of the rows in `store` (0.6 µs a row).
+
+    Args:
+        store: store of the partition.
+        limit: holds the vocabulary.
+        leaving: set to end early.
+
+    Returns:
+        The cache. None = the vocabulary has no room for all words, or `leaving` was set.
 
     Raises:
         StoreCorruptedError: a row cannot be read.
@@ -121,5 +148,5 @@ def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> C
         words = pa.array([word for word, _ in rows], pa.binary())
         cache.learn(words, counts, store.state.exact_position)
         if not cache.complete:
-            return None  # Too many long words.
+            return None  # The vocabulary has reached its bound of long words.
     return cache

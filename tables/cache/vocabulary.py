@@ -1,12 +1,13 @@
-"""Ids of words, one vocabulary for all partitions of a process; `tables.cache.counts` keeps an array of counts by id per partition.
+"""Vocabulary of a process: ids of words, shared by all partitions. `tables.cache.counts` keeps an array of counts by id per partition.
 
-Reading old counts from RocksDB costs 1.8-3.7 µs a row, a dict per partition 125-180 bytes a word and partition; this costs 0.06 µs a
-row, 24-48 bytes a word once, and 4 bytes a word and partition, 8 where a count is beyond 2^31 (ADR 3). A store that was empty when
-opened, or whose rows were all put here by a restore, is *complete*: a word without a cached count has none, and nothing is read.
+Reading an old count from RocksDB costs 1.8-3.7 µs a row; a dict per partition costs 125-180 bytes per word and partition. Vocabulary
+and arrays cost 0.06 µs a row, 24-48 bytes a word once, and 4 bytes per word and partition, 8 bytes in a partition with a count above
+2^31 - 1 (ADR 3). A cache is *complete* if its store was empty when opened, or if a restore put all rows of the store into the cache: a
+word without a cached count then has no row, and nothing is read from the store.
 
-A full vocabulary takes no more words: those that came first are the frequent ones, and counts of the others are read from the store.
-Vocabulary drifts. When a full vocabulary has refused ten times its capacity, it is replaced by an empty one: learning the words again
-costs less than the reads that it saves.
+A full vocabulary takes no more words. The words that came first are the frequent ones; counts of other words are read from the store.
+The words of a text drift. When a full vocabulary has refused ten times its capacity, an empty vocabulary replaces it: learning the
+words again costs less than the reads that it saves.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ from tables.model.records import Int64Array
 from tables.pace.memory import MemoryBounds
 
 REFUSALS_PER_WORD = 10
+"""Refused words per word of capacity after which a vocabulary is replaced."""
 
 MAX_LONG_WORDS = 690_000
-"""Words that are too long for the table: with 699,051 Python copies their dict into a larger one, 80 ms in which nothing else runs."""
+"""Largest number of words that are too long for the table.
+
+With 699,051 words Python copies their dict into a larger one, which takes 80 ms in which no other thread runs.
+"""
 
 
 class Vocabulary:
-    """Ids for words, dense from 0, never reused. Threads may ask at the same time.
+    """Gives words ids, dense from 0 and never reused. Several threads may call an instance at the same time.
 
     Args:
-        max_words: it takes no more, and no more than `MAX_LONG_WORDS` that are longer than the table's.
+        max_words: largest number of words; at most `MAX_LONG_WORDS` of them may be longer than `SHORT_BYTES`.
 
     Attributes:
-        refused: times that a word had no id and got none.
+        refused: how often a word without an id got none, because there was no room.
     """
 
     def __init__(self, max_words: int) -> None:
@@ -53,7 +58,7 @@ class Vocabulary:
         return self._size
 
     def ids(self, words: pa.BinaryArray) -> Int64Array:
-        """The id of each word, new ones for words not seen before; NO_ID where there is no room for one. No word comes twice."""
+        """Return the id of each of `words`, which are distinct. A new word gets a new id, or `NO_ID` if there is no room."""
         is_short = lengths(words) <= SHORT_BYTES
         long_words = words.filter(pa.array(~is_short)).to_pylist()
         ids = np.empty(len(words), np.int64)
@@ -68,11 +73,12 @@ class Vocabulary:
         return ids
 
     def id_of(self, word: bytes) -> int | None:
+        """Return the id of `word`; None = the word has no id."""
         return self._short.id_of(word) if len(word) <= SHORT_BYTES else self._long.get(word)
 
     def words_of(self, ids: Int64Array) -> list[bytes]:
-        """The words that have these ids, which were given."""
-        # A copy: another thread may be adding some.
+        """Return the words that have `ids`, each of which has been given to a word."""
+        # A copy, because another thread may be adding ids.
         long_ids = np.frombuffer(self._long_ids.tobytes(), np.int64)
         is_long = np.isin(ids, long_ids)
         short = iter(self._short.words_of(ids[~is_long]))
@@ -80,7 +86,7 @@ class Vocabulary:
         return [self._long_words[next(places)] if long else next(short) for long in is_long.tolist()]
 
     def _with_room(self, new: Int64Array, is_short: npt.NDArray[np.bool_]) -> Int64Array:
-        """Those of `new`, places of words without an id, that can get one."""
+        """Return the places among `new`, the places of words without an id, for which there is room."""
         room = self.max_words - self._size
         if room <= 0:
             return new[:0]
@@ -91,7 +97,7 @@ class Vocabulary:
     def _add(
         self, words: pa.BinaryArray, ids: Int64Array, places: Int64Array, is_short: npt.NDArray[np.bool_]
     ) -> None:
-        """Give the words at `places` ids."""
+        """Give new ids to the words at `places`, and write the ids into `ids`."""
         ids[places] = given = np.arange(self._size, self._size + len(places))
         self._short.add(words.take(pa.array(places[is_short])), given[is_short])
         long_words, long_ids = words.take(pa.array(places[~is_short])).to_pylist(), given[~is_short]
@@ -102,14 +108,15 @@ class Vocabulary:
 
 
 class VocabularyLimit:
-    """Bounds the vocabulary of a process, and replaces one that has drifted or grown beyond its bound.
+    """Bounds the vocabulary of a process, and replaces a vocabulary that has drifted or is larger than its bound.
 
-    A vocabulary is never cleared in place: a flush in another thread still holds ids of it.
+    A vocabulary is never cleared in place, because a flush in another thread may still hold its ids.
 
     Args:
-        max_words: words that a vocabulary takes, at most.
+        max_words: largest number of words of a vocabulary.
 
     Attributes:
+        max_words: the present bound, which memory may lower.
         current: the vocabulary for new caches.
     """
 
@@ -119,15 +126,15 @@ class VocabularyLimit:
         self.current = Vocabulary(max_words)
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """See `tables.pace.memory.Bounded`; a vocabulary that is larger already is given up."""
+        """Apply the bound of words (`tables.pace.memory.Bounded`). The next `renew` replaces a vocabulary that is larger already."""
         self.max_words = self.current.max_words = min(bounds.vocabulary_words, self._most_words)
 
     def has_room(self, words: int) -> bool:
-        """Whether `words` more words may be added to the current vocabulary."""
+        """Return whether `words` more words fit into the current vocabulary."""
         return len(self.current) + words <= self.max_words
 
     def renew(self) -> None:
-        """Start an empty vocabulary if the current one refused too many words, or is larger than its bound."""
+        """Replace the current vocabulary by an empty one if it refused too many words or is larger than its bound."""
         current = self.current
         if current.refused > REFUSALS_PER_WORD * self.max_words or len(current) > self.max_words:
             self.current = Vocabulary(self.max_words)

@@ -1,1 +1,1 @@
-"""Bounds: when a buffer is flushed, how large it gets, how many flushes run, how much memory each part has, how long a retry waits."""
+"""Bounds: when a buffer is flushed, its size, the number of flushes at a time, the memory of each part, the pause before a retry."""

@@ -1,7 +1,7 @@
-"""How many bytes of records make a full buffer. Pure.
+"""Size of a full buffer in bytes of records, adapted to the number of distinct words. Pure.
 
-A buffer takes memory by its distinct words, about 300 bytes each while it is flushed, and nobody knows how many there are before they
-are counted. So buffers begin small, which also gives the flush threads something to do at once, and grow while their rows allow.
+During a flush a buffer takes about 300 bytes of memory per distinct word, and the number of distinct words is not known before the
+buffer is counted. So buffers begin small, which also gives the flush threads work at once, and grow as long as their rows allow.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 from tables.pace.memory import MemoryBounds
 
 FIRST_BYTES = 1 << 20
+"""Size of the first full buffer, and least size of a later one."""
+
 FULL_ROWS = 250_000
-"""Distinct words of a full buffer, where memory allows. 8 MiB of English hold 160,000."""
+"""Distinct words of a full buffer, if memory allows. 8 MiB of English text hold 160,000 distinct words."""
 
 
 class BufferSize:
-    """The size of the next buffer, the same for all partitions of a process: texts of one topic are alike.
+    """Adapts the size of a full buffer. All partitions of a process share one size, because the texts of a topic are alike.
 
     Args:
-        most_bytes: no buffer is larger.
+        most_bytes: largest size of a full buffer.
 
     Attributes:
         full_bytes: bytes at which a buffer is full.
@@ -30,18 +32,21 @@ class BufferSize:
         self._most_bytes = most_bytes
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """See `tables.pace.memory.Bounded`."""
+        """Apply the bound of distinct words (`tables.pace.memory.Bounded`)."""
         self._full_rows = min(FULL_ROWS, bounds.full_rows)
 
     def taken(self, buffer_bytes: int) -> None:
-        """A buffer of so many bytes goes to be flushed; after a full one the next may be larger."""
+        """Note that the flush of a buffer of `buffer_bytes` begins. After a full buffer, later buffers may be twice as large."""
         if buffer_bytes >= self.full_bytes:
             self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
 
     def flushed(self, buffer_bytes: int, rows: int) -> None:
-        """A buffer of so many bytes had so many (>= 0) distinct words. Words repeat more in a larger one: the bound is a low one."""
+        """Adapt the limit to a flushed buffer of `buffer_bytes` with `rows` (>= 0) distinct words.
+
+        The limit is on the safe side, because words repeat more often in a larger buffer.
+        """
         if buffer_bytes < FIRST_BYTES:
-            return  # Words of a small buffer have had no chance to repeat.
+            return  # In a small buffer words hardly repeat, so that it says nothing about a full buffer.
         bound = buffer_bytes * self._full_rows // max(1, rows)
         self._limit_bytes = min(max(bound, FIRST_BYTES), self._most_bytes)
         self.full_bytes = min(self.full_bytes, self._limit_bytes)

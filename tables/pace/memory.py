@@ -1,6 +1,6 @@
-"""How much memory each part of a worker may take, all derived from one number and the partitions it has. Pure.
+"""Memory of each part of a worker, derived from the worker's memory and its number of partitions. Pure.
 
-The table in ARCHITECTURE, "Memory", has the shares and where each bound applies.
+The table in docs/internals.md, section "Memory", has the shares and says what each bound limits.
 """
 
 from __future__ import annotations
@@ -13,51 +13,57 @@ MIB: Final = 1 << 20
 DEFAULT_BYTES: Final = 768 * MIB
 
 PROCESS_BYTES: Final = 150 * MIB
-"""Interpreter and libraries, before anything is counted; half of it is code that other workers on the machine share."""
+"""Interpreter and libraries, before anything is counted. Half of these bytes are code that all workers on a machine share."""
 
 STORE_BYTES: Final = 256 << 10
-"""An open store without what is in it."""
+"""An open store without its rows."""
 
 ROW_BYTES: Final = 300
-"""A distinct word of a buffer while it is flushed: as text, as Python objects, as changelog record and as row for RocksDB."""
+"""A distinct word of a buffer during the flush: as text, as Python objects, as changelog record and as row for RocksDB."""
 
 WORD_BYTES: Final = 48
+"""A word of the vocabulary."""
+
 COUNT_BYTES: Final = 4
-"""A word whose count is cached; and one of its counts, of which there is one per partition."""
+"""A cached count of a word, of which there is one per partition."""
 
 LARGE_FLUSHES: Final = 3
-"""Two are counted while one is being acknowledged."""
+"""Large flushes at a time: two are counted while the third waits for its acknowledgement."""
 
 _REPLAYS: Final = 8
-"""Two partitions are restored at a time, each with as much again while it merges; the other half of the share is for flushes."""
+"""One restore gets this fraction of the share of flushes.
+
+Two restores run at a time, and each takes the memory of its changelog records once more while it merges them. So the restores take
+half of the share, and the other half is for flushes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """A part of what is left when process and stores have what they need: `percent` of it, but at least and at most so much."""
+    """A share of the memory that process and open stores leave: `percent` of it, but at least `least` and at most `most` bytes."""
 
     percent: int
     least: int
     most: int
 
     def of(self, spare_bytes: int) -> int:
-        """Bytes."""
+        """Return the bytes of this share of `spare_bytes`."""
         return min(max(spare_bytes * self.percent // 100, self.least), self.most)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBounds:
-    """What the parts of a worker may take.
+    """Upper bounds for the parts of a worker.
 
     Attributes:
-        held_bytes: records that are buffered or being flushed, of all partitions.
-        full_rows: distinct words of a buffer.
+        held_bytes: bytes of records, buffered or being flushed, of all partitions together.
+        full_rows: distinct words of a full buffer.
         vocabulary_words: words whose counts are cached.
-        fetch_bytes: what a broker sends of a partition at a time.
-        block_cache_bytes: blocks of all stores.
-        write_buffer_bytes: rows of a store that are not yet in a file.
-        replay_bytes: changelog records of a partition that are not yet merged.
-        missing_bytes: that the process takes beyond what it was given, where every bound is as small as it gets.
+        fetch_bytes: bytes that a broker sends of one partition per fetch.
+        block_cache_bytes: bytes of RocksDB's block cache, which all stores share.
+        write_buffer_bytes: bytes of rows of one store that are not yet in a file.
+        replay_bytes: bytes of changelog records of one restore that are not yet merged.
+        missing_bytes: bytes that the process needs beyond its memory although every bound is at its least; 0 = the memory suffices.
     """
 
     held_bytes: int
@@ -71,20 +77,20 @@ class MemoryBounds:
 
 
 class Bounded(Protocol):
-    """A part of the worker that keeps to a bound."""
+    """A part of the worker whose memory is bounded."""
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """Keep to these from now on."""
+        """Keep to `bounds` from now on."""
 
 
 class MemoryBudget:
-    """The bounds of a process as they are now: its partitions come and go.
+    """Divides the memory of a process among its parts, again whenever the number of its partitions changes.
 
     Args:
-        total_bytes: that the process may take.
+        total_bytes: bytes that the process may take.
 
     Attributes:
-        bounds: for the partitions that it has.
+        bounds: bounds for the present number of partitions.
     """
 
     def __init__(self, total_bytes: int = DEFAULT_BYTES) -> None:
@@ -93,20 +99,20 @@ class MemoryBudget:
         self._bounded: list[Bounded] = []
 
     def follow(self, *parts: Bounded) -> None:
-        """Tell `parts` of the bounds there are, and of later ones."""
+        """Apply the present bounds to `parts`, and every later change too."""
         self._bounded += parts
         for part in parts:
             part.bound(self.bounds)
 
     def divide(self, partitions: int) -> None:
-        """The process has so many partitions from now on."""
+        """Compute the bounds for `partitions`, the number of partitions from now on, and apply them to all parts."""
         self.bounds = memory_bounds(self.total_bytes, partitions)
         for part in self._bounded:
             part.bound(self.bounds)
 
 
 def memory_bounds(total_bytes: int, partitions: int) -> MemoryBounds:
-    """The bounds of a worker that has `total_bytes` for `partitions`; below `needed_bytes` each is as small as it gets."""
+    """Return the bounds of a worker with `total_bytes` and `partitions`; below `needed_bytes` every bound is at its least."""
     partitions = max(1, partitions)
     spare_bytes = max(0, total_bytes - PROCESS_BYTES - partitions * STORE_BYTES)
     flushes, held, cache, blocks, fetched, buffers = (share.of(spare_bytes) for share in _shares(partitions))
@@ -123,14 +129,14 @@ def memory_bounds(total_bytes: int, partitions: int) -> MemoryBounds:
 
 
 def needed_bytes(partitions: int) -> int:
-    """With less, a worker of so many partitions takes more than it was given."""
+    """Return the least memory with which a worker of this number of partitions keeps to its bounds, in bytes."""
     return (
         PROCESS_BYTES + partitions * STORE_BYTES + sum(share.least for share in _shares(max(1, partitions)))
     )
 
 
 def _shares(partitions: int) -> tuple[_Share, ...]:
-    """Of flushes, buffers, cached counts, blocks, fetches and write buffers. Together they are 100 %."""
+    """Return the shares of flushes, buffers, cached counts, blocks, fetches and write buffers, which add up to 100 %."""
     return (
         _Share(41, 27 * MIB, 225 * MIB),
         _Share(12, 16 * MIB, 64 * MIB),

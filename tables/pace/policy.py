@@ -1,4 +1,7 @@
-"""When a buffer is flushed: soon when caught up, in large buffers while catching up. Pure."""
+"""Flush policy: when a buffer is flushed. Pure.
+
+Partitions that have caught up flush soon; partitions that lag behind flush full buffers.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
-    """Bounds of age and size.
+    """Bounds of the age and size of a buffer.
 
     Attributes:
-        interval_ms: age of the oldest record of the buffer at which a partition that has caught up is flushed.
-        catching_up_ms: the same for one that lags behind; there full buffers are what makes it fast.
-        flush_bytes: bytes at which a buffer is flushed immediately; fewer where they hold many distinct words.
-        total_bytes: bytes of all partitions, buffered or being flushed, from which on no more is taken in.
-        near_offsets: a partition has caught up if it is at most so many offsets behind its end: what arrives during a flush.
+        interval_ms: age of a buffer's oldest record at which a partition that has caught up is flushed, in milliseconds.
+        catching_up_ms: age of a buffer's oldest record at which a partition that lags behind is flushed, in milliseconds. The age is
+            large, because full buffers make a partition catch up fast.
+        flush_bytes: bytes at which a buffer is flushed immediately; `BufferSize` lowers this size if records hold many distinct words.
+        total_bytes: bytes of all partitions, buffered or being flushed, from which on no partition takes records in.
+        near_offsets: a partition has caught up if it is at most this many offsets behind its end, as many as arrive during a flush.
     """
 
     interval_ms: int = 250
@@ -26,13 +30,13 @@ class FlushPolicy:
     def is_due(
         self, *, buffered_bytes: int, full_bytes: int, age_ms: float, behind_offsets: int, catching_up: bool
     ) -> bool:
-        """Whether a buffer with something in it is flushed now.
+        """Return whether a buffer that is not empty is flushed now.
 
         Args:
-            buffered_bytes: its size.
-            full_bytes: the size of a full one.
-            age_ms: of its oldest record.
-            behind_offsets: offsets from its end to that of the input partition.
+            buffered_bytes: size of the buffer.
+            full_bytes: size of a full buffer.
+            age_ms: age of the oldest record of the buffer, in milliseconds.
+            behind_offsets: offsets from the end of the buffer to the end of the input partition; <= 0 = the backlog is read.
             catching_up: whether the partition lagged behind when the buffer was begun.
         """
         if buffered_bytes >= full_bytes:

@@ -36,7 +36,7 @@ class Intake:
         self._polls = 0
 
     def bound(self, bounds: MemoryBounds) -> None:
-        """See `tables.pace.memory.Bounded`."""
+        """Apply the bound of held bytes (`tables.pace.memory.Bounded`)."""
         self._total_bytes = min(self._most_bytes, bounds.held_bytes)
 
     def choose(self, partitions: Mapping[int, OwnedPartition], buffer_bytes: int) -> set[int]:

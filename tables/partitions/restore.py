@@ -238,4 +238,6 @@ class Restore:
 
     def _check_leaving(self) -> None:
         if self._shard.leaving.is_set():
-            raise PartitionsLostError(f"partition {self._partition} moved on while it was restored")
+            raise PartitionsLostError(
+                f"partition {self._partition} was suspended or released during its restore"
+            )

@@ -1,1 +1,1 @@
-"""The most frequent words: kept per partition through its flushes, and merged over partitions. No I/O."""
+"""Top words: the leaders of each partition, kept up to date by its flushes, and their merge over partitions. No I/O."""

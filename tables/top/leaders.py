@@ -1,11 +1,11 @@
-"""The most frequent words of a partition, exact, and a bound that no other of its words exceeds: what top-k begins with.
+"""Leaders of a partition: its most frequent words with exact counts, and a bound that no other word's count exceeds (top-k, ADR 12).
 
-Counts only grow. So a word that is not among the leaders can become one only by a row that is written, and a flush brings them forward
-by looking at the counts of its own rows: those above the bound are kept, the others cannot matter. Kept rows are joined only when
-they have become many, or when somebody reads.
+Counts only grow. So a word outside the leaders can become a leader only by a new row. A flush updates the leaders from the counts of
+its own rows: rows above the bound are kept, and the other rows cannot matter. Kept rows are joined only when they have become many, or
+when a reader needs them.
 
-Rows may be given in any order and more than once, as in `tables.model.rows`: of two counts of a word the larger one is newer. That
-lets a pass over a store gather leaders while flushes go on.
+Rows may be given in any order and more than once, as in `tables.model.rows`: of two counts of a word the larger count is newer.
+Therefore a pass over a store can gather leaders while flushes go on.
 """
 
 from __future__ import annotations
@@ -24,46 +24,49 @@ from tables.model.rows import unpack_rows
 from tables.model.slices import SLICE_ROWS
 
 MOST_LEADERS = 2048
-"""Of one partition: about 50 kB for words of eight bytes, at most four times as much."""
+"""Leaders of one partition. They take about 50 kB for words of eight bytes, at most four times as much."""
 
 _JOINED_AT = 4
-"""Times as many rows as leaders are kept before they are joined: with 2 it costs a tenth more, with 8 readers join twice as long."""
+"""Kept rows per leader at which the rows are joined. With 2 a flush costs a tenth more; with 8 a reader's join takes twice as long."""
 
 _LEADERS_PER_HEAD = 8
-"""256 words prove the first 100 of a text whose words are spread over the partitions; each costs Python 180 bytes."""
+"""Leaders per word of the head: 256 head words prove the top 100 of a text whose words are spread over the partitions.
+
+Each head word costs 180 bytes of Python objects.
+"""
 
 _MOST_PARTS = 64
-"""Flushes whose rows are kept before they are joined, however few rows they have."""
+"""Flushes whose rows are kept before the rows are joined, however few rows the flushes have."""
 
 _MOST_COUNTED = 1 << 14
-"""Smaller counts are counted, larger ones compared, to find the leaders among rows."""
+"""To find the leaders among rows, counts below this number are counted in bins, and larger counts are compared."""
 
 NO_WORDS = pa.array([], pa.binary())
 NO_COUNTS: Int64Array = np.empty(0, np.int64)
 
 
 class ScannedRows(Protocol):
-    """Rows that a pass goes through."""
+    """Rows of a store, which a pass scans for leaders."""
 
     def scan(self, start: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
-        """At most `limit` (word, row) pairs with word >= `start`, in byte order."""
+        """Return at most `limit` (word, row) pairs with word >= `start`, in byte order of the words."""
         ...
 
     @property
     def exact_position(self) -> int | None:
-        """Where the rows are exact, None where some are ahead of it."""
+        """Position of the rows; None = some rows are ahead of the position."""
         ...
 
 
 class Leaders:
-    """The leaders of some rows; a value that never changes.
+    """The leaders of some rows. The value of an instance never changes.
 
     Args:
-        most: how many leaders are kept.
+        most: largest number of leaders.
 
     Attributes:
-        most: see above.
-        head: the first of them.
+        most: largest number of leaders.
+        head: the most frequent of the leaders.
     """
 
     def __init__(self, most: int = MOST_LEADERS) -> None:
@@ -72,7 +75,7 @@ class Leaders:
         self._kept = _Kept(0, (), ())
 
     def with_rows(self, words: pa.BinaryArray, counts: Int64Array) -> Leaders:
-        """The leaders after rows that say `counts` (> 0) of `words`, which are all different."""
+        """Return the leaders after rows with `counts` (> 0) of the distinct `words` were written."""
         kept = self._kept
         places, bound = np.flatnonzero(counts > kept.bound), kept.bound
         if not len(places):
@@ -81,7 +84,7 @@ class Leaders:
             places, bound = _largest(counts, places, self.most)
         after = Leaders(self.most)
         after.head = self.head.with_rows(words, counts, places, bound, 1 + self.most // _LEADERS_PER_HEAD)
-        # What is not above the new bound stays until the parts are joined; nobody sees it before.
+        # Kept rows that are not above the new bound stay until the parts are joined. Readers see the rows only joined.
         after._kept = _Kept(
             bound, (*kept.words, words.take(pa.array(places))), (*kept.counts, counts[places])
         )
@@ -93,20 +96,20 @@ class Leaders:
         return after
 
     def read(self) -> tuple[pa.BinaryArray, Int64Array, int]:
-        """(leaders in no order, their counts, the bound): no other word has a larger count than the bound; 0 = there is no other."""
+        """Return (leaders in no order, their counts, bound). No other word has a larger count than the bound; 0 = no other word."""
         kept = self._kept
         if len(kept.counts) != 1:
-            # Another thread may do the same; both come to equal values.
+            # Another thread may join the parts at the same time; both threads compute equal values.
             self._kept = kept = kept.joined(self.most)
         return kept.words[0], kept.counts[0], kept.bound
 
 
 class Head(NamedTuple):
-    """The most frequent of the leaders, ready to be added up: so few that a reader need not let go of the GIL for each step.
+    """The most frequent of the leaders, as a dict that readers add up: so few words that no step has to release the GIL.
 
     Attributes:
         counts: word -> count.
-        bound: no other word of the rows has a larger count; 0 = there is no other.
+        bound: no other word of the rows has a larger count; 0 = there is no other word.
     """
 
     counts: Mapping[bytes, int]
@@ -115,7 +118,14 @@ class Head(NamedTuple):
     def with_rows(
         self, words: pa.BinaryArray, counts: Int64Array, places: Int64Array, bound: int, most: int
     ) -> Head:
-        """The head of `most` words after the rows at `places`; other rows are not above `bound`. See `Leaders.with_rows`."""
+        """Return the head after rows were written; see `Leaders.with_rows`.
+
+        Args:
+            words, counts: the written rows.
+            places: indices of the rows that may be leaders.
+            bound: no row at another index has a larger count.
+            most: largest number of words in the head.
+        """
         places, bound = places[counts[places] > self.bound], max(self.bound, bound)
         if not len(places):
             return self
@@ -128,25 +138,30 @@ class Head(NamedTuple):
         ):
             found[word] = max(count, found.get(word, 0))
         if len(found) > most:
-            # A row that was not taken outdates a count here only where that is less than `most` others.
+            # A row that was not taken can outdate a count here only if `most` other counts are larger, so that the slice drops it.
             ranked = sorted(found.items(), key=itemgetter(1), reverse=True)
             found, bound = dict(ranked[:most]), max(bound, ranked[most][1])
         return Head(found, bound)
 
 
 class _Kept(NamedTuple):
-    """Rows that may be leaders, in parts: a word may be in several, with different counts. All others are at most `bound`."""
+    """Rows that may be leaders, in one part per flush. A word may be in several parts with different counts.
+
+    Attributes:
+        bound: no other word has a larger count.
+        words, counts: the rows of each part.
+    """
 
     bound: int
     words: tuple[pa.BinaryArray, ...]
     counts: tuple[Int64Array, ...]
 
     def joined(self, most: int) -> _Kept:
-        """The same as one part, with each leader once."""
+        """Return the at most `most` leaders as one part that has each leader once."""
         encoded = pa.concat_arrays([NO_WORDS, *self.words]).dictionary_encode()
         newest = np.zeros(len(encoded.dictionary), np.int64)
         np.maximum.at(newest, encoded.indices.to_numpy(), np.concatenate([NO_COUNTS, *self.counts]))
-        # A newer row that was not kept is at most the bound, and a count that it outdated is less.
+        # A newer row that was not kept has a count of at most the bound. The count that the newer row outdates is smaller.
         places, bound = np.flatnonzero(newest >= self.bound), self.bound
         if len(places) > most:
             places, dropped = _largest(newest, places, most)
@@ -155,11 +170,11 @@ class _Kept(NamedTuple):
 
 
 class LeadersVersion(NamedTuple):
-    """The leaders of the rows of one commit.
+    """The leaders of a store as of one commit.
 
     Attributes:
-        position: where the rows are exact, None where some are ahead of it.
-        leaders: of them.
+        position: position of the store; None = some rows are ahead of the position.
+        leaders: the leaders of all rows of the store.
     """
 
     position: int | None
@@ -167,15 +182,15 @@ class LeadersVersion(NamedTuple):
 
 
 class PartitionLeaders:
-    """The leaders of one store, brought forward with it: as of the last commit, and of the one before or under way.
+    """Keeps the leaders of one store up to date: those of the last two commits, the last of which may be under way.
 
-    A store that is not empty when it is opened has to be gone through before its leaders are known; `gather` does that piece by piece,
-    while flushes go on. Methods may be called from any thread; none but `gather` and `advancing` waits for another one.
+    If a store has rows when it is opened, its leaders are not known before all rows were scanned; `gather` scans them slice by slice
+    while flushes go on. All methods may be called from any thread. Only `gather` and `advancing` wait for other threads.
 
     Args:
-        position: where the rows are exact, None where some are ahead of it.
-        empty: whether there are no rows yet.
-        most: how many leaders are kept.
+        position: position of the store; None = some rows are ahead of the position.
+        empty: whether the store has no rows.
+        most: largest number of leaders.
     """
 
     def __init__(self, position: int | None, *, empty: bool, most: int = MOST_LEADERS) -> None:
@@ -187,16 +202,16 @@ class PartitionLeaders:
 
     @property
     def whole(self) -> bool:
-        """Whether all rows of the store have been looked at."""
+        """Whether all rows of the store are accounted for, so that the leaders are known."""
         return self._whole
 
     @property
     def newest(self) -> LeadersVersion:
-        """That of the last commit, or of the one under way: another object from the moment on at which a commit begins."""
+        """The version of the commit under way, or else of the last commit. Each commit makes a new object when it begins."""
         return self._versions[-1]
 
     def at(self, position: int) -> LeadersVersion | None:
-        """The leaders of the rows of exactly `[origin, position)`; None where they are not known, or not any more."""
+        """Return the leaders of the rows of exactly `[origin, position)`; None = not known, or no longer known."""
         versions = self._versions
         if not self._whole:
             return None
@@ -204,10 +219,14 @@ class PartitionLeaders:
 
     @contextmanager
     def advancing(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> Iterator[None]:
-        """Around a commit that brings a store these rows, and to `position`.
+        """Update the leaders around a commit; the `with` block commits.
 
-        Readers find the new leaders before the store has the rows: whoever sees the store's new position finds them. An error leaves
-        open what the store has, so that all of it is gone through again.
+        The new leaders are ready before the store has the rows, so that a reader who sees the new position of the store finds them. An
+        error in the block leaves open which rows the store has: `gather` then has to scan the whole store again.
+
+        Args:
+            words, counts: the rows of the commit.
+            position: position of the store after the commit; None = some rows are ahead of the position.
         """
         with self._lock:
             before = self._versions[-1]
@@ -221,7 +240,7 @@ class PartitionLeaders:
                 raise
 
     def gather(self, store: ScannedRows, check: Callable[[], None]) -> None:
-        """Go on with the pass over `store`, to its end unless `check`, called after each slice, raises an error."""
+        """Continue the scan of `store` to its end. `check` is called after each slice; an error that it raises pauses the scan."""
         while not self._whole:
             with self._lock:
                 rows = store.scan(self._next_word, SLICE_ROWS)
@@ -237,7 +256,13 @@ class PartitionLeaders:
 
 
 def _largest(counts: Int64Array, places: Int64Array, most: int) -> tuple[Int64Array, int]:
-    """Those `most` of `places`, which are more, where `counts` are largest, ascending; and the largest count of the other ones."""
+    """Return the `most` places with the largest counts, ascending, and the largest count of the other places.
+
+    Args:
+        counts: all counts.
+        places: more than `most` indices of `counts`.
+        most: number of places to return.
+    """
     among = counts[places]
     least = _at_least(among, most)
     above, ties = np.flatnonzero(among > least), np.flatnonzero(among == least)
@@ -247,14 +272,14 @@ def _largest(counts: Int64Array, places: Int64Array, most: int) -> tuple[Int64Ar
 
 
 def _at_least(counts: Int64Array, most: int) -> int:
-    """The largest number that `most` of `counts` (> 0), which are more, are not below.
+    """Return the largest number that at least `most` of the `counts` reach. There are more than `most` counts, all > 0.
 
-    Most words have small and equal counts, with which `np.partition` is slow: 32 ms where 250,000 words occur once or twice. This
-    takes 0.6 ms.
+    Most words have small and equal counts, with which `np.partition` is slow: it takes 32 ms if 250,000 words occur once or twice.
+    This function takes 0.6 ms.
     """
     numbers_of = np.bincount(np.minimum(counts, _MOST_COUNTED))
     if numbers_of[-1] >= most and len(numbers_of) > _MOST_COUNTED:
         large = counts[counts >= _MOST_COUNTED]
         return int(np.partition(large, len(large) - most)[-most])
-    # From the largest count down to the first that makes them enough.
+    # Add up the bins from the largest count downwards until `most` counts are reached.
     return len(numbers_of) - 1 - int(np.searchsorted(np.cumsum(numbers_of[::-1]), most))

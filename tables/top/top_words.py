@@ -1,9 +1,10 @@
-"""The most frequent words over several parties that count apart, without asking any of them for all of its words. Pure.
+"""Top-k: the most frequent words over several parties that count apart, without asking a party for all of its words. Pure.
 
-A threshold algorithm (Fagin, Lotem, Naor 2001; TPUT: Cao and Wang 2004). Each party tells its leaders with their counts, and a bound
-that none of its other words exceeds. A word occurs at least as often as the parties that tell of it say together, and at most that
-often plus the bounds of the others. Parties are asked for the missing counts of words that may be among the first; a word that no
-party tells of occurs at most as often as the sum of all bounds. A party may be a partition, or another process.
+The module uses a threshold algorithm (Fagin, Lotem, Naor 2001; TPUT: Cao and Wang 2004; ADR 12). Each party gives its leaders with
+their counts, and a bound that no count of its other words exceeds. The count of a word is at least the sum of the given counts, and at
+most that sum plus the bounds of the parties that do not give the word. The count of a word that no party gives is at most the sum of
+all bounds. Parties are asked for the missing counts of words that may be among the first `k`. A party may be a partition or another
+process.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from tables.model.records import Int64Array
 from tables.top.leaders import Head
 
 MOST_LOOK_UPS = 20_000
-"""Counts that parties are asked for beyond those of the answer itself: 0.2 s of reading from stores (measured 5-10 µs each)."""
+"""Most counts that parties are asked for beyond those of the answer: 0.2 s of reading from stores (measured 5-10 µs a count)."""
 
 
 class Party(Protocol):
-    """Counts of its own.
+    """A party that has counts of its own: what one party counts, no other party counts.
 
     Attributes:
-        words: its leaders, each once.
-        counts: of them, all > 0.
-        bound: no other of its words has a larger count; 0 = it has no other.
+        words: the leaders of the party, each once.
+        counts: the counts of the leaders, all > 0.
+        bound: no other word of the party has a larger count; 0 = the party has no other word.
     """
 
     @property
@@ -43,18 +44,18 @@ class Party(Protocol):
     def bound(self) -> int: ...
 
     def counts_of(self, words: Sequence[bytes]) -> Sequence[int]:
-        """Its counts of `words`, which ascend; 0 = it does not have the word."""
+        """Return the party's count of each of `words`, which are sorted in byte order; 0 = the party does not have the word."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TopWords:
-    """Words with their counts, which are exact: count descending, then word ascending.
+    """Frequent words with exact counts, sorted by descending count, then by ascending word.
 
     Attributes:
         words: (word, count) pairs.
-        max_error: None where these are certainly the most frequent words, in this order. Otherwise a word that is not among them may
-            occur so many (>= 0) times more often than the last one of them; 0 = as often, and sort before it.
+        max_error: None = these words are certainly the most frequent ones, in this order. Otherwise a word that is missing here may
+            occur up to this many (>= 0) times more often than the last word here; 0 = as often, and sort before the last word.
     """
 
     words: Sequence[tuple[str, int]]
@@ -67,14 +68,14 @@ class TopWords:
 
 
 def proven(heads: Sequence[Head], k: int) -> TopWords | None:
-    """The `k` (>= 1) most frequent words, where the first of the leaders of all parties prove them; otherwise None."""
+    """Return the `k` (>= 1) most frequent words of all parties if the heads of their leaders prove the answer, otherwise None."""
     sums: dict[bytes, int] = {}
     for head in heads:
         for word, count in head.counts.items():
             sums[word] = sums.get(word, 0) + count
     unseen = sum(head.bound for head in heads)
     least = heapq.nlargest(k, sums.values())[-1] if len(sums) >= k else 0
-    # A word that no head tells of may occur as often as that, and sort before the last one.
+    # A word that is in no head may occur `unseen` times, which is as often as the last word of the answer, and sort before it.
     if unseen and unseen >= least:
         return None
     known: list[tuple[int, str]] = []
@@ -94,20 +95,20 @@ def most_frequent(
     check: Callable[[], None] = lambda: None,
     most_look_ups: int = MOST_LOOK_UPS,
 ) -> TopWords:
-    """The `k` (>= 1) most frequent words of all parties together, as far as `most_look_ups` let it be known.
+    """Return the most frequent words of all parties together, as well as `most_look_ups` allows.
 
     Args:
-        parties: what is counted by one is counted by no other.
-        k: how many.
-        check: called before each party is asked; may raise an error.
-        most_look_ups: see `MOST_LOOK_UPS`.
+        parties: what one party counts, no other party counts.
+        k: number of words (>= 1); fewer are returned if the parties have fewer words.
+        check: called before each party is asked; may raise an error, which ends the search.
+        most_look_ups: bound of the counts that parties are asked for beyond those of the answer; see `MOST_LOOK_UPS`.
     """
     candidates = _Candidates(parties, k)
     leading = candidates.first(k)
     if not len(leading):
         return TopWords([])
     candidates.look_up(leading, check)
-    # Of words that nobody tells of none can be excluded where the k-th one is surely not above this.
+    # If fewer than `k` candidates can have a count above `unseen`, words that no party gives cannot be excluded by any look-up.
     unseen = candidates.unseen
     least = candidates.lower[leading].min() if len(leading) == k else 0
     possible = np.flatnonzero(candidates.upper >= max(least, 1))
@@ -121,16 +122,17 @@ def most_frequent(
 
 
 class _Candidates:
-    """Those leaders of all parties that may be among the first `k`: what is known of each, and what is not.
+    """The leaders of all parties that may be among the first `k`, with lower and upper bounds of their counts.
 
-    Few steps go over all leaders: each lets go of the GIL, and a thread that counts takes it. What follows is about few words.
+    Only few steps handle all leaders, because each such step releases the GIL, and a thread that counts takes it. The later steps
+    handle few words.
 
     Attributes:
-        words: each once.
-        lower: what of them is known, summed up.
-        upper: what they may have beyond that is in it too.
-        missing: by how many parties.
-        unseen: a word that no party tells of has no more.
+        words: the candidates, each once.
+        lower: for each candidate the sum of its known counts.
+        upper: for each candidate the largest count that it can have.
+        missing: for each candidate the number of parties whose count is not known.
+        unseen: largest count that a word can have which no party gives.
     """
 
     def __init__(self, parties: Sequence[Party], k: int) -> None:
@@ -162,7 +164,7 @@ class _Candidates:
         return len(self.words)
 
     def first(self, k: int, among: Int64Array | None = None) -> Int64Array:
-        """The `k` places (of those in `among`) with the largest known counts, ties by word."""
+        """Return the `k` places with the largest known counts, ties in order of the words; only places in `among`, unless None."""
         places = np.arange(len(self)) if among is None else among
         known = self.lower[places]
         if len(places) > k:
@@ -172,7 +174,7 @@ class _Candidates:
         return places[order.to_numpy()[:k]]
 
     def look_up(self, places: Int64Array, check: Callable[[], None]) -> None:
-        """Ask the parties for what is not known of the words at `places`."""
+        """Ask the parties for the missing counts of the words at `places`."""
         places = places[self.missing[places] > 0]
         if not len(places):
             return
@@ -194,17 +196,17 @@ class _Candidates:
         self.missing[places] = 0
 
     def answer(self, places: Int64Array) -> list[tuple[str, int]]:
-        """The words at `places` with their counts."""
+        """Return the words at `places` with their known counts."""
         words = self.words.take(pa.array(places)).to_pylist()
         return [
             (word.decode(), count) for word, count in zip(words, self.lower[places].tolist(), strict=True)
         ]
 
     def max_error(self, first: Int64Array, k: int) -> int | None:
-        """See `TopWords`; `first` are the places of the answer."""
+        """Return `TopWords.max_error` of the answer whose words are at the places `first`."""
         last = int(self.lower[first[-1]])
         others = self.missing > 0
-        # What is exactly known and not among the first is behind them, also where it occurs as often as the last one.
+        # A word whose count is exactly known and that is not in `first` sorts behind it, even with the same count as the last word.
         others[first] = False
         limit = int(max(self.unseen, self.upper[others].max(initial=0)))
         if limit == 0 or (len(first) == k and limit < last):
@@ -213,8 +215,8 @@ class _Candidates:
 
 
 def _summed(ids: Int64Array, numbers: Int64Array, size: int) -> Int64Array:
-    """The sum of the numbers of each id below `size`, which are >= 0."""
+    """Return for each id in [0, size) the sum of its numbers, which are >= 0."""
     sums = np.bincount(ids, numbers, size)
-    # They are summed up as floats, which are exact below this.
+    # `bincount` adds floats, which are exact below 2^53.
     assert sums.max(initial=0) < 1 << 53, "counts beyond 9 * 10^15"
     return sums.astype(np.int64)
