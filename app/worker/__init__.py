@@ -1,1 +1,1 @@
-"""A worker process: how it is put together, starts, reports and ends. Start at `app.worker.bootstrap`."""
+"""The worker process: how a worker is built, starts, reports and ends. Start reading at `app.worker.bootstrap`."""

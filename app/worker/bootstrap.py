@@ -1,4 +1,4 @@
-"""The composition root: everything a worker consists of, built from settings. Nothing is connected before it runs."""
+"""The composition root: builds all parts of a worker from the settings, without connecting to anything."""
 
 from __future__ import annotations
 
@@ -46,41 +46,46 @@ from tables.pace.policy import FlushPolicy
 from tables.partitions.shard import Shard
 
 SWITCH_INTERVAL_S = 0.0002
-"""The event loop takes the GIL many times for one request, from a thread that counts or restores: each time it waits so long.
+"""Seconds that the event loop waits each time it takes the GIL from a thread that counts or restores: many times for one request.
 
-Python's default is 5 ms. From 0.5 to 0.2 the longest delay during a restore fell from 40-76 to 13-32 ms at the same speed (ADR 3).
+Python's default is 5 ms. When the interval was lowered from 0.5 to 0.2 ms, the longest delay during a restore fell from 40-76 to
+13-32 ms at the same speed (ADR 3).
 """
 
 GC_THRESHOLDS = (50_000, 20, 50)
-"""The cyclic collector finds little here: batches are bytes and arrays. It costs less when it looks less often."""
+"""Higher than Python's defaults: batches are bytes and arrays, so the cyclic garbage collector finds little and may run less often."""
 
 BATCHES_PER_POLL = 50
+"""Largest number of batches that a poll returns."""
 
 FLUSH_SHARE = 0.6
-"""Share of the shutdown timeout that the last flush may take."""
+"""Share of the shutdown time-out that the last flush may take."""
 
 _log = structlog.get_logger(__name__)
 
 REFUSAL_LOG_S = 600.0
+"""Seconds within which a reason for a refused login is logged once."""
 
 METADATA_MAX_AGE_MS = 10_000
-"""Until new partitions of the input are noticed."""
+"""Longest time until new partitions of the input topic are noticed."""
 
 
 def build_worker(settings: Settings, *, print_counts: bool = False) -> WordcountApp:
-    """A Faust app that counts as `settings` say.
+    """Build a Faust app that counts as `settings` say.
+
+    Also sets options of the process: the limit of open files, the GIL's switch interval, garbage collection, allocator, logs.
 
     Args:
-        settings: checked.
-        print_counts: console mode, see `app.worker.console`.
+        settings: settings that were checked.
+        print_counts: whether to print each counted word, see `app.worker.console`.
 
     Raises:
-        ConfigurationError: tokenizer options, certificates.
+        ConfigurationError: options of the tokeniser, or certificates, are wrong.
     """
     open_files.raise_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    # Arrow's own allocator keeps 70 MB more of freed buffers than the system's, at the same speed.
+    # Arrow's own allocator keeps 70 MB more of freed memory than the system's allocator, and is not faster.
     pa.set_memory_pool(pa.system_memory_pool())
     logs.install()
     words = tokenizer_of(settings)
@@ -161,13 +166,13 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
 
 
 def partition_count(faust_app: WordcountApp, topic: str) -> int | None:
-    """Partitions of the input topic, as the consumer knows it; None before it is connected."""
+    """Return the number of partitions of the input topic; None before the consumer knows the number."""
     count: int | None = faust_app.consumer.topic_partitions(topic)
     return count
 
 
 def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
-    # Everything is passed explicitly: Faust would read unprefixed variables such as WEB_PORT, which Kubernetes sets.
+    # Every option is passed explicitly: Faust would read missing options from variables such as WEB_PORT, which Kubernetes sets.
     session_s = settings.session_timeout_ms / 1000
     return WordcountApp(
         settings.group,
@@ -215,12 +220,12 @@ def _consumer_options(settings: Settings, memory: MemoryBudget, rights: Rights) 
 
 
 def _allowed_hosts(settings: Settings) -> AllowedHosts:
-    """The names that workers tell each other, that HTTP listens on, and that were set."""
+    """Return the names that a client may send as Host: the advertised name, the address that HTTP listens on, names of the setting."""
     return AllowedHosts([socket.gethostname(), settings.http_host, *settings.http_allowed_hosts])
 
 
 def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
-    """Logs why a broker does not let this worker in, each reason once in `REFUSAL_LOG_S`."""
+    """Return a function that logs why a broker refuses this worker, each reason once in `REFUSAL_LOG_S`."""
     told_s: dict[str, float] = {}
 
     def tell(refusal: Refusal) -> None:
@@ -233,7 +238,10 @@ def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
 
 
 def _normalise(words: Tokenizer) -> Callable[[str], str]:
-    """What the profile makes of a word in a query; a query that is not one word is looked up as it stands."""
+    """Return a function that normalises the word of a query by the profile.
+
+    A text of which the profile makes no word, or several words, is looked up unchanged.
+    """
 
     def normalise(word: str) -> str:
         tokens = words.tokens(word)
@@ -245,7 +253,7 @@ def _normalise(words: Tokenizer) -> Callable[[str], str]:
 def _tokens_of(
     words: Tokenizer, text_format: ValueFormat, tally: RecordTally
 ) -> Callable[[RecordBatch], Sequence[bytes]]:
-    """The counted words of a record batch in the order of the text; the tally has them sorted."""
+    """Return a function that lists the counted words of a record batch in the order of the text: a tally has the words sorted."""
 
     def text_of(value: bytes) -> str:
         text = value.decode("utf-8", "replace")

@@ -1,8 +1,9 @@
-"""Console mode: each counted word as `(word,total)`, one line per occurrence, once the count is durable.
+"""Console mode: prints each counted word as `(word,total)`, one line per occurrence, as soon as the count is durable.
 
-A total is the count of the word in all partitions that this process can answer for at that moment: from line to line it goes up by
-one, whichever partition the occurrence is in, as long as partitions neither come nor go. One that comes brings what was counted in it
-before, and one that goes takes its counts along; what another process counted, or a restore found counted, has no lines.
+The total is the count of the word in all partitions that this process can answer for at that moment. While the process keeps the
+same partitions, the total of a word rises by one from line to line, whatever partition the occurrence is in. A partition that is
+assigned adds its former counts to the totals, and a partition that is revoked takes its counts away. Occurrences that another process
+counted, or that a restore found in the changelog, are not printed.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ _log = structlog.get_logger(__name__)
 
 
 class StoreOwner(Protocol):
-    """A shard, as far as it is needed here."""
+    """The part of `tables.partitions.shard.Shard` that this module uses."""
 
     @property
     def store(self) -> PartitionStore:
-        """The rows of its partition."""
+        """The store with the rows of the shard's partition."""
 
 
 class CountPrinter:
-    """A `tables.ports.CommitWitness` that prints. Remembers nothing from flush to flush.
+    """Prints the words of each flush; implements `tables.ports.CommitWitness`. Keeps no counts between flushes.
 
-    One flush at a time becomes visible and is printed: the stores of the other partitions then hold exactly what was printed of them.
-    It all happens in threads of flushes, so that a reader that is slow holds the flushes up and nothing else.
+    Flushes become visible and are printed one at a time, so that the stores of the other partitions contain exactly the occurrences
+    that were printed. This class runs in the flush threads: a slow reader of the output delays flushes, but nothing else.
 
     Args:
-        tokens_of: the words of one record batch, in order, as they were counted.
-        shards: the shards that can answer, by partition; called in a thread.
+        tokens_of: returns the counted words of one record batch, in the order of the text.
+        shards: returns the shards that can answer, by partition; called in a thread.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class CountPrinter:
         self._readable = True
 
     def __call__(self, partition: int, rows: CountedRows, commit: Callable[[], None]) -> None:
-        """See `CommitWitness`."""
+        """Commit a flush and print its words, see `CommitWitness`."""
         if not self._readable:
             commit()
             return
@@ -71,19 +72,19 @@ class CountPrinter:
                 out.flush()
             except OutputError as error:
                 self._readable = False
-                _log.warning("counts are not printed any more: nobody reads them", error=str(error))
+                _log.warning("counts are no longer printed: nobody reads the output", error=str(error))
 
     def _elsewhere(self, partition: int, words: Sequence[bytes]) -> Sequence[int]:
-        """The counts of `words` in all other partitions, summed."""
+        """Return the count of each word of `words` in all other partitions together."""
         sums = [0] * len(words)
         for number, shard in self._shards().items():
             if number == partition:
                 continue
             try:
-                with shard.store.snapshot():  # A close waits for it.
+                with shard.store.snapshot():  # The store cannot be closed before the snapshot ends.
                     found = shard.store.get_many(words)
             except NotReadyError:
-                continue  # It goes right now, and takes its counts along.
+                continue  # The partition is being revoked, so its counts no longer belong to the totals.
             sums = [
                 total + (unpack_row(row)[0] if row else 0) for total, row in zip(sums, found, strict=True)
             ]
@@ -91,7 +92,10 @@ class CountPrinter:
 
 
 def _lines(tokens: Sequence[bytes], rows: CountedRows, elsewhere: Sequence[int]) -> Iterator[str]:
-    """One line per occurrence that this flush added; those that rows ahead of it had already come first, and are left out."""
+    """Yield one line per occurrence that this flush added.
+
+    If a row was ahead, the first occurrences of its word were counted before and are left out.
+    """
     left_out = Counter(tokens)
     totals: dict[bytes, int] = {}
     for word, added, count, other in zip(

@@ -1,25 +1,25 @@
-"""The Faust app of a worker: its parts, and the order in which they start and stop.
+"""The Faust app of a worker: in which order a worker starts its parts, and closes HTTP, stores and membership.
 
-Faust starts and stops services; what is Wordcount's is hung into its order at the methods named here.
+Faust starts and stops services. Wordcount adds its own steps in the methods that are named here.
 
 Starting:
 
-1. `on_first_start`: `WorkerParts.prepare` opens and checks what an operator may have got wrong. Watchdog and watch of the event loop
-   begin.
-2. Faust starts its services in the order of `BootStrategy.server`: sensors, its producer, HTTP (`WebFirst.web_server`), the consumer,
-   which joins the group, agents, conductor, tables.
-3. `on_started_init_extra_tasks`, after the first assignment: what is due is flushed, idle partitions are examined.
+1. `on_first_start`: `WorkerParts.prepare` opens and checks everything that an operator may have got wrong. The watchdog and the
+   measurement of the event loop's delay begin.
+2. Faust starts its services in the order of `BootStrategy.server`: sensors, Faust's producer, HTTP (`WebFirst.web_server`), the
+   consumer, which joins the group, agents, conductor, tables.
+3. `on_started_init_extra_tasks`, after the first assignment: the tasks begin that flush due buffers and examine idle partitions.
 
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
-1. `on_stop`: the deadline begins, which ends the process where a later step hangs, as it does while the broker is away. Readiness
-   false.
-2. `App.on_stop` of Faust: fetcher and tables stop, so that nothing more is taken in; then its signal `on_before_shutdown` calls
-   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the threads of queries end;
+1. `on_stop`: readiness becomes false, and the deadline begins. The deadline ends the process if a later step hangs, as steps do while
+   the broker does not answer.
+2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
+   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the query threads end;
    stores and connections are closed.
-3. Faust stops its other services in reverse order: conductor, agents; the consumer leaves the group; then HTTP, so that probes are
-   answered until here; its producer, sensors. Last it cancels the tasks of this app.
-4. `on_shutdown`: the process leaves with the exit code of the error that ended it.
+3. Faust stops its other services in reverse order: conductor, agents; the consumer, which leaves the group; then HTTP, so that probes
+   are answered until this moment; Faust's producer, sensors. Finally Faust cancels the tasks of this app.
+4. `on_shutdown`: the process ends with the exit code of the error that stopped the worker.
 """
 
 from __future__ import annotations
@@ -50,23 +50,26 @@ from tables.partitions.partitions import Partitions
 _log = structlog.get_logger(__name__)
 
 UNASSIGNED_STOP_S = 5.0
-"""Longest stop of a worker without partitions: ending it loses nothing, and Faust hangs while its consumer's thread starts."""
+"""Longest stop of a worker without partitions: nothing is lost when the process is ended, and Faust may hang in such a stop.
+
+Faust hangs while the thread of its consumer starts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker consists of beside Faust's services. Callables are called on the event loop.
+    """The parts of a worker beside Faust's services. Callables are called on the event loop.
 
     Attributes:
-        topology: agent, counts, watchdog.
-        consumer_options: what the consumer is built from.
-        prepare: opens and checks what is needed before anything is consumed or served. Raises WordcountError.
-        web_server: makes the service that serves HTTP. Called once, before `prepare` is.
-        start_draining: makes readiness false, for the reason given.
-        end_query_threads: ends reads; nothing is answered from then on.
-        loop_delayed: told of each look at the clock how many seconds late it came.
-        deadline: ends a stop that hangs.
-        flush_timeout_s: longest time of the last flush.
+        topology: agent, partitions, watchdog.
+        consumer_options: options of the consumer.
+        prepare: opens and checks everything that must work before records are consumed or HTTP is served. Raises WordcountError.
+        web_server: makes the service that serves HTTP. Called once, before `prepare`.
+        start_draining: makes readiness false, with the reason that is passed.
+        end_query_threads: ends the threads of queries; no query is answered afterwards.
+        loop_delayed: called with each measured delay of the event loop, in seconds.
+        deadline: ends the process if a stop hangs.
+        flush_timeout_s: longest duration of the last flush, in seconds.
     """
 
     topology: Topology
@@ -81,25 +84,33 @@ class WorkerParts:
 
 
 class WebFirst(BootStrategy):
-    """Serves HTTP before recovery; Faust's own helper starts it afterwards, when probes have long failed.
+    """Starts HTTP before Faust's recovery. Faust's own strategy starts HTTP after the recovery, when probes have long failed.
 
-    Nobody here closes HTTP: Faust stops its services in reverse order, this one after the consumer has left the group.
+    No code of this module closes HTTP: Faust stops its services in reverse order, HTTP after the consumer has left the group.
     """
 
     def web_server(self) -> Iterable[Any]:
-        """Our web server, unless `--without-web`."""
+        """Return our web server; empty if Faust's flag `--without-web` is set."""
         return [self.app.parts.web_server()] if self.app.conf.web_enabled else []
 
 
 class Deadline:
-    """Ends the process when stopping takes longer than `timeout_s`. A plain thread: it must not depend on the event loop."""
+    """Ends the process if stopping takes longer than `timeout_s` seconds.
+
+    Runs in a thread, because the event loop may be what hangs.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._timer: threading.Timer | None = None
 
     def start(self, code: int = EXIT_DEADLINE, *, at_most_s: float = math.inf) -> None:
-        """Begin to count; the process would end with exit code `code`. Later calls change nothing."""
+        """Begin the time after which the process ends with exit code `code`. Later calls have no effect.
+
+        Args:
+            code: exit code of a process that is ended by the deadline.
+            at_most_s: shorter time, in seconds, which wins over `timeout_s`.
+        """
         if self._timer is None:
             timeout_s = min(self._timeout_s, at_most_s)
             self._timer = threading.Timer(timeout_s, self._end, [code, timeout_s])
@@ -112,11 +123,11 @@ class Deadline:
 
 
 class WordcountApp(faust.App, WorkerApp):
-    """A Faust app that counts words. Methods stand in the order in which they are called.
+    """A Faust app that counts words. The methods are listed in the order in which they are called.
 
     Attributes:
-        parts: set once, by `app.worker.bootstrap.build_worker`, after the app was made, because some of the parts refer to the app.
-        fatal_error: why the process ends; None = nothing is wrong.
+        parts: set once by `app.worker.bootstrap.build_worker`, after the app was created, because some parts refer to the app.
+        fatal_error: the error because of which the process ends; None = there is no error.
     """
 
     parts: WorkerParts
@@ -131,36 +142,38 @@ class WordcountApp(faust.App, WorkerApp):
 
     @property
     def consumer_options(self) -> ConsumerOptions:
-        """What the consumer is built from."""
+        """The options of the consumer."""
         return self.parts.consumer_options
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
     async def on_first_start(self) -> None:
-        """Check everything that an operator may have got wrong, before anything is consumed or served."""
+        """Check everything that an operator may have got wrong, before records are consumed or HTTP is served."""
         try:
             await self.parts.prepare()
         except WordcountError as error:
-            # Nothing is open yet. A traceback through Faust would bury the one line that helps.
+            # Nothing has to be closed yet, and a traceback through Faust would hide the line that helps.
             say(str(error))
             os._exit(exit_code(error))
-        # All that was set up so far stays. Looking through it for garbage again and again stops the event loop for 80 ms each time.
+        # All objects that exist now live as long as the process. If the garbage collector went through them again and again, each time
+        # would stop the event loop for 80 ms.
         gc.collect()
         gc.freeze()
-        # Faust's own tasks begin after the first assignment, which never comes where the group refuses this worker.
+        # These tasks cannot begin with Faust's own tasks, which begin after the first assignment: if the group refuses this worker,
+        # there is no assignment.
         self.add_future(self.parts.topology.watchdog.watch())
         self.add_future(watch_loop(self.parts.loop_delayed))
         await super().on_first_start()
 
     async def on_started_init_extra_tasks(self) -> None:
-        """Faust's, and the flushing of what is due."""
+        """Start Faust's tasks, and the tasks that flush due buffers and examine idle partitions."""
         await super().on_started_init_extra_tasks()
         self.add_future(self.parts.topology.tick_forever())
         self.add_future(self.parts.topology.examine_forever())
 
     def end(self, error: Exception) -> None:
-        """Stop the whole process because of `error`: in order where possible, at the deadline otherwise."""
+        """Stop the whole process because of `error`: in order if possible, otherwise at the deadline. Later errors are ignored."""
         if self.fatal_error is None:
             self.fatal_error = error
             say(str(error))
@@ -183,14 +196,14 @@ class WordcountApp(faust.App, WorkerApp):
         await self.parts.topology.close_stores_and_connections()
 
     async def on_shutdown(self) -> None:
-        """Everything has stopped: leave with the exit code of the error that ended it, which Faust would turn into 0."""
+        """Leave with the exit code of the fatal error, if any, when everything has stopped: Faust would leave with 0."""
         await super().on_shutdown()
         if self.fatal_error is not None:
             os._exit(exit_code(self.fatal_error))
 
 
 def say(message: str) -> None:
-    """One line for the operator, past Faust's redirection of standard error."""
+    """Write one line for the operator to the real standard error, which Faust redirects into its log."""
     stream = sys.__stderr__
     if stream is not None:
         stream.write(f"wordcount: {printable(message)}\n")

@@ -1,6 +1,7 @@
-"""Commands of `faust -A app.faust_entry …` that Faust has and that cannot mean for Wordcount what they mean for Faust.
+"""Replacements for commands of `faust -A app.faust_entry …` that would do wrong or nothing in a worker of Wordcount.
 
-A class here takes the place of Faust's command of the same name as soon as it is defined, so only `app.faust_entry` imports it.
+A class of this module replaces Faust's command of the same name as soon as the class is defined, so only `app.faust_entry` imports
+this module.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 
 
 def datadir(arguments: Sequence[str]) -> str | None:
-    """The folder that Faust's `-D` names among the arguments of a process; Faust reads it too late for the settings."""
+    """Return the folder that Faust's flag `-D` names in the arguments of a process; None = the flag is not set.
+
+    Faust itself reads the flag after the settings were read, which is too late.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-D", "--datadir")
     known, _ = parser.parse_known_args(arguments)
@@ -55,23 +59,26 @@ class tables(_Refused):  # noqa: N801 - the name is that of the command
 class clean_versions(_Refused):  # noqa: N801 - the name is that of the command
     """Not for Wordcount: use `wordcount rebuild`."""
 
-    instead = "stores of Wordcount have no versions to clean; to throw them away use: wordcount rebuild"
+    instead = "stores of Wordcount have no versions to clean; to throw stores away use: wordcount rebuild"
 
 
 class completion(_Refused):  # noqa: N801 - the name is that of the command
     """Not for Wordcount: use `wordcount --help`."""
 
-    instead = "the package that it needs is not part of Wordcount; see: wordcount --help"
+    instead = "the package that this command needs is not part of Wordcount; see: wordcount --help"
 
 
 class worker(faust_worker.worker):  # noqa: N801 - the name is that of the command
     """Count the words of a topic until SIGTERM or Ctrl-C."""
 
     def __call__(self, *arguments: Any, **options: Any) -> None:
-        """Run, unless a flag asks for what a worker would not do."""
+        """Run the worker, unless a flag asks for something that a worker does not do; then leave with exit code 2."""
         refused = {
-            "--logfile": (self.logfile, "redirect standard error, which has the log"),
-            "--web-transport": (self.kwargs["web_transport"], "leave it out: HTTP is served over TCP alone"),
+            "--logfile": (self.logfile, "redirect standard error, to which the log is written"),
+            "--web-transport": (
+                self.kwargs["web_transport"],
+                "leave the flag out: HTTP is served over TCP only",
+            ),
             "--web-host": (self.kwargs["web_host"], "use --web-bind for the address that HTTP listens on"),
         }
         for flag, (value, instead) in refused.items():
@@ -82,10 +89,10 @@ class worker(faust_worker.worker):  # noqa: N801 - the name is that of the comma
 
 
 class send(faust_send.send):  # noqa: N801 - the name is that of the command
-    """Send a message to a topic, or to the agent @count_words: the input topic."""
+    """Send a message to a topic, or to the agent @count_words, which means the input topic."""
 
     def __call__(self, *arguments: Any, **options: Any) -> None:
-        """Send, if there is such a topic: Faust would wait for it without end."""
+        """Send if the topic exists; otherwise leave with the error's exit code, because Faust would wait for the topic for ever."""
         try:
             get_event_loop().run_until_complete(self._check_topic(str(self.kwargs["entity"])))
         except WordcountError as error:
@@ -94,7 +101,7 @@ class send(faust_send.send):  # noqa: N801 - the name is that of the command
         super().__call__(*arguments, **options)
 
     def to_topic(self, entity: str) -> Any:
-        """The agent or topic that `entity` names."""
+        """Return the agent or topic that `entity` names: `@` and the name of an agent, or the name of a topic."""
         return self.app.agents[entity[1:]] if entity.startswith("@") else super().to_topic(entity)
 
     async def _check_topic(self, entity: str) -> None:
@@ -108,5 +115,5 @@ class send(faust_send.send):  # noqa: N801 - the name is that of the command
             raise ConfigurationError(f'there is no topic "{name}"', "create it: wordcount topics create")
         if topic.error_code == TOPIC_UNAUTHORIZED:
             raise ConfigurationError(
-                f'this user may not see topic "{name}"', "grant Describe and Write on it"
+                f'this user may not see topic "{name}"', "grant this user Describe and Write on the topic"
             )

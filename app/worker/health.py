@@ -1,4 +1,4 @@
-"""Readiness of the process: four conditions, asked anew each time. Each is read from memory, without asking anybody."""
+"""Readiness of the process: four checks, each made again for every probe, from memory and without a request to a broker."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from tables.errors import ConfigurationError
 
 NAMED = 10
-"""Restores that readiness describes; of more it says how many."""
+"""Largest number of restores that readiness describes one by one; further restores are only counted."""
 
 
 class Health:
-    """Answers `checks` from three functions of the process and its own memory of draining.
+    """Makes the checks of readiness: three by functions of the process, and whether the process is draining.
+
+    The functions are called on the event loop for each probe, so they must return immediately and raise nothing.
 
     Args:
-        broker: whether the brokers are reachable.
-        assignment: whether the group has given this worker its partitions.
-        restored: whether the assigned partitions are up to date, see `restored_check`.
-
-    The functions are called on the event loop for each probe: they return at once and raise nothing.
+        broker: checks whether the brokers are reachable, see `broker_check`.
+        assignment: checks whether the group has given this worker its partitions, see `assignment_check`.
+        restored: checks whether the assigned partitions are up to date, see `restored_check`.
     """
 
     def __init__(
@@ -39,21 +39,22 @@ class Health:
         self._draining: str | None = None
 
     def start_draining(self, reason: str) -> None:
-        """Never be ready again: the process is on its way out."""
+        """Make readiness false for ever, because the process is about to end; `reason` is shown in the check."""
         self._draining = reason
 
     def checks(self) -> Mapping[str, ReadinessCheck]:
-        """Every check by name, in the order in which a start passes them."""
+        """Return every check by name, in the order in which a starting worker passes the checks."""
         found = {name: source() for name, source in self._sources.items()}
         found["draining"] = ReadinessCheck(self._draining is None, self._draining or "not draining")
         return found
 
 
 def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | None) -> ReadinessCheck:
-    """Ok while the group coordinator has accepted a heartbeat within the session timeout.
+    """Check that the group coordinator has accepted a heartbeat within the session time-out.
 
     Args:
-        refusal: why a broker does not let this worker in now; None = all do.
+        membership: the consumer's thread.
+        refusal: why a broker refuses this worker now; None = no broker does.
     """
     why = "" if refusal is None else f"; {refusal}"
     age_s, limit_s = membership.contact_age_s(), membership.session_timeout_s
@@ -65,7 +66,7 @@ def broker_check(membership: BatchConsumerThread, refusal: ConfigurationError | 
 
 
 def assignment_check(faust_app: WorkerApp) -> ReadinessCheck:
-    """Ok once the group has given this worker its share, even if that is nothing, and the stores of that share are open."""
+    """Check that the group has assigned partitions to this worker, perhaps none, and that the stores of these partitions are open."""
     if not faust_app.consumer.membership.is_member():
         return ReadinessCheck(False, "not a member of the group yet")
     if faust_app.rebalancing:
@@ -78,13 +79,14 @@ def assignment_check(faust_app: WorkerApp) -> ReadinessCheck:
 
 
 def restored_check(partitions: Mapping[int, PartitionStatus], errors: Mapping[int, str]) -> ReadinessCheck:
-    """Ok where no assigned partition is restoring.
+    """Check that no assigned partition is restoring.
 
-    A stopped partition does not make the process unready: the others would be taken out of service with it. Its reason is told.
+    A stopped partition does not make the process unready, because the other partitions would be taken out of service, too. The check
+    says why the partition stopped.
 
     Args:
         partitions: status by partition.
-        errors: why partitions are stopped.
+        errors: reason by stopped partition.
     """
     restoring = {
         number: status for number, status in sorted(partitions.items()) if status.state == "restoring"

@@ -1,4 +1,4 @@
-"""Log lines: one format for our own (structlog) and for those of the libraries (logging), on stderr."""
+"""Log lines on standard error: one format for Wordcount's own lines (structlog) and for lines of libraries (logging)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.printable import json_text, printable, printable_lines
 from app.worker.repeats import FoldingHandler
 
 QUIET = {
-    # What these warn of is tried again, and told by whoever waits for it.
+    # These libraries warn of operations that are retried. Wordcount itself reports an operation that fails for good.
     "aiokafka": "ERROR",
     "aiokafka.conn": "CRITICAL",
     "aiokafka.consumer.fetcher": "CRITICAL",
@@ -22,7 +22,7 @@ QUIET = {
 
 
 def install() -> None:
-    """Let structlog write through `logging`; `logging_config` renders what it writes."""
+    """Make structlog write through `logging`, as `logging_config` configures it."""
     structlog.configure(
         processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -32,11 +32,11 @@ def install() -> None:
 
 
 def logging_config(level: str, log_format: str) -> dict[str, Any]:
-    """The configuration of `logging` for a worker.
+    """Return the configuration of `logging` for a worker.
 
     Args:
         level: least severe level that is logged: debug, info, warning or error.
-        log_format: console (for people) or json (one object a line).
+        log_format: console (for people) or json (one JSON object per line).
     """
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if log_format == "json":
@@ -66,7 +66,7 @@ def logging_config(level: str, log_format: str) -> dict[str, Any]:
 
 
 def _common_processors() -> list[Any]:
-    """What an entry gets, whether it is from structlog or from a library."""
+    """Return the processors that add fields to every entry, from structlog or from a library."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -77,7 +77,7 @@ def _common_processors() -> list[Any]:
 
 
 def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An entry for people: what comes from outside neither acts on the terminal nor begins a line that looks like another entry."""
+    """Escape the texts of an entry for people: no text from outside may control the terminal, or look like another entry."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = printable(value)
@@ -85,12 +85,12 @@ def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _traceback(stream: TextIO, exception: Any) -> None:
-    """A traceback without the values of variables, escaped line by line."""
+    """Write a traceback without the values of variables, escaped line by line."""
     text = io.StringIO()
     structlog.dev.plain_traceback(text, exception)
     stream.write(printable_lines(text.getvalue()))
 
 
 def _json_line(event: Any, *, default: Any) -> str:
-    """An entry for machines, in ASCII: a log's encoding is not known."""
+    """Return an entry for machines as JSON in ASCII, because the encoding of a log is not known."""
     return json_text(event, ascii_only=True, default=default)

@@ -1,4 +1,4 @@
-"""What the core reports, as Prometheus metrics in a registry of its own."""
+"""Prometheus metrics of a worker: what the core, HTTP and the event loop report, in a registry per instance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _ROWS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 
 
 class Metrics:
-    """An `Observer` that counts since the start of the process. Read = counted + skipped + dead-lettered."""
+    """Metrics since the start of the process; implements `tables.observer.Observer`.
+
+    Records read are always the sum of records counted, skipped and dead-lettered.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -50,7 +53,7 @@ class Metrics:
         )
         self._flush_s = Histogram(
             "wordcount_flush_seconds",
-            "From the start of a flush to its durable store write.",
+            "Seconds from the start of a flush to its durable store write.",
             buckets=_FLUSH_S,
             registry=self.registry,
         )
@@ -65,7 +68,7 @@ class Metrics:
         )
         self._restore_s = Histogram(
             "wordcount_restore_seconds",
-            "Restores of a partition from its changelog.",
+            "Seconds that the restore of a partition from its changelog took.",
             buckets=_RESTORE_S,
             registry=self.registry,
         )
@@ -80,22 +83,23 @@ class Metrics:
         )
         self._loop_delay_s = Histogram(
             "wordcount_event_loop_delay_seconds",
-            "How late the event loop ran what was due, looked at every 10 ms.",
+            "Delay of the event loop in seconds, measured every 10 ms.",
             buckets=_LOOP_DELAY_S,
             registry=self.registry,
         )
         self._longest_loop_delay_s = Gauge(
             "wordcount_event_loop_delay_max_seconds",
-            "The longest of these delays since the start of the process.",
+            "Longest delay of the event loop in seconds since the start of the process.",
             registry=self.registry,
         )
         self._http_connections = Gauge(
-            "wordcount_http_connections", "Open connections of HTTP.", registry=self.registry
+            "wordcount_http_connections", "Open HTTP connections.", registry=self.registry
         )
         self._http_closed = Counter(
             "wordcount_http_connections_closed",
-            "HTTP connections that the worker closed: silent (nothing asked in 10 s), slow (a request not whole in 10 s), unread (an "
-            "answer not read in 30 s), shed (idle, its place was needed), refused (no place), malformed (not HTTP).",
+            "HTTP connections that the worker closed: silent (no request within 10 s), slow (request incomplete after 10 s), unread "
+            "(answer not read within 30 s), shed (idle, closed for a new connection), refused (too many connections), malformed (not "
+            "HTTP).",
             ["reason"],
             registry=self.registry,
         )
@@ -103,7 +107,7 @@ class Metrics:
         self._records.labels("counted", "")
 
     def watch(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
-        """Add gauges of position and lag, read from `partitions` at each scrape. Once per instance."""
+        """Add gauges of position, lag and restore, read from `partitions` at each scrape. To be called once."""
         self.registry.register(_PartitionGauges(partitions))
 
     def flushed(
@@ -132,7 +136,7 @@ class Metrics:
         self._restore_s.observe(duration_s)
 
     def loop_delayed(self, delay_s: float) -> None:
-        """Count a look at the clock that came `delay_s` late."""
+        """Record a measured delay of the event loop, in seconds."""
         self._loop_delay_s.observe(delay_s)
         if delay_s > self._longest_s:
             self._longest_s = delay_s
@@ -156,17 +160,17 @@ class Metrics:
 
 
 class _PartitionGauges(Collector):
-    """Gauges per partition, computed at scrape; what is not known has no sample."""
+    """Gauges per partition, computed at each scrape; a value that is not known has no sample."""
 
     def __init__(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
         self._partitions = partitions
 
     def describe(self) -> Iterable[Metric]:
-        """Name the gauges without asking for the partitions, which may not exist yet."""
+        """Return the gauges without samples, because the partitions may not exist yet."""
         return self._families()
 
     def collect(self) -> Iterable[Metric]:
-        """Position, lag and restore of each partition of this process."""
+        """Return position, lag and restore of each partition of this process."""
         families = self._families()
         for number, status in sorted(self._partitions().items()):
             restore = status.restore
@@ -179,9 +183,9 @@ class _PartitionGauges(Collector):
     def _families(self) -> Sequence[GaugeMetricFamily]:
         texts = {
             "wordcount_position_offset": "Next offset to count, durable.",
-            "wordcount_lag_records": "Offsets between position and end of partition.",
-            "wordcount_restore_ratio": "Share of its changelog that a restore under way has read, from 0 to 1.",
+            "wordcount_lag_records": "Offsets between the position and the end of the partition.",
+            "wordcount_restore_ratio": "Share of the changelog that a restore under way has read, from 0 to 1.",
             "wordcount_restore_left_records": "Changelog records that a restore under way has still to read, at most.",
-            "wordcount_restore_left_seconds": "Seconds that a restore under way still takes, at its pace so far.",
+            "wordcount_restore_left_seconds": "Seconds that a restore under way still takes if its speed stays the same.",
         }
         return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]

@@ -1,4 +1,4 @@
-"""What a worker opens and checks before anything is consumed or served."""
+"""The preparation of a worker: what is opened and checked before records are consumed or HTTP is served."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tables.store.folder_lock import StateLock
 _log = structlog.get_logger(__name__)
 
 FAUST_DEFAULT_PORT: Final = 6066
-"""Stands for "any free port" in Faust's configuration."""
+"""Means "any free port" in Faust's configuration."""
 
 
 def faust_port(settings: Settings) -> int:
-    """The port in Faust's configuration, which has no 0."""
+    """Return the HTTP port for Faust's configuration, which does not accept 0 for any free port."""
     return settings.http_port or FAUST_DEFAULT_PORT
 
 
 class Preparation:
-    """Locks the state folder, binds the port of HTTP, and checks the topics; holds what was opened until the process ends.
+    """Locks the state folder, binds the HTTP port, and checks topics and group. Lock and socket are held until the process ends.
 
     Args:
-        settings: checked.
+        settings: settings that were checked.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,22 +41,22 @@ class Preparation:
 
     @property
     def listeners(self) -> Sequence[socket.socket]:
-        """Sockets for HTTP; none before `run`, and where no HTTP is served."""
+        """Sockets for HTTP; empty before `run`, or if no HTTP is served."""
         return [] if self._listener is None else [self._listener]
 
     async def run(self, conf: Any) -> None:
-        """Open and check.
+        """Open and check everything that a worker needs.
 
         Args:
-            conf: Faust's configuration, with the flags of its command line.
+            conf: Faust's configuration, including the flags of Faust's command line.
 
         Raises:
-            WordcountError: what is wrong, and what to do.
+            WordcountError: a check failed; the error says what is wrong, and what to do.
         """
         settings = self._settings
         self._lock = StateLock(settings.state_dir)
         if conf.web_enabled:
-            # A port given on Faust's command line wins over the setting; Faust itself refuses 0, any free port.
+            # A port on Faust's command line wins over the setting. Faust itself does not accept 0, which means any free port.
             port = settings.http_port if conf.web_port == faust_port(settings) else conf.web_port
             self._listener = bound_socket(conf.web_bind, port)
         await refuse_former_changelog(settings)

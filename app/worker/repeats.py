@@ -1,4 +1,4 @@
-"""Log lines that say the same again and again, as while a broker is away: one per cause and half a minute, and how many there were."""
+"""Folding of repeated log lines, such as those while a broker is away: one line per cause in 30 s, with the number of repeats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PERIOD_S: Final = 30.0
-"""A cause is told once in this time."""
+"""Seconds within which a cause is logged once."""
 
 CAUSES: Final = 500
-"""More causes than this at a time are told as they come: memory is bounded."""
+"""Causes that are remembered at a time, to bound the memory; a record of a further cause is always logged."""
 
 _NUMBERS: Final = re.compile(r"\d+")
-# What a cause may differ in: the same trouble of every partition is one cause.
+# Fields that do not distinguish causes: the same trouble in several partitions is one cause.
 _NOT_THE_CAUSE: Final = {"partition", "timestamp", "level", "logger", "position"}
 
 
@@ -29,21 +29,22 @@ class _Told:
 
 
 class Repeats:
-    """Decides which records are told. Pure; the caller brings the time.
+    """Decides which log records are written immediately, and which are folded. Pure: the caller passes the time.
 
-    Records below WARNING are told always. Numbers do not make another cause: partitions, brokers, ports, offsets. They do in our own
-    errors, which say for each partition what has become of it.
+    Records below WARNING are always written. Records that differ only in numbers (partitions, brokers, ports, offsets) have the same
+    cause. Wordcount's own records of level ERROR are an exception: they report the state of each partition, so numbers distinguish
+    them.
     """
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, int, str], _Told] = {}
 
     def is_told(self, record: logging.LogRecord) -> bool:
-        """Whether this record is told when it comes; a later one says how many were not."""
+        """Return whether to write this record immediately. A folded record is counted in a later line of its cause."""
         return record.levelno < logging.WARNING or _key(record) not in self._told
 
     def note(self, record: logging.LogRecord, now_s: float) -> None:
-        """A record has come."""
+        """Note a record: remember its cause, or count the record as a repeat."""
         if record.levelno < logging.WARNING:
             return
         key = _key(record)
@@ -54,13 +55,15 @@ class Repeats:
             self._told[key] = _Told(now_s + PERIOD_S)
 
     def take_due(self, now_s: float) -> list[logging.LogRecord]:
-        """Take out the latest record of each cause whose time is over and that came again, with the number of those not told."""
+        """Take out the latest folded record of each cause whose `PERIOD_S` is over, with the number of folded records in its text."""
         found = []
         for key, told in list(self._told.items()):
             if now_s < told.until_s:
                 continue
             if told.latest is None:
-                del self._told[key]  # Quiet for a whole period: the next one is told at once.
+                del self._told[
+                    key
+                ]  # No record for a whole period: the next record of this cause is written immediately.
                 continue
             found.append(_with_repeats(told.latest, told.untold))
             self._told[key] = _Told(now_s + PERIOD_S)
@@ -68,9 +71,9 @@ class Repeats:
 
 
 class FoldingHandler(logging.StreamHandler[Any]):
-    """Writes to standard error what `Repeats` tells.
+    """Writes log records to standard error, folded by `Repeats`.
 
-    What was not told comes out with the next line of whatever kind after its time, or when the process ends.
+    Folded records of a cause are written with the next record of any cause after their `PERIOD_S`, or when the process ends.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -79,7 +82,7 @@ class FoldingHandler(logging.StreamHandler[Any]):
         self._repeats = Repeats()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called under the handler's lock, by any thread."""
+        """Write the record unless it is folded, and folded records that are due. Called by any thread under the handler's lock."""
         now_s = self._clock()
         told = self._repeats.is_told(record)
         self._repeats.note(record, now_s)
@@ -89,7 +92,7 @@ class FoldingHandler(logging.StreamHandler[Any]):
             super().emit(record)
 
     def close(self) -> None:
-        """Tell what was not told."""
+        """Write all folded records."""
         for late in self._repeats.take_due(math.inf):
             super().emit(late)
         super().close()
@@ -100,7 +103,7 @@ def _key(record: logging.LogRecord) -> tuple[str, int, str]:
 
 
 def _cause(record: logging.LogRecord) -> str:
-    if isinstance(record.msg, dict):  # Of structlog, before it is rendered.
+    if isinstance(record.msg, dict):  # The record is from structlog and not rendered yet.
         if record.levelno >= logging.ERROR:
             return repr({name: value for name, value in record.msg.items() if name != "timestamp"})
         text = repr(

@@ -1,7 +1,8 @@
-"""Kafka's record batches, taken apart in bounded memory: of a batch that unpacks to much, a part of its records at a time.
+"""Parsing of Kafka's record batches in bounded memory: a large batch is unpacked in parts.
 
-A batch of usual size is unpacked at once and parsed by aiokafka's C code (0.1 µs a record). Everything else, and what the former
-message formats compress, is parsed here record by record (2 µs), and a value that is too long is passed over without being kept.
+A batch of usual size is unpacked whole and parsed by aiokafka's C code (0.1 µs a record). A larger batch, and a compressed batch of a
+former message format, is parsed by this module record by record (2 µs a record), and a value that is too long is passed over without
+being kept.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from tables.fetch.unpacking import CODEC_MASK, NONE, UnpackError, pieces, unpack
 
 WHOLE_BYTES = 16 << 20
 WHOLE_RECORDS = 1 << 20
-"""A batch of more bytes, unpacked, or more records is taken apart: producers make batches of 16 kB to 1 MiB."""
+"""Largest unpacked size and number of records of a batch that is unpacked whole; producers make batches of 16 kB to 1 MiB."""
 
 PAUSE_RECORDS = 1 << 14
-"""So many records are passed over at a time (10 to 50 ms), for the reason that `byte_stream.PAUSE_BYTES` has."""
+"""Records that are passed over between two pauses (10 to 50 ms), so that the consumer can do other work, like `PAUSE_BYTES`."""
 
 _HEADER_BYTES: Final = 1024
-"""More than the header of a Kafka batch."""
+"""Space for the header of a Kafka batch, which is smaller."""
 
 _FRAME: Final = struct.Struct(">qi")
 _FRAME_BYTES: Final = _FRAME.size
@@ -33,20 +34,22 @@ _FRAME_LENGTH: Final = struct.Struct(">8xi")
 _MAGIC_OFFSET: Final = 16
 _SHORTEST_FRAME: Final = 26
 _V2_BYTES: Final = 61
-"""Of the header of a batch of format 2."""
+"""Length of the header of a batch of message format 2."""
 _V2_ATTRIBUTES: Final = 22
-"""Offset of the byte that names the codec."""
+"""Place of the byte that names the codec, in a batch of message format 2."""
 _V2_COUNT: Final = struct.Struct(">57xi")
 _LEGACY_HEADS: Final = (struct.Struct(">qiIbb"), struct.Struct(">qiIbbq"))
 _LENGTH: Final = struct.Struct(">i")
 
 
 class Record(NamedTuple):
-    """A record that was taken out of a batch.
+    """A record of a batch that was parsed in parts.
 
     Attributes:
-        value: None also where it was passed over.
-        passed_bytes: length of a value that was passed over; 0 = it was not.
+        offset: offset of the record.
+        key: None = the record has no key, or the key was passed over.
+        value: None = the record has no value, or the value was passed over.
+        passed_bytes: length in bytes of a value that was passed over; 0 = the value was not passed over.
     """
 
     offset: int
@@ -56,10 +59,10 @@ class Record(NamedTuple):
 
 
 class KafkaBatches:
-    """The response of a broker for one partition, in place of aiokafka's `MemoryRecords`; keeps the bytes of the batches.
+    """The batches of one partition in a broker's response; takes the place of aiokafka's `MemoryRecords`.
 
     Args:
-        data: batches; the last one may be cut off by the end of the response.
+        data: bytes of the batches, which are not copied; the last batch may be cut off by the end of the response.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -71,11 +74,19 @@ class KafkaBatches:
         return len(self._data)
 
     def has_next(self) -> bool:
-        """Whether there is another batch; the first one is there whatever its size, so that only something wrong cuts it off."""
+        """Return whether another whole batch follows.
+
+        True before the first batch even if the batch is cut off: brokers send the first batch whole, whatever its size, so a first
+        batch that is cut off is an error.
+        """
         return self._end <= len(self._data) if self._at else len(self._data) > 0
 
     def next_batch(self) -> KafkaBatch:
-        """Raises ValueError: the bytes are not those of a batch."""
+        """Return the next batch.
+
+        Raises:
+            ValueError: the bytes are not a batch, or the batch is cut off.
+        """
         at, end = self._at, self._end
         if len(self._data) - at < _SHORTEST_FRAME or end > len(self._data):
             raise ValueError("the response ends within the batch")
@@ -85,24 +96,24 @@ class KafkaBatches:
         return KafkaBatch(self._data[at:end])
 
     def _go_on(self, at: int) -> None:
-        """The next batch begins at `at`."""
+        """Set the beginning of the next batch to `at`, and read the end of that batch."""
         self._at = at
-        self._end = at + _FRAME_BYTES  # Beyond the data where not even the frame is there.
+        self._end = at + _FRAME_BYTES  # Stays beyond the data if the batch's length is cut off.
         if self._end <= len(self._data):
             self._end += _FRAME_LENGTH.unpack_from(self._data, at)[0]
 
 
 def unpacking_space() -> memoryview:
-    """For batches to be unpacked to; memory only as far as it is used."""
+    """Return zeroed space for the unpacked bytes of a batch; the system gives memory only for the part that is used."""
     return np.zeros(WHOLE_BYTES + _HEADER_BYTES, np.uint8).data
 
 
 class Whole(NamedTuple):
-    """All records of a batch, which have `offset`, `key` and `value`.
+    """All records of a batch that was unpacked whole.
 
     Attributes:
-        records: may be gone through once, and before the next batch is unpacked.
-        byte_count: as unpacked.
+        records: iterable of objects with `offset`, `key` and `value`; to be iterated once, before the next batch is unpacked.
+        byte_count: size of the batch in bytes, as unpacked.
     """
 
     records: Any
@@ -110,10 +121,13 @@ class Whole(NamedTuple):
 
 
 class KafkaBatch:
-    """One batch of any format; what aiokafka says of it, and its records.
+    """One batch of any message format: the attributes that aiokafka reads of a batch, and the records.
 
     Args:
-        frame: its bytes, `_SHORTEST_FRAME` or more.
+        frame: bytes of the batch, at least `_SHORTEST_FRAME`.
+
+    Raises:
+        ValueError: the message format is unknown.
     """
 
     __slots__ = (
@@ -154,7 +168,10 @@ class KafkaBatch:
         return iter(self._parsed)
 
     def whole(self, target: memoryview) -> Whole | None:
-        """All records at once; None where `parts` has to be used. `target` is overwritten."""
+        """Unpack all records together into `target`, which is overwritten; None = the batch is too large: use `parts`.
+
+        None also if the batch cannot be decompressed; then `parts` raises the error.
+        """
         frame = self._frame
         if self.magic < 2:
             return (
@@ -177,11 +194,12 @@ class KafkaBatch:
         return Whole(DefaultRecordBatch(target[:size]), size)
 
     def parts(self, start: int, most_bytes: int, *, with_keys: bool = False) -> Iterator[Record | None]:
-        """The records from offset `start` on, one by one; None now and then, where much is passed over.
+        """Yield the records from offset `start` on, one by one; yield None as a pause while many bytes or records are passed over.
 
         Args:
-            most_bytes: longer values, and keys, are passed over.
-            with_keys: otherwise keys are passed over too.
+            start: offset of the first record wanted, inclusive.
+            most_bytes: longest value, and longest key, that is kept, in bytes, inclusive; longer ones are passed over.
+            with_keys: whether keys are kept at all.
 
         Raises:
             UnpackError, ValueError: the batch cannot be decoded.
@@ -231,7 +249,9 @@ class KafkaBatch:
         if codec == 3 and self.magic == 0:
             raise UnpackError("lz4 of message format 0 has checksums of its own")
         shift = 0
-        if self.magic:  # Offsets inside count from the first record, and the batch has that of the last one.
+        if (
+            self.magic
+        ):  # Offsets inside count from the first record; the batch itself has the offset of its last record.
             last, stream = 0, ByteStream(pieces(codec, packed))
             while not stream.has_ended():
                 record = yield from _legacy_record(stream, self.magic, 0, -1, -1)
@@ -240,7 +260,7 @@ class KafkaBatch:
         stream = ByteStream(pieces(codec, packed))
         while not stream.has_ended():
             record = yield from _legacy_record(stream, self.magic, start - shift, most_key_bytes, most_bytes)
-            # Few are below `start`: a message of these formats holds what one request of a producer held.
+            # Few records are below `start`, so no pause is needed: a message of these formats is one request of a producer at most.
             if (offset := record.offset + shift) >= start:
                 yield record._replace(offset=offset)
 
@@ -265,7 +285,10 @@ def _legacy_record(
 def _field(
     stream: ByteStream, length: int, end: int, most_bytes: int
 ) -> Generator[None, None, tuple[bytes | None, int]]:
-    """(bytes, 0), or (None, their number) where they are more than `most_bytes` and were passed over."""
+    """Return (bytes of the field, 0), or (None, length) of a field longer than `most_bytes`, which is passed over.
+
+    A negative length means that the field is null: (None, 0).
+    """
     if length < 0:
         return None, 0
     if length > end - stream.position:

@@ -1,4 +1,4 @@
-"""Bytes that come in pieces, taken one field after the other: what a Kafka batch unpacks to."""
+"""A stream of bytes that come in pieces, from which the fields of an unpacked Kafka batch are taken one after the other."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Final
 from aiokafka.record.util import decode_varint
 
 PAUSE_BYTES = 16 << 20
-"""So much is passed over at a time (10 to 50 ms): a consumer has other things to do, such as sending heartbeats."""
+"""Bytes that are passed over between two pauses (10 to 50 ms), so that the consumer can do other work, such as heartbeats."""
 
 _LONGEST_VARINT: Final = 10
 
 
 class ByteStream:
-    """Bytes that come in pieces.
+    """Bytes that come in pieces, read field by field.
+
+    Args:
+        source: the pieces; an empty piece ends the stream.
 
     Attributes:
-        position: bytes taken so far.
+        position: bytes taken or passed over so far.
     """
 
     def __init__(self, source: Iterator[bytes]) -> None:
@@ -28,14 +31,14 @@ class ByteStream:
         self.position = 0
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes. Raises ValueError where there are fewer."""
+        """Return the next `count` bytes. Raise ValueError if there are fewer."""
         self._need(count)
         taken = self._buffer[self._at : self._at + count]
         self._advance(count)
         return taken
 
     def varint(self) -> int:
-        """The next number, as format 2 writes it."""
+        """Return the next number, encoded as message format 2 encodes numbers. Raise ValueError if the stream ends before."""
         if len(self._buffer) - self._at < _LONGEST_VARINT:
             self._fill(_LONGEST_VARINT)
         try:
@@ -46,7 +49,7 @@ class ByteStream:
         return int(number)
 
     def passed(self, count: int) -> Generator[None]:
-        """Pass over bytes; yields after each `PAUSE_BYTES` of them. Raises ValueError where there are fewer, or less than none."""
+        """Pass over `count` bytes, and yield after each `PAUSE_BYTES`. Raise ValueError if there are fewer, or `count` < 0."""
         if count < 0:
             raise ValueError("a record is longer than it says")
         since_pause = 0
@@ -61,7 +64,7 @@ class ByteStream:
                 yield
 
     def has_ended(self) -> bool:
-        """Whether nothing is left."""
+        """Return whether no byte is left."""
         self._fill(1)
         return self._at == len(self._buffer)
 
@@ -74,7 +77,7 @@ class ByteStream:
             raise ValueError("a batch ends within a record")
 
     def _fill(self, count: int) -> bool:
-        """Have `count` bytes at hand; returns whether there are so many."""
+        """Read pieces until the buffer has `count` bytes. Return False if the stream has fewer bytes left."""
         missing = count - (len(self._buffer) - self._at)
         if missing <= 0:
             return True

@@ -1,4 +1,4 @@
-"""Fetched Kafka batches of the changelog as slices of keys and values."""
+"""Conversion of fetched changelog batches to slices of keys and values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tables.model.records import ChangelogSlice
 
 
 class ChangelogUnpacker:
-    """Keys and values, one `ChangelogSlice` per response: a thread that restores loses its turn less often than with one per batch.
+    """Makes one `ChangelogSlice` of a response, or several of a large response; implements `tables.fetch.fetching.Unpacker`.
 
-    Records without key or value are not the changelog's and are kept, as b"".
+    A slice per batch would cost the thread that restores its turn more often. A record without key or value was not written by
+    Wordcount; it is kept, with b"" as its key or value.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class ChangelogUnpacker:
 
     @property
     def room_bytes(self) -> int:
-        """Each time the same: what one asks for is merged before one asks for more."""
+        """Bytes that a poll may take: a constant, because the reader merges the records of a poll before the next poll."""
         return PARTITION_POLL_BYTES
 
     @room_bytes.setter
@@ -36,7 +37,7 @@ class ChangelogUnpacker:
         pass
 
     def unpack(self, records: BatchedPartitionRecords) -> Iterator[ChangelogSlice]:
-        """See `Unpacker.unpack`."""
+        """Yield slices, see `Unpacker.unpack`."""
         parts: list[tuple[pa.BinaryArray, pa.BinaryArray]] = []
         byte_count, failed = 0, None
         try:
@@ -48,7 +49,7 @@ class ChangelogUnpacker:
                     if byte_count >= PARTITION_POLL_BYTES:
                         yield _slice(parts, next_offset)
                         parts, byte_count = [], 0
-        except Exception as error:  # noqa: BLE001 - what precedes it is delivered first
+        except Exception as error:  # noqa: BLE001 - raised again after the records before the failure are delivered
             failed = error
         if parts:
             yield _slice(parts, records.next_fetch_offset)
@@ -58,13 +59,13 @@ class ChangelogUnpacker:
     def _columns(
         self, batch: KafkaBatch, first_offset: int
     ) -> Iterator[tuple[list[bytes | None], list[bytes | None], int]]:
-        """(keys, values, offset after them) of the records from `first_offset` on."""
+        """Yield (keys, values, offset after them) of the records of `batch` from `first_offset` on."""
         keys: list[bytes | None] = []
         values: list[bytes | None] = []
         whole = batch.whole(self._space)
         if whole is not None:
             below = batch.magic < 2 or batch.base_offset < first_offset
-            # Two appends cost 275 ns a record, pairs that are split afterwards 390.
+            # Two appends cost 275 ns a record; a list of pairs that is split afterwards costs 390 ns.
             for record in (
                 (one for one in whole.records if one.offset >= first_offset) if below else whole.records
             ):

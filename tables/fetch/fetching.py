@@ -1,14 +1,14 @@
-"""Fetched Kafka batches as bytes instead of record objects: the one override of aiokafka's parsing.
+"""Fetching of Kafka batches as arrays of bytes instead of record objects: the only override of aiokafka's parsing.
 
-aiokafka makes one `ConsumerRecord` per record: 2.8 µs, most of it the cyclic garbage collector that walks them. Here one Arrow
-array (or one pair of lists) is made per Kafka batch: 0.2 µs a record, checksums included (ADR 3). And memory is bounded by bytes as
-they are unpacked, not as they were sent: a poll takes `room_bytes`, what a batch holds beyond that waits in it, and a record that is
-too large is passed over and only told of.
+aiokafka makes one `ConsumerRecord` per record, which costs 2.8 µs a record, most of the time in the cyclic garbage collector. The
+classes of this module make one Arrow array (or one pair of lists) per Kafka batch, which costs 0.2 µs a record, checksums included
+(ADR 3). They also bound memory by the unpacked size, not by the size as sent: a poll takes `room_bytes`, the rest of a batch waits
+compressed, and a record that is too large is passed over and only reported.
 
-The seam is three names of `aiokafka.consumer.fetcher`, which it looks up for each response: `MemoryRecords`, `PartitionRecords` and
-`FetchResult`. `install` replaces them by classes that behave differently only for consumers whose `value_deserializer` is an
-`Unpacker`; every other consumer in the process sees ordinary records. `tests/unit/tables/fetch/test_fetching.py` notices when an
-upgrade moves the seam.
+aiokafka looks up three names of `aiokafka.consumer.fetcher` for each response: `MemoryRecords`, `PartitionRecords` and `FetchResult`.
+`install` replaces them by classes that behave differently only for consumers whose `value_deserializer` is an `Unpacker`; every other
+consumer in the process gets ordinary records. `tests/unit/tables/fetch/test_fetching.py` fails if an upgrade of aiokafka changes how
+these names are used.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from tables.fetch.batches import KafkaBatch, KafkaBatches
 
 PART_BYTES = 4 << 20
 PART_RECORDS = 1 << 15
-"""Of a Kafka batch that is too large to be unpacked at once, so much is delivered at a time."""
+"""Bytes and records of a part of a Kafka batch that is too large to be unpacked whole; the smaller limit counts."""
 
 POLL_BYTES = 16 << 20
+"""Bytes that one poll takes of all partitions together, about at most."""
 PARTITION_POLL_BYTES = 8 << 20
-"""Most that one poll takes, about: of all partitions, and of one."""
+"""Bytes that one poll takes of one partition, about at most."""
 
 MAX_RECORD_BYTES = 16 << 20
+"""Longest value that is kept, in bytes, inclusive, unless a setting says otherwise."""
 
 
 class Unpacker(Protocol):
-    """Turns the Kafka batches of one fetch response into what the consumer wants to see.
+    """Turns the Kafka batches of one fetch response into items for the consumer.
 
     Attributes:
-        room_bytes: what may still be taken until somebody sets it again; `BoundedFetchResult` takes what it delivers off.
+        room_bytes: bytes that may still be taken. The consumer sets this number before a poll; `BoundedFetchResult` subtracts the
+            bytes that it delivers.
     """
 
     room_bytes: int
@@ -46,19 +49,19 @@ class Unpacker(Protocol):
 
 
 class Item(Protocol):
-    """What an `Unpacker` makes: adjacent records, or none, which is a pause in which the consumer can do other things."""
+    """The product of an `Unpacker`: adjacent records, or no record as a pause in which the consumer can do other work."""
 
     @property
     def byte_count(self) -> int:
-        """Bytes of memory."""
+        """Bytes of memory that the item takes."""
 
     @property
     def record_count(self) -> int:
-        """Records."""
+        """Number of records; 0 = a pause."""
 
 
 class UnreadableBatchError(CorruptRecordException):
-    """The batch at `offset` of `topic_partition` cannot be decoded, or is not what its checksum says."""
+    """The batch at `offset` of `topic_partition` cannot be decoded, or its checksum does not match its content."""
 
     def __init__(self, topic_partition: Any, offset: int, reason: str) -> None:
         self.topic_partition = topic_partition
@@ -69,7 +72,7 @@ class UnreadableBatchError(CorruptRecordException):
 
 
 class BatchedPartitionRecords(fetcher.PartitionRecords):
-    """One partition of a fetch response. Adds `unpack` to aiokafka's class and changes nothing else of it."""
+    """One partition of a fetch response: aiokafka's class, but with an `Unpacker` that makes items of the batches."""
 
     next_fetch_offset: int
 
@@ -79,7 +82,7 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
 
     @property
     def unpacker(self) -> Unpacker | None:
-        """The consumer's, if it has one."""
+        """The consumer's `Unpacker`; None = the consumer wants ordinary records."""
         return self._value_deserializer if hasattr(self._value_deserializer, "unpack") else None
 
     @property
@@ -87,10 +90,11 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
         return self._tp
 
     def _guarded(self, unpacker: Unpacker) -> Iterator[Item]:
-        """The items; whatever is wrong with a batch is an error of that batch.
+        """Yield the items; turn any error into an error of the batch that caused it.
 
         Raises:
-            UnreadableBatchError: the first batch cannot be read. A later one ends the response, and is the first of the next.
+            UnreadableBatchError: the first batch cannot be read. A later batch that cannot be read ends the response, and is the
+                first batch of the next response.
         """
         position = self.next_fetch_offset
         try:
@@ -101,21 +105,27 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
                 raise UnreadableBatchError(self._tp, position, reason) from error
 
     def data_batches(self) -> Iterator[KafkaBatch]:
-        """The Kafka batches that hold records to deliver: checked, committed, no control batches. Raises where one is corrupt."""
+        """Yield the batches with records to deliver: checksums checked, no aborted transactions, no control batches.
+
+        Raises:
+            _ChecksumError: a batch is corrupt.
+            ValueError: the bytes are not a batch.
+        """
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise _ChecksumError("is corrupt")
             aborted = self._is_aborted(batch)
             if batch.next_offset <= self.next_fetch_offset:
-                continue  # Of former formats each message is a batch, and a response may begin before what was asked for.
+                # In former message formats each message is a batch, and a response may begin before the requested offset.
+                continue
             if aborted or batch.is_control_batch:
                 self.next_fetch_offset = batch.next_offset
                 continue
             yield batch
 
     def _is_aborted(self, batch: KafkaBatch) -> bool:
-        # Control batches have to come here too: an abort marker ends what is aborted of its producer.
+        # Control batches have to come here, too: an abort marker is the end of an aborted transaction of its producer.
         if self._isolation_level != fetcher.READ_COMMITTED or batch.producer_id is None:
             return False
         self._consume_aborted_up_to(batch.base_offset)
@@ -125,12 +135,12 @@ class BatchedPartitionRecords(fetcher.PartitionRecords):
 
 
 class BoundedFetchResult(fetcher.FetchResult):
-    """What of a response was not yet taken. Takes no more at a time than there is room for; the rest waits, packed as it came."""
+    """The part of a response that was not yet taken: a poll takes as much as there is room for, the rest waits compressed."""
 
     _partition_records: BatchedPartitionRecords | None
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next items: at most `max_records`, until about `PARTITION_POLL_BYTES` are taken or there is no more room."""
+        """Return the next items: at most `max_records` items (None = no bound), of about `PARTITION_POLL_BYTES` or the room left."""
         records = self._partition_records
         unpacker = None if records is None else records.unpacker
         if records is None or unpacker is None or not self.check_assignment(self._topic_partition):
@@ -154,7 +164,7 @@ class BoundedFetchResult(fetcher.FetchResult):
 
 
 class _ChecksumError(Exception):
-    """A batch is not what its checksum says."""
+    """The checksum of a batch does not match its content."""
 
 
 def install() -> None:

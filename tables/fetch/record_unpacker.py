@@ -1,4 +1,4 @@
-"""Fetched Kafka batches of the input as record batches: one Arrow array of values for a large Kafka batch, or several small ones."""
+"""Conversion of fetched Kafka batches of the input to record batches: an Arrow array of values for one large or several small ones."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from tables.model.records import RecordBatch
 
 RECORDS_PER_BATCH = 1024
 BATCH_BYTES = 1 << 20
-"""Small Kafka batches are joined up to about so many records or bytes: one event per record would cost 1.5 µs each."""
+"""Small Kafka batches are joined until they have about this number of records or bytes.
+
+Without that, a batch of one record would be an event of its own, which costs 1.5 µs.
+"""
 
 
 class RecordBatchUnpacker:
-    """Values only, as `RecordBatch`es that join: offsets without a record (control batches, compacted ones) belong to one too.
+    """Makes `RecordBatch` objects of the values; implements `tables.fetch.fetching.Unpacker`.
+
+    Each `RecordBatch` begins where the one before it ends: offsets without a record (control batches, compacted records) are covered,
+    too.
 
     Args:
-        max_record_bytes: longer values are passed over.
+        max_record_bytes: longest value that is kept, in bytes, inclusive; longer values are passed over.
     """
 
     def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
@@ -37,7 +43,7 @@ class RecordBatchUnpacker:
         self._space = unpacking_space()
 
     def unpack(self, records: BatchedPartitionRecords) -> Iterator[RecordBatch]:
-        """See `Unpacker.unpack`."""
+        """Yield record batches, see `Unpacker.unpack`."""
         gathered = _Gathered(records.next_fetch_offset)
         try:
             for batch in records.data_batches():
@@ -48,7 +54,8 @@ class RecordBatchUnpacker:
                     yield from self._parts(records, batch)
                     gathered = _Gathered(records.next_fetch_offset)
                     continue
-                # Offsets cost half as much again as the values, and are needed only where records are missing between others.
+                # Reading offsets, too, costs half as much again as reading the values alone. Offsets are needed only if records
+                # are missing within a batch.
                 if batch.magic < 2 or records.topic_partition in self._sparse:
                     pairs = [(record.offset, record.value) for record in whole.records]
                     gathered.add(
@@ -57,7 +64,8 @@ class RecordBatchUnpacker:
                 else:
                     values = [record.value for record in whole.records]
                     if batch.base_offset + len(values) != batch.next_offset:
-                        # Compacted. Deliver what came before, and have this batch fetched once more, with offsets.
+                        # Records of this batch were compacted away. Deliver the records before this batch; the batch is fetched
+                        # again and read with its offsets.
                         self._sparse.add(records.topic_partition)
                         break
                     gathered.add(values, range(batch.base_offset, batch.next_offset), whole.byte_count)
@@ -65,14 +73,15 @@ class RecordBatchUnpacker:
                 if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
                     yield gathered.taken(batch.next_offset)
         except Exception:
-            # What precedes a batch that cannot be read is delivered first; that batch begins the next response, and is told then.
+            # The records before an unreadable batch are delivered first. The unreadable batch begins the next response and is
+            # reported then.
             if records.next_fetch_offset == gathered.first_offset:
                 raise
         if records.next_fetch_offset != gathered.first_offset:
             yield gathered.taken(records.next_fetch_offset)
 
     def _parts(self, records: BatchedPartitionRecords, batch: KafkaBatch) -> Iterator[RecordBatch]:
-        """The records of a batch that is too large to be unpacked at once, and what was passed over."""
+        """Yield the records of a batch that is too large to be unpacked whole, and the lengths of values that were passed over."""
         gathered = _Gathered(records.next_fetch_offset)
         for record in batch.parts(gathered.first_offset, self._max_record_bytes):
             if record is not None:
@@ -85,7 +94,7 @@ class RecordBatchUnpacker:
 
 
 class _Gathered:
-    """Adjacent records on their way into a `RecordBatch`."""
+    """Gathers adjacent records for a `RecordBatch`."""
 
     def __init__(self, first_offset: int) -> None:
         self.first_offset = first_offset
@@ -98,19 +107,19 @@ class _Gathered:
         self._oversized: dict[int, int] = {}
 
     def add(self, values: Sequence[bytes | None], offsets: Sequence[int], byte_count: int) -> None:
-        """The records of a batch."""
+        """Add the records of a batch."""
         self.values += values
         self._offsets.append(offsets)
         self.byte_count += byte_count
 
     def add_one(self, record: Record) -> None:
-        """A single record; one that was passed over is told of."""
+        """Add a single record, and note the length of a value that was passed over."""
         self.add([record.value], [record.offset], len(record.value or b""))
         if record.passed_bytes:
             self._oversized[record.offset] = record.passed_bytes
 
     def taken(self, next_offset: int) -> RecordBatch:
-        """What was gathered, up to `next_offset`; forgets it."""
+        """Return the gathered records as a batch that ends at `next_offset`, and begin the next batch there."""
         batch = _record_batch(self.values, self._offsets, self.first_offset, next_offset, self._oversized)
         self.first_offset = next_offset
         self._begin()
@@ -124,7 +133,7 @@ def _record_batch(
     next_offset: int,
     oversized: Mapping[int, int],
 ) -> RecordBatch:
-    """Records from `first_offset` on; a fetch may begin in the middle of a Kafka batch."""
+    """Return the records from `first_offset` on; records before it are left out, as a fetch may begin within a Kafka batch."""
     if len(values) == next_offset - first_offset and (not offsets or offsets[0][0] == first_offset):
         return RecordBatch(pa.array(values, pa.binary()), first_offset, next_offset, oversized=oversized)
     known = (

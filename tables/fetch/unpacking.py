@@ -1,7 +1,7 @@
-"""What the record batches of Kafka unpack to, in bounded memory: 9 kB may unpack to 100 MB, and a fetch brings a MiB of them.
+"""Decompression of Kafka's record batches in bounded memory: a batch of 9 kB may unpack to 100 MB, and a fetch brings up to a MiB.
 
-Few bytes are unpacked at once, into memory that is there (`unpack_into`); as many as there may be, piece by piece (`pieces`). Both are
-what aiokafka's codecs make of them: the same libraries, and Arrow's streams, which read the same frames.
+`unpack_into` unpacks a batch of usual size whole, into given memory. `pieces` unpacks a batch of any size, piece by piece. Both give
+the same bytes as aiokafka's codecs: they use the same libraries, or Arrow's streams, which read the same frames.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cramjam
 import pyarrow as pa
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
-"""The codecs of the lowest three bits of a batch's attributes."""
+"""Codecs, as the lowest three bits of a batch's attributes number them."""
 
 PIECE_BYTES = 1 << 20
 CODEC_MASK = 0x07
@@ -24,7 +24,7 @@ CODEC_MASK = 0x07
 _XERIAL_HEADER: Final = b"\x82SNAPPY\x00" + struct.pack(">ii", 1, 1)
 _BLOCK_LENGTH: Final = struct.Struct(">i")
 _SNAPPY_RATIO: Final = 32
-"""No snappy block holds more than 64 bytes for three."""
+"""Bound of unpacked bytes per packed byte: three bytes of a snappy block unpack to at most 64 bytes."""
 
 _INTO: Final[dict[int, Callable[[memoryview, memoryview], int]]] = {
     GZIP: cramjam.gzip.decompress_into,
@@ -35,13 +35,13 @@ _ARROW: Final = {LZ4: "lz4", ZSTD: "zstd"}
 
 
 class UnpackError(Exception):
-    """Bytes that are not what their codec makes."""
+    """Compressed bytes that their codec cannot decompress."""
 
 
 def unpack_into(codec: int, packed: memoryview, target: memoryview) -> int | None:
-    """Unpack into `target`; returns the bytes written, or None where there may be more than it holds, or something is wrong.
+    """Unpack into `target` and return the number of bytes written.
 
-    `pieces` tells which.
+    None = `target` may be too small, or `packed` cannot be decompressed. `pieces` unpacks the bytes or raises the error.
     """
     try:
         if codec != SNAPPY:
@@ -56,10 +56,12 @@ def unpack_into(codec: int, packed: memoryview, target: memoryview) -> int | Non
 
 
 def pieces(codec: int, packed: memoryview) -> Iterator[bytes]:
-    """What `packed` unpacks to, in pieces of at most `PIECE_BYTES`; a block of snappy, which is no stream, is unpacked at once.
+    """Yield the unpacked bytes of `packed` in pieces of at most `PIECE_BYTES`.
+
+    A block of snappy is unpacked whole before its pieces are yielded, because the format of a block is not a stream.
 
     Raises:
-        UnpackError: the codec is unknown, or `packed` is not what it makes.
+        UnpackError: the codec is unknown, or `packed` cannot be decompressed.
     """
     match codec:
         case 0:
@@ -97,7 +99,7 @@ def _cut(whole: memoryview) -> Iterator[bytes]:
 
 
 def _snappy_blocks(packed: memoryview) -> Iterator[memoryview]:
-    """The blocks of the stream that Java writes, or the one block that others do."""
+    """Yield the blocks of the stream that Java clients write, or the single block that other clients write."""
     if packed[: len(_XERIAL_HEADER)] != _XERIAL_HEADER:
         yield packed
         return
@@ -114,7 +116,11 @@ def _snappy_blocks(packed: memoryview) -> Iterator[memoryview]:
 
 
 def _unpacked_bytes(block: memoryview) -> int:
-    """What a block of snappy says that it unpacks to. Raises UnpackError where that cannot be: memory is taken for it."""
+    """Return the unpacked size that a snappy block states.
+
+    Raises:
+        UnpackError: the block is damaged, or states an impossible size; memory would be allocated for that size.
+    """
     try:
         size = int(cramjam.snappy.decompress_raw_len(block))
     except cramjam.DecompressionError as error:
