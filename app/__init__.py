@@ -1,1 +1,1 @@
-"""Shell: settings, command line, web, metrics and the life of a worker process. Start at `app.cli`."""
+"""The outer layer: settings, command line, HTTP, metrics and the life of a worker process. Start at `app.cli`."""

@@ -1,4 +1,4 @@
-"""`python -m app`: the command line, where its script is not on the path."""
+"""`python -m app`: the command line, for places where the script `wordcount` is not on the path."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command line. Each module of `app.commands` is a command; it is imported only when it is used.
+"""The command line `wordcount`: finds a command in `app.commands`, runs it, and turns errors into one line and an exit code.
 
-Exit codes are those of `app.exit_codes`: 0 where all went well.
+The module of a command is imported only when the command is used. Exit codes are those of `app.exit_codes`, and 0 on success.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Commands(TyperGroup):
     """The commands, found by name: module `app.commands.<name>` has a function or `typer.Typer` called `<name>`."""
 
     def list_commands(self, ctx: Context) -> list[str]:
-        """Names of all commands, sorted."""
+        """Return the names of all commands, sorted."""
         return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        """The command, or None where there is none of this name."""
+        """Return the command of this name, or None if there is no such command."""
         if cmd_name not in self.list_commands(ctx):
             return None
         entry = getattr(importlib.import_module(f"{commands.__name__}.{cmd_name}"), cmd_name)
@@ -46,7 +46,7 @@ class Commands(TyperGroup):
 
 
 def command_line() -> Commands:
-    """The root of all commands."""
+    """Return the root of all commands."""
     root = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
     root.callback()(_wordcount)
     group = typer.main.get_group(root)
@@ -55,8 +55,8 @@ def command_line() -> Commands:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit; an error that Wordcount raised on purpose, or wrong usage, is one line on standard error."""
-    # Without a handler Python would print what libraries log. `worker` and `run` set up logging of their own.
+    """Run a command and exit. A `WordcountError`, or wrong usage, becomes one line on standard error."""
+    # Without a handler Python would print the log lines of libraries. `worker` and `run` set up logging of their own.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         with guarded_output():
@@ -82,19 +82,17 @@ def _run(arguments: list[str] | None) -> int:
     except typer.Abort as error:
         return exit_code(error)
     except OSError as error:
-        # Of files and connections that the commands use, which the system refuses in more ways than each of them can name.
+        # The system can refuse files and connections in more ways than each command can handle.
         where = f"{error.filename}: " if error.filename is not None else ""
-        say_error(
-            f"{where}{error.strerror or repr(error)}; see that disk, rights and network are as they should be"
-        )
+        say_error(f"{where}{error.strerror or repr(error)}; check disk, rights and network")
         return exit_code(error)
     return ended if isinstance(ended, int) else 0
 
 
 def _refuse(error: typer.TyperException) -> int:
-    """Say what is wrong with the arguments, and where they are explained; Typer's own frame shows them unescaped."""
+    """Write what is wrong with the arguments, and which `--help` explains them. Typer's own message would show arguments unescaped."""
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":  # It has shown the help.
+    if type(error).__name__ == "NoArgsIsHelpError":  # Typer has shown the help already.
         return EXIT_CONFIGURATION
     where = context.command_path if context is not None else "wordcount"
     message = getattr(error, "format_message", error.__str__)()

@@ -1,4 +1,4 @@
-"""Flags that several commands share; each wins over its variable."""
+"""Flags that several commands share; a flag has precedence over its environment variable."""
 
 from __future__ import annotations
 

@@ -1,40 +1,43 @@
-"""What the exit code of a process says, and which error ends with which. docs/reference/cli.md has the same table for people.
+"""The exit codes of all processes, and the exit code of each error. docs/reference/cli.md has the same table for people.
 
-Imports nothing of its own: `app.entry` needs a number before anything else is there.
+This module imports no other module of the product at import, because `app.entry` needs an exit code before it imports the rest.
 """
 
 from __future__ import annotations
 
 EXIT_FAILED = 1
-"""Something outside failed: trying again may help. Of `verify`: counts differ; `get`: no such word; `doctor`: a check failed."""
+"""Something outside the configuration failed, and a retry may help.
+
+`verify`: counts differ. `get`: the word does not occur. `doctor`: a check failed.
+"""
 
 EXIT_CONFIGURATION = 2
-"""A setting, flag, input or right is wrong: a person has to act."""
+"""A setting, flag, input or right is wrong, and a person has to correct it."""
 
 EXIT_NOT_COMPARED = 3
-"""`verify` could not compare everything, and what it could compare is right."""
+"""`verify` found no count that differs, but could not compare all counts."""
 
 EXIT_DEADLINE = 70
-"""The process could not stop in time. Nothing is lost: what was not flushed is read again."""
+"""The process could not stop in time. Nothing is lost: records that were not flushed are read again."""
 
 EXIT_OUTPUT = 74
 """Standard output cannot be written."""
 
 EXIT_STALLED = 75
-"""A worker whose watchdog found that nothing moves: start it again."""
+"""The watchdog of a worker found that no position moves; start the worker again."""
 
 EXIT_INTERRUPTED = 130
-"""Ended by Ctrl-C."""
+"""Ctrl-C ended the command."""
 
 EXIT_READER_GONE = 141
-"""Whoever read standard output went away, as in `wordcount verify | head -1`."""
+"""The reader of standard output closed it, as in `wordcount verify | head -1`."""
 
 EXIT_TERMINATED = 143
-"""Ended by SIGTERM; a worker that stops in order ends with 0."""
+"""SIGTERM ended a command other than a worker; a worker that stops in order ends with 0."""
 
 
 def exit_code(error: Exception) -> int:
-    """The exit code of a process that `error` ended."""
+    """Return the exit code of a process that `error` ended."""
     from app.output import OutputError
     from tables.errors import BadRequestError, ConfigurationError, StalledError
 

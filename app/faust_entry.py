@@ -1,4 +1,4 @@
-"""`faust -A app.faust_entry worker`: the one module that builds something when it is imported, because Faust wants it so."""
+"""`faust -A app.faust_entry worker`: the Faust app, built when this module is imported, because Faust's command line requires that."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from app.entry import end_worker
 
 if "worker" in sys.argv:
-    # Until Faust has handlers of its own; what follows takes a second to import.
+    # This handler serves until Faust sets its own; the following imports take a second.
     signal.signal(signal.SIGTERM, end_worker)
 
 from app.config.loading import load_settings

@@ -1,7 +1,7 @@
-"""Standard output and standard error of a command: one way to write a line, and what happens where it cannot be written.
+"""Standard output and standard error of a command: how lines are written, and what happens if they cannot be written.
 
-A character that the stream's encoding does not have becomes an escape. Standard output that cannot be written ends the command by
-`OutputError`; what cannot be written to standard error is dropped, because nobody is left to be told.
+A character that the stream's encoding lacks becomes an escape. If standard output cannot be written, `OutputError` ends the command.
+Text that cannot be written to standard error is dropped, because there is no other place for errors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from tables.errors import WordcountError
 class OutputError(Exception):
     """Standard output cannot be written.
 
+    Args:
+        error: the reason, as the system gives it.
+
     Attributes:
         error: the reason, as the system gives it.
     """
@@ -29,16 +32,16 @@ class OutputError(Exception):
 
     @property
     def reader_is_gone(self) -> bool:
-        """Whether it is a pipe or a socket that nobody reads any more."""
+        """Whether standard output is a pipe or a socket whose reader has closed it."""
         return isinstance(self.error, BrokenPipeError | ConnectionResetError)
 
 
 class GuardedStream:
-    """A text stream that takes every character, and whose errors are told apart from all others.
+    """A text stream that takes every character, and turns its errors into `OutputError` or ignores them.
 
     Args:
-        stream: what is written to; None where the process was started without it.
-        raises: whether an error ends the command, or is ignored.
+        stream: the stream that is written to; None if the process was started without that stream.
+        raises: whether an error of the stream raises `OutputError`; otherwise the error is ignored.
     """
 
     def __init__(self, stream: TextIO | None, *, raises: bool) -> None:
@@ -51,11 +54,11 @@ class GuardedStream:
         return (self._stream and self._stream.encoding) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether a terminal shows it."""
+        """Return whether the stream is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def write(self, text: str) -> int:
-        """Write all of `text`; what cannot be encoded as escapes."""
+        """Write all of `text`, with escapes for characters that the encoding lacks; return the number of characters of `text`."""
         if self._stream is not None:
             with self._errors():
                 try:
@@ -65,7 +68,7 @@ class GuardedStream:
         return len(text)
 
     def flush(self) -> None:
-        """Let the reader have all that was written."""
+        """Pass everything that was written on to the reader."""
         if self._stream is not None:
             with self._errors():
                 self._stream.flush()
@@ -84,10 +87,10 @@ class GuardedStream:
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """Guard `sys.stdout` and `sys.stderr`, and write out at the end what is still in a buffer.
+    """Guard `sys.stdout` and `sys.stderr` during the `with` block, and flush standard output at its end.
 
     Raises:
-        OutputError: standard output cannot be written; nothing will be tried again when the process ends.
+        OutputError: standard output cannot be written. Python will not try again to flush it when the process ends.
     """
     streams = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, GuardedStream(streams[0], raises=True))
@@ -106,12 +109,12 @@ def guarded_output() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """One line to standard output; what would act on a terminal is escaped, a line end too."""
+    """Write one line to standard output; characters that control a terminal are escaped, also line ends inside of `line`."""
     sys.stdout.write(f"{printable(line)}\n")
 
 
 def say_json(value: Any) -> None:
-    """One line of JSON to standard output, readable at once by whoever waits for it; `value` may have dataclasses and structs."""
+    """Write `value`, which may hold dataclasses and structs, as one line of JSON to standard output, and flush."""
     import msgspec
 
     plain = msgspec.to_builtins(value, str_keys=True)
@@ -120,7 +123,7 @@ def say_json(value: Any) -> None:
 
 
 def say_error(error: WordcountError | str) -> None:
-    """One line to standard error: `wordcount: what is wrong; what helps`. Notes of an error follow, indented."""
+    """Write one line to standard error: `wordcount: what is wrong; what helps`; then the notes of an error, indented."""
     sys.stderr.write(f"wordcount: {printable(str(error))}\n")
     for note in getattr(error, "__notes__", ()):
         sys.stderr.write("".join(f"  {printable(line)}\n" for line in note.splitlines()))
@@ -128,5 +131,5 @@ def say_error(error: WordcountError | str) -> None:
 
 
 def holds_unicode(stream: TextIO) -> bool:
-    """Whether every character can be written to it."""
+    """Return whether every character can be written to `stream`."""
     return (stream.encoding or "utf-8").lower().startswith("utf")

@@ -1,6 +1,6 @@
-"""Text from outside, made fit to be shown: what would act on a terminal, or cannot be seen, is shown as an escape.
+"""Escapes for text from outside: characters that control a terminal or are invisible are shown as escapes.
 
-Words, paths, arguments, addresses and values of settings come from others. Whatever prints them passes them through this module.
+Words, paths, arguments, addresses and values of settings come from outside. All code that prints them uses this module.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-# Control characters (C0, DEL, C1), line and paragraph separators, halves of surrogate pairs; formats (joiners, overrides of direction,
-# tags) except those that are seen, as the Arabic number signs; what else a renderer may leave out, except the common variation
-# selectors, which only choose how the character before them looks. `tests/property/test_printable_properties.py` holds this list to
-# the categories of Unicode.
+# The list has: control characters (C0, DEL, C1), line and paragraph separators, halves of surrogate pairs; format characters (joiners,
+# overrides of direction, tags) except visible ones such as the Arabic number signs; and other characters that a renderer may leave
+# out, except the common variation selectors, which only choose how the character before them looks.
+# `tests/property/test_printable_properties.py` compares the list with the categories of Unicode.
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb"
@@ -22,22 +22,22 @@ _UNPRINTABLE: Final = re.compile(
 
 
 def printable(text: str) -> str:
-    """`text` with escapes as in Python's string literals in place of characters that act on a terminal or cannot be seen."""
+    """Return `text` with invisible characters and those that control a terminal escaped as in Python's string literals."""
     return _UNPRINTABLE.sub(_python_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """`printable`, line by line: for text of which the line ends are ours, as those of a traceback."""
+    """Return `text` escaped as by `printable`, but with its line feeds: for text whose line ends come from this program."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def json_text(value: Any, *, ascii_only: bool = False, default: Callable[[Any], Any] | None = None) -> str:
-    r"""`value` as JSON on one line; what `printable` escapes is escaped in JSON's way: `\u202e`.
+    r"""Return `value` as JSON on one line; characters that `printable` escapes are escaped as in JSON, for example `\u202e`.
 
     Args:
-        value: numbers, strings, None, lists, tuples and dicts of such, with keys that are strings.
-        ascii_only: escape all that is not ASCII, for an output that cannot hold it.
-        default: makes such a value of any other.
+        value: numbers, strings, None, and lists, tuples and dicts of these, with strings as keys.
+        ascii_only: whether all characters outside of ASCII are escaped, for an output that cannot hold them.
+        default: converts a value of another type into one of the types above; None = such a value raises TypeError.
     """
     text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"), default=default)
     return _UNPRINTABLE.sub(_json_escape, text)

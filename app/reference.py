@@ -1,4 +1,4 @@
-"""The reference pages of `docs/reference/`, made from what they describe: `python -m app.reference` writes them."""
+"""The reference pages of `docs/reference/`, made from the code that they describe: `python -m app.reference` writes them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def metrics_page() -> str:
 
 
 def http_page() -> str:
-    """All resources, the shapes of their answers, and all problems."""
+    """List all resources, the members of their answers, and all problems."""
     api = document(Version("", "", ""))
     rows = [
         (f"`GET {path}`", item["get"]["summary"], _body(item["get"]), _answers(item["get"]))
@@ -112,7 +112,8 @@ def http_page() -> str:
     return _page(
         "HTTP",
         [
-            "`GET` and `HEAD` only. JSON, never cached. The same as OpenAPI 3.1: `GET /openapi.json`.",
+            "All resources take `GET` and `HEAD` only. Answers are JSON and must not be cached. `GET /openapi.json` returns this "
+            "page as an OpenAPI 3.1 document.",
             "",
             *_table(("Resource", "What it answers", "Answer", "Status"), rows),
             "",
@@ -124,44 +125,48 @@ def http_page() -> str:
             "",
             "## Answers",
             "",
-            "Each is a JSON object with these members, besides those of freshness. A later version may have "
-            "more members: pass over what you do not know.",
+            "Each answer is a JSON object with these members, besides those of freshness. A client should ignore unknown "
+            "members, because a later version may send more.",
             "",
             *_table(("Answer", "Member", "Type", "What it is"), members),
             "",
             "## The most frequent words",
             "",
-            "Their counts are exact. Which words they are is proven from the 2,048 most frequent words of each partition, in "
-            "milliseconds however many words there are. Where that proves nothing (most words occur about as often), the answer says "
-            "`exact: false`, and `max_error`: a word that is not listed occurs at most so many times more often than the last one "
-            "that is. `exact=true` goes through all words then, and is answered with `query-timeout` where that takes longer than "
-            "`WORDCOUNT_QUERY_TIMEOUT_MS`. So may be the first questions after a start with many words: their leaders are gathered.",
+            "The counts of listed words are exact. Which words are the most frequent is proven from the 2,048 most frequent "
+            "words of each partition, in milliseconds for any number of words. If these words prove nothing, because most words "
+            "occur about equally often, the answer has `exact: false` and `max_error`: a word that is not listed occurs at most "
+            "`max_error` times more often than the last listed word. With `exact=true` the worker then goes through all words, "
+            "and answers with `query-timeout` if that takes longer than `WORDCOUNT_QUERY_TIMEOUT_MS`. The first questions after "
+            "a start with many stored words may also be answered with `query-timeout`, while the worker finds the most frequent "
+            "words of each partition.",
             "",
-            "A page of words, a single word and the most frequent words never wait for each other. Where too many questions wait, "
-            "one more is answered with `overloaded` at once; one whose client closes its connection ends. The most frequent words are "
-            f"told up to {round(1 / LEAST_STEP_S):,} times a second, and {round(1 / MOST_STEP_S)} times at least where the worker is "
-            "busy; whoever asks beyond that waits for a turn, or is answered with `overloaded`.",
+            "A page of words, a single word and the most frequent words never wait for each other. If too many questions wait, a "
+            "further question is answered with `overloaded` at once. A question ends when its client closes the connection. "
+            f"Questions for the most frequent words are answered up to {round(1 / LEAST_STEP_S):,} times a second, by a busy "
+            f"worker at least {round(1 / MOST_STEP_S)} times; further questions wait for their turn, or are answered with "
+            "`overloaded`.",
             "",
             "## Parameters",
             "",
             *_table(("Resource", "Name", "What it is", "Takes"), parameters),
             "",
-            "A parameter that the resource does not know, one given twice, and percent-encoding that is not UTF-8 are "
-            "answered with 400; a value out of bounds with 422. A page has at most `limit` words, each of at most "
+            "An unknown parameter, a parameter that is given twice, and percent-encoding that is not UTF-8 are answered with "
+            "400; a value out of bounds is answered with 422. A page has at most `limit` words, each of at most "
             "`WORDCOUNT_MAX_WORD_BYTES`.",
             "",
             "## Connections",
             "",
-            f"A request has to be whole {REQUEST_S:g} s after the connection was made or its first byte was sent, an answer read "
-            f"{ANSWER_S:g} s after it is ready. At most {MOST_CONNECTIONS:,} connections, or a quarter of the descriptors; idle "
-            f"ones make place. A request has at most {MOST_HEADERS} headers; with the path they have at most {HEADERS_BYTES:,} "
-            "bytes and three times `WORDCOUNT_MAX_WORD_BYTES`. `Host` has to be an IP address or a name of the service: "
-            "`WORDCOUNT_HTTP_ALLOWED_HOSTS`.",
+            f"The first request has to be complete {REQUEST_S:g} s after the connection was made, a later request {REQUEST_S:g} s "
+            f"after its first byte. An answer has to be read {ANSWER_S:g} s after it is ready. There are at most "
+            f"{MOST_CONNECTIONS:,} connections, or a quarter of the limit of file descriptors if that is less; if a further "
+            f"client connects, an idle connection is closed. A request has at most {MOST_HEADERS} headers; path and headers "
+            f"together have at most {HEADERS_BYTES:,} bytes plus three times `WORDCOUNT_MAX_WORD_BYTES`. `Host` has to be an IP "
+            "address, `localhost`, or a name in `WORDCOUNT_HTTP_ALLOWED_HOSTS`.",
             "",
             "## Problems",
             "",
-            "Errors are `application/problem+json` (RFC 9457); `type` is `urn:problem-type:wordcount:` and the name below. "
-            "Unknown paths are `not-found` (404), other methods `method-not-allowed` (405).",
+            "Errors are `application/problem+json` (RFC 9457); `type` is `urn:problem-type:wordcount:` followed by a name of "
+            "this table. An unknown path is answered with `not-found` (404), another method with `method-not-allowed` (405).",
             "",
             *_table(
                 ("Name", "Status", "Meaning", "Retry-After"),
@@ -252,7 +257,7 @@ def write_pages() -> None:
 
 
 def _folders() -> Iterator[Path]:
-    """Every folder of the product that is a Python package: parents first, in the order of `PACKAGES`."""
+    """Return every folder of the product that is a Python package: parents first, in the order of `PACKAGES`."""
     for package in PACKAGES:
         yield from sorted(path.parent for path in (ROOT / package).rglob("__init__.py"))
 
@@ -266,7 +271,7 @@ def _first_paragraph(text: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    """The first sentence of `text`. It ends at a full stop before a capital letter, or with its paragraph."""
+    """Return the first sentence of `text`, which ends at a full stop before a capital letter, or at the end of the paragraph."""
     return re.split(r"(?<=\.) (?=[A-Z])", _first_paragraph(text))[0]
 
 
@@ -283,13 +288,13 @@ def _answers(operation: dict[str, Any]) -> str:
 
 
 def _body(operation: dict[str, Any]) -> str:
-    """Name or type of the JSON body with status 200; empty where the body is no JSON."""
+    """Return name or type of the JSON body with status 200; "" if the body is not JSON."""
     content = operation["responses"]["200"]["content"].get("application/json")
     return "" if content is None else _type(content["schema"])
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A JSON schema as people say it."""
+    """Return a JSON schema in words."""
     if "$ref" in schema:
         return f"`{schema['$ref'].rpartition('/')[2]}`"
     if "enum" in schema:

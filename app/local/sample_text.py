@@ -1,4 +1,4 @@
-"""A text that every CPython carries: the language reference behind `help()`."""
+"""The sample text of `wordcount run`: the language reference behind `help()`, which every CPython has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def sample_lines() -> Iterator[bytes]:
-    """Its lines, over 10,000 of them, in a fixed order."""
+    """Yield the lines of the text, more than 10,000, in a fixed order."""
     from pydoc_data.topics import topics
 
     for _, text in sorted(topics.items()):

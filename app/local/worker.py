@@ -1,4 +1,4 @@
-"""A worker as a child process, as `wordcount run` has one: started, asked over HTTP, told to stop, never left behind."""
+"""A worker as a child process, for `wordcount run`: started, asked over HTTP and stopped, and never left behind."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ASK_EVERY_S = 0.05
 
 
 class LocalWorker:
-    """Runs `wordcount worker` with the given settings; a context manager.
+    """Runs `wordcount worker` with the given settings. Used as a context manager, the worker is stopped on exit.
 
     Args:
-        settings: values by variable name, on top of this process's environment.
-        log_path: gets the worker's log.
+        settings: values by variable name, which override the environment of this process.
+        log_path: file for the worker's log.
     """
 
     def __init__(self, settings: Mapping[str, str], log_path: Path) -> None:
@@ -44,11 +44,15 @@ class LocalWorker:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Process id of the worker."""
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Return once it counts. Raises WordcountError with the last log lines where it ends or never gets there."""
+        """Return when `/readyz` answers 200.
+
+        Raises:
+            WordcountError: the worker ended, or is not ready after `START_TIMEOUT_S`; the error has the last log lines.
+        """
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.status("/readyz") != httpx.codes.OK:
             self.check_alive()
@@ -57,19 +61,19 @@ class LocalWorker:
             time.sleep(_ASK_EVERY_S)
 
     def check_alive(self) -> None:
-        """Raises WordcountError with the last log lines where the worker has ended."""
+        """Raise WordcountError with the last log lines if the worker has ended."""
         if (code := self._process.exit_code) is not None:
             raise self._failed(f"the worker ended with exit code {code}")
 
     def status(self, path: str) -> int | None:
-        """Status code of a GET; None where nobody listens."""
+        """Return the status code of a GET; None if the worker cannot be reached."""
         try:
             return self._client.get(path).status_code
         except httpx.TransportError:
             return None
 
     def ask(self, path: str, **parameters: str | int) -> dict[str, Any]:
-        """The JSON object at `path`. Raises WordcountError where there is none."""
+        """Return the JSON object at `path`. Raise WordcountError if the worker gives no such answer."""
         try:
             answer = self._client.get(path, params=parameters)
             answer.raise_for_status()
@@ -80,7 +84,7 @@ class LocalWorker:
         return body
 
     def counts(self) -> dict[str, int]:
-        """Every word with its count, page by page."""
+        """Return every word with its count, read page by page."""
         found: dict[str, int] = {}
         page: dict[str, str | int] = {"limit": 1000}
         while True:
@@ -91,7 +95,7 @@ class LocalWorker:
             page["cursor"] = answer["next_cursor"]
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that takes longer than `STOP_TIMEOUT_S`. Does nothing where it has ended."""
+        """Send SIGTERM, and SIGKILL if the worker runs longer than `STOP_TIMEOUT_S`. Do nothing if the worker has ended."""
         self._client.close()
         self._process.terminate(STOP_TIMEOUT_S)
 

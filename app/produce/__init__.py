@@ -1,1 +1,1 @@
-"""Lines of files, sent to the input topic."""
+"""The producer of `wordcount produce` and `run`: sends lines of files to the input topic."""

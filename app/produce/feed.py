@@ -1,4 +1,4 @@
-"""Lets a blocking iterator feed an event loop."""
+"""The bridge from a blocking iterator, such as lines of a pipe, to an event loop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ITEMS_AHEAD = 2
 
 
 class Feed(Generic[T]):
-    """Iterates `items` in a thread of its own, at most two items ahead.
+    """Iterates over `items` in a thread of its own, at most two items ahead. Created on the running event loop.
 
-    The thread is a daemon and not one of the event loop's executor: the process can end while it waits for
-    a terminal or a pipe. Created on the running event loop.
+    The thread is a daemon and not one of the event loop's executor, so that the process can end while the thread waits for a terminal
+    or a pipe.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -29,11 +29,11 @@ class Feed(Generic[T]):
         threading.Thread(target=self._run, daemon=True).start()
 
     async def next(self, idle_s: float, when_idle: Callable[[], Awaitable[None]]) -> T | None:
-        """The next item; None at the end. Raises what the iterator raised.
+        """Return the next item; None at the end. Raise the error that the iterator raised.
 
         Args:
-            idle_s: `when_idle` is called once if there is no item for so long.
-            when_idle: what to do meanwhile.
+            idle_s: longest time to wait before `when_idle` is called.
+            when_idle: called once if no item arrives within `idle_s`.
         """
         try:
             item = (
@@ -50,7 +50,7 @@ class Feed(Generic[T]):
         return item
 
     def close(self) -> None:
-        """Ask for no more items; the thread ends when the iterator returns from the one it is at."""
+        """Take no more items; the thread ends when the iterator returns its current item."""
         self._closed = True
         self._room.release()
 

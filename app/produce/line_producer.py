@@ -1,7 +1,7 @@
-"""Sends lines to the input topic, one record each, in full batches per partition.
+"""The line producer: sends lines to the input topic, one record each, in full batches per partition.
 
-Each batch goes to the next partition, so that a file spreads over all of them; batches are large because
-readers pay per batch. Records keep their order within a partition, not between partitions.
+Each batch goes to the next partition, so that a file spreads over all partitions. Batches are large because reading has a cost per
+batch. Records keep their order within a partition, not between partitions.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from app.config.settings import Settings
 
 MAX_LINE_BYTES = 1_000_000
-"""Of a line and its key; below the default `message.max.bytes` of brokers, 1,048,588."""
+"""Largest size of a line together with its key; below the default `message.max.bytes` of brokers, 1,048,588."""
 
 BATCH_BYTES = 65_536
-"""About 1,000 lines: larger batches are hardly cheaper to read, and a small file would not spread."""
+"""Size of a batch, about 1,000 lines. Larger batches are hardly cheaper to read, and a small file would not reach all partitions."""
 
 STALL_TIMEOUT_S = 30.0
-"""Without an acknowledgement for so long the brokers count as gone."""
+"""Time without any acknowledgement after which the brokers count as unavailable."""
 
 _LINGER_S = 0.05
 _PROGRESS_S = 0.1
@@ -45,13 +45,13 @@ _SLICES_PER_S = 20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was sent, so far or in all.
+    """Progress or result of sending.
 
     Attributes:
         lines: lines handed to the producer.
-        byte_count: their bytes, without line ends and keys.
+        byte_count: bytes of these lines, without line ends and keys.
         acknowledged: lines that all in-sync replicas have.
-        seconds: since the first line was asked for.
+        seconds: time since sending began, before the first line was read.
     """
 
     lines: int = 0
@@ -61,7 +61,7 @@ class Report:
 
     @property
     def lines_per_s(self) -> float:
-        """Acknowledged lines per second; 0 where no time has passed."""
+        """Acknowledged lines per second; 0 if no time has passed."""
         return self.acknowledged / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -80,17 +80,17 @@ async def produce_blocks(
     key: bytes | None = None,
     lines_per_s: float | None = None,
 ) -> Report:
-    """Send the lines of all blocks to `settings.topic` and wait until every one is acknowledged.
+    """Send the lines of all blocks to `settings.topic`, and return when every line is acknowledged.
 
     Args:
         settings: brokers, credentials and topic; the topic must exist.
         blocks: iterated in a thread of its own, so it may block.
         on_progress: called on the event loop, about ten times a second and at the end, also before an error.
-        key: key of every record, whose hash chooses the partition; None = no key, all partitions in turn.
-        lines_per_s: highest rate, > 0; None = as fast as it goes.
+        key: key of every record, whose hash chooses the partition; None = no key, and batches go to all partitions in turn.
+        lines_per_s: highest rate, > 0; None = no bound.
 
     Raises:
-        BrokerUnavailableError: no broker, or something was not acknowledged; says how much.
+        BrokerUnavailableError: no broker answers, or some lines were not acknowledged; the message has their number.
         ConfigurationError: the topic refuses the records.
         BadRequestError: a line is longer than `MAX_LINE_BYTES`; the lines before it are acknowledged.
     """
@@ -119,7 +119,9 @@ async def _send_all(feed: Feed[LineBlock], delivery: _Delivery, lines_per_s: flo
             else:
                 await _add_paced(delivery, block, lines_per_s)
     except WordcountError:
-        await delivery.finish()  # What came before a bad line or the bad end of a file is delivered.
+        await (
+            delivery.finish()
+        )  # Lines before a refused line, or before the damaged part of a file, are delivered.
         raise
     await delivery.finish()
 
@@ -135,7 +137,7 @@ async def _add_paced(delivery: _Delivery, block: LineBlock, lines_per_s: float) 
 
 
 class _Delivery:
-    """Fills batches, sends them in turn to `partitions`, and counts what is acknowledged."""
+    """Fills batches, sends them to `partitions` in turn, and counts acknowledged lines."""
 
     def __init__(
         self,
@@ -163,7 +165,12 @@ class _Delivery:
         return Report(self._lines, self._byte_count, self._acknowledged, seconds)
 
     async def add(self, block: LineBlock) -> None:
-        """Queue the lines; waits while the brokers are behind."""
+        """Queue the lines of `block`, and wait while the brokers are slower.
+
+        Raises:
+            BadRequestError: a line is too long; the lines before it are queued.
+            WordcountError: an earlier batch was refused or not acknowledged.
+        """
         sizes = list(map(len, block.lines))
         if max(sizes) <= self._longest_bytes:
             await self._append(block.lines, sum(sizes))
@@ -172,7 +179,7 @@ class _Delivery:
         await self._append(block.lines[:good], sum(sizes[:good]))
         raise BadRequestError(
             f"{block.source}, line {block.first_line + good:,} is longer than {self._longest_bytes:,} bytes, "
-            "more than brokers take",
+            "more than brokers accept",
             "split or remove the line; the lines before it were sent",
         )
 
@@ -190,12 +197,12 @@ class _Delivery:
             raise self._failure() from error
         self._pending.add(sent)
         sent.add_done_callback(partial(self._settled, count))
-        # The sender and its answers get their turn, however many partitions take a batch at once.
+        # aiokafka's sender and the acknowledgements need a turn of the event loop, also while many partitions take batches at once.
         await asyncio.sleep(0)
         self._tell_progress()
 
     async def finish(self) -> None:
-        """Wait until everything is acknowledged."""
+        """Send the last batch, and return when every line is acknowledged."""
         await self.flush()
         while self._pending and self._error is None:
             done, _ = await asyncio.wait(
@@ -253,7 +260,8 @@ def _refusal(error: BaseException, settings: Settings, what: str = "nothing was 
     if refused := refusal(error, topic, None):
         return ConfigurationError(f"{what}; {refused.message}", refused.remedy)
     return BrokerUnavailableError(
-        f'{what} by topic "{topic}" ({error!r})', "check the brokers (wordcount doctor) and send them again"
+        f'{what} by topic "{topic}" ({error!r})',
+        "check the brokers (wordcount doctor) and send the lines again",
     )
 
 
@@ -265,7 +273,7 @@ def _producer(settings: Settings) -> AIOKafkaProducer:
         compression_type=None if settings.compression == "none" else settings.compression,
         max_batch_size=BATCH_BYTES,
     )
-    # How long a batch waits for its turn; the time-out of a request is the connection's.
+    # The producer uses this time-out for a batch that waits to be sent; the time-out of a request is that of the connection.
     producer._request_timeout_ms = int(STALL_TIMEOUT_S * 1000)
     return producer
 

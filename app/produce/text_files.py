@@ -1,4 +1,4 @@
-"""Lines of text files: plain, gzip or Zstandard, or standard input, as blocks and without loading a file."""
+"""Text files as blocks of lines: plain, gzip or Zstandard files, or standard input, never a whole file in memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tables.errors import ConfigurationError
 STDIN = "-"
 
 _READ_BYTES = 262_144
-# What one read of a well compressed file can become has to fit into memory.
+# Smaller than `_READ_BYTES`, because the text that one read of a well compressed file unpacks to has to fit into memory.
 _READ_COMPRESSED_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Adjacent lines of one file, without their ends.
+    """Consecutive lines of one file, without their line ends.
 
     Attributes:
-        source: how to call the file in a message.
-        first_line: number of the first of the lines, from 1.
-        lines: at least one.
+        source: name of the file for messages.
+        first_line: line number of the first line in this block; the first line of the file has number 1.
+        lines: the lines, at least one.
     """
 
     source: str
@@ -38,10 +38,10 @@ class TextFiles:
     """Files read one after the other; "-" is standard input.
 
     Args:
-        names: paths, or "-"; read as gzip or Zstandard where they end in `.gz` or `.zst`.
-        times: how often all of them are read, >= 1.
-        longest_bytes: reading stops with the unfinished line that has more bytes than this; whoever sets
-            the bound refuses that line. None = no bound.
+        names: paths, or "-"; a file is read as gzip or Zstandard if its path ends in `.gz` or `.zst`.
+        times: how often all files are read, >= 1.
+        longest_bytes: reading stops after an unfinished line that has more bytes than this bound; the caller has to refuse that line.
+            None = no bound.
 
     Raises:
         ConfigurationError: a file is missing, a folder or unreadable, or standard input would be read twice.
@@ -58,17 +58,17 @@ class TextFiles:
         self._times = times
         self._longest_bytes = longest_bytes
         self.bytes_read = 0
-        """Bytes read so far, as they are stored, compressed or not."""
+        """Bytes read so far, as stored: of a compressed file the compressed bytes."""
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes that there are to read, as they are stored; None where a file has no size, as a pipe."""
+        """Bytes of all files together, as stored, times `times`; None if the size of a file is not known, for example of a pipe."""
         if not all(Path(name).is_file() for name in self._names):
             return None
         return sum(Path(name).stat().st_size for name in self._names) * self._times
 
     def blocks(self) -> Iterator[LineBlock]:
-        """The lines of all files. Blocks until there is at least one, so a slow pipe yields small blocks.
+        """Yield the lines of all files. Each step waits for one line and for no further line, so that a slow pipe yields small blocks.
 
         Raises:
             ConfigurationError: a file cannot be read to its end.
@@ -81,7 +81,7 @@ class TextFiles:
         source = "standard input" if name == STDIN else name
         line_number = 1
         try:
-            # Not `sys.stdin.buffer`: a thread that waits in it when the process ends makes Python abort.
+            # `sys.stdin.buffer` is not used: Python aborts if a thread still waits in that buffer when the process ends.
             file = io.FileIO(0 if name == STDIN else name, closefd=name != STDIN)
         except OSError as error:
             raise ConfigurationError(
@@ -95,7 +95,7 @@ class TextFiles:
             except (OSError, EOFError, zlib.error) as error:
                 raise ConfigurationError(
                     f"{source} cannot be read beyond line {line_number - 1} ({error})",
-                    "check that the file is whole and of the kind that its suffix says",
+                    "check that the file is complete and has the format that its suffix names",
                 ) from None
 
     def _reader(self, name: str, file: io.FileIO) -> Callable[[], bytes]:
@@ -112,12 +112,12 @@ class TextFiles:
 
 
 def split_lines(read: Callable[[], bytes], longest_bytes: int | None = None) -> Iterator[list[bytes]]:
-    r"""Cut what `read` returns into lines, as soon as it comes; `b""` is the end.
+    r"""Yield lists of the lines that `read` has completed, as soon as `read` returns.
 
-    A line ends with \n or \r\n, which are not part of it. The last line needs no end; a \r alone ends nothing.
+    A line ends with \n or \r\n, which are not part of the line. The last line needs no line end; a \r alone ends no line.
 
     Args:
-        read: returns some bytes, blocking until there are any.
+        read: waits for bytes and returns them; `b""` is the end.
         longest_bytes: as for `TextFiles`.
     """
     unfinished: list[bytes] = []
@@ -139,7 +139,12 @@ def split_lines(read: Callable[[], bytes], longest_bytes: int | None = None) -> 
 
 
 class _Metered(io.RawIOBase):
-    """The read end of a file that tells what was read."""
+    """A readable file that passes each piece it has read to `count`.
+
+    Args:
+        file: the file that is read.
+        count: receives the bytes of each read, and returns them.
+    """
 
     def __init__(self, file: io.FileIO, count: Callable[[bytes], bytes]) -> None:
         super().__init__()
@@ -154,7 +159,10 @@ class _Metered(io.RawIOBase):
 
 
 def _zstandard_reader(read: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Unpacks all frames; unlike the package's own reader it notices a file that was cut off."""
+    """Return a reader that unpacks all frames of a Zstandard file.
+
+    Unlike the reader of package zstandard, this reader raises EOFError if the file ends within a frame.
+    """
     import zstandard
 
     def unpacked() -> Iterator[bytes]:
