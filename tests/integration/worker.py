@@ -138,6 +138,17 @@ class Worker:
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
+    async def metrics_of(self, records: int) -> dict[str, float]:
+        """The metrics once they tell of so many records read by this process: a moment after answers hold them."""
+        found: dict[str, float] = {}
+
+        async def told() -> bool:
+            found.update(await self.metrics())
+            return found["wordcount_records_read_total"] >= records
+
+        await wait_for(told, f"{self.name} told of {records} records")
+        return found
+
     async def wait_ready(self) -> Worker:
         async def ready() -> bool:
             return await self.status("/readyz") == 200

@@ -84,7 +84,7 @@ async def test_a_topic_created_again_under_a_running_worker_is_not_counted_on(
         await kafka.produce(workers.topic, lines(7, 300), partition=partition)
 
     assert "the topic was deleted and created again" in await stopped(worker, 0, 1)
-    assert (await worker.metrics())["wordcount_records_read_total"] == 200
+    assert (await worker.metrics_of(200))["wordcount_records_read_total"] == 200
     verified = wordcount(worker, "verify")
     assert (verified.returncode, verified.stdout.count("created again")) == (3, 2)
 

@@ -38,7 +38,7 @@ async def counted(worker: Worker, workers: Workers) -> Worker:
 
 async def assert_all_records_accounted_for(worker: Worker, records: int) -> Any:
     """`/v1/stats` and `/metrics` agree on what became of each record; returns the stats."""
-    stats, metrics = await worker.stats(), await worker.metrics()
+    stats, metrics = await worker.stats(), await worker.metrics_of(records)
     assert stats["records"] == records
     assert stats["counted"] + sum(stats["skipped"].values()) + sum(stats["dead_lettered"].values()) == records
     outcomes = {name: value for name, value in metrics.items() if name.startswith("wordcount_records_total{")}
