@@ -1,1 +1,1 @@
-"""Settings: sources, types, bounds, and what depends on them alone: logins of Kafka clients, the rules of texts."""
+"""Settings: sources, types and bounds, and what follows from settings alone: logins of Kafka clients, how text is read."""

@@ -1,7 +1,8 @@
-"""Credentials of every aiokafka client: consumer, producer and admin. Whoever asks for them gets our connections too.
+"""Certificates, passwords and logins of every Kafka client, read again when their files change.
 
-Certificates, keys, authorities and passwords in files are read again when those change: they are renewed every few weeks, while a
-worker counts for months. What was read last is used until all files of a change are there.
+Certificates are renewed every few weeks, but a worker runs for months. If the changed files cannot be used together, for example
+because a file of the change is still missing, the former certificates stay in use. A process that asks for credentials also gets the
+connections of `tables.kafka.connections`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 def kafka_auth(settings: Settings) -> dict[str, object]:
-    """Keyword arguments for an aiokafka client: protocol, TLS context and SASL credentials.
+    """Return keyword arguments for an aiokafka client: protocol, TLS context and SASL credentials.
 
     Raises:
         ConfigurationError: a certificate or key cannot be used.
@@ -47,12 +48,12 @@ def kafka_auth(settings: Settings) -> dict[str, object]:
 
 
 def faust_credentials(settings: Settings) -> faust.auth.Credentials | None:
-    """The same for Faust's consumer; None = no credentials.
+    """Return TLS context and SASL credentials for Faust's consumer; None = no credentials.
 
     Raises:
         ConfigurationError: a certificate or key cannot be used.
     """
-    # Faust reads its settings, and chooses its event loop, when it is imported: not for every command that asks a broker.
+    # Faust reads its settings and chooses its event loop when it is imported. Commands that only ask a broker must not import Faust.
     import faust
 
     context = ssl_context(settings)
@@ -67,11 +68,11 @@ def faust_credentials(settings: Settings) -> faust.auth.Credentials | None:
 
 
 class RenewedContext(ssl.SSLContext):
-    """Makes each connection with the files as they are then.
+    """A TLS context that opens each connection with the present content of certificate files.
 
     Args:
-        make: reads them. Raises ConfigurationError.
-        files: which they are.
+        make: makes a context from the files. Raises ConfigurationError.
+        files: the files that `make` reads.
     """
 
     def __new__(cls, *_: object) -> Self:
@@ -85,11 +86,11 @@ class RenewedContext(ssl.SSLContext):
         self._context = make()
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """See `ssl.SSLContext`."""
+        """Wrap memory buffers as `ssl.SSLContext` does, with the present files."""
         return self._present().wrap_bio(*arguments, **options)
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """See `ssl.SSLContext`."""
+        """Wrap a socket as `ssl.SSLContext` does, with the present files."""
         return self._present().wrap_socket(*arguments, **options)
 
     def _present(self) -> ssl.SSLContext:
@@ -97,7 +98,7 @@ class RenewedContext(ssl.SSLContext):
             stamps = self._present_stamps()
             if stamps != self._stamps:
                 try:
-                    # A new context: an authority that is not in the file any more is not trusted any more.
+                    # A new context, so that an authority which was removed from the file is no longer trusted.
                     self._context, self._stamps = self._make(), stamps
                 except ConfigurationError as error:
                     _log.warning(
@@ -110,7 +111,7 @@ class RenewedContext(ssl.SSLContext):
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """TLS context that verifies the brokers' certificates and names; None where the protocol has no TLS.
+    """Return a TLS context that verifies the brokers' certificates and names; None if the protocol has no TLS.
 
     Raises:
         ConfigurationError: a certificate or key cannot be used.
@@ -138,7 +139,7 @@ def _read_context(settings: Settings, password: str | None) -> ssl.SSLContext:
         return context
 
     def key_password() -> str:
-        # Called for an encrypted key only; without it OpenSSL would ask on the terminal and wait for ever.
+        # OpenSSL calls this function for an encrypted key only; without it OpenSSL would ask on the terminal and wait for ever.
         if password is None:
             raise ConfigurationError("the private key is encrypted", "set WORDCOUNT_SSL_KEY_PASSWORD")
         return password.renewed() if isinstance(password, Password) else password
@@ -154,7 +155,7 @@ def _read_context(settings: Settings, password: str | None) -> ssl.SSLContext:
 
 
 def _password(settings: Settings, name: str, secret: SecretStr) -> str:
-    """The value of a secret setting, which is read again where a file has it."""
+    """Return the value of a secret setting; a `Password`, which is read again, if the value is from a file."""
     value = secret.get_secret_value()
     path = _secret_file(settings, name, secret)
     if path is None:
@@ -165,7 +166,7 @@ def _password(settings: Settings, name: str, secret: SecretStr) -> str:
 
 
 def _secret_file(settings: Settings, name: str, secret: SecretStr) -> Path | None:
-    """The file in the folder of secrets that a setting is from; None where it is from elsewhere."""
+    """Return the file in the folder of secrets from which a setting was read; None if the value is from another source."""
     if settings.secrets_dir is None:
         return None
     paths = [path for path in settings.secrets_dir.iterdir() if path.name.upper() == variable(name)]
@@ -173,7 +174,7 @@ def _secret_file(settings: Settings, name: str, secret: SecretStr) -> Path | Non
 
 
 def _read_secret(path: Path) -> str:
-    """As `app.config.loading` reads it; "" where the file is not there at the moment."""
+    """Return the content of a secret file as `app.config.loading` reads it; "" if the file cannot be read at the moment."""
     try:
         return path.read_text().strip()
     except OSError:

@@ -1,9 +1,9 @@
-"""Reads the settings and checks them: the only reader of the environment.
+"""Loading of the settings: reads all sources and checks the values. No other module reads environment variables of Wordcount.
 
-Sources, the first that has a value wins: arguments of `load_settings` (command line flags), variables
-`WORDCOUNT_<NAME>`, a file `.env` in the working directory, files in the folder `WORDCOUNT_SECRETS_DIR` that
-are named as the variables are (a mounted Kubernetes Secret, or Docker's `/run/secrets`), the default. Names
-are matched without regard to case. An empty value is "not given" where the default is none, and else a value.
+The first source that has a value wins: (1) arguments of `load_settings` (command line flags), (2) environment variables
+`WORDCOUNT_<NAME>`, (3) a file `.env` in the working directory, (4) files in the folder `WORDCOUNT_SECRETS_DIR` with the names of the
+variables (a mounted Kubernetes Secret, or Docker's `/run/secrets`), (5) the default. Upper and lower case do not matter in names. If
+the default is none, an empty value means that the setting is not given.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from app.config.types import PREFIX, expectation, is_secret, variable
 from tables.errors import ConfigurationError
 
 FORMER_NAMES = {"WORDCOUNT_WINDOW_BYTES": "WORDCOUNT_FLUSH_BYTES"}
-"""Settings that were renamed: refused, with the name that they have now."""
+"""New name by former name of each renamed setting; a former name is refused with a message that names the new name."""
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read all sources and check them.
+    """Read all sources, check the values, and return the settings.
 
     Args:
-        overrides: values by field name that win over every source; None = not given.
+        overrides: values by field name, which win over every source; None = not given.
 
     Raises:
-        ConfigurationError: names every bad variable with its value and what is expected, on one line.
-        TypeError: an override that is not a setting.
+        ConfigurationError: a value is wrong; the message names every wrong variable with its value and what is expected, on one line.
+        TypeError: an override is not a setting.
     """
     if unknown := overrides.keys() - Settings.model_fields.keys():
         raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
@@ -57,13 +57,13 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigurationError("; ".join(problems)) from None
     except (OSError, UnicodeDecodeError) as unreadable:
         raise ConfigurationError(
-            f"settings cannot be read: {unreadable}", "mend or remove that file"
+            f"settings cannot be read: {unreadable}", "repair or remove that file"
         ) from None
     return settings
 
 
 class _Sources(Settings, BaseSettings):
-    """The settings as the sources have them."""
+    """The settings with the sources that pydantic reads."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
@@ -76,12 +76,12 @@ class _Sources(Settings, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read secret files last, because the sources before say where they are."""
+        """Read secret files last, because the other sources name their folder."""
         return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls)
 
 
 class _SecretFiles(SecretsSettingsSource):
-    """Secret files in the folder that the sources before this one name."""
+    """The source that reads secret files, in the folder that the sources before it name."""
 
     def __call__(self) -> dict[str, Any]:
         folder = self.current_state.get("secrets_dir")
@@ -115,5 +115,5 @@ def _refuse_unknown(names: list[str], where: str) -> None:
         elif close := difflib.get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1):
             remedy = f"did you mean {variable(close[0])}?"
         else:
-            remedy = "remove it; docs/reference/settings.md lists what there is"
+            remedy = "remove it; docs/reference/settings.md lists all settings"
         raise ConfigurationError(f"{name.upper()} ({where}) is not a setting", remedy)

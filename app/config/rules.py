@@ -1,4 +1,4 @@
-"""Rules between settings: each value is fine alone, together they cannot work."""
+"""Rules between settings: refuses values that are valid alone but cannot work together."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ _LONGEST_TOPIC_NAME = 249
 
 
 def check_values(settings: Settings) -> None:
-    """Check settings of counting against each other.
+    """Check that the settings about counting fit together.
 
     Raises:
-        ConfigurationError: names both settings.
+        ConfigurationError: two settings contradict each other; the message names both.
     """
     if (excess := len(settings.topics.dead_letters) - _LONGEST_TOPIC_NAME) > 0:
         raise ConfigurationError(
             "WORDCOUNT_GROUP and WORDCOUNT_TOPIC are too long together: topics are named after both",
-            f"shorten them by {excess} characters",
+            f"shorten both together by {excess} characters",
         )
     if settings.flush_interval_ms * 2 > settings.session_timeout_ms:
         raise ConfigurationError(
             f"WORDCOUNT_FLUSH_INTERVAL_MS is {settings.flush_interval_ms}, more than half of "
             f"WORDCOUNT_SESSION_TIMEOUT_MS ({settings.session_timeout_ms})",
-            "flush more often: only a flush shows a worker that its partitions have moved on",
+            "flush more often: only a flush shows a worker that its partitions have moved to another worker",
         )
     if settings.compaction_lag_ms < settings.session_timeout_ms:
         raise ConfigurationError(
             f"WORDCOUNT_COMPACTION_LAG_MS is {settings.compaction_lag_ms}, below "
             f"WORDCOUNT_SESSION_TIMEOUT_MS ({settings.session_timeout_ms})",
-            "raise it: the changelog must not be compacted while a partition can be without an owner",
+            "raise WORDCOUNT_COMPACTION_LAG_MS: the changelog must not be compacted while a partition may be without an owner",
         )
     if settings.max_word_length is not None and settings.max_word_length < settings.min_word_length:
         raise ConfigurationError(
             f"WORDCOUNT_MAX_WORD_LENGTH is {settings.max_word_length}, below WORDCOUNT_MIN_WORD_LENGTH "
             f"({settings.min_word_length})",
-            "raise the one or lower the other: no word could be counted",
+            "raise the maximum or lower the minimum: no word could be counted",
         )
     if settings.json_pointer and settings.value_format != "json":
         raise ConfigurationError(
@@ -49,10 +49,10 @@ def check_values(settings: Settings) -> None:
 
 
 def check_security(settings: Settings) -> None:
-    """Check that the security protocol has what it needs, and nothing that it would not use.
+    """Check that all settings that the security protocol needs are given, and none that the protocol would not use.
 
     Raises:
-        ConfigurationError: names the setting that is missing, useless or not a file.
+        ConfigurationError: a setting is missing, useless or not a file; the error names the setting.
     """
     protocol = settings.security_protocol
     credentials = {name: getattr(settings, name) for name in ("sasl_username", "sasl_password")}
@@ -68,7 +68,7 @@ def check_security(settings: Settings) -> None:
         if value is not None and layer not in protocol:
             raise ConfigurationError(
                 f"{variable(name)} is set but WORDCOUNT_SECURITY_PROTOCOL is {protocol}",
-                f"set a protocol with {layer}, or remove it",
+                f"set a protocol with {layer}, or remove {variable(name)}",
             )
     for name, path in files.items():
         if isinstance(path, Path) and not path.is_file():

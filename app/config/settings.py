@@ -1,4 +1,4 @@
-"""Every setting of Wordcount, typed and bounded. `app.config.loading` reads them."""
+"""All settings of Wordcount, with types, bounds, defaults and descriptions. `app.config.loading` reads the values."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from tables.errors import ConfigurationError
 from tables.model.names import Topics
 
 _POLICIES: Final = Policies()
-"""The defaults."""
+"""The default of each policy."""
 
 
 class Settings(BaseModel):
-    """All settings. Get them from `app.config.loading.load_settings`, which checks them together; its errors name the variable."""
+    """All settings. `app.config.loading.load_settings` creates an instance, and checks that the values fit together."""
 
     model_config = ConfigDict(frozen=True)
 
     # Kafka
-    bootstrap_servers: HostPorts = Field("127.0.0.1:9092", description="Brokers to start from.")
+    bootstrap_servers: HostPorts = Field("127.0.0.1:9092", description="Brokers that are asked first.")
     topic: KafkaName = Field("wordcount-input", description="Input topic.")
     group: KafkaName = Field(
         "wordcount",
         description="Consumer group, and first part of the names of the changelog and dead-letter topics: "
-        "`<group>-<topic>-changelog` and `<group>-<topic>-dead-letters`, followed by `-` and the length of the group's name "
-        "where that has a hyphen: so no two pairs of group and topic share one.",
+        "`<group>-<topic>-changelog` and `<group>-<topic>-dead-letters`. If the group's name has a hyphen, `-` and the length of the "
+        "group's name follow, so that no two pairs of group and topic share a name.",
     )
     group_instance_id: KafkaName | None = Field(
         None,
         description="Static membership: a name that this worker keeps over restarts, unique in the group. "
-        "A restart within the session timeout then moves no partition.",
+        "A restart within the session time-out then moves no partition.",
     )
     session_timeout_ms: int = Field(
         10_000,
@@ -55,17 +55,17 @@ class Settings(BaseModel):
         5_000,
         ge=1_000,
         le=300_000,
-        description="Longest wait for a broker's answer to one request. Then its connection is dropped, and another broker is "
-        "asked who leads. A flush or a restore is given twice as long before it is tried again.",
+        description="Longest wait for a broker's answer to one request. Then the connection to this broker is dropped, and another "
+        "broker is asked which broker leads the partition. A flush or a restore may take twice as long before it is tried again.",
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "snappy",
-        description="Compression of what is written: changelog, dead letters, and lines of `produce`. "
-        "Event Hubs takes `none` and `gzip`.",
+        description="Compression of written records: changelog, dead letters, and lines of `produce`. "
+        "Event Hubs accepts `none` and `gzip`.",
     )
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed",
-        description="Whether records of open and aborted transactions of producers are left out.",
+        description="`read_committed`: records of open and aborted transactions are left out; `read_uncommitted`: they are counted.",
     )
     processing_guarantee: Literal["exact"] = Field(
         "exact",
@@ -83,41 +83,41 @@ class Settings(BaseModel):
         600_000,
         ge=1_000,
         le=604_800_000,
-        description="`min.compaction.lag.ms` of the changelog. It must outlast the time that a partition is "
-        "without an owner, and costs that much uncompacted log.",
+        description="`min.compaction.lag.ms` of the changelog: must be longer than any time that a partition is without an owner. "
+        "The changelog of this time stays uncompacted.",
     )
 
     # Security
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to connect to the brokers."
+        "PLAINTEXT", description="Protocol of connections to the brokers."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism. Event Hubs and Confluent Cloud take PLAIN."
+        "SCRAM-SHA-512", description="SASL mechanism. Event Hubs and Confluent Cloud accept PLAIN."
     )
     sasl_username: str | None = Field(None, description="SASL user. Event Hubs: `$ConnectionString`.")
     sasl_password: SecretStr | None = Field(None, description="SASL password.")
     ssl_ca_file: Path | None = Field(
         None,
-        description="PEM file of the authorities that sign the brokers' certificates; none = the system's. "
-        "This file and the two below are read again when they change.",
+        description="PEM file of the authorities that sign the brokers' certificates; none = the authorities of the system. "
+        "This file, `WORDCOUNT_SSL_CERT_FILE` and `WORDCOUNT_SSL_KEY_FILE` are read again when they change.",
     )
     ssl_cert_file: Path | None = Field(
         None, description="PEM file of this client's certificate and its chain."
     )
     ssl_key_file: Path | None = Field(
-        None, description="PEM file of the private key; none = it is in the certificate's file."
+        None, description="PEM file of the private key; none = the key is in the certificate's file."
     )
     ssl_key_password: SecretStr | None = Field(None, description="Password of the private key.")
     secrets_dir: Path | None = Field(
         None,
-        description="Folder of files named as the variables are, for example `WORDCOUNT_SASL_PASSWORD`. "
+        description="Folder of secret files; the name of a file is the name of its variable, for example `WORDCOUNT_SASL_PASSWORD`. "
         "Passwords are read again when their files change.",
     )
 
     # Records and words
-    value_format: FormatName = Field("text", description="What a record's value is.")
+    value_format: FormatName = Field("text", description="Format of a record's value.")
     json_pointer: JsonPointer = Field(
-        "", description="Where the text is in a JSON value; empty = the value is itself a JSON string."
+        "", description="Place of the text in a JSON value; empty = the value itself is a JSON string."
     )
     profile: ProfileName = Field(
         "unicode",
@@ -125,91 +125,96 @@ class Settings(BaseModel):
         "Unicode white space, as Python's `str.split`; `unicode`: the words of Unicode annex 29 after NFKC and case folding.",
     )
     stop_words: WordList = Field((), description="Words that are not counted.")
-    min_word_length: int = Field(1, ge=1, le=16_384, description="Characters; shorter words are not counted.")
+    min_word_length: int = Field(
+        1, ge=1, le=16_384, description="Length in characters; shorter words are not counted."
+    )
     max_word_length: int | None = Field(
-        None, ge=1, le=16_384, description="Characters; longer words are not counted."
+        None, ge=1, le=16_384, description="Length in characters; longer words are not counted."
     )
     max_word_bytes: int = Field(
         _POLICIES.max_word_bytes,
         ge=16,
         le=65_536,
-        description="UTF-8 bytes; a longer word is oversized, see `WORDCOUNT_ON_OVERSIZED_WORD`.",
+        description="Length in bytes of UTF-8; a longer word is oversized, see `WORDCOUNT_ON_OVERSIZED_WORD`.",
     )
     on_null: CountSkipOrDeadLetter = Field(
         _POLICIES.on_null,
-        description="A record without a value. `count`: it counts as a record without words.",
+        description="What becomes of a record without a value. `count`: the record is counted as a record without words.",
     )
     on_invalid_utf8: ReplaceSkipOrDeadLetter = Field(
         _POLICIES.on_invalid_utf8,
-        description="A value that is not UTF-8. `replace`: each bad sequence becomes U+FFFD.",
+        description="What becomes of a value that is not UTF-8. `replace`: each invalid sequence becomes U+FFFD.",
     )
     on_invalid_json: SkipOrDeadLetter = Field(
-        _POLICIES.on_invalid_json, description="A value that is not JSON."
+        _POLICIES.on_invalid_json, description="What becomes of a value that is not JSON."
     )
     on_missing_text: SkipOrDeadLetter = Field(
-        _POLICIES.on_missing_text, description="A JSON value without a string at the pointer."
+        _POLICIES.on_missing_text,
+        description="What becomes of a JSON value without a string at the place that the pointer names.",
     )
     on_oversized_word: SkipOrDeadLetter = Field(
         _POLICIES.on_oversized_word,
-        description="A word over `WORDCOUNT_MAX_WORD_BYTES`: skip the word, or dead-letter the whole record.",
+        description="What becomes of a word over `WORDCOUNT_MAX_WORD_BYTES`: skip the word, or dead-letter the whole record.",
     )
     max_record_bytes: int = Field(
         _POLICIES.max_record_bytes,
         ge=1_024,
         le=268_435_456,
-        description="Bytes of a record's value, unpacked; a longer one is never held in memory, see "
+        description="Length of a record's value in bytes, unpacked; a longer value is never held in memory, see "
         "`WORDCOUNT_ON_OVERSIZED_RECORD`.",
     )
     on_oversized_record: SkipOrDeadLetter = Field(
         _POLICIES.on_oversized_record,
-        description="A value over `WORDCOUNT_MAX_RECORD_BYTES`. Its dead letter says where the record is and how long, "
-        "and has no value.",
+        description="What becomes of a value over `WORDCOUNT_MAX_RECORD_BYTES`. Its dead letter has no value, but says where the "
+        "record is and how long its value is.",
     )
     on_empty_word: CountOrSkip = Field(
-        _POLICIES.on_empty_word, description="An empty word; only the profile `java-s` yields them."
+        _POLICIES.on_empty_word,
+        description="What becomes of an empty word; only the profile `java-s` yields empty words.",
     )
 
     # Flushing and state
     state_dir: Path = Field(
-        Path(".wordcount/state"), description="Folder of the partition stores; one process at a time uses it."
+        Path(".wordcount/state"),
+        description="Folder of the partition stores; only one process at a time may use the folder.",
     )
     flush_interval_ms: int = Field(
         250,
         ge=10,
         le=60_000,
-        description="Longest time from reading a record to its durable, visible count when caught up.",
+        description="Longest time from reading a record to its durable, visible count, if the partition has caught up.",
     )
     flush_bytes: int = Field(
         8_388_608,
         ge=1_024,
         le=268_435_456,
-        description="A partition's buffer is flushed as soon as it holds this many bytes; sooner where they hold many distinct words.",
+        description="A partition's buffer is flushed as soon as it holds this many bytes, or earlier if it holds many distinct words.",
     )
     memory_mb: int | None = Field(
         None,
         ge=192,
         le=1_048_576,
-        description="MiB of memory that the process may take: buffers, fetches, caches, flushes and restores are bounded "
-        "by it. None = 768, or three quarters of the container's limit or half of the machine where that is less.",
+        description="MiB of memory that the process may use; bounds buffers, fetches, caches, flushes and restores. None = the least "
+        "of 768, three quarters of the container's limit, and half of the machine's memory.",
     )
     vocabulary_words: int = Field(
         1_000_000,
         ge=1,
         le=100_000_000,
-        description="Words whose counts are cached in memory, at most; fewer where `WORDCOUNT_MEMORY_MB` has no room.",
+        description="Largest number of words whose counts are cached in memory; fewer if `WORDCOUNT_MEMORY_MB` has no room for them.",
     )
     shutdown_timeout_s: int = Field(
         25,
         ge=1,
         le=600,
-        description="Time to flush and leave at SIGTERM; what is not flushed by then is counted again.",
+        description="Time to flush and leave the group at SIGTERM; records that are not flushed by then are read again later.",
     )
     stall_timeout_s: int = Field(
         120,
         ge=5,
         le=86_400,
         description="A worker that counts nothing for this long, although the broker answers and has records, ends with "
-        "exit code 75. A broker that is away is waited for.",
+        "exit code 75. A worker waits for a broker that does not answer.",
     )
 
     # HTTP and log
@@ -217,15 +222,15 @@ class Settings(BaseModel):
     http_port: int = Field(8080, ge=0, le=65_535, description="Port that HTTP listens on; 0 = any free one.")
     http_allowed_hosts: HostNames = Field(
         (),
-        description="Names besides IP addresses, `localhost`, `WORDCOUNT_HTTP_HOST` and this machine's host name that clients may "
-        "call the service by, as that of a Kubernetes Service or a proxy. `*.example.org`: every name below; `*`: every name, "
-        "also one that a web page makes lead here to read what it must not.",
+        description="Host names by which clients may call the service, for example the name of a Kubernetes Service or a proxy. IP "
+        "addresses, `localhost`, `WORDCOUNT_HTTP_HOST` and this machine's host name are always allowed. `*.example.org`: every name "
+        "below `example.org`; `*`: every name, and then a web page can use DNS rebinding to read answers of the service.",
     )
     query_timeout_ms: int = Field(
         2_000,
         ge=10,
         le=600_000,
-        description="Longest time that a query may take, waiting included; then it is answered with 503.",
+        description="Longest time that a query may take, waiting included; a longer query is answered with 503.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
@@ -236,7 +241,7 @@ class Settings(BaseModel):
 
     @property
     def topics(self) -> Topics:
-        """Names of the topics of this group."""
+        """Names of the input topic, the changelog and the dead-letter topic."""
         return Topics.of(self.group, self.topic)
 
     @field_validator("*", mode="before")
@@ -245,7 +250,7 @@ class Settings(BaseModel):
         if value != "" or info.field_name is None:
             return value
         field = cls.model_fields[info.field_name]
-        if field.annotation is Path:  # which would become the working directory
+        if field.annotation is Path:  # An empty path would mean the working directory.
             raise ValueError
         return None if field.default is None else value
 
@@ -261,8 +266,8 @@ class Settings(BaseModel):
     def _refuse_exactly_once(cls, value: object) -> object:
         if value == "exactly_once":
             raise ConfigurationError(
-                'WORDCOUNT_PROCESSING_GUARANTEE is "exactly_once", which in Faust loses or doubles counts: it does not '
+                'WORDCOUNT_PROCESSING_GUARANTEE is "exactly_once", which in Faust loses or doubles counts: Faust does not '
                 "drain before it commits, never aborts, and takes the destination partition as transaction id",
-                'leave it at "exact": counts are exact by positions stored with them, without transactions',
+                'set it to "exact": counts are exact by positions that are stored with the counts, without transactions',
             )
         return value

@@ -1,4 +1,4 @@
-"""How the settings read text: the tokeniser, the value format and the policies that they ask for."""
+"""Tokeniser, value format and policies, built from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tokenizer_of(settings: Settings) -> Tokenizer:
-    """What makes words of texts.
+    """Return the tokeniser, which makes words of texts.
 
     Raises:
         ConfigurationError: a stop word is not one word of the profile.
@@ -28,10 +28,10 @@ def tokenizer_of(settings: Settings) -> Tokenizer:
 
 
 def value_format_of(settings: Settings) -> ValueFormat:
-    """What finds the texts of values."""
+    """Return the value format, which finds the text in a record's value."""
     return value_format(settings.value_format, settings.json_pointer)
 
 
 def policies_of(settings: Settings) -> Policies:
-    """What becomes of records and words that are not plain text."""
+    """Return the policies, which decide about records and words that are not plain text."""
     return Policies(**{policy.name: getattr(settings, policy.name) for policy in fields(Policies)})

@@ -1,4 +1,4 @@
-"""Types of settings that say more than `str` or `int`, and how a setting and its good values are called outside."""
+"""Types of settings that are narrower than `str` or `int`, names of variables, and descriptions of valid values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PREFIX = "WORDCOUNT_"
 
 
 def variable(field: str) -> str:
-    """Name of the environment variable of a field."""
+    """Return the name of the environment variable of a field."""
     return PREFIX + field.upper()
 
 
 class Expected(str):
-    """Annotation of a field: what a good value is, where type and bounds do not say it."""
+    """Annotation of a field: describes valid values if type and bounds do not."""
 
     __slots__ = ()
 
@@ -69,7 +69,7 @@ HostNames = Annotated[
     tuple[str, ...],
     NoDecode,
     AfterValidator(_host_names),
-    Expected("host names without ports, separated by commas; *.example.org for all below one"),
+    Expected("host names without ports, separated by commas; *.example.org for all names below example.org"),
 ]
 JsonPointer = Annotated[
     str, AfterValidator(_json_pointer), Expected("an RFC 6901 pointer such as /message/text, or nothing")
@@ -81,7 +81,7 @@ WordList = Annotated[tuple[str, ...], NoDecode, Expected("words separated by com
 
 
 def expectation(field: FieldInfo) -> str:
-    """What a good value of a field is, in a few words."""
+    """Return a short description of the valid values of a field."""
     for mark in field.metadata:
         if isinstance(mark, Expected):
             return str(mark)
@@ -101,7 +101,7 @@ def expectation(field: FieldInfo) -> str:
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether values of a field must never be shown."""
+    """Return whether values of a field must never be shown."""
     return _without_none(field.annotation) is SecretStr
 
 

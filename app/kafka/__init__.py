@@ -1,1 +1,1 @@
-"""Kafka for commands and for the start of a worker: topics, requests, logins that are refused, rights."""
+"""Kafka as commands and the start of a worker use it: topics, administrative requests, refused logins, rights."""

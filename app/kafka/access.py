@@ -1,4 +1,4 @@
-"""What each command has to be allowed on the brokers: one table for the worker's own checks, `doctor` and the reference."""
+"""Rights on the brokers that each command needs: one table for the worker's own checks, `doctor` and the reference page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Resource = Literal["input", "changelog", "dead letters", "group"]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Operations on a resource.
+    """Operations on a resource that a command needs.
 
     Attributes:
-        resource: which one.
-        operations: in the words of Kafka's own tools; those that they imply, as Describe, are left out.
-        for_what: "" = the command cannot do without, else what is left out or has to be done by somebody else.
+        resource: the resource.
+        operations: named as Kafka's own tools name operations; an operation that another one implies, as Describe, is left out.
+        for_what: "" = the command always needs the operations, else when or for what the command needs the operations.
     """
 
     resource: Resource
@@ -29,9 +29,9 @@ class Need:
     for_what: str = ""
 
 
-_CREATE: Final = "where there is no such topic yet"
-_EXTEND: Final = "where the input has got more partitions"
-_CHECK: Final = "to check its configuration; without it that is not checked"
+_CREATE: Final = "if the topic does not exist yet"
+_EXTEND: Final = "if the input topic has got more partitions"
+_CHECK: Final = "to check the topic's configuration, which is otherwise not checked"
 
 ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     "worker": (
@@ -76,18 +76,18 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("Read", "Write", "Create", "Delete")),
         Need("dead letters", ("Describe",)),
         Need("group", ("Describe",)),
-        Need("group", ("Delete",), "to delete its offsets, which only lag tools read"),
+        Need("group", ("Delete",), "to delete the group's offsets, which only lag tools read"),
     ),
     "rebuild": (Need("changelog", ("Describe",)),),
 }
-"""By command; `run` brings a broker of its own, and the others ask none."""
+"""Needs by command. `run` starts its own broker, and the commands that are not listed ask no broker."""
 
 IMPLIED: Final = frozenset({"Read", "Write", "Delete", "Alter"})
-"""Each of them implies Describe."""
+"""Operations that imply Describe."""
 
 
 def needed_rights(settings: Settings, command: str) -> list[Right]:
-    """Every right that a command cannot do without, as these settings name the resources; with what they imply."""
+    """Return every right that a command always needs, implied rights included, on the resources that the settings name."""
     found: dict[Right, None] = {}
     for need in ACCESS[command]:
         if not need.for_what:

@@ -1,7 +1,7 @@
-"""The few administrative requests that Wordcount makes, on aiokafka's low-level client.
+"""Administrative requests to brokers: describe, create, extend and delete topics, ask for groups and rights.
 
-`AIOKafkaAdminClient` is not used: asking it for a topic's metadata creates the topic where brokers allow
-that, it cannot ask for rights, and it raises where a caller wants to look at the error codes.
+Made with aiokafka's low-level client. `AIOKafkaAdminClient` is not used: a request for a topic's metadata creates the topic if the
+brokers allow that, `AIOKafkaAdminClient` cannot ask for rights, and it raises errors whose codes the callers of this module need.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _TOPIC_RESOURCE: Final = 2
 
 
 class Admin:
-    """A connection to the brokers; see `open_admin`."""
+    """Administrative requests on one client; made by `open_admin`. All methods may raise KafkaError and TimeoutError."""
 
     def __init__(self, client: BoundedClient) -> None:
         self._client = client
         self._timeout_s = client.answer_timeout_s * REQUESTS_PER_STEP
         self._broker_timeout_ms = int(client.answer_timeout_s * BROKER_SHARE * 1000)
         self.rights: frozenset[str] | None = None
-        """Operations on the cluster that this user may do, as of the last `describe`; None = not told."""
+        """Operations on the cluster that this user may do, as of the last `describe`; None = the broker does not report rights."""
         self.brokers: Sequence[str] = ()
         """`host:port` of every broker, as of the last `describe`."""
         self._controller: int | None = None
 
     async def describe(self, *topics: str) -> Mapping[str, TopicDescription]:
-        """Metadata by topic; a missing topic is not created, whatever the broker allows."""
+        """Return descriptions by topic; a missing topic is never created."""
         answer = await self._send(DescribeTopics(topics, cluster_rights=True))
         self._controller = answer.controller_id
         self.brokers = [f"{host}:{port}" for _, host, port, *_ in answer.brokers]
@@ -63,12 +63,12 @@ class Admin:
         return descriptions(answer)
 
     async def fetch_versions(self) -> tuple[int, int]:
-        """Oldest and newest version of the Fetch request that the broker takes: a hint at its own version."""
+        """Return the oldest and the newest version of the Fetch request that a broker accepts, which hint at its own version."""
         answer = await self._send(ApiVersionRequest())
         return next((low, high) for key, low, high in answer.api_versions if key == _FETCH)
 
     async def topic_config(self, topic: str, name: str) -> str | None:
-        """Value of one configuration of a topic; None where this user may not read it."""
+        """Return the value of one configuration of a topic; None if this user may not read the value, or there is none."""
         answer = await self._send(DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, [name])]))
         for error_code, _, _, _, entries in answer.resources:
             if error_code == NO_ERROR:
@@ -78,7 +78,7 @@ class Admin:
     async def create_topic(
         self, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
     ) -> tuple[int, str]:
-        """Create a topic; return the error code, 0 = created, and what the broker says about it."""
+        """Create a topic. Return (error code, the broker's explanation); 0 = the topic was created."""
         request = CreateTopicsRequest(
             [(name, partitions, replication_factor, [], list(config.items()))], self._broker_timeout_ms, False
         )
@@ -87,20 +87,20 @@ class Admin:
         return error_code, _said(error_code, *message)
 
     async def extend_topic(self, name: str, partitions: int) -> tuple[int, str]:
-        """Give a topic so many partitions in all; return as `create_topic` does."""
+        """Raise the number of a topic's partitions to `partitions`. Return (error code, the broker's explanation); 0 = done."""
         request = CreatePartitionsRequest([(name, (partitions, None))], self._broker_timeout_ms, False)
         answer = await self._send_to_controller(request)
         _, error_code, *message = answer.topic_errors[0]
         return error_code, _said(error_code, *message)
 
     async def delete_topic(self, name: str) -> bool:
-        """Delete a topic and wait until it is gone; return whether there was one.
+        """Delete a topic and wait until the topic is gone. Return False if the topic did not exist.
 
         Raises:
-            KafkaError: the broker refuses it.
-            TimeoutError: it is still there after two time-outs of a request.
+            KafkaError: the broker refuses the deletion.
+            TimeoutError: the topic still exists after two time-outs of a request.
         """
-        await self.describe(name)  # Only the controller deletes.
+        await self.describe(name)  # Finds the controller, which alone deletes topics.
         answer = await self._send_to_controller(DeleteTopicsRequest([name], self._broker_timeout_ms))
         error_code = answer.topic_error_codes[0][1]
         if error_code == UNKNOWN_TOPIC:
@@ -113,7 +113,7 @@ class Admin:
         return True
 
     async def group_members(self, group: str) -> Sequence[str]:
-        """`client id at host` of each member of a consumer group, of either protocol; none where there is no such group."""
+        """Return `client id at host` of each member of a group, of either group protocol; empty if the group does not exist."""
         node = await self._coordinator(group)
         if found := await strangers(lambda request: self._send(request, node), group):
             return found
@@ -124,15 +124,15 @@ class Admin:
         return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
 
     async def strangers(self, group: str) -> Sequence[str]:
-        """Members that speak the new group protocol, which no worker does; named as in `group_members`."""
+        """Return `client id at host` of each member that speaks the new group protocol, which no worker speaks."""
         node = await self._coordinator(group)
         return await strangers(lambda request: self._send(request, node), group)
 
     async def delete_group(self, group: str) -> None:
-        """Delete a consumer group with its offsets, if there is one.
+        """Delete a consumer group with its offsets; do nothing if the group does not exist.
 
         Raises:
-            KafkaError: it has members, or the broker refuses it.
+            KafkaError: the group has members, or the broker refuses the deletion.
         """
         answer = await self._send(DeleteGroupsRequest([group]), await self._coordinator(group))
         error_code = answer.results[0][1]
@@ -140,10 +140,10 @@ class Admin:
             raise for_code(error_code)()
 
     async def group_rights(self, group: str) -> frozenset[str] | None:
-        """Operations on a consumer group that this user may do; None where the broker does not tell.
+        """Return the operations on a consumer group that this user may do; None if the broker does not report rights.
 
         Raises:
-            KafkaError: for example `GroupAuthorizationFailedError`, or no coordinator yet.
+            KafkaError: for example `GroupAuthorizationFailedError`, or the group has no coordinator yet.
         """
         answer = await self._send(DescribeGroup(group), await self._coordinator(group))
         error_code, _, _, _, _, _, *rights = answer.groups[0]
@@ -152,7 +152,7 @@ class Admin:
         return operations(*rights)
 
     async def coordinator_error(self, group: str, timeout_s: float) -> int:
-        """Why the group has no coordinator, an error code: `NO_COORDINATOR` after `timeout_s`; 0 = it has one."""
+        """Return 0 if the group has a coordinator, else the error code: `NO_COORDINATOR` if none was found in `timeout_s`."""
         return int((await self._find_coordinator(group, timeout_s)).error_code)
 
     async def _coordinator(self, group: str) -> int:
@@ -165,13 +165,16 @@ class Admin:
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             found = await self._send(FindCoordinatorRequest(group, 0))
-            # On a new cluster the first such request makes the topic that coordinators need.
+            # On a new cluster the first request for a coordinator creates the topic that coordinators need.
             if found.error_code != NO_COORDINATOR or asyncio.get_running_loop().time() > deadline:
                 return found
             await asyncio.sleep(_POLL_S)
 
     async def _send_to_controller(self, request: Any) -> Any:
-        """Brokers since Kafka 2.8 forward what only the controller does: another is asked where it does not answer."""
+        """Send a request to the controller, or to any broker if the controller does not answer.
+
+        Since Kafka 2.8 every broker forwards requests that only the controller answers.
+        """
         try:
             return await self._send(request, self._controller)
         except (NodeNotReadyError, RequestTimedOutError):
@@ -183,11 +186,11 @@ class Admin:
 
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
-    """Connect, and turn what goes wrong between client and brokers into our errors.
+    """Yield a connected `Admin`, and turn errors of Kafka within the block into errors of Wordcount.
 
     Raises:
-        BrokerUnavailableError: no broker answers within two time-outs of a request, or one went away.
-        ConfigurationError: the brokers do not let this process in.
+        BrokerUnavailableError: no broker answers within two time-outs of a request, or a request failed.
+        ConfigurationError: the brokers refuse this process.
     """
 
     def client() -> BoundedClient:
@@ -201,7 +204,10 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
 
 
 def _elsewhere(settings: Settings, client: BoundedClient) -> BrokerUnavailableError | None:
-    """The error for brokers that answer where they are asked first, and not where they say that they are."""
+    """Return the error for brokers that answer at the bootstrap addresses, but not at the addresses that they advertise.
+
+    None = there is another reason.
+    """
     asked = settings.bootstrap_servers.split(",")
     elsewhere = {node: failure for node, failure in client.failures.items() if failure.address not in asked}
     if not elsewhere or len(client.failures) < len(client.cluster.brokers()):
@@ -210,7 +216,7 @@ def _elsewhere(settings: Settings, client: BoundedClient) -> BrokerUnavailableEr
     return BrokerUnavailableError(
         f'brokers answer at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}", but not at the addresses that they advertise: '
         f"{told}",
-        "set advertised.listeners of the brokers to addresses that can be reached from here",
+        "set advertised.listeners of the brokers to addresses that this machine can reach",
     )
 
 

@@ -1,4 +1,4 @@
-"""Whose counts a changelog topic has, asked before it is used or deleted: its markers say so (ADR 11)."""
+"""The owner of a changelog topic, checked before the topic is used or deleted: the markers name group and input topic (ADR 11)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 async def check_changelog_owner(settings: Settings) -> None:
-    """See that this group's changelog, where there is one, is of no other deployment.
+    """Check that this group's changelog, if it exists, has no counts of another group or input topic.
 
     Raises:
         BrokerUnavailableError: no answer.
-        ConfigurationError: it is; names both.
+        ConfigurationError: the changelog has counts of another owner; the message names both owners.
     """
     name = settings.topics.changelog
     if (marker := _last_marker(await _last_records(settings, name))) is None:
@@ -35,11 +35,11 @@ async def check_changelog_owner(settings: Settings) -> None:
 
 
 async def refuse_former_changelog(settings: Settings) -> None:
-    """See that this group's counts are not in a changelog of the former name alone.
+    """Check that this group's counts are not only in a changelog with the name that a former version used.
 
     Raises:
         BrokerUnavailableError: no answer.
-        ConfigurationError: they are; names both topics.
+        ConfigurationError: the counts are only there; the message names both topics.
     """
     name = settings.topics.changelog
     former = former_changelog_topic(settings.group, settings.topic)
@@ -54,13 +54,16 @@ async def refuse_former_changelog(settings: Settings) -> None:
         return
     raise ConfigurationError(
         f"the counts of group {settings.group} over topic {settings.topic} are in topic {former}, as a former version named it; "
-        f"this one names it {name}",
-        f"run the version that wrote it, or {COUNT_AGAIN}",
+        f"this version names it {name}",
+        f"run the version that wrote the counts, or {COUNT_AGAIN}",
     )
 
 
 def _last_marker(records: list[tuple[bytes, bytes]]) -> Marker | None:
-    """The first marker that can be read: a flush ends with one, a torn one does not."""
+    """Return the first marker in `records` that can be decoded; None if there is none.
+
+    A partition whose last flush was torn does not end with a marker.
+    """
     for key, value in records:
         if key == MARKER_KEY:
             try:
@@ -71,7 +74,10 @@ def _last_marker(records: list[tuple[bytes, bytes]]) -> Marker | None:
 
 
 async def _last_records(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
-    """The last record of each partition that has one, up to the first marker. None where this user may not see the topic."""
+    """Return the last record (key, value) of each partition that has records, in order, up to the first marker.
+
+    Empty if the topic does not exist, or if this user may not describe the topic.
+    """
     async with open_admin(settings) as admin:
         found = (await admin.describe(topic))[topic]
     if found.error_code != NO_ERROR:

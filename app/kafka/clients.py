@@ -1,4 +1,4 @@
-"""Clients of the brokers for commands and for the start of a worker: how they connect, why they cannot, and plain readers."""
+"""Kafka clients for commands and for the start of a worker: how a client connects, why it cannot connect, and plain readers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 POLL_MS: Final = 500
 FETCH_WAIT_MS: Final = 20
-"""Longest wait of the broker at the end of a partition; the first fetch of the next one waits behind it."""
+"""Longest wait of the broker at the end of a partition; the first fetch of the next partition has to wait for this fetch."""
 
 SILENCE_POLLS: Final = 60
-"""Polls in a row without a record or a step forward after which the broker counts as gone."""
+"""Polls in a row without a new position after which the broker counts as unavailable."""
 
 
 def connection(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments that every aiokafka client takes."""
+    """Return the keyword arguments that every aiokafka client takes."""
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "request_timeout_ms": settings.request_timeout_ms,
@@ -42,12 +42,12 @@ def connection(settings: Settings) -> dict[str, Any]:
 
 
 def step_timeout_s(settings: Settings) -> float:
-    """Longest time for a connection, or for what takes a few requests."""
+    """Return the longest time, in seconds, for a connection or for a step of several requests."""
     return settings.request_timeout_ms / 1000 * REQUESTS_PER_STEP
 
 
 def rights_of(settings: Settings) -> Rights:
-    """Whose rights, for what brokers refuse."""
+    """Return the user of these settings, for errors about rights that brokers deny."""
     return Rights.of(connection(settings))
 
 
@@ -55,11 +55,16 @@ def rights_of(settings: Settings) -> Rights:
 async def connected(
     settings: Settings, make_client: Callable[[], Any], start: str = "start", stop: str = "stop"
 ) -> AsyncIterator[Any]:
-    """Start an aiokafka client, and stop it in bounded time.
+    """Start an aiokafka client, yield the client, and stop the client in bounded time.
+
+    Args:
+        settings: say where and how to connect.
+        make_client: creates the client, which is not started.
+        start, stop: names of the client's methods that start and stop the client.
 
     Raises:
-        BrokerUnavailableError: it did not start within two time-outs of a request; says why.
-        ConfigurationError: the brokers do not let this process in.
+        BrokerUnavailableError: the client did not start within two time-outs of a request; the message says why.
+        ConfigurationError: the brokers refuse this process.
     """
     kafka_client.install()
     client = make_client()
@@ -81,10 +86,10 @@ async def connected(
 
 
 def unavailable(settings: Settings, reason: str) -> BrokerUnavailableError:
-    """The error for brokers that do not answer."""
+    """Return the error for brokers that do not answer."""
     return BrokerUnavailableError(
         f'no broker answers at WORDCOUNT_BOOTSTRAP_SERVERS="{settings.bootstrap_servers}" ({reason})',
-        "start a broker there, or set the address and the security settings of yours",
+        "start a broker there, or set the address and the security settings of your brokers",
     )
 
 
@@ -92,7 +97,12 @@ def unavailable(settings: Settings, reason: str) -> BrokerUnavailableError:
 async def topic_offsets(
     settings: Settings, isolation: str = "read_uncommitted"
 ) -> AsyncIterator[TopicOffsets]:
-    """Asks the brokers for ends of partitions and ids of topics."""
+    """Yield a `TopicOffsets` on its own client, which is stopped at the end of the block.
+
+    Raises:
+        BrokerUnavailableError: no answer to a question within the block.
+        ConfigurationError: the brokers refuse this process.
+    """
     offsets = TopicOffsets(connection(settings), step_timeout_s(settings), isolation)
     began_s = monotonic()
     try:
@@ -106,17 +116,17 @@ async def topic_offsets(
 
 
 def changelog_reader(settings: Settings, changelog: str) -> ChangelogReader:
-    """Reads the changelog topic of this name."""
+    """Return a reader of the changelog topic with the name `changelog`."""
     return ChangelogReader(changelog, connection(settings), step_timeout_s(settings))
 
 
 @asynccontextmanager
 async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A plain consumer that belongs to no group.
+    """Yield a plain consumer that belongs to no group, stopped at the end of the block.
 
     Raises:
-        BrokerUnavailableError: no broker answers, or one went away.
-        ConfigurationError: this user may not read the topic.
+        BrokerUnavailableError: no broker answers, or a read within the block failed.
+        ConfigurationError: this user may not read the topic, or the brokers refuse this process.
     """
 
     def consumer() -> AIOKafkaConsumer:
@@ -140,11 +150,11 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def records(
     consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
 ) -> AsyncIterator[tuple[int, bytes | None]]:
-    """(offset, value) of every record in [start, end).
+    """Yield (offset, value) of every record from `start` (inclusive) to `end` (exclusive).
 
     Raises:
-        InexactError: some of them are gone by now.
-        BrokerUnavailableError: no answer.
+        InexactError: records of this range were deleted.
+        BrokerUnavailableError: no answer for `SILENCE_POLLS` polls.
     """
     consumer.assign([tp])
     consumer.seek(tp, start)
@@ -168,7 +178,7 @@ async def records(
 
 
 class _LastLogLine(logging.Handler):
-    """Keeps what aiokafka says when it cannot connect: its exception does not tell, as for a wrong password."""
+    """Keeps the last log line of aiokafka, which names the cause of a failed connection; aiokafka's exception often does not."""
 
     line = ""
 
@@ -184,7 +194,7 @@ class _LastLogLine(logging.Handler):
 
 
 async def _stop(stop: Callable[[], Any]) -> None:
-    # A producer's stop waits for its batches, which are tried for ever where the broker is away.
+    # A producer's stop waits for its batches, which aiokafka retries for ever while the broker does not answer.
     stopping = asyncio.ensure_future(stop())
     _, late = await asyncio.wait([stopping], timeout=1.0)
     for task in late:

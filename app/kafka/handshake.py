@@ -1,6 +1,7 @@
-"""Why a broker does not let a client in: what its refusal means, and where it says nothing, a handshake step by step.
+"""Refused TLS handshakes and logins: why a broker refuses this client.
 
-All of it is the configuration's: starting again does not help. A broker that is away is another matter.
+aiokafka's refusals are explained. If there is no refusal to explain, a handshake with the broker is tried step by step. The cause is
+always the configuration, so starting again does not help. A broker that does not answer is not a subject of this module.
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ if TYPE_CHECKING:
     from app.config.settings import Settings
 
 STEP_TIMEOUT_S: Final = 3.0
-"""Longest wait for one answer of a broker."""
+"""Longest wait, in seconds, for one answer of a broker."""
 
 NOW_S: Final = 2 * LOGIN_PAUSE_S[1]
-"""So long a refusal is news: within it a login is tried again. A broker that is not asked any more lets nobody in, or is gone."""
+"""Seconds for which a refusal counts as present: a refused login is tried again within this time.
+
+An older refusal is of a broker that is no longer asked.
+"""
 
 _ALERT_S: Final = 0.5
-"""A broker tells after the handshake that it does not take a client's certificate (TLS 1.3)."""
+"""Seconds to wait after a TLS handshake: with TLS 1.3 a broker refuses a client's certificate only after the handshake."""
 
 _API_VERSIONS: Final = struct.pack(">hhih", 18, 0, 1, -1)
 _SASL_HANDSHAKE: Final = struct.pack(">hhihh4s", 17, 1, 2, -1, 4, b"NONE")
 _UNSUPPORTED_MECHANISM: Final = 33
 _LONGEST_ANSWER: Final = 1 << 20
-_PROTOCOL: Final = "set WORDCOUNT_SECURITY_PROTOCOL to what that listener has"
+_PROTOCOL: Final = "set WORDCOUNT_SECURITY_PROTOCOL to the protocol of that listener"
 _UNKNOWN_AUTHORITY: Final = {2, 18, 19, 20, 21}
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
@@ -44,14 +48,15 @@ _OTHER_NAME: Final = {62, 64}
 
 
 async def refusal(settings: Settings, since_s: float) -> ConfigurationError | None:
-    """Why no broker lets this process in; None where that is not the reason that none could be used.
+    """Return the error that says why the brokers refuse this process; None if there is another reason for a failed connection.
 
     Args:
-        since_s: when it began to try, on the monotonic clock.
+        settings: say where and how to connect.
+        since_s: time on the monotonic clock at which this process began to connect.
     """
     servers = [_address(server) for server in settings.bootstrap_servers.split(",")]
     for refused in refusals():
-        # A login that was refused a moment ago was not tried again.
+        # An older refusal counts for a bootstrap server, too: during the pause after a refused login there was no new attempt.
         if refused.at_s >= since_s or ((refused.host, refused.port) in servers and refused.pause_s):
             return explained(settings, refused)
     for host, port in servers:
@@ -62,20 +67,20 @@ async def refusal(settings: Settings, since_s: float) -> ConfigurationError | No
 
 
 def latest(settings: Settings) -> ConfigurationError | None:
-    """Why a broker does not let this process in now, the latest one; None where none was refused within `NOW_S`."""
+    """Return the error for the latest refusal by any broker; None if there was no refusal within the last `NOW_S` seconds."""
     found = max(refusals(), key=lambda refused: refused.at_s, default=None)
     is_now = found is not None and monotonic() - found.at_s < NOW_S
     return explained(settings, found) if found is not None and is_now else None
 
 
 def explained(settings: Settings, refused: Refusal) -> ConfigurationError:
-    """What a refusal means."""
+    """Return the error that explains a refusal to the operator."""
     where = f"broker {refused.host}:{refused.port}"
     match refused.error:
         case SaslAuthenticationFailed():
             return ConfigurationError(
                 f'{where} refuses the login of user "{settings.sasl_username}" by {settings.sasl_mechanism} ({refused.error})',
-                "set WORDCOUNT_SASL_USERNAME, WORDCOUNT_SASL_PASSWORD and WORDCOUNT_SASL_MECHANISM as the broker has them",
+                "set WORDCOUNT_SASL_USERNAME, WORDCOUNT_SASL_PASSWORD and WORDCOUNT_SASL_MECHANISM to values that the broker accepts",
             )
         case UnsupportedSaslMechanismError():
             return ConfigurationError(
@@ -114,7 +119,9 @@ def _untrusted(
             f"the certificate of {where} is signed by an authority that {trusted} does not have ({said})",
             "set WORDCOUNT_SSL_CA_FILE to the PEM file of the authority that signs the brokers' certificates",
         )
-    return ConfigurationError(f"the certificate of {where} cannot be trusted ({said})", "renew it")
+    return ConfigurationError(
+        f"the certificate of {where} cannot be trusted ({said})", "renew the broker's certificate"
+    )
 
 
 def _tls_error(settings: Settings, where: str, error: ssl.SSLError) -> ConfigurationError:
@@ -127,13 +134,17 @@ def _tls_error(settings: Settings, where: str, error: ssl.SSLError) -> Configura
             )
         return ConfigurationError(
             f'{where} does not take the certificate in WORDCOUNT_SSL_CERT_FILE "{settings.ssl_cert_file}" ({reason})',
-            "name one that has not expired, of an authority that the broker trusts",
+            "name a certificate that has not expired, of an authority that the broker trusts",
         )
     return ConfigurationError(f"no TLS connection to {where} can be made ({reason})", _PROTOCOL)
 
 
 def _tried(settings: Settings, host: str, port: int) -> ConfigurationError | None:
-    """The first step of a handshake that shows what is wrong. Raises OSError where the broker is away, or none does."""
+    """Try a handshake step by step; return the error of the first step that the broker refuses, None if it refuses none.
+
+    Raises:
+        OSError: the broker does not answer, or the failed step does not show the cause.
+    """
     where, protocol = f"broker {host}:{port}", settings.security_protocol
     context = ssl_context(settings)
     with socket.create_connection((host, port), STEP_TIMEOUT_S) as raw:
@@ -177,7 +188,11 @@ def _tried_plainly(
 
 
 def _wants_login(stream: socket.socket, where: str, protocol: str) -> ConfigurationError | None:
-    """Raises OSError where the broker does not answer."""
+    """Return the error for a listener that wants a login although the protocol has none; None = all is well.
+
+    Raises:
+        OSError: the broker does not answer.
+    """
     _answer(stream, _API_VERSIONS)
     if protocol.startswith("SASL"):
         return None
@@ -201,7 +216,7 @@ def _texts(body: bytes, count: int) -> Sequence[str]:
 
 
 def _answer(stream: socket.socket, request: bytes) -> bytes:
-    """Raises OSError where there is none, or it is none of Kafka's."""
+    """Send a request and return the answer. Raise OSError if there is no answer, or the answer is not of a Kafka broker."""
     stream.sendall(struct.pack(">i", len(request)) + request)
     (length,) = struct.unpack(">i", _read(stream, 4))
     if not 4 <= length <= _LONGEST_ANSWER:
@@ -236,7 +251,7 @@ def _speaks_tls(host: str, port: int) -> bool:
     context.check_hostname = False
     context.verify_mode = (
         ssl.CERT_NONE
-    )  # Nothing is sent: it is asked what the listener speaks, not who it is.
+    )  # No data is sent: the only question is whether the listener speaks TLS, not who the broker is.
     try:
         with socket.create_connection((host, port), STEP_TIMEOUT_S) as raw, context.wrap_socket(raw):
             return True

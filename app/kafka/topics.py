@@ -1,7 +1,7 @@
-"""The three topics of a consumer group: input, changelog and dead letters; what is missing, and what is wrong.
+"""The three topics of a consumer group (input, changelog, dead letters): creates and extends them, and checks them.
 
-`plan` decides from what was found, without I/O; `ensure_topics` looks, acts and looks again until nothing is
-left to do, so that several workers may do it at once.
+`plan` decides from descriptions of topics, without I/O. `ensure_topics` describes the topics, changes them, and describes them again
+until no change is left, so that several workers may do the same at the same time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from app.config.settings import Settings
 
 SETTLE_TIMEOUT_S: Final = 30.0
-"""Longest time until what was created has leaders."""
+"""Longest wait, in seconds, until created topics can be used."""
 
 _POLL_S: Final = 0.05
 
-# The cleaner leaves the newest segment alone, so segments are closed sooner than the default of 1 GiB or a
-# week: a restore reads little that has been superseded. By the time of appending a record that was held up
-# on its way waits as long for the cleaner as any other.
+# Kafka's cleaner does not compact the newest segment. So segments are closed earlier than by default (1 GiB, a week), and a restore
+# reads few superseded records. The time stamp is the time of the append, so that a record which was delayed on its way waits as long
+# for the cleaner as any other record.
 _CHANGELOG_CONFIG: Final = {
     "cleanup.policy": "compact",
     "compression.type": "producer",
@@ -39,10 +39,10 @@ _CHANGELOG_CONFIG: Final = {
     "segment.ms": "3600000",
 }
 
-# A broker refuses a letter of a worker whose clock is an hour ahead, unless it sets the time itself.
+# Unless the broker sets the time stamp itself, it refuses dead letters of a worker whose clock is an hour ahead.
 _DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 
-# Another worker does the same, a leader or controller is being elected: look again.
+# Error codes that pass: another worker makes the same change, or a leader or controller is being elected. Describe again.
 _PASSING: Final = {
     5: "LEADER_NOT_AVAILABLE",
     7: "REQUEST_TIMED_OUT",
@@ -56,13 +56,13 @@ _DENIED: Final = {TOPIC_UNAUTHORIZED, ClusterAuthorizationFailedError.errno}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a topic needs.
+    """A change that a topic needs.
 
     Attributes:
-        topic: name.
-        kind: whether it is missing or has too few partitions.
-        partitions: how many it shall have.
-        config: of a topic to create.
+        topic: name of the topic.
+        kind: create = the topic is missing; extend = the topic has too few partitions.
+        partitions: number of partitions after the change.
+        config: configuration of a topic that is created; empty = the brokers' defaults.
     """
 
     topic: str
@@ -73,7 +73,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic that can be used, and how it came about."""
+    """A topic that can be used; `came` says whether the topic existed, or was created or extended by this process."""
 
     name: str
     partitions: int
@@ -82,7 +82,7 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """The topics of a group, all usable; the changelog has as many partitions as the input."""
+    """The topics of a group, which can all be used; the changelog has as many partitions as the input topic."""
 
     input: TopicState
     changelog: TopicState
@@ -90,18 +90,18 @@ class TopicReport:
 
     @property
     def partitions(self) -> int:
-        """Partitions of the input topic."""
+        """Number of partitions of the input topic."""
         return self.input.partitions
 
 
 async def ensure_topics(settings: Settings) -> TopicReport:
-    """Create or extend what is missing if `settings.create_topics`, and check the rest.
+    """Create missing topics and partitions if `settings.create_topics` allows that, and check all topics.
 
     Raises:
-        BrokerUnavailableError: no broker answers within two time-outs of a request, or a new topic cannot be used after 30 s.
-        ConfigurationError: something is missing and may not be created (names the commands that do it), the
-            changelog has more partitions than the input or would lose counts by its `cleanup.policy`, or
-            this user lacks a right.
+        BrokerUnavailableError: no broker answers within two time-outs of a request, or a new topic cannot be used after
+            `SETTLE_TIMEOUT_S`.
+        ConfigurationError: a topic or partitions are missing and may not be created (the remedy names the commands), the changelog
+            has more partitions than the input topic, its `cleanup.policy` would lose counts, or this user lacks a right.
     """
     topics = settings.topics
     async with open_admin(settings) as admin:
@@ -111,16 +111,16 @@ async def ensure_topics(settings: Settings) -> TopicReport:
 
 
 async def ensure_input_topic(settings: Settings) -> TopicState:
-    """The same for the input topic alone: what a producer needs."""
+    """Create and check the input topic as `ensure_topics` does, without the other topics: a producer needs no more."""
     async with open_admin(settings) as admin:
         return (await _settled(admin, settings, (settings.topic,)))[0]
 
 
 def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Change]:
-    """What has to be done so that the topics in `found` can be used.
+    """Return the changes after which the topics in `found` can be used.
 
     Raises:
-        ConfigurationError: a topic may not be described, or the changelog has more partitions than the input.
+        ConfigurationError: this user may not describe a topic, or the changelog has more partitions than the input topic.
     """
     for name, metadata in found.items():
         if metadata.error_code == TOPIC_UNAUTHORIZED:
@@ -140,14 +140,14 @@ def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Chan
 
 
 def topic_config(settings: Settings, name: str) -> dict[str, str]:
-    """Configuration of a topic that is created; the input topic gets the brokers' defaults."""
+    """Return the configuration of a topic that is created; empty for the input topic, which gets the brokers' defaults."""
     if name == settings.topics.changelog:
         return {**_CHANGELOG_CONFIG, "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
     return {} if name == settings.topic else dict(_DEAD_LETTERS_CONFIG)
 
 
 def command(settings: Settings, change: Change) -> str:
-    """The line for Kafka's own tool that makes a change."""
+    """Return the command line of Kafka's own tool that makes a change."""
     words = ["kafka-topics.sh", "--bootstrap-server", settings.bootstrap_servers]
     words += ["--create" if change.kind == "create" else "--alter", "--topic", change.topic]
     words += ["--partitions", str(change.partitions)]
@@ -159,10 +159,10 @@ def command(settings: Settings, change: Change) -> str:
 
 
 def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
-    """Check the changelog's `cleanup.policy`; None = not known.
+    """Check the changelog's `cleanup.policy`; None = the policy is not known, and is not checked.
 
     Raises:
-        ConfigurationError: it deletes by age or size, so counts of rare words would be lost.
+        ConfigurationError: the policy deletes records by age or size, so counts of rare words would be lost.
     """
     if policy is None or policy.replace(" ", "") == "compact":
         return
@@ -170,16 +170,16 @@ def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
     raise ConfigurationError(
         f'changelog "{changelog}" has cleanup.policy={policy}, which deletes counts',
         f"run: kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --entity-type topics "
-        f"--entity-name {changelog} --add-config cleanup.policy=compact; if it was in use, then wordcount reset, "
+        f"--entity-name {changelog} --add-config cleanup.policy=compact; if the changelog was in use, then run wordcount reset, "
         "which counts again what the input has now",
     )
 
 
 async def _settled(admin: Admin, settings: Settings, names: Sequence[str]) -> list[TopicState]:
-    """Look and act until every topic can be used.
+    """Describe and change topics until every topic can be used.
 
-    A topic that was there is used as it is: a partition without a leader waits for it, and the others do not. One that is new
-    has none for a moment.
+    A new topic can be used when all its partitions have leaders. A topic that existed before is used even if partitions lack a leader:
+    only these partitions have to wait.
     """
     came: dict[str, Literal["created", "extended"]] = {}
     usable: set[str] | None = None
@@ -215,12 +215,16 @@ def _not_settled(found: Mapping[str, TopicDescription], names: Sequence[str]) ->
 
     return BrokerUnavailableError(
         f"after {SETTLE_TIMEOUT_S:.0f} s {', '.join(map(wrong, names))}",
-        "start the brokers that hold their replicas",
+        "start the brokers that have the replicas of these topics",
     )
 
 
 async def _apply(admin: Admin, settings: Settings, change: Change) -> bool:
-    """Whether this process made the change; False = somebody else did, or look again."""
+    """Make a change. Return True if this process made it; False = another process may have made it: describe again.
+
+    Raises:
+        ConfigurationError: the broker refuses the change.
+    """
     if change.kind == "create":
         error_code, said = await admin.create_topic(
             change.topic, change.partitions, settings.replication_factor, change.config
@@ -247,13 +251,13 @@ def _too_many(
     if source_partitions:
         return ConfigurationError(
             f'changelog "{changelog}" has {partitions} partitions, but input topic "{settings.topic}" has '
-            f"{source_partitions}: it belongs to another topic of that name",
+            f"{source_partitions}: the changelog belongs to another topic of that name",
             "wordcount reset counts again what the input has now; or set another WORDCOUNT_GROUP",
         )
     return ConfigurationError(
         f'changelog "{changelog}" has {partitions} partitions, but input topic "{settings.topic}" does not '
         f"exist and WORDCOUNT_PARTITIONS is {settings.partitions}: the counts are of a topic that was deleted",
-        "set WORDCOUNT_TOPIC as intended or another WORDCOUNT_GROUP, or forget the counts: wordcount reset",
+        "set WORDCOUNT_TOPIC to the intended topic, or set another WORDCOUNT_GROUP, or forget the counts: wordcount reset",
     )
 
 

@@ -1,1 +1,1 @@
-"""What this machine allows the process: memory, open files, ports."""
+"""Limits of this machine for the process: memory, open files, ports."""

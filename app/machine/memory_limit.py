@@ -1,4 +1,4 @@
-"""How much memory this process may use: what its cgroups and the machine allow."""
+"""The memory limit of this process: what settings, cgroups and the machine allow."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path("/")
 _NO_LIMIT: Final = 1 << 60
-"""Version 1 of the cgroups says "as much as there are pages" where there is no limit."""
+"""Bytes from which on a value is no limit: cgroups of version 1 report a huge number if there is no limit."""
 
 _CGROUP_SHARE: Final = 0.75
-"""Of the limit: the files that RocksDB takes in, and what the kernel keeps for it, count too."""
+"""Share of the container's limit: files that RocksDB ingests, and memory of the kernel for the process, count against the limit."""
 
 _MACHINE_SHARE: Final = 0.5
+"""Share of the machine's memory."""
 
 
 def memory_budget(settings: Settings) -> int:
-    """Bytes that a worker may take: as set, or what suits a worker, its container and this machine.
+    """Return the bytes of memory that a worker may use: the setting, or else a number that fits container and machine.
 
     Raises:
-        ConfigurationError: more is set than the container has.
+        ConfigurationError: the setting is above the container's limit.
     """
     limit = cgroup_limit()
     if settings.memory_mb is None:
@@ -34,17 +35,19 @@ def memory_budget(settings: Settings) -> int:
         return int(min(DEFAULT_BYTES, machine * _MACHINE_SHARE, (limit or _NO_LIMIT) * _CGROUP_SHARE))
     if limit is not None and settings.memory_mb * MIB > limit:
         raise ConfigurationError(
-            f"WORDCOUNT_MEMORY_MB is {settings.memory_mb}, and the container's limit {limit // MIB} MiB",
+            f"WORDCOUNT_MEMORY_MB is {settings.memory_mb}, and the container's limit is {limit // MIB} MiB",
             f"raise the limit, or set WORDCOUNT_MEMORY_MB to {int(limit // MIB * _CGROUP_SHARE)} or less",
         )
     return settings.memory_mb * MIB
 
 
 def cgroup_limit(root: Path = _ROOT) -> int | None:
-    """The least limit of the cgroups that this process is in, version 1 or 2; None = there is none, or no way to tell.
+    """Return the lowest limit, in bytes, of the cgroups of this process; None = there is no limit, or the limit is not known.
+
+    Cgroups of version 1 and of version 2 are read.
 
     Args:
-        root: of the file system; another one in tests.
+        root: root folder of the file system.
     """
     try:
         groups = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
@@ -59,7 +62,7 @@ def cgroup_limit(root: Path = _ROOT) -> int | None:
             folder, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
         else:
             continue
-        # A container may see the whole tree, or its own part as if it were the root: then only the root is there.
+        # A container may see the whole tree of cgroups, or only its own cgroup in place of the root.
         relative = Path(path.lstrip("/"))
         limits += [_limit(folder / each / name) for each in (relative, *relative.parents)]
     return min((limit for limit in limits if limit < _NO_LIMIT), default=None)

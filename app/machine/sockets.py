@@ -1,4 +1,4 @@
-"""Sockets that are bound to a port of this machine: to listen at it, or to see whether it is free."""
+"""Ports of this machine: binds a socket to a port, or finds out whether a port is free."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import socket
 
 
 def bound_to(host: str, port: int) -> socket.socket:
-    """A socket that is bound to a host's `port` (0 = any free one); connections that ended a moment ago do not count.
+    """Return a socket that is bound to `port` of `host`; 0 = any free port.
+
+    Connections that ended a moment ago do not keep the port from being bound.
 
     Raises:
-        OSError: the port is taken, may not be used, or the host is none of this machine.
+        OSError: the port is taken, this process may not use the port, or `host` is not an address of this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -25,7 +27,7 @@ def bound_to(host: str, port: int) -> socket.socket:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a socket can be bound to a host's `port` now."""
+    """Return whether a socket can be bound to `port` of `host` now."""
     try:
         bound_to(host, port).close()
     except OSError:

@@ -96,7 +96,7 @@ def test_more_than_the_container_has_is_refused(monkeypatch: pytest.MonkeyPatch,
             "warn",
             r"may take 768 MiB, but a worker that has all 2000 partitions needs \d+ MiB",
         ),
-        (512 * MIB, 768, 8, "fail", "WORDCOUNT_MEMORY_MB is 768, and the container's limit 512 MiB"),
+        (512 * MIB, 768, 8, "fail", "WORDCOUNT_MEMORY_MB is 768, and the container's limit is 512 MiB"),
     ],
 )
 def test_doctor_compares_the_budget_with_container_and_partitions(
