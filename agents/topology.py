@@ -231,7 +231,7 @@ class _ShortMemory:
         """Warn if memory is missing, see `tables.pace.memory.Bounded`."""
         if bounds.missing_bytes:
             _log.warning(
-                "the partitions of this worker take more memory than it may have",
+                "the partitions of this worker need more memory than the worker may use",
                 missing_mb=-(-bounds.missing_bytes // MIB),
                 remedy="raise WORDCOUNT_MEMORY_MB and the container's limit, or start more workers",
             )

@@ -172,12 +172,12 @@ class Watchdog:
             case InconsistentGroupProtocolError():
                 return ConfigurationError(
                     f"group {self._group} has members that are no Wordcount workers",
-                    "stop them, or set WORDCOUNT_GROUP to another name",
+                    "stop these members, or set WORDCOUNT_GROUP to another name",
                 )
             case _ if is_fenced(error):
                 return ConfigurationError(
                     f"another process is in group {self._group} under this worker's WORDCOUNT_GROUP_INSTANCE_ID",
-                    "give each worker an id of its own, or none",
+                    "set another WORDCOUNT_GROUP_INSTANCE_ID for each worker, or none",
                 )
             case _ if denied := self._membership().denied(error):
                 return denied
@@ -209,7 +209,7 @@ class Watchdog:
             return None
         return ConfigurationError(
             f"group {self._group} has members of the new group protocol, which are no Wordcount workers: {', '.join(found)}",
-            "stop them, or set WORDCOUNT_GROUP to another name",
+            "stop these members, or set WORDCOUNT_GROUP to another name",
         )
 
     async def _ask_for_strangers(self) -> Sequence[str]:
@@ -226,9 +226,8 @@ class Watchdog:
 
     async def _judge(self, progress: Mapping[int, Progress], now_s: float) -> WordcountError | None:
         """Return the error to end with if there was something to count for too long; no position has moved for a while."""
-        exists = await self._offsets.exists(
-            self._topic
-        )  # A topic that does not exist now may be created again soon.
+        # A topic that does not exist now may be created again soon, so a missing topic has the time of a stall, too.
+        exists = await self._offsets.exists(self._topic)
         # A member without progress to report has nothing to count: there are more workers than partitions, or all its partitions
         # have stopped.
         if exists and (not await self._lags(progress) if progress else self._membership().is_member()):
@@ -240,15 +239,15 @@ class Watchdog:
         if not exists:
             return ConfigurationError(
                 f"topic {self._topic} does not exist any more",
-                "create it, or set WORDCOUNT_TOPIC to another; where the old counts are not wanted: wordcount reset",
+                "create the topic, or set WORDCOUNT_TOPIC to another topic; if the old counts are not wanted: wordcount reset",
             )
         if (obstacle := self._obstacle()) is not None:
-            _log.warning("nothing can be counted before the brokers can", reason=obstacle)
+            _log.warning("nothing can be counted until the brokers are ready", reason=obstacle)
             self._stall.restart(now_s)
             return None
         return StalledError(
             f"nothing was counted for {self._stall_timeout_s:g} s although {self._topic} has records to count",
-            "the log above says what was waited for; starting again usually helps",
+            "the log before this line says what the worker waited for; starting again usually helps",
         )
 
     async def _lags(self, progress: Mapping[int, Progress]) -> bool:

@@ -193,7 +193,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                     partial(self._consumer._client.send, coordinator.coordinator_id), coordinator.group_id
                 )
         except (KafkaError, TimeoutError) as error:
-            _log.debug("who else is in the group is not known", reason=repr(error))
+            _log.debug("the other members of the group are not known", reason=repr(error))
             return []
 
     def parked_error(self) -> BaseException | None:

@@ -15,7 +15,7 @@ def refused_join(error: BaseException, group: str) -> ConfigurationError | None:
     """
     if isinstance(error, InvalidSessionTimeoutError):
         return ConfigurationError(
-            f"the brokers do not let a member of group {group} have this WORDCOUNT_SESSION_TIMEOUT_MS",
+            f"the brokers do not allow this WORDCOUNT_SESSION_TIMEOUT_MS for a member of group {group}",
             "set it between group.min.session.timeout.ms (6 s by default) and group.max.session.timeout.ms (30 min) of the brokers",
         )
     if GroupMaxSizeReachedError.__name__ in repr(error):

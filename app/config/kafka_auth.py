@@ -102,7 +102,8 @@ class RenewedContext(ssl.SSLContext):
                     self._context, self._stamps = self._make(), stamps
                 except ConfigurationError as error:
                     _log.warning(
-                        "certificates cannot be read again, the former ones are used", reason=str(error)
+                        "certificates cannot be read again, the former certificates are used",
+                        reason=str(error),
                     )
             return self._context
 

@@ -39,7 +39,7 @@ async def no_coordinator(admin: Admin, group: str) -> BrokerUnavailableError:
     what = f"the brokers have no coordinator for group {group}"
     if offsets.error_code == UNKNOWN_TOPIC:
         return BrokerUnavailableError(
-            f"{what}: the brokers do not create their topic {OFFSETS_TOPIC}, and their number is {len(admin.brokers)}",
+            f"{what}: the brokers do not create their topic {OFFSETS_TOPIC}; the number of brokers is {len(admin.brokers)}",
             "start as many brokers as offsets.topic.replication.factor of the brokers says, or lower that number",
         )
     if offsets.error_code == NO_ERROR and offsets.leaderless:

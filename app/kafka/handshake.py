@@ -249,9 +249,8 @@ def _speaks_plainly(host: str, port: int) -> bool:
 def _speaks_tls(host: str, port: int) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = (
-        ssl.CERT_NONE
-    )  # No data is sent: the only question is whether the listener speaks TLS, not who the broker is.
+    # No data is sent: the only question is whether the listener speaks TLS, not who the broker is.
+    context.verify_mode = ssl.CERT_NONE
     try:
         with socket.create_connection((host, port), STEP_TIMEOUT_S) as raw, context.wrap_socket(raw):
             return True

@@ -232,7 +232,7 @@ def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
         error = handshake.explained(settings, refusal)
         if refusal.at_s - told_s.get(error.message, -REFUSAL_LOG_S) >= REFUSAL_LOG_S:
             told_s[error.message] = refusal.at_s
-            _log.error("a broker does not let this worker in, which tries again", reason=str(error))
+            _log.error("a broker does not let this worker in; the worker tries again", reason=str(error))
 
     return tell
 

@@ -118,7 +118,9 @@ class Deadline:
             self._timer.start()
 
     def _end(self, code: int, timeout_s: float) -> None:
-        say(f"not stopped within {timeout_s:g} s; ending now, what was not flushed will be counted again")
+        say(
+            f"not stopped within {timeout_s:g} s; ending now, records that were not flushed will be counted again"
+        )
         os._exit(code)
 
 

@@ -62,5 +62,5 @@ class Preparation:
         await refuse_former_changelog(settings)
         topics = await ensure_topics(settings)
         if problem := open_files.too_few(topics.partitions, open_files.limit()):
-            _log.warning("few open files", problem=problem, remedy=open_files.REMEDY)
+            _log.warning("the limit of open files is low", problem=problem, remedy=open_files.REMEDY)
         await ensure_coordinator(settings)

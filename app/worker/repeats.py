@@ -61,9 +61,8 @@ class Repeats:
             if now_s < told.until_s:
                 continue
             if told.latest is None:
-                del self._told[
-                    key
-                ]  # No record for a whole period: the next record of this cause is written immediately.
+                # No record came for a whole period: the next record of this cause is written immediately.
+                del self._told[key]
                 continue
             found.append(_with_repeats(told.latest, told.untold))
             self._told[key] = _Told(now_s + PERIOD_S)

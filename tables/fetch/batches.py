@@ -153,7 +153,7 @@ class KafkaBatch:
                 parsed = LegacyRecordBatch(frame, self.magic)
                 self.base_offset = _FRAME.unpack_from(frame)[0]
             case _:
-                raise ValueError(f"message format {self.magic} is not known here")
+                raise ValueError(f"message format {self.magic} is not known to Wordcount")
         self._parsed = parsed
         self.next_offset: int = parsed.next_offset
         self.is_control_batch: bool = parsed.is_control_batch
@@ -247,11 +247,10 @@ class KafkaBatch:
         (value_bytes,) = _LENGTH.unpack_from(frame, at)
         packed = frame[at + _LENGTH.size : at + _LENGTH.size + value_bytes]
         if codec == 3 and self.magic == 0:
-            raise UnpackError("lz4 of message format 0 has checksums of its own")
+            raise UnpackError("lz4 in message format 0 has other checksums and is not supported")
         shift = 0
-        if (
-            self.magic
-        ):  # Offsets inside count from the first record; the batch itself has the offset of its last record.
+        if self.magic:
+            # Offsets inside count from the first record; the batch itself has the offset of its last record.
             last, stream = 0, ByteStream(pieces(codec, packed))
             while not stream.has_ended():
                 record = yield from _legacy_record(stream, self.magic, 0, -1, -1)
@@ -272,7 +271,7 @@ def _legacy_record(
     offset, size, _, found, attributes, *_ = head.unpack(stream.take(head.size))
     end = stream.position - head.size + _FRAME.size + size
     if found != magic or attributes & CODEC_MASK:
-        raise ValueError("a message of another format, or a compressed one, is in a compressed one")
+        raise ValueError("a compressed message contains a compressed message, or a message of another format")
     wanted = offset >= start
     (length,) = _LENGTH.unpack(stream.take(_LENGTH.size))
     key, _ = yield from _field(stream, length, end, most_key_bytes if wanted else -1)

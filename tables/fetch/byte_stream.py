@@ -51,7 +51,7 @@ class ByteStream:
     def passed(self, count: int) -> Generator[None]:
         """Pass over `count` bytes, and yield after each `PAUSE_BYTES`. Raise ValueError if there are fewer, or `count` < 0."""
         if count < 0:
-            raise ValueError("a record is longer than it says")
+            raise ValueError("the fields of a record are longer than the record")
         since_pause = 0
         while count:
             self._need(1)

@@ -79,7 +79,7 @@ def pieces(codec: int, packed: memoryview) -> Iterator[bytes]:
             with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(packed)), _ARROW[codec]) as stream:
                 yield from _read(stream.read)
         case _:
-            raise UnpackError(f"compression codec {codec} is not known here")
+            raise UnpackError(f"compression codec {codec} is not known to Wordcount")
 
 
 def _read(read: Callable[[int], bytes]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ class UnsupportedCompressionError(BrokerResponseError):
 
     errno = 76
     message = "UNSUPPORTED_COMPRESSION_TYPE"
-    description = "The broker does not take batches that are compressed in this way."
+    description = "The broker does not accept batches with this compression."
 
 
 class GroupMaxSizeReachedError(BrokerResponseError):
