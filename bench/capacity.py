@@ -1,4 +1,4 @@
-"""What a load needs, by the formulas of `docs/capacity.md` and measured figures: its worked example."""
+"""The worked example of `docs/capacity.md`: what a load needs, by the page's formulas and measured figures."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 UTILISATION = 0.6
-"""Share of what is measured that is planned for: the rest is for catching up, rebalances and neighbours."""
+"""Share of the measured rate that a plan may use; the rest is kept for catching up, rebalances and other programs."""
 
 CORES_PER_WORKER = 2
-"""What one process can use: its event loop and two flush threads, which give the GIL up most of the time."""
+"""Cores that one worker process can use: its event loop and two flush threads, which release the GIL most of the time."""
 
 COUNTING_CASE = "zipf-30m-whitespace"
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be counted.
+    """A load that a deployment has to count.
 
     Attributes:
-        messages_per_s, words_per_message: of all partitions together.
-        distinct_words: ever seen.
-        partitions: of the topic.
+        messages_per_s, words_per_message: rate and size of messages, over all partitions together.
+        distinct_words: distinct words that ever occur.
+        partitions: number of partitions of the topic.
         spread: share of the partitions in which a word occurs, on average.
     """
 
@@ -35,7 +35,7 @@ class Load:
 
     @property
     def words_per_s(self) -> float:
-        """Of all partitions together."""
+        """Words per second of all partitions together."""
         return self.messages_per_s * self.words_per_message
 
     @property
@@ -48,7 +48,7 @@ EXAMPLE = Load(1_000_000, 10, 10_000_000, 64, 0.25)
 
 
 def capacity_table(report: Mapping[str, Any], load: Load = EXAMPLE) -> str:
-    """The worked example, a row per formula."""
+    """Return the worked example as a table with a row per formula."""
     case = next(case for case in report["cases"] if case["name"] == COUNTING_CASE)
     restore = report["restore"]
     words_m = load.words_per_s / 1e6

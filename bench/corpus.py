@@ -1,4 +1,4 @@
-"""Fixed, seeded corpora: the same lines on every machine; the natural text is the same wherever CPython's version is."""
+"""The corpora of the benchmarks: seeded, with equal lines on every machine; the natural text depends on CPython's version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VOCABULARY_WORDS = 200_000
 ZIPF_EXPONENT = 1.05
 ZIPF_SHIFT = 2.7
 OCCURRENCES = 2
-"""Of each word of the corpus `distinct`."""
+"""Number of occurrences of each word of the corpus `distinct`."""
 
 _CHUNK_LINES = 50_000
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
@@ -29,9 +29,9 @@ class Corpus:
     """A text of any length.
 
     Attributes:
-        lines: makes chunks of lines, given how many in all.
-        about: what it is, in a few words.
-        natural: whether its words are what a tokeniser's profile says; otherwise what stands between spaces, in every profile.
+        lines: makes chunks of lines; the argument is the number of lines in all.
+        about: the corpus in a few words.
+        natural: whether the words depend on the tokeniser's profile; otherwise every profile splits the text at spaces only.
     """
 
     lines: Callable[[int], Iterator[list[bytes]]]
@@ -40,7 +40,7 @@ class Corpus:
 
 
 def vocabulary(size: int = VOCABULARY_WORDS) -> list[str]:
-    """`size` distinct made-up words; frequent ones are short, as in natural text."""
+    """Return `size` distinct made-up words, the most frequent first; frequent words are short, as in natural text."""
     words: list[str] = []
     for rank in range(size):
         word, rest = "", rank
@@ -54,12 +54,12 @@ def vocabulary(size: int = VOCABULARY_WORDS) -> list[str]:
 
 
 def zipf_lines(lines: int, words_per_line: int = 10, seed: int = 1) -> Iterator[list[bytes]]:
-    """Lines of words drawn from a Zipf-Mandelbrot distribution, in chunks.
+    """Yield chunks of lines whose words are drawn from a Zipf-Mandelbrot distribution.
 
     Args:
         lines: number of lines.
-        words_per_line: words in each.
-        seed: of numpy's PCG64.
+        words_per_line: number of words in each line.
+        seed: seed of numpy's PCG64.
     """
     words = np.array([word.encode() for word in vocabulary()], object)
     cumulative = _cumulative(len(words))
@@ -69,7 +69,7 @@ def zipf_lines(lines: int, words_per_line: int = 10, seed: int = 1) -> Iterator[
 
 
 def hot_word_lines(lines: int, seed: int = 2) -> Iterator[list[bytes]]:
-    """Lines of 10 words of which half are the same word: what a shuffle by word cannot spread."""
+    """Yield chunks of lines of 10 words; half of all words are one word, which a shuffle by word cannot spread over workers."""
     words = np.array([word.encode() for word in vocabulary()], object)
     cumulative = _cumulative(len(words))
     for random, count in _chunks(lines, seed):
@@ -79,12 +79,12 @@ def hot_word_lines(lines: int, seed: int = 2) -> Iterator[list[bytes]]:
 
 
 def distinct_lines(lines: int, distinct: int | None = None, seed: int = 3) -> Iterator[list[bytes]]:
-    """Lines of 10 words in random order, each word as often as any other.
+    """Yield chunks of lines of 10 words in random order; all words are equally frequent.
 
     Args:
         lines: number of lines.
-        distinct: number of words, of which the text has an equal share each; None = each occurs `OCCURRENCES` times.
-        seed: of numpy's PCG64.
+        distinct: number of distinct words; None = as many as occur `OCCURRENCES` times each.
+        seed: seed of numpy's PCG64.
     """
     total = lines * 10
     order = np.random.default_rng(seed).permutation(total) % (distinct or total // OCCURRENCES)
@@ -95,7 +95,10 @@ def distinct_lines(lines: int, distinct: int | None = None, seed: int = 3) -> It
 
 
 def long_tail_lines(lines: int, seed: int = 6) -> Iterator[list[bytes]]:
-    """Lines of 10 words: five drawn from a Zipf-Mandelbrot distribution, five that occur twice, in either half of the text."""
+    """Yield chunks of lines of 10 words.
+
+    Five words of a line are drawn from a Zipf-Mandelbrot distribution. The other five occur twice in the text, once in each half.
+    """
     words = np.array([word.encode() for word in vocabulary()], object)
     cumulative = _cumulative(len(words))
     rare, number = lines * 10 // 2 // OCCURRENCES, 0
@@ -109,7 +112,7 @@ def long_tail_lines(lines: int, seed: int = 6) -> Iterator[list[bytes]]:
 
 
 def natural_lines(lines: int, seed: int = 4) -> Iterator[list[bytes]]:
-    """Lines drawn, with replacement, from the documentation in Python's standard library."""
+    """Yield chunks of lines that are drawn, with replacement, from the documentation in Python's standard library."""
     source = np.array(library_lines(), object)
     for random, count in _chunks(lines, seed):
         yield source[random.integers(0, len(source), count)].tolist()
@@ -117,7 +120,7 @@ def natural_lines(lines: int, seed: int = 4) -> Iterator[list[bytes]]:
 
 @cache
 def library_lines() -> list[bytes]:
-    """The lines of the language reference that `help()` shows, and of all texts in triple quotes in the standard library."""
+    """Return the lines of the language reference behind `help()`, and of all texts in triple quotes in the standard library."""
     folder = Path(os.__file__).parent
     texts = [pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics)]
     for path in sorted(folder.rglob("*.py")):

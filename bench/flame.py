@@ -1,10 +1,11 @@
-"""Where a worker's time goes while it counts a backlog: a flame graph and the functions on top, by py-spy.
+"""The profile of a worker that counts a backlog: a flame graph and a list of the most expensive functions, by py-spy.
 
     make profile
 
-`.wordcount/profile.svg` tells of one machine and one moment: it is not kept in the repository. Samples are of all threads that run,
-with or without the GIL. Two runs: py-spy draws the graph of one, the functions are added up from the other. A thread that waits inside
-C looks to py-spy as if it ran: the functions in which ours wait are left out of the list, not out of the graph.
+`.wordcount/profile.svg` holds for one machine and one moment only; so the file is not kept in the repository. All running threads
+are sampled, with or without the GIL. There are two runs: py-spy draws the graph from one, and the list is added up from the other.
+py-spy takes a thread that waits inside C code for a running thread. The functions in which the worker's threads wait are therefore
+left out of the list, but not out of the graph.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _WAITING = {
     "ServiceThread._start_thread (mode/threads.py)",
     "Worker.execute_from_commandline (mode/worker.py)",
 }
-"""A pool thread without work, and two event loops with nothing to do."""
+"""Functions in which threads wait: a thread of a pool without work, and two idle event loops."""
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def added_up(stacks: list[str]) -> tuple[Counter[str], Counter[str]]:
-    """Samples by function: where it is on top, and where it is anywhere.
+    """Return the number of samples by function: those in which the function is innermost, and those in which it occurs at all.
 
     Args:
         stacks: lines `outermost;...;innermost count`, each frame `function (file:line)`.

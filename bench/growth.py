@@ -1,7 +1,7 @@
-"""How speed and cost change with what grows: `python -m bench.growth [PART ...]`, into `bench/results/growth.json`.
+"""The benchmark of growth: speed and cost for growing loads. `python -m bench.growth [PART ...]` writes `bench/results/growth.json`.
 
-Parts: `distinct` words, `partitions`, words per `line`, `workers` of one group on this machine. One run a point, every count verified.
-Each point replaces its predecessor as soon as it is measured; the others stay.
+Parts: number of `distinct` words, of `partitions`, of words per `line`, of `workers` of one group on this machine. Each point is one
+run, with every count verified. A measured point at once replaces the former point of that value in the file; other points stay.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ PARTITION_COUNTS = (1, 8, 64, 256)
 WORDS_PER_LINE = (1, 10, 100, 1000)
 WORKERS = (1, 2)
 _REQUESTS = 375
-"""Of 8 batches of 1,000 lines: 30 M words."""
+"""Number of requests, each with 8 batches of 1,000 lines: 30 M words in all."""
 
 _KINDS = 75
-"""Different requests among them: 6 M words, each sent five times."""
+"""Number of different requests: 6 M words, each sent five times."""
 
 _IN_FLIGHT = 4
 _READY_S = 60.0
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure the named parts, or all."""
+    """Measure the named parts, or all parts if none is named."""
     if unknown := set(names) - set(PARTS):
         raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
     verified = True
-    measured = commit()  # Before the first point is kept: the file would be a change of its own.
+    measured = commit()  # Read before the first point is written, which would mark the checkout as changed.
     for name in names or PARTS:
         with running_rig() as rig:
             for point in PARTS[name](rig):
@@ -58,7 +58,7 @@ def main(names: Sequence[str]) -> None:
 
 
 def _keep(name: str, point: dict[str, Any], measured: str) -> None:
-    """Put a point into the file, in place of an earlier one of the same value."""
+    """Put a point into the file, in place of an earlier point with that value."""
     parts = read(GROWTH).get("parts", {})
     others = [each for each in parts.get(name, {}).get("points", ()) if each["value"] != point["value"]]
     points = sorted([*others, point], key=lambda each: each["value"])
@@ -85,7 +85,7 @@ def _partitions(rig: Rig) -> Iterator[dict[str, Any]]:
 
 def _line(rig: Rig) -> Iterator[dict[str, Any]]:
     for number in WORDS_PER_LINE:
-        # Half the words where each is a message: loading them takes longer than counting them.
+        # With one word per message half of the words have to do, because loading them takes longer than counting them.
         chunks = zipf_lines(WORDS // number // (2 if number == 1 else 1), number)
         yield _point(rig, number, asyncio.run(load_topic(rig.servers, f"line-{number}", chunks, PARTITIONS)))
 
@@ -112,7 +112,7 @@ def _workers(rig: Rig) -> Iterator[dict[str, Any]]:
 
 
 def _several(rig: Rig, count: int) -> dict[str, Any]:
-    """Workers that share a topic which is filled once all of them have their partitions."""
+    """Measure `count` workers that share a topic; the topic is filled when all workers have their partitions."""
     topic = group = f"workers-{count}"
     asyncio.run(create_topic(rig.servers, topic, PARTITIONS))
     load = prepared_load(topic, PARTITIONS, 1000, _KINDS)
@@ -153,7 +153,7 @@ def _wait_shared(workers: Sequence[LocalWorker], partitions: int) -> None:
 
 
 def _owned(worker: LocalWorker) -> int:
-    """Partitions of a worker; none while it cannot answer."""
+    """Return the number of partitions of a worker; 0 while the worker cannot answer."""
     return len(worker.ask("/v1/stats")["partitions"]) if worker.status("/v1/stats") == httpx.codes.OK else 0
 
 

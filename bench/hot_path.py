@@ -1,11 +1,12 @@
-"""The cost of counting, as a ratio: CPU seconds of the real count path over those of fixed work of the same kind.
+"""The cost of counting as a ratio: CPU seconds of the real count path over CPU seconds of fixed work of a similar kind.
 
-The count path is `Shard.flush` as the worker runs it (tally, old counts, packing, RocksDB), with a changelog that acknowledges what it
-is given. The yardstick uses Python's dictionaries, Arrow and numpy in about the same shares, and none of our code: a machine that is
-slower, or busier, is slower at both. CPU time is the whole process's, so that waiting counts for nothing. What neighbours take away is
-left out by small steps: buffers of 50,000 words are timed in turn with their yardsticks, and the least of several passes counts.
+The count path is `Shard.flush` as the worker runs it (tally, old counts, packing, RocksDB), with a changelog that acknowledges all
+records at once. The fixed work, called the yardstick, uses Python's dictionaries, Arrow and numpy in about the shares of the count
+path, and no code of Wordcount. A slower or busier machine is slower at both, so that the ratio stays. CPU time is that of the whole
+process, so that waiting costs nothing. To keep out the influence of other programs, buffers of 50,000 words are timed in turn with
+their yardsticks, and of several passes the smallest time of each buffer counts.
 
-`python -m bench.hot_path [NAME ...]` prints what baselines are chosen from; names are those of `WORKLOADS`.
+`python -m bench.hot_path [NAME ...]` prints ratios from which baselines are chosen; NAME is a key of `WORKLOADS`.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ from tables.top.leaders import Leaders
 
 LINES = 30_000
 BUFFERS = 6
-"""Of 50,000 words: rows enough for a sorted file each, and too few of them to be compacted."""
+"""Number of buffers of 50,000 words: each is large enough for a sorted file of its own, and the files are too few for compaction."""
 
 MOST_PASSES = 16
-"""From here on the least of each buffer does not get less."""
+"""Largest number of passes; with more passes the smallest time of each buffer does not become smaller."""
 
 _BLOCK_CACHE_BYTES = 16 << 20
 _BATCH_LINES = 1000
@@ -58,11 +59,11 @@ _SHARE_PASSES = 5
 
 @dataclass(frozen=True)
 class Workload:
-    """What is counted.
+    """A text and the size of the cache with which it is counted.
 
     Attributes:
         corpus: name in `bench.corpus.CORPORA`, with lines of ten words.
-        vocabulary_words: whose counts are cached.
+        vocabulary_words: number of words whose counts are cached.
     """
 
     corpus: str
@@ -73,17 +74,17 @@ WORKLOADS: Mapping[str, Workload] = {
     "repeating": Workload("zipf", 1_000_000),
     "distinct": Workload("distinct", 30_000),
 }
-"""Words that are found in the cache; and words of which most are not, of which the store is asked, and which the cache refuses."""
+"""`repeating`: all words are found in the cache. `distinct`: most words are not in the cache, and the store is asked for them."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """CPU seconds, of all buffers together.
+    """CPU seconds of all buffers together.
 
     Attributes:
-        counting: of the count path.
-        slowed: of the count path with a planted loss.
-        yardstick: of the fixed work.
+        counting: CPU seconds of the count path.
+        slowed: CPU seconds of the count path with a planted loss.
+        yardstick: CPU seconds of the fixed work.
     """
 
     counting: float
@@ -92,21 +93,21 @@ class Costs:
 
     @property
     def ratio(self) -> float:
-        """What counting costs, in units of the yardstick."""
+        """Cost of counting, in units of the yardstick."""
         return self.counting / self.yardstick
 
     @property
     def slowed_ratio(self) -> float:
-        """What counting with the planted loss costs, in units of the yardstick."""
+        """Cost of counting with the planted loss, in units of the yardstick."""
         return self.slowed / self.yardstick
 
 
 class Meter:
-    """Times all three in turn, buffer by buffer, and keeps the least of each buffer.
+    """Times yardstick, count path and slowed count path in turn, buffer by buffer, and keeps the smallest times of each buffer.
 
     Args:
         workload: what is counted.
-        planted_loss: share of the count path's own time that the slowed one wastes on top.
+        planted_loss: share of the count path's time that the slowed count path wastes in addition.
     """
 
     def __init__(self, workload: Workload, planted_loss: float) -> None:
@@ -114,10 +115,10 @@ class Meter:
         self._vocabulary_words = workload.vocabulary_words
         self._texts = [line for chunk in CORPORA[workload.corpus].lines(LINES) for line in chunk]
         self._least = np.full((BUFFERS, 3), np.inf)
-        asyncio.run(self._pass())  # Imports, first touches of memory; and how much to waste.
+        asyncio.run(self._pass())  # This pass pays for imports and new memory, and is not counted.
 
     def run(self, passes: int) -> Costs:
-        """Go over the text `passes` times more, half a second or two each; the costs as known by now."""
+        """Count the text `passes` times more, each in half a second to two seconds, and return the smallest costs so far."""
         gc.collect()
         gc.disable()
         try:
@@ -128,7 +129,7 @@ class Meter:
         return Costs(*self._least.sum(axis=0).tolist())
 
     async def _pass(self) -> list[tuple[float, float, float]]:
-        """CPU seconds per buffer, in the order of `Costs`. Stores are new and empty."""
+        """Count the text once into new, empty stores; return CPU seconds per buffer, in the order of `Costs`."""
         tally = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
         slowed_tally = _Slowed(tally)
         counts: dict[bytes, int] = {}
@@ -151,7 +152,7 @@ class Meter:
 
 
 def leaders_share(workload: str) -> float:
-    """The part of a flush's CPU time that keeping the leaders of the partition takes, in flushes of the hot path."""
+    """Return the share of a flush's CPU time that keeping the partition's leaders takes."""
     texts = [line for chunk in CORPORA[WORKLOADS[workload].corpus].lines(LINES) for line in chunk]
     shares: list[float] = []
 
@@ -172,7 +173,7 @@ def leaders_share(workload: str) -> float:
 
 @contextmanager
 def _timed_leaders() -> Iterator[list[float]]:
-    """The CPU seconds of each `Leaders.with_rows` in the context."""
+    """Time each call of `Leaders.with_rows` in the context; the list receives CPU seconds."""
     seconds: list[float] = []
     with_rows = Leaders.with_rows
 
@@ -187,7 +188,7 @@ def _timed_leaders() -> Iterator[list[float]]:
 
 
 async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> float:
-    """CPU seconds of counting one buffer."""
+    """Count one buffer, and return its CPU seconds."""
     batches = [
         RecordBatch(
             pa.array(texts[start : start + _BATCH_LINES], pa.binary()),
@@ -204,7 +205,7 @@ async def _flushed(shard: Shard, texts: Sequence[bytes], first_offset: int) -> f
 
 @contextmanager
 def open_shard(tally: Any, vocabulary_words: int) -> Iterator[Shard]:
-    """A shard on a new, empty store, to be restored; its changelog acknowledges at once."""
+    """Open a shard on a new, empty store, with a changelog that acknowledges at once; the caller has to restore the shard."""
     with tempfile.TemporaryDirectory(prefix="wordcount-hot-path-") as folder:
         store = PartitionStore(Path(folder) / "0", Cache(_BLOCK_CACHE_BYTES))
         try:
@@ -229,7 +230,7 @@ class _Slowed:
 
 
 def _yardstick(texts: Sequence[bytes], counts: dict[bytes, int]) -> int:
-    """Work like that of the count path; adds the words of `texts` to `counts`."""
+    """Do work like that of the count path, and add the words of `texts` to `counts`."""
     array = pa.array(texts, pa.binary()).cast(pa.string())
     found = pc.value_counts(pc.list_flatten(pc.utf8_split_whitespace(array)))
     words = found.field("values").cast(pa.binary())
@@ -243,7 +244,7 @@ def _yardstick(texts: Sequence[bytes], counts: dict[bytes, int]) -> int:
 
 
 class _Acknowledging:
-    """A changelog that takes everything and keeps nothing; packs as the real one does."""
+    """A changelog that acknowledges all records and keeps none; packs records as the real changelog does."""
 
     def __init__(self) -> None:
         self._end = 0
@@ -312,7 +313,7 @@ def _services(tally: Any, vocabulary_words: int) -> ShardServices:
 
 
 def main(names: Sequence[str]) -> None:
-    """Print what a baseline is chosen from: some ratios, each of a new meter."""
+    """Print ten ratios per workload, each of a new meter, from which a baseline is chosen."""
     if unknown := set(names) - set(WORKLOADS):
         raise SystemExit(f"no such workload: {', '.join(sorted(unknown))}; there are: {', '.join(WORKLOADS)}")
     for name in names or WORKLOADS:

@@ -1,8 +1,9 @@
-"""A client in a process of its own: asks one worker over one connection that is kept, and times each answer.
+"""The HTTP client of the benchmarks, a process of its own: asks one worker over one kept connection, and times each answer.
 
-Standard input: a line of JSON `{"url": ..., "paths": [...], "every_s": ...}`, then nothing until the end, which stops it. Standard
-output: JSON, `taken`: seconds of each answer, `refused`: how many were 503 or no answer, `proven`: part of the others that do not say
-`"exact":false`. The standard library alone, so that it starts at once.
+Standard input: a line of JSON `{"url": ..., "paths": [...], "every_s": ...}`, then nothing; the end of standard input stops the
+client. Standard output: JSON with `taken` = seconds of each answer, `refused` = number of requests with status 503 or without an
+answer, `proven` = share of the answers that do not say `"exact":false`. The client uses only the standard library, so that it starts
+at once.
 """
 
 from __future__ import annotations

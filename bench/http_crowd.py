@@ -1,7 +1,7 @@
-"""A crowd in a process of its own: clients that ask one worker for top words without a pause, say nothing, or never finish a request.
+"""A crowd of HTTP clients, a process of its own: clients that ask for top words without a pause, send nothing, or never end a request.
 
-Standard input: a line of JSON `{"url": ..., "tops": n, "idle": n, "slow": n}`, then nothing until the end, which stops it. Standard
-output: JSON, how many answers there were by status, and how often a connection was refused or closed.
+Standard input: a line of JSON `{"url": ..., "tops": n, "idle": n, "slow": n}`, then nothing; the end of standard input stops the
+crowd. Standard output: JSON with the number of answers by status, and with the number of connections that were refused or closed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections import Counter
 from urllib.parse import urlsplit
 
 _AGAIN_S = 0.5
-"""Before a connection that was closed is opened again."""
+"""Pause before a closed connection is opened again."""
 
 _HEADER_S = 1.0
-"""Between two headers of a request that never ends."""
+"""Pause between two headers of a request that never ends."""
 
 
 async def crowd() -> None:
-    """Crowd until standard input ends."""
+    """Run all clients until standard input ends."""
     order = json.loads(sys.stdin.readline())
     host, port = urlsplit(order["url"]).hostname, urlsplit(order["url"]).port
     seen: Counter[str] = Counter()

@@ -1,6 +1,7 @@
-"""How long `GET /v1/words/{word}` takes, of a worker that is idle and of one that catches up at full speed.
+"""The latency of `GET /v1/words/{word}`: of an idle worker, and of a worker that catches up at full speed.
 
-A request every 5 ms over one connection, from a process of its own on the same cores; from before it is sent until it is read.
+A process of its own, on the worker's cores, sends a request every 5 ms over one connection. The time runs from just before a request
+is sent until its answer is read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _WORDS = 2_000
 
 
 def measure_http(rig: Rig) -> list[dict[str, Any]]:
-    """While it catches up, and idle, right after that: medians of the runs' percentiles, of maxima and stalls the worst."""
+    """Measure a worker while it catches up, and then idle; return medians of percentiles, and the worst maxima and stalls."""
     topic = rig.topic("zipf", LINES)
     runs = [_measure(rig, topic, f"http-{number}") for number in range(RUNS)]
     worst = ("max_ms", "loop_stalls", "longest_loop_delay_ms")
@@ -76,7 +77,7 @@ def _measure(rig: Rig, topic: LoadedTopic, group: str) -> tuple[dict[str, Any], 
 
 @contextmanager
 def _client(url: str, taken: list[float]) -> Iterator[None]:
-    """Asks as long as the context is open; then the seconds of each answer are added to `taken`."""
+    """Ask while the context is open; then add the seconds of each answer to `taken`."""
     paths = [f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)]
     order = {"url": url, "paths": paths, "every_s": EVERY_S}
     with subprocess.Popen(

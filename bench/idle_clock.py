@@ -1,6 +1,6 @@
-"""How late the machine is by itself: a process on each core that only looks at the clock, beside what is measured.
+"""The lateness of the machine itself: beside a measurement, a process on each core only reads the clock.
 
-An event loop can be late because of its own process, or because nobody was given that core. This tells the two apart.
+An event loop can be late because of its own process, or because the system ran something else on its core. The clocks tell which.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PERIOD_S = 0.01
 
 @contextmanager
 def idle_clocks() -> Iterator[list[float]]:
-    """While the context is open a process watches the clock on each core; after it the list has their longest delays in seconds."""
+    """Watch the clock on each core while the context is open; afterwards the list has each core's longest delay in seconds."""
     longest_s: list[float] = []
     clocks = [
         subprocess.Popen(

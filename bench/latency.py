@@ -1,9 +1,9 @@
-"""From a message to its visible count: p50, p99 and p99.9 at shares of the measured capacity.
+"""The latency from a message to its visible count: p50, p99 and p99.9 at shares of the measured capacity.
 
-Batches that were built beforehand are sent at a steady rate, one to each partition a hundred times a second. The last record of
-each is a sample: its time runs from when the batch was due, whether or not it was sent in time, to the answer of `/v1/stats` whose
-`as_of` is beyond it. Asking every 20 ms adds at most that; asking more often slows the worker down. The load comes from this process,
-on the cores of broker and worker.
+Batches that were built before are sent at a steady rate, one to each partition a hundred times a second. The last record of each
+batch is a sample. Its time runs from the moment when the batch was due, even if it was sent late, to the answer of `/v1/stats` whose
+`as_of` is beyond the record. `/v1/stats` is asked every 20 ms, which adds at most 20 ms; more questions would slow the worker down.
+This process sends the load, on the cores of broker and worker.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _DRAIN_S = 30.0
 
 @dataclass
 class Samples:
-    """Batches that are awaited, by partition, and what the others took."""
+    """Batches that are not visible yet, by partition, and the times of the visible ones."""
 
     awaited: dict[int, deque[tuple[int, float]]] = field(default_factory=dict)
     seen: list[tuple[float, float]] = field(default_factory=list)
     """(when it was due, seconds until it was visible) of each batch."""
 
     def add(self, partition: int, end_offset: int, due: float) -> None:
-        """A batch that ends before `end_offset` and was due at `due` is in the log."""
+        """Note that a batch which ends before `end_offset` and was due at `due` is in the log."""
         self.awaited.setdefault(partition, deque()).append((end_offset, due))
 
     def answered(self, as_of: dict[str, int], now: float) -> None:
-        """An answer came at `now`."""
+        """Note that an answer with these positions came at `now`."""
         for number, position in as_of.items():
             waiting = self.awaited.get(int(number), deque())
             while waiting and waiting[0][0] <= position:
@@ -61,7 +61,7 @@ class Samples:
 
 
 def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any]]:
-    """A result per share of the capacity: medians of the runs' percentiles, of maxima and stalls the worst."""
+    """Return a result per share of the capacity: medians of the runs' percentiles, and the worst maxima and stalls."""
     return [
         summed_up(
             [_measure(rig, share, capacity_words_per_s * share, number) for number in range(RUNS)],
@@ -117,7 +117,7 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
 
 
 async def _run(servers: str, url: str, load: PreparedLoad) -> tuple[list[float], float]:
-    """Seconds of each sample, without those of the warm-up, and how long the sending took."""
+    """Return the seconds of each sample after the warm-up, and the duration of the sending in seconds."""
     client, node = await connected(servers)
     samples = Samples()
     asking = asyncio.create_task(_ask(url, samples))

@@ -1,4 +1,4 @@
-"""What figures depend on: the machine, the versions, the commit."""
+"""Machine, package versions and commit, on which measured figures depend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("faust-streaming", "aiokafka", "rocksdict", "pyarrow", "numpy", "uv
 
 
 def machine() -> dict[str, Any]:
-    """Processor, memory, system and Python."""
+    """Return processor, memory, system and Python."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -26,12 +26,12 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that the hot path runs in."""
+    """Return the versions of the packages that the hot path uses."""
     return {name: version(name) for name in _PACKAGES}
 
 
 def commit() -> str:
-    """Of the checkout, marked where files differ from it."""
+    """Return the commit of the checkout, marked `-dirty` if files differ from it."""
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False
     )
@@ -39,7 +39,7 @@ def commit() -> str:
 
 
 def _cpu_model() -> str:
-    """As the kernel names it."""
+    """Return the processor's name as the kernel has it."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"

@@ -1,4 +1,4 @@
-"""Draws the plot of `docs/performance.md` from the result files. The same results give the same bytes."""
+"""The plot of `docs/performance.md`, drawn from the result files. Equal results give equal bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLOT = Path(__file__).parent.parent / "docs" / "performance.svg"
 _INK, _BAR, _SECOND = "#24292f", "#2f6f9f", "#c8662b"
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "wordcount",
-    # Text stays text: the picture depends on no font of this machine.
+    # Text is kept as text, so that the picture does not depend on the fonts of the machine.
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -55,7 +55,7 @@ def plot(latest: Results, growth: Results) -> bytes:
         figure.tight_layout(pad=1.2)
         output = io.BytesIO()
         figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
-    # Trailing blanks are matplotlib's; a file in the repository has none.
+    # matplotlib writes trailing blanks, which files in the repository must not have.
     lines = output.getvalue().decode().splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines).encode()
 

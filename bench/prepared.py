@@ -1,4 +1,4 @@
-"""Record batches that are built beforehand and sent again and again: a producer that costs next to nothing."""
+"""A producer with almost no cost: record batches are built before a measurement and sent repeatedly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.corpus import zipf_lines
 
 WORDS_PER_LINE = 10
 KINDS = 16
-"""Different requests, sent in turn, where nothing else is asked for."""
+"""Default number of different requests, which are sent in turn."""
 
 _LZ4 = 3
 _ACKS_ALL = -1
@@ -26,10 +26,10 @@ class PreparedLoad:
     """Requests to send in turn, each with one batch for every partition.
 
     Attributes:
-        requests: what to send.
-        counts: words of each request.
+        requests: the requests.
+        counts: counts of the words of each request.
         lines: records per batch.
-        sent: requests handed out so far.
+        sent: number of requests that `next` has returned.
     """
 
     requests: Sequence[ProduceRequest]
@@ -38,12 +38,12 @@ class PreparedLoad:
     sent: int = 0
 
     def next(self) -> ProduceRequest:
-        """The request whose turn it is."""
+        """Return the next request in turn."""
         self.sent += 1
         return self.requests[(self.sent - 1) % len(self.requests)]
 
     def truth(self) -> Counter[bytes]:
-        """How often each word was handed out."""
+        """Return the counts of the words of all requests that `next` has returned."""
         truth: Counter[bytes] = Counter()
         for number, words in enumerate(self.counts):
             times = len(range(number, self.sent, len(self.counts)))
@@ -53,7 +53,7 @@ class PreparedLoad:
 
 
 def prepared_load(topic: str, partitions: int, lines: int, kinds: int = KINDS) -> PreparedLoad:
-    """`kinds` different requests for a topic, with `lines` lines of the corpus `zipf` per batch."""
+    """Build `kinds` different requests for a topic, with `lines` lines of the corpus `zipf` per batch."""
     at_once = partitions * lines
     texts = [line for chunk in zipf_lines(at_once * kinds, WORDS_PER_LINE, 5) for line in chunk]
     requests, counts = [], []
@@ -66,7 +66,7 @@ def prepared_load(topic: str, partitions: int, lines: int, kinds: int = KINDS) -
 
 
 async def connected(servers: str) -> tuple[AIOKafkaClient, int]:
-    """A client of the one broker there is, to be closed; and the broker's id."""
+    """Return a client of the only broker, which the caller has to close, and the broker's id."""
     client = AIOKafkaClient(bootstrap_servers=servers)
     await client.bootstrap()
     (node,) = (broker.nodeId for broker in client.cluster.brokers())
@@ -74,7 +74,7 @@ async def connected(servers: str) -> tuple[AIOKafkaClient, int]:
 
 
 async def send(client: AIOKafkaClient, node: int, request: ProduceRequest) -> list[tuple[int, int]]:
-    """Send, and wait for the acknowledgement; returns (partition, first offset) of each batch."""
+    """Send a request, wait for its acknowledgement, and return (partition, first offset) of each batch."""
     answer = await client.send(node, request)
     ((_, partitions),) = answer.topics
     refused = [(partition, error) for partition, error, *_ in partitions if error]

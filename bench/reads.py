@@ -1,8 +1,9 @@
-"""How long reads take of a worker with 5 M distinct words that goes on counting at full speed: quiet, and in a crowd.
+"""The latency of reads of a worker with 5 M distinct words that counts at full speed: with few clients, and in a crowd of clients.
 
-The second half of the topic has the words of the first: the clock runs from when half of the records are counted until all are. Quiet:
-one client for each kind of question. Crowd: 50 clients that ask for top words without a pause, 1,000 connections that say nothing, 100
-that never finish a request; and beside them the clients that are measured. With the limit of open files as it is, and with 1,024.
+The second half of the topic has the words of the first half. The clock runs from the moment when half of the records are counted
+until all are counted. Quiet: one client for each kind of question. Crowd: in addition 50 clients that ask for top words without a
+pause, 1,000 connections that send nothing, and 100 connections that never end a request. Both are measured with the machine's limit
+of open files, and with a limit of 1,024.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ from bench.usage import loop_delays
 from bench.verify import answers_right, stores_right
 
 LINES = 2_000_000
-"""Of ten words, of which half are new: 5 M distinct words in the first half of the lines, the same ones in the second."""
+"""Number of lines of ten words. The first half of the lines has 5 M distinct words, and the second half has the same words again."""
 
 RUNS = 2
 FILES = (None, 1024)
-"""Limits of open files: as it is, and a common one."""
+"""Limits of open files: None = the machine's own limit; 1,024 is a common limit."""
 
 LEAST_S = 5.0
-"""Clients go on for so long, also where all is counted before."""
+"""Shortest time that clients ask, even if all records are counted earlier."""
 
 CROWD = {"tops": 50, "idle": 1_000, "slow": 100}
 _GATHERING_S = 2.0
-"""After which all of the crowd are connected."""
+"""Time after which all clients of the crowd are connected."""
 
 _WORDS = 2_000
 _MEASURED_SHARE = 0.5
-"""Of the lines that are counted before the clients begin."""
+"""Share of the lines that is counted before the clients begin."""
 
 QUESTIONS: Mapping[str, tuple[Sequence[str], float]] = {
     "top 10": (["/v1/top?k=10"], 0.05),
@@ -52,11 +53,11 @@ QUESTIONS: Mapping[str, tuple[Sequence[str], float]] = {
     "word": ([f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)], 0.02),
     "list": ([f"/v1/words?limit=100&prefix={quote(word)}" for word in vocabulary(_WORDS)[:200]], 0.05),
 }
-"""By kind: paths, and seconds from one request to the next."""
+"""By kind of question: paths, and seconds from one request to the next."""
 
 
 def measure_reads(rig: Rig) -> list[dict[str, Any]]:
-    """A result per kind of question, with and without a crowd, and limit of files; and what leaders cost in a flush."""
+    """Return a result per kind of question, per limit of files, with and without a crowd; each has the leaders' share of a flush."""
     topic = rig.topic("long-tail", LINES)
     share = max(leaders_share(name) for name in WORKLOADS)
     results = []
@@ -122,7 +123,7 @@ def _measure(
 
 @contextmanager
 def _client(module: str, order: Mapping[str, Any], answer: dict[str, Any]) -> Iterator[None]:
-    """Runs as long as the context is open; then what it prints is in `answer`."""
+    """Run `module` while the context is open; then put the JSON that it prints into `answer`."""
     with subprocess.Popen(
         [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as client:

@@ -1,4 +1,4 @@
-"""Several runs of one measurement as one result."""
+"""The summary of several runs of one measurement: medians, worst values and sums."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Result = dict[str, Any]
 def summed_up(
     runs: Sequence[Result], *, listed: str, worst: Collection[str], added: Collection[str] = ()
 ) -> Result:
-    """One result with the same names as each of `runs`: right only if all were, otherwise medians.
+    """Return one result with the names of each of `runs`: `verified` if all runs are, and by default the median of numbers.
 
     Args:
-        runs: at least one; what is no number is the same in all of them.
-        listed: a name of which `runs_<name>` shows every run's value.
-        worst: names of which the largest value counts.
+        runs: results of the runs, at least one; a value that is not a number is equal in all runs.
+        listed: the name whose values of all runs are also listed, as `runs_<name>`.
+        worst: names of which the largest value is taken.
         added: names of which the values are added up.
     """
     result: Result = {}

@@ -1,7 +1,7 @@
-"""Rows per second of a restore: a worker whose state folder is lost, from its start until `/readyz` is 200.
+"""The speed of a restore: rows per second of a worker that lost its state folder, from its start until `/readyz` answers 200.
 
-The changelog is the one that counting the corpus `distinct` leaves: 5 M words that occur twice each, far apart, in 8 partitions, which
-makes a row of nearly every occurrence.
+The changelog is what counting the corpus `distinct` leaves: 5 M words that occur twice each, far apart, in 8 partitions. So nearly
+every occurrence has a row of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RUNS = 3
 
 
 def measure_restore(rig: Rig, topic: LoadedTopic, group: str) -> dict[str, Any]:
-    """Restore what `group` has counted of `topic`, several times; no worker of it may run."""
+    """Restore the counts of `group` for `topic` several times; no worker of the group may run."""
     runs = [_restored(rig, topic, group) for _ in range(RUNS)]
     return summed_up(
         runs,

@@ -1,4 +1,4 @@
-"""The result files of `bench/results/`."""
+"""The result files of `bench/results/`: reading and writing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROWTH = FOLDER / "growth.json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a result file holds; nothing where it is missing."""
+    """Return the content of a result file; {} if the file does not exist."""
     found: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     return found
 

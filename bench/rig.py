@@ -1,4 +1,4 @@
-"""What all measurements share: one broker, topics loaded once each, workers on fresh groups and folders."""
+"""The rig of all measurements: one broker, topics that are loaded once each, and workers with new groups and folders."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tables.model.names import changelog_topic
 
 PARTITIONS = 8
 CLEAN_STOP_S = 30.0
-"""A worker that needs longer was killed, and its stores are older than its answers."""
+"""Longest time for a stop. A worker that needs longer is killed, so that its stores would be older than its answers."""
 
 
 class Rig:
-    """A running broker and what is on it; made by `running_rig`."""
+    """A running broker with its topics, and the folder of its workers; made by `running_rig`."""
 
     def __init__(self, broker: EmbeddedBroker, folder: Path) -> None:
         self.broker = broker
@@ -37,7 +37,7 @@ class Rig:
         return self.broker.bootstrap_servers
 
     def topic(self, corpus: str, lines: int, profile: str = "whitespace") -> LoadedTopic:
-        """The topic with so many lines of `corpus`, loaded when first asked for."""
+        """Return the topic with `lines` lines of `corpus`; the first call loads the topic."""
         kind = CORPORA[corpus]
         name = f"{corpus}-{lines}" + (f"-{profile}" if kind.natural else "")
         if name not in self._topics:
@@ -48,7 +48,7 @@ class Rig:
         return self._topics[name]
 
     def add(self, topic: LoadedTopic) -> LoadedTopic:
-        """Remember a topic that was loaded otherwise."""
+        """Remember a topic that was loaded in another way."""
         self._topics[topic.name] = topic
         return topic
 
@@ -56,7 +56,7 @@ class Rig:
     def worker(
         self, topic: str, group: str, profile: str = "whitespace", *, number: int = 1
     ) -> Iterator[LocalWorker]:
-        """A worker process, from its start on; `number` tells those of one group apart."""
+        """Run a worker process while the context is open; `number` distinguishes the workers of one group."""
         settings = {
             "WORDCOUNT_BOOTSTRAP_SERVERS": self.servers,
             "WORDCOUNT_TOPIC": topic,
@@ -70,11 +70,11 @@ class Rig:
             yield worker
 
     def state_dir(self, group: str, number: int = 1) -> Path:
-        """State folder of a worker."""
+        """Return the state folder of a worker."""
         return self.folder / f"{group}-{number}"
 
     def stores(self, topic: str, group: str, number: int = 1) -> list[Path]:
-        """Folders of a worker's partition stores."""
+        """Return the folders of a worker's partition stores."""
         folder = self.state_dir(group, number) / changelog_topic(group, topic)
         return sorted(path for path in folder.iterdir() if path.name.isdecimal())
 
@@ -83,7 +83,7 @@ class Rig:
         shutil.rmtree(self.state_dir(group, number))
 
     def changelog_bytes(self, topic: str, group: str) -> int:
-        """Size of the changelog's segments on the broker's disk, as compressed."""
+        """Return the compressed size of the changelog's segments on the broker's disk."""
         name = changelog_topic(group, topic)
         logs = self.broker.data_dir.rglob(f"{name}-*/*.log")
         return sum(path.stat().st_size for path in logs)
@@ -91,7 +91,7 @@ class Rig:
 
 @contextmanager
 def running_rig() -> Iterator[Rig]:
-    """A rig in a temporary folder, which is removed afterwards."""
+    """Run a rig in a temporary folder, which is removed afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="wordcount-bench-", ignore_cleanup_errors=True) as folder,
         EmbeddedBroker(Path(folder) / "broker") as broker,
@@ -100,7 +100,7 @@ def running_rig() -> Iterator[Rig]:
 
 
 def stop_cleanly(worker: LocalWorker) -> None:
-    """SIGTERM, and wait until stores are closed. Ends the benchmark where that takes too long."""
+    """Send SIGTERM, and return when the worker has closed its stores. End the benchmark if that takes longer than `CLEAN_STOP_S`."""
     process = psutil.Process(worker.pid)
     process.terminate()
     try:
@@ -110,7 +110,7 @@ def stop_cleanly(worker: LocalWorker) -> None:
 
 
 def free_port() -> int:
-    """A port that is free now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
-"""Measure one worker on a broker on the same machine: `python -m bench.run [NAME ...]`.
+"""The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-Names are those of `bench.throughput.CASES`, and `restore`, `http`, `reads`, `latency`. Without names all are measured, and
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads` or `latency`. Without names everything is measured, and
 `bench/results/latest.json` is written.
 """
 
@@ -21,16 +21,16 @@ from bench.rig import Rig, running_rig
 from bench.throughput import CASES, RUNS, group, measure_cases
 
 CAPACITY_CASE = "zipf-10m-whitespace"
-"""Its rate is the capacity of which latency is measured at shares."""
+"""The case whose rate is the capacity; latency is measured at shares of this capacity."""
 
 RESTORED_CASE = "distinct-5m"
-"""Its changelog is what is restored."""
+"""The case whose changelog is restored."""
 
 SECTIONS = ("restore", "http", "reads", "latency")
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure and print; exit with an error where a count was wrong."""
+    """Measure and print; exit with an error if a count was wrong."""
     known = [*(case.name for case in CASES), *SECTIONS]
     if unknown := set(names) - set(known):
         raise SystemExit(f"no such case: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
@@ -51,7 +51,7 @@ def main(names: Sequence[str]) -> None:
 
 
 def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
-    """The results of `names`, by section."""
+    """Measure `names`, and return the results by section."""
     if "restore" in names:
         names.add(RESTORED_CASE)
     report: dict[str, Any] = {"cases": measure_cases(rig, [case for case in CASES if case.name in names])}
@@ -70,7 +70,7 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
 
 
 def all_verified(report: dict[str, Any]) -> bool:
-    """Whether every count of every measurement was right."""
+    """Return whether every count of every measurement was right."""
     sections = ("cases", "http", "reads", "latency")
     results = [result for section in sections for result in report.get(section, ())]
     results += [report["restore"]] if "restore" in report else []
@@ -78,7 +78,7 @@ def all_verified(report: dict[str, Any]) -> bool:
 
 
 def line(case: dict[str, Any]) -> str:
-    """A throughput case in one line."""
+    """Return a throughput case as one line of text."""
     return (
         f"{case['name']:26} {case['words_per_s'] / 1e6:6.2f} M words/s   {case['cpu_s_per_million_words']:.2f} CPU-s/M   "
         f"{case['rss_mb']:.0f} MB   stalls {case['loop_stalls']}   verified: {case['verified']}"

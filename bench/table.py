@@ -1,4 +1,4 @@
-"""Writes the measured figures into the documents, between markers, and draws the plot: `python -m bench.table`."""
+"""The tables of measured figures in the documents: `python -m bench.table` writes them between markers, and draws the plot."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Words per second of one worker process from a backlog, with changelog and RocksDB on, every count verified.
+"""The throughput of one worker: words per second from a backlog, with changelog and RocksDB, and with every count verified.
 
-The clock runs from the first answer of `/v1/stats`, which comes when the first partition begins to count, until that shows every
-record counted, durable and queryable; what was counted before is left out. CPU and bytes are the worker's alone, in the same
-interval; resident memory is the peak of its whole life.
+The clock runs from the first answer of `/v1/stats`, which comes when the first partition begins to count, until `/v1/stats` shows
+every record counted, durable and queryable. Words that were counted before the first answer are left out. CPU time and bytes are
+those of the worker alone in that interval; resident memory is the peak of the worker's whole life.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Case:
     """One measurement.
 
     Attributes:
-        name: in the result file.
+        name: name in the result file.
         corpus: name in `bench.corpus.CORPORA`.
-        lines: records in the topic.
-        profile: tokeniser.
+        lines: number of records in the topic.
+        profile: profile of the tokeniser.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Case:
 
 
 RUNS = 5
-"""Of each case; their median is reported."""
+"""Number of runs of each case; their median is reported."""
 
 CASES = (
     Case("zipf-10m-whitespace", "zipf", 1_000_000, "whitespace"),
@@ -62,7 +62,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of a worker took, to count so many `words`; the changelog is that of all words."""
+    """What one run of a worker took to count `words` words; `changelog_bytes` is the size of the whole changelog."""
 
     words: int
     seconds: float
@@ -78,17 +78,17 @@ class Run:
 
     @property
     def words_per_s(self) -> float:
-        """Words a second."""
+        """Words per second."""
         return self.words / self.seconds
 
     @property
     def cpu_s_per_million_words(self) -> float:
-        """CPU seconds of the worker."""
+        """CPU seconds of the worker per million words."""
         return self.cpu_s / self.words * 1e6
 
 
 def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
-    """Start a worker on a fresh group and state folder, let it count everything, stop it, verify."""
+    """Start a worker with a new group and state folder, let it count the whole topic, stop it, and verify its counts."""
     with rig.worker(topic.name, group, profile) as worker:
         with idle_clocks() as machine_delays_s:
             words_before = wait_answering(worker)
@@ -119,7 +119,7 @@ def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
 
 
 def wait_answering(worker: LocalWorker) -> int:
-    """Return once a partition counts; how many words are counted already."""
+    """Wait until a partition counts, and return the number of words that are counted by then."""
     deadline = time.perf_counter() + TIMEOUT_S
     while worker.status("/v1/stats") != httpx.codes.OK:
         worker.check_alive()
@@ -131,9 +131,10 @@ def wait_answering(worker: LocalWorker) -> int:
 
 
 def wait_counted(workers: Sequence[LocalWorker], records: int) -> None:
-    """Return once `workers` together have counted so many records. Ends the benchmark after `TIMEOUT_S`.
+    """Return when `workers` together have counted `records` records. End the benchmark after `TIMEOUT_S`.
 
-    A worker that is asked all the time counts slower: the nearer the end, by the rate so far, the more often it is asked.
+    Questions slow a worker down. So the workers are asked seldom at first, and more often towards the end that the rate so far
+    predicts.
     """
     started = time.perf_counter()
     counted = first = sum(worker.ask("/v1/stats")["records"] for worker in workers)
@@ -147,9 +148,9 @@ def wait_counted(workers: Sequence[LocalWorker], records: int) -> None:
 
 
 def measure_cases(rig: Rig, cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """All runs of `cases`, summed up for the result file; printed.
+    """Measure and print all runs of `cases`; return a summary per case for the result file.
 
-    The cases take turns: a machine that is slower for some minutes is so for all of them, and they can be compared.
+    The cases take turns, so that some slow minutes of the machine affect all cases, which stay comparable.
     """
     topics = {case: rig.topic(case.corpus, case.lines, case.profile) for case in cases}
     runs: dict[Case, list[Run]] = {case: [] for case in cases}
@@ -162,12 +163,12 @@ def measure_cases(rig: Rig, cases: Sequence[Case]) -> list[dict[str, Any]]:
 
 
 def group(case: Case, number: int) -> str:
-    """Consumer group of a run."""
+    """Return the consumer group of a run."""
     return f"{case.name}-{number}"
 
 
 def summary(case: Case, topic: LoadedTopic, runs: Sequence[Run]) -> dict[str, Any]:
-    """The medians, and every run's rate; of delays the worst."""
+    """Return the medians of the runs, every run's rate, and the worst delays."""
     rates = [run.words_per_s for run in runs]
     cpu = [run.cpu_s_per_million_words for run in runs]
     broker_cpu = [run.broker_cpu_s / run.words * 1e6 for run in runs]

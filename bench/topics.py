@@ -1,4 +1,4 @@
-"""Topics full of a corpus, and the true counts of what they hold."""
+"""Topics that are filled with a corpus, and the true counts of their words."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class LoadedTopic:
     """A topic that does not grow any more.
 
     Attributes:
-        name: of the topic.
-        records: records in it.
+        name: name of the topic.
+        records: number of records in the topic.
         truth: how often each word occurs.
     """
 
@@ -50,12 +50,12 @@ async def load_topic(
     """Fill a new topic, a batch of 1,000 lines to each partition in turn.
 
     Args:
-        servers: brokers.
-        name: of the topic.
-        chunks: its lines.
-        partitions: of the topic.
-        profile: the tokeniser whose definition of a word the truth follows, one line at a time; None = what stands between
-            spaces. Only for text of which lines repeat: each is looked at once.
+        servers: bootstrap servers.
+        name: name of the topic.
+        chunks: chunks of lines.
+        partitions: number of partitions of the topic.
+        profile: the profile whose tokeniser defines the true words; None = words are separated by spaces. Each distinct line is
+            tokenised once, which is fast enough only for a text with repeated lines.
     """
     await create_topic(servers, name, partitions)
     records, number = 0, 0

@@ -1,4 +1,4 @@
-"""What a process has used so far, and what its metrics say about its event loop."""
+"""The resources that a process has used so far, and the delays of its event loop by its metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 STALL_S = 0.05
-"""A delay of the event loop from here on counts as a stall."""
+"""A delay of the event loop above this bound counts as a stall."""
 
 LOOP_DELAY = "wordcount_event_loop_delay_seconds"
 LOOP_DELAY_MAX = "wordcount_event_loop_delay_max_seconds"
@@ -32,8 +32,8 @@ class LoopDelays:
     """Delays of a worker's event loop since its start.
 
     Attributes:
-        buckets: upper bound in seconds -> number of delays up to it.
-        longest_s: the longest one.
+        buckets: upper bound in seconds -> number of delays up to that bound.
+        longest_s: the longest delay in seconds.
     """
 
     buckets: dict[float, int]
@@ -45,9 +45,9 @@ class LoopDelays:
         return self.buckets[float("inf")] - self.buckets[STALL_S]
 
     def stalls_since(self, earlier: LoopDelays) -> tuple[int, float]:
-        """(delays over `STALL_S`, the longest delay in seconds) since `earlier`.
+        """Return (number of delays over `STALL_S`, longest delay in seconds) since `earlier`.
 
-        The longest one is known to the bucket only, its upper bound, where an earlier one was longer.
+        If a delay before `earlier` was longer, only the bucket of the longest delay since then is known; its upper bound is returned.
         """
         new = {bound: count - earlier.buckets[bound] for bound, count in self.buckets.items()}
         total = new[float("inf")]
@@ -59,14 +59,14 @@ class LoopDelays:
 
 
 def usage_of(pid: int) -> Usage:
-    """What `pid` has used so far."""
+    """Return what the process has used so far."""
     process = psutil.Process(pid)
     times = process.cpu_times()
     return Usage(times.user + times.system, process.io_counters().write_bytes)
 
 
 def peak_rss_mb(pid: int) -> float:
-    """Largest resident memory so far, in MiB."""
+    """Return the largest resident memory of the process so far, in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -74,7 +74,7 @@ def peak_rss_mb(pid: int) -> float:
 
 
 def samples_of(url: str) -> dict[tuple[str, str], float]:
-    """(name, bucket's bound or "") -> value, of the worker's metrics at `url`."""
+    """Return (name, bound of the bucket or "") -> value of the metrics of the worker at `url`."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     return {
@@ -85,7 +85,7 @@ def samples_of(url: str) -> dict[tuple[str, str], float]:
 
 
 def loop_delays(url: str) -> LoopDelays:
-    """The delays of the event loop of the worker at `url`."""
+    """Return the delays of the event loop of the worker at `url`."""
     samples = samples_of(url)
     buckets = {
         float(bound): int(value) for (name, bound), value in samples.items() if name == f"{LOOP_DELAY}_bucket"

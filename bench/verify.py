@@ -1,4 +1,4 @@
-"""Whether a worker counted right: every word of its stores after it has stopped, some words over HTTP before."""
+"""The check of a worker's counts: some words over HTTP while it runs, and every word of its stores after it has stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CACHE_BYTES = 8 << 20
 
 
 def answers_right(worker: LocalWorker, truth: Counter[bytes], seed: int = 0) -> bool:
-    """Whether the worker's answers for some words, and its total, are those of `truth`."""
+    """Return whether the worker's answers for some words, and its total, equal `truth`."""
     words = random.Random(seed).sample(list(truth), min(ASKED_WORDS, len(truth)))
     return worker.ask("/v1/stats")["words"] == truth.total() and all(
         worker.ask(f"/v1/words/{word.decode()}")["count"] == truth[word] for word in words
@@ -28,7 +28,7 @@ def answers_right(worker: LocalWorker, truth: Counter[bytes], seed: int = 0) -> 
 
 
 def stores_right(folders: Sequence[Path], truth: Counter[bytes]) -> bool:
-    """Whether the sums over the stores in `folders`, which nobody has open, are exactly `truth`."""
+    """Return whether the sums over the stores in `folders` equal `truth`. No process may have the stores open."""
     words, counts = _sums(folders)
     return len(words) == len(truth) and all(
         truth[word] == count for word, count in zip(words, counts, strict=True)
@@ -36,7 +36,10 @@ def stores_right(folders: Sequence[Path], truth: Counter[bytes]) -> bool:
 
 
 def newest(folders: Sequence[Path]) -> list[Path]:
-    """Of the stores of each partition the one that is furthest: a worker that stops first leaves its partitions to the others."""
+    """Return, for each partition, its store with the largest position.
+
+    A partition can have several stores, because a worker that stops first leaves its partitions to the others.
+    """
     furthest: dict[str, tuple[int, Path]] = {}
     for folder in folders:
         store = PartitionStore(folder, Cache(_CACHE_BYTES))

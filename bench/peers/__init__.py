@@ -1,1 +1,1 @@
-"""Other word counts on the same topic, machine and broker."""
+"""The comparison with other systems that count words, on one topic, machine and broker."""

@@ -1,4 +1,4 @@
-"""`make bench-peers`: every system on the same broker and corpus, round by round, every count compared with the truth."""
+"""`make bench-peers`: every system counts one corpus from one broker, round by round, and every count is compared with the truth."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from bench.peers.topics import load
 from bench.rig import Rig
 
 TIME_BOX_S = 18 * 60.0
-"""From the first line loaded on; no run begins after it, so that a slow machine leaves out the last rounds."""
+"""Time from the first loaded line after which no run begins; so a slow machine leaves out the last rounds."""
 
 PATIENCE = {"broker.session.timeout.ms": "9000", "broker.heartbeat.interval.ms": "2000"}
-"""Kafka's own defaults: where a system takes all cores, the embedded broker's short ones would lock the broker out."""
+"""Kafka's own defaults. With the embedded broker's shorter times a system that takes all cores would end the broker's session."""
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Compare the systems named in PEERS, at most RUNS times each; all of them write `bench/results/peers.json`.
+    """Compare the systems that PEERS names, at most RUNS times each; without both variables, write `bench/results/peers.json`.
 
     Returns:
         Exit code: 0 if every system ran and every count was right.
@@ -53,10 +53,10 @@ def main(environ: Mapping[str, str]) -> int:
 
 
 def choice(peers: str, runs: str) -> tuple[list[System], int | None, bool]:
-    """The systems named in `peers`, the largest number of runs, and whether that is a whole comparison.
+    """Return the systems that `peers` names, the largest number of runs, and whether this is a whole comparison.
 
     Raises:
-        SystemExit: there is no such system, or the number is none.
+        SystemExit: there is no such system, or `runs` is not a positive number.
     """
     known = {system.name: system for system in systems()}
     names = [name for name in peers.split(",") if name]
@@ -69,11 +69,11 @@ def choice(peers: str, runs: str) -> tuple[list[System], int | None, bool]:
 
 
 class Contest:
-    """The systems, what their runs took so far, and which of them failed.
+    """The systems, the outcomes of their runs so far, and the failures.
 
     Args:
-        chosen: systems.
-        most: runs of each; None = as many as each has.
+        chosen: the systems.
+        most: largest number of runs of each system; None = as many as the system has by itself.
     """
 
     def __init__(self, chosen: Sequence[System], most: int | None) -> None:
@@ -92,7 +92,7 @@ class Contest:
                 self._fail(system, error)
 
     def run(self, rig: Rig) -> None:
-        """Load the topics, then go through the systems round by round, so that noise of the machine meets all alike."""
+        """Load the topics, then run the systems round by round, so that slow minutes of the machine affect all systems alike."""
         started = time.monotonic()
         topics = {lines: load(rig, lines) for lines in sorted({system.lines for system in self._runs})}
         self._words = {lines: topic.words for lines, topic in topics.items()}
@@ -113,7 +113,7 @@ class Contest:
         self._seconds = time.monotonic() - started
 
     def result(self) -> dict[str, Any]:
-        """What the result file holds."""
+        """Return the content of the result file."""
         cases = [
             row
             for system, found in self._found.items()
@@ -139,7 +139,7 @@ class Contest:
 
 
 def clean_up(attempt: Attempt) -> None:
-    """Remove the folder of a run and the topics that it made, so that the next one finds the broker as it was."""
+    """Remove the folder of a run and the topics that the run made, so that the next run finds the broker unchanged."""
     shutil.rmtree(attempt.folder, ignore_errors=True)
     shutil.rmtree(attempt.rig.state_dir(attempt.name), ignore_errors=True)
     asyncio.run(_delete_topics(attempt.rig.servers, attempt.name))

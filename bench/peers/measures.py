@@ -1,4 +1,4 @@
-"""How a run goes: started, timed between its marks, ended, and its counts compared with the truth."""
+"""A run of one system: started, timed between its marks, ended, and its counts compared with the truth."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Kept:
     """Counts that a system leaves in a topic.
 
     Attributes:
-        topic: its name, with `{0}` for that of the run and `{1}` for that of the topic with the lines.
-        decode: a record of it.
-        made_before: a topic that the system does not make itself.
+        topic: name of the topic; `{0}` stands for the name of the run, and `{1}` for the name of the topic with the lines.
+        decode: decodes a record of the topic.
+        made_before: whether the topic must be made before the run, because the system does not make it.
     """
 
     topic: str
@@ -38,9 +38,9 @@ class Kept:
 
 
 def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
-    """A worker of this project: from its first answer until all records are durable and shown.
+    """Measure a Wordcount worker from its first answer until all records are durable and shown.
 
-    What it has counted by the first answer is taken to have cost what the rest does.
+    Records that are counted before the first answer are assumed to cost as much as the others.
     """
     rig = attempt.rig
     with rig.worker(attempt.topic.name, attempt.name, system.settings["profile"]) as worker:
@@ -57,12 +57,12 @@ def marked(
     kept: Kept | None = None,
     variables: Callable[[System, Path], Mapping[str, str]] = lambda *_: {},
 ) -> Measure:
-    """A program that marks its moments.
+    """Return the measurement of a program that marks its moments.
 
     Args:
-        command: of the program.
-        kept: topic that holds the counts once the program is gone; without one, the program writes them to a file per job.
-        variables: more of its environment, by system and folder of the run.
+        command: returns the command of the program.
+        kept: the topic that holds the counts after the program has ended; None = the program writes its counts to a file per job.
+        variables: returns further environment variables, given the system and the folder of the run.
     """
 
     def measure(system: System, attempt: Attempt) -> Sequence[Outcome]:
@@ -93,7 +93,7 @@ def marked(
 
 
 def on_java(lock: str) -> Command:
-    """The program of a lock of jars, in the JVM that the broker runs in; the setting `jvm` is its flags."""
+    """Return the command of the program of a lock of jars, in the broker's JVM; the setting `jvm` has the flags of the JVM."""
 
     def command(system: System) -> list[str]:
         java, _ = provisions.java()
@@ -104,12 +104,12 @@ def on_java(lock: str) -> Command:
 
 
 def on_python(environment: str | None, program: str) -> Command:
-    """A file of `programs/` in the environment of that name; None is this project's own."""
+    """Return the command of a file of `programs/` in the environment of that name; None = the environment of this project."""
     return lambda _: [provisions.interpreter(environment), str(PROGRAMS / program)]
 
 
 def truth(attempt: Attempt) -> dict[str, int]:
-    """What the counts must be."""
+    """Return the counts that a system must find."""
     return {word.decode(): count for word, count in attempt.topic.truth.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the systems under test need beyond this project's packages: virtual environments, jars, compiled classes."""
+"""Provisions for the systems under test: virtual environments, jars and compiled classes, beyond the packages of this project."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ JAVA_RELEASE = "17"
 
 
 class ProvisionError(Exception):
-    """Something cannot be installed or compiled here; the text says what."""
+    """A package or program that cannot be installed or compiled here; the text names it."""
 
 
 def requirements(name: str) -> Path:
-    """Lock file of a Python system."""
+    """Return the lock file of a Python system."""
     return ROOT / "requirements" / f"peers-{name}.txt"
 
 
 def python_version_of(name: str, package: str) -> str:
-    """The locked version of a package."""
+    """Return the locked version of a package."""
     found = re.search(rf"^{re.escape(package)}==(\S+)", requirements(name).read_text("ascii"), re.MULTILINE)
     assert found is not None, f"requirements/peers-{name}.txt has no {package}"
     return found[1]
 
 
 def jar_version_of(lock: str, artifact: str) -> str:
-    """The locked version of an artifact."""
+    """Return the locked version of an artifact."""
     return next(jar.version for jar in locked(lock) if jar.artifact == artifact)
 
 
 def locked(lock: str) -> tuple[jars.Jar, ...]:
-    """The jars of `bench/peers/locks/`."""
+    """Return the jars that a lock of `bench/peers/locks/` names."""
     return jars.parse_lock((HERE / "locks" / f"{lock}.lock").read_text("ascii"))
 
 
 def jar_files(lock: str) -> list[Path]:
-    """The jars of a lock, fetched once and checked against their hashes at each call."""
+    """Return the files of a lock's jars, which are downloaded once and compared with their hashes at each call."""
     return jars.provide(locked(lock), jars.cache_folder(os.environ) / "peers")
 
 
 @cache
 def interpreter(name: str | None) -> str:
-    """Python of the environment with a lock's packages, installed when first asked for; None is this project's own.
+    """Return the Python of the environment with a lock's packages, installed at the first call; None = the Python of this project.
 
     Raises:
-        ProvisionError: a package has nothing that can be installed on this Python or system.
+        ProvisionError: a package cannot be installed for this Python or system.
     """
     if name is None:
         return sys.executable
@@ -85,7 +85,7 @@ def _uv(*arguments: str) -> None:
 
 @cache
 def class_path(lock: str) -> str:
-    """Class path of a Java system: its program, compiled anew once per process, and its jars.
+    """Return the class path of a Java system: its program, compiled once per process of the benchmark, and its jars.
 
     Raises:
         ProvisionError: the program does not compile.
@@ -103,12 +103,12 @@ def class_path(lock: str) -> str:
 
 
 def main_class(lock: str) -> str:
-    """Name of the program in `bench/peers/java/`: of `kafka-streams` it is KafkaStreamsWordCount."""
+    """Return the name of the program in `bench/peers/java/`, for example KafkaStreamsWordCount for `kafka-streams`."""
     return "".join(part.capitalize() for part in lock.split("-")) + "WordCount"
 
 
 def java() -> tuple[str, str]:
-    """The JVM's program and its home folder."""
+    """Return the paths of the JVM's program and of its home folder."""
     return str(JAVA), str(JAVA_HOME)
 
 

@@ -1,4 +1,4 @@
-"""The result of a comparison: a row per case, ratios, and what is printed."""
+"""The result of a comparison: a row per case, ratios, and the lines that are printed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from bench.machine import commit, machine
 from bench.peers.system import Outcome, System
 
 OURS = "wordcount"
-"""Name of the case, and start of the names of cases, that the others are compared with."""
+"""Name of Wordcount's case, and the beginning of the names of its further cases; other systems are compared with them."""
 
 
 def rows(
     system: System, words: int, runs: Sequence[Sequence[Outcome]], failure: str | None
 ) -> list[dict[str, Any]]:
-    """A row per case of a system.
+    """Return a row per case of a system.
 
     Args:
-        system: what ran.
-        words: in its topic.
+        system: the system that ran.
+        words: number of words in its topic.
         runs: outcomes of each run, one per case.
-        failure: why a run broke off or could not begin; None = none did.
+        failure: why a run ended early or could not begin; None = no run failed.
     """
     found = []
     for number, (name, temperature) in enumerate(system.cases):
@@ -70,10 +70,10 @@ def _figures(outcomes: Sequence[Outcome], words: int) -> dict[str, Any]:
 
 
 def ratios(cases: Sequence[Mapping[str, Any]], expected: Mapping[str, float]) -> dict[str, dict[str, Any]]:
-    """By case of another system: Wordcount's words a second as a multiple of its own.
+    """Return, by case of another system, Wordcount's words per second as a multiple of that system's words per second.
 
-    Wordcount's case with as many words is taken where there is one, else the one with the most words: systems that count a
-    small part of the corpus are not slower with more of it, and Wordcount's rate in a part of a second means little.
+    The case of Wordcount with equally many words is used if there is one, else its case with the most words. A system that counts a
+    small part of the corpus is not slower with more of the corpus, and Wordcount's rate over a part of a second means little.
     """
     ours = {case["words"]: case["words_per_s"] for case in cases if _is_ours(case) and case["words_per_s"]}
     found = {}
@@ -91,7 +91,7 @@ def ratios(cases: Sequence[Mapping[str, Any]], expected: Mapping[str, float]) ->
 def report(
     cases: Sequence[Mapping[str, Any]], expected: Mapping[str, float], minutes: float
 ) -> dict[str, Any]:
-    """What the result file holds."""
+    """Return the content of the result file."""
     return {
         "commit": commit(),
         "machine": machine(),
@@ -103,7 +103,7 @@ def report(
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
-    """For a terminal."""
+    """Return the result as lines for a terminal."""
     found = []
     for case in result["cases"]:
         if case["words_per_s"] is None:

@@ -1,8 +1,8 @@
-"""One process of a system under test: started on its own folder, timed at its marks, never left behind.
+"""A process of a system under test: started on its own folder, timed at its marks, and never left behind.
 
-A program tells by marks on a pipe that it read its first line (`first`), that all words are counted and durable
-(`durable`), and that its counts are written for the comparison (`written`); it may run several jobs one after
-another, each with `first` and `durable`. Time and CPU are taken here, in the same way for all.
+A program writes marks to a pipe: `first` when it has read its first line, `durable` when all words are counted and durable,
+`written` when its counts are written for the comparison. A program may run several jobs one after the other, each with `first` and
+`durable`. This module takes time and CPU time of all systems in one way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KEPT = ("HOME", "LANG")
 
 
 class SubjectError(Exception):
-    """A system did not do its part; the text says what, with the last lines of its log."""
+    """A system under test that ended, was late, or sent a wrong mark; the text says which, with the last lines of its log."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Span:
-    """What one job took from its first line to its last durable count; the memory is the peak of the process tree so far."""
+    """What one job took from its first line to its last durable count; `rss_mb` is the peak of the process tree so far."""
 
     seconds: float
     cpu_s: float
@@ -51,17 +51,17 @@ class Span:
     rss_mb: float
 
     def extended(self, share: float) -> Span:
-        """That of the whole job, where this is one of `share` (0 to 1) of it."""
+        """Return the span of the whole job, if this span covers `share` (above 0, at most 1) of the job."""
         return Span(self.seconds / share, self.cpu_s / share, self.broker_cpu_s / share, self.rss_mb)
 
 
 def moment(pid: int, broker_pid: int) -> Moment:
-    """Now."""
+    """Return the present moment."""
     return Moment(time.perf_counter(), tree_cpu_s(pid), tree_cpu_s(broker_pid))
 
 
 def span(first: Moment, last: Moment, pid: int) -> Span:
-    """From one moment to the other."""
+    """Return the span from moment `first` to moment `last`."""
     return Span(
         last.seconds - first.seconds,
         last.cpu_s - first.cpu_s,
@@ -75,10 +75,10 @@ class Subject:
 
     Args:
         command: program and arguments.
-        variables: its environment, besides path, home, language and the files that `programs/run.py` names.
-        folder: its working folder, made here.
-        broker_pid: process whose CPU time counts as the broker's.
-        settings: what it finds in its file of settings.
+        variables: environment of the program, besides path, home, language and the files that `programs/run.py` names.
+        folder: working folder of the program, made here.
+        broker_pid: the process whose CPU time counts as the broker's.
+        settings: content of the program's file of settings.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Subject:
         self._log = folder / "logs" / "output"
         marks = folder / "marks"
         os.mkfifo(marks)
-        # For reading and writing: the pipe then has no end before this side closes it.
+        # The pipe is opened for reading and writing, so that it does not end before this side closes it.
         self._pipe = os.open(marks, os.O_RDWR | os.O_NONBLOCK)
         self._unread, self._read_at = b"", Moment(0.0, 0.0, 0.0)
         inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -115,7 +115,7 @@ class Subject:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # What a launcher started is not ended with it.
+        # Processes that a launcher has started do not end with the launcher.
         family = list(_tree(self._child.pid))
         self._child.kill()
         for process in family:
@@ -124,7 +124,7 @@ class Subject:
         os.close(self._pipe)
 
     def run_job(self, timeout_s: float) -> Span:
-        """Wait for `first` and `durable`. Raises SubjectError where they do not come."""
+        """Wait for the marks `first` and `durable`, and return the span between them. Raise SubjectError if a mark does not come."""
         first = self.wait_for("first", START_TIMEOUT_S)
         last = self.wait_for("durable", timeout_s)
         if last == first:
@@ -132,7 +132,7 @@ class Subject:
         return span(first, last, self._child.pid)
 
     def wait_for(self, mark: str, timeout_s: float) -> Moment:
-        """The moment of the next mark, which must be this one. Raises SubjectError where it is not."""
+        """Return the moment of the next mark. Raise SubjectError if that is another mark than `mark`, or if no mark comes."""
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._unread:
             if select.select([self._pipe], [], [], _ALIVE_CHECK_S)[0]:
@@ -148,12 +148,12 @@ class Subject:
         return self._read_at
 
     def log_tail(self) -> str:
-        """The last lines of its log."""
+        """Return the last lines of the program's log."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:])
 
 
 def tree_cpu_s(pid: int) -> float:
-    """User and system seconds so far of a process and all its descendants, those that have ended included."""
+    """Return user and system seconds so far of a process and all its descendants, including those that have ended."""
     total = 0.0
     for process in _tree(pid):
         with suppress(psutil.NoSuchProcess):
@@ -163,7 +163,7 @@ def tree_cpu_s(pid: int) -> float:
 
 
 def tree_peak_rss_mb(pid: int) -> float:
-    """Sum over a process and its living descendants of the largest resident memory of each so far, MiB."""
+    """Return the sum of the largest resident memory so far of a process and of each living descendant, in MiB."""
     total = 0.0
     for process in _tree(pid):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a comparison is made of: systems, each with its part of the corpus, and what their runs took."""
+"""The values of a comparison: systems, each with its part of the corpus, their runs and the outcomes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Attempt:
 
     Attributes:
         rig: broker and topics.
-        topic: what to count.
-        name: of the run: consumer group and prefix of the topics that it makes.
-        folder: of the run, not made yet.
+        topic: the topic that is counted.
+        name: name of the run: its consumer group, and the prefix of the topics that it makes.
+        folder: folder of the run, not made yet.
     """
 
     rig: Rig
@@ -30,7 +30,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job took, and what is wrong with its counts; None where they are the truth."""
+    """What a job took, and what is wrong with its counts; `wrong` is None if the counts are right."""
 
     span: Span
     wrong: str | None
@@ -41,21 +41,21 @@ Measure = Callable[["System", Attempt], Sequence[Outcome]]
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """One way to count words.
+    """A system that counts words.
 
     Attributes:
-        name: in PEERS, and of its first case in the result.
-        title: as its makers call it.
-        version: of the system.
-        lines: of its topic.
-        runs: of which the median is reported.
-        guarantee: what a count that was shown survives, and what it does not.
-        clock: what ends a run; all runs begin at the first line read.
-        settings: handed to the system as they are.
-        measure: runs it once, for an outcome per case.
-        prepare: installs or compiles what it needs; outside of all clocks.
-        cases: name and temperature of each job of one process.
-        timeout_s: of one job.
+        name: name in PEERS, and name of its first case in the result.
+        title: the name that its makers use.
+        version: version of the system.
+        lines: number of lines in its topic.
+        runs: number of runs, of which the median is reported.
+        guarantee: which failures a shown count survives, and which not.
+        clock: the event that ends a run; every run begins when the first line is read.
+        settings: settings that are given to the system unchanged.
+        measure: runs the system once, and returns an outcome per case.
+        prepare: installs or compiles the system before any clock runs.
+        cases: name and temperature ("cold" or "warm") of each job of one process.
+        timeout_s: longest time of one job.
     """
 
     name: str

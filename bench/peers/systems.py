@@ -1,4 +1,4 @@
-"""The systems that are compared, each with the settings that served it best and what it guarantees with them."""
+"""The systems that are compared, each with its fastest settings and with its guarantee under these settings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bench.peers.measures import Kept, marked, on_java, on_python, wordcount
 from bench.peers.system import System
 
 TEN_MILLION = 1_000_000
-"""Lines of ten words."""
+"""Number of lines of ten words that make ten million words."""
 
 
 def systems() -> tuple[System, ...]:
-    """In the order in which a round runs them."""
+    """Return the systems in the order in which a round runs them."""
     return (*_wordcount(), *_on_the_jvm(), *_on_python())
 
 
 def expected_ratios() -> Mapping[str, float]:
-    """By case: how many times as many words a second Wordcount is meant to count."""
+    """Return, by case, the least multiple of the case's words per second that Wordcount is expected to count."""
     return {
         "kafka-streams": 14,
         "flink-rocksdb": 9,

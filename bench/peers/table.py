@@ -1,4 +1,4 @@
-"""Writes the figures of the result file into docs/comparison.md, between its markers: `python -m bench.peers.table`."""
+"""The tables of docs/comparison.md: `python -m bench.peers.table` writes the figures of the result file between the markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topics of a comparison are beginnings of one seeded corpus; the counts of some systems are read from their changelogs."""
+"""The topics of a comparison: beginnings of one seeded corpus, and the changelogs from which the counts of some systems are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Decode = Callable[[bytes, bytes | None], tuple[str, int] | None]
 
 
 def load(rig: Rig, lines: int) -> LoadedTopic:
-    """The topic with the first `lines` lines of 10 words; of few lines too each partition has as many."""
+    """Load the topic with the first `lines` lines of 10 words; the lines are spread evenly over the partitions, even few lines."""
     size = min(LINES_PER_BATCH, max(1, lines // PARTITIONS))
     name = f"lines-{lines}"
     return asyncio.run(load_topic(rig.servers, name, _recut(zipf_lines(lines), size), PARTITIONS))
@@ -32,7 +32,7 @@ def _recut(chunks: Iterator[list[bytes]], size: int) -> Iterator[list[bytes]]:
 
 
 def changelog_counts(servers: str, topic: str, decode: Decode) -> dict[str, int]:
-    """Counts by the latest record of each key and partition, added up over partitions."""
+    """Return the counts in the latest record of each key and partition, added up over partitions."""
     latest = asyncio.run(_latest(servers, topic))
     counts: Counter[str] = Counter()
     for (_, key), value in latest.items():
@@ -56,7 +56,7 @@ async def _latest(servers: str, topic: str) -> dict[tuple[int, bytes], bytes | N
 
 
 def difference(counts: Mapping[str, int], truth: Mapping[str, int]) -> str | None:
-    """What is wrong with counts; None where they are the truth."""
+    """Return what is wrong with `counts`; None if they equal `truth`."""
     wrong = [word for word in truth.keys() | counts.keys() if counts.get(word) != truth.get(word)]
     if not wrong:
         return None
