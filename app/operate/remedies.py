@@ -25,7 +25,7 @@ from tables.errors import ConfigurationError, ForeignChangelogError, InexactErro
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.rights import Right
 from tables.model.names import MARKER_KEY
-from tables.model.positions import check_owner, is_of_changelog
+from tables.model.positions import can_catch_up_from, check_owner
 from tables.model.rows import Marker, Owner, StoreState, encode_marker
 from tables.store.folder_lock import StateLock
 from tables.store.partition_store import PartitionStore, destroy_store
@@ -156,7 +156,7 @@ async def _check_rebuildable(settings: Settings, offsets: TopicOffsets, partitio
             check_owner(state.marker, Owner(settings.group, settings.topic))
         except ForeignChangelogError as error:
             raise ConfigurationError(f"the store {folder} was kept: {error.message}", error.remedy) from error
-    if state.marker is not None and (end == 0 or not is_of_changelog(state, described.topic_id, end)):
+    if state.marker is not None and (end == 0 or not can_catch_up_from(state, described.topic_id, end)):
         raise InexactError(
             f"the store of partition {partition} is at changelog offset {state.examined}, but {changelog} has {end}: "
             "the store cannot be rebuilt from the changelog, and was kept",

@@ -86,7 +86,7 @@ def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id:
         )
 
 
-def is_of_changelog(state: StoreState, changelog_id: str, changelog_end: int) -> bool:
+def can_catch_up_from(state: StoreState, changelog_id: str, changelog_end: int) -> bool:
     """Return whether a replay of the present changelog can bring the store up to date.
 
     Args:

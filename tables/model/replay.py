@@ -117,7 +117,7 @@ class Replay:
         state: state of the store.
         owner: the group and topic whose counts the changelog must have.
         changelog_id: id of the changelog topic; "" = not known.
-        awaited: marker of a flush in doubt, for which the replay looks; None = no flush is in doubt.
+        awaited: marker of an unsettled flush, for which the replay looks; None = no flush is unsettled.
         most_bytes: bound of the buffered records where memory has no room for `MERGE_BYTES`.
 
     Attributes:

@@ -197,11 +197,6 @@ def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:
     return packed
 
 
-def pack_row(count: int, upto: int) -> bytes:
-    """Return one row value."""
-    return count.to_bytes(8, "big", signed=True) + upto.to_bytes(8, "big", signed=True)
-
-
 def unpack_row(value: bytes) -> tuple[int, int]:
     """Return (count, upto) of a row value. Raises InexactError if `value` is not a row."""
     if len(value) != ROW_BYTES:

@@ -26,7 +26,7 @@ from tables.partitions.life import Action, Event, State, after, event_of
 from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
-from tables.partitions.waiting import to_the_end
+from tables.partitions.waiting import finish_despite_cancel
 from tables.store.stores import Stores
 from tables.threads import beside_the_loop
 
@@ -100,7 +100,7 @@ class Actions:
         """
         event = event_of(error, part.rebuilds)
         match event:
-            case Event.DOUBT:
+            case Event.EXAMINE:
                 what = "restore waits" if part.attempts else "not flushed, examining the changelog"
                 _log.warning(what, partition=part.number, reason=str(error))
             case Event.UNUSABLE:
@@ -175,7 +175,7 @@ class Actions:
                 await asyncio.sleep(backoff_s(part.attempts, self._services.chance()))
             self._services.ownership.check()
             if part.rebuild:
-                await to_the_end(self._services.run(self._rebuild, part))
+                await finish_despite_cancel(self._services.run(self._rebuild, part))
             rows = await Restore(part.shard).run()
             # Commit even if there is nothing to flush: tools show a partition without a committed offset as lagging by all records.
             await self._services.ownership.prove(part.number, part.shard.position)

@@ -52,16 +52,16 @@ class Event(Enum):
     """What happens to a partition.
 
     `ASSIGNED`: the group gave the partition to this process, or left it here; `FLUSH`: the buffer is due; `FLUSHED` and `RESTORED`:
-    the task under way has succeeded; `DOUBT`: the changelog may have records that the store does not have; `UNUSABLE`: the store has
-    to be thrown away and rebuilt; `INEXACT`: exact counting cannot go on; `FATAL`: the process cannot go on; `SUSPENDED`: a rebalance
-    or a stop of the process begins; `RELEASED`: the process gives the partition away.
+    the task under way has succeeded; `EXAMINE`: the changelog may have records that the store does not have, and has to be examined;
+    `UNUSABLE`: the store has to be thrown away and rebuilt; `INEXACT`: exact counting cannot go on; `FATAL`: the process cannot go on;
+    `SUSPENDED`: a rebalance or a stop of the process begins; `RELEASED`: the process gives the partition away.
     """
 
     ASSIGNED = auto()
     FLUSH = auto()
     FLUSHED = auto()
     RESTORED = auto()
-    DOUBT = auto()
+    EXAMINE = auto()
     UNUSABLE = auto()
     INEXACT = auto()
     FATAL = auto()
@@ -81,11 +81,11 @@ class Action(Enum):
 
 
 _NOTHING = Action.NOTHING
-_ENDS = frozenset({Event.FLUSHED, Event.RESTORED, Event.DOUBT, Event.UNUSABLE, Event.INEXACT})
+_ENDS = frozenset({Event.FLUSHED, Event.RESTORED, Event.EXAMINE, Event.UNUSABLE, Event.INEXACT})
 """Events with which a task ends while the process goes on."""
 
 _FAILURES = {
-    Event.DOUBT: (State.RESTORING, Action.RESTORE),
+    Event.EXAMINE: (State.RESTORING, Action.RESTORE),
     Event.UNUSABLE: (State.RESTORING, Action.RESTORE),
     Event.INEXACT: (State.STOPPED, Action.STOP),
     Event.FATAL: (State.ENDED, Action.END_PROCESS),
@@ -146,7 +146,7 @@ def event_of(error: Exception, rebuilds: int) -> Event:
     match error:
         case PartitionsLostError() | FlushUnknownError() | ForeignRecordsError() | BrokerUnavailableError():
             # The restore is repeated until the membership is live. If the group revokes the partition, the rebalance ends the restore.
-            return Event.DOUBT
+            return Event.EXAMINE
         case ChangelogReplacedError():
             return Event.UNUSABLE
         case StoreCorruptedError():

@@ -148,7 +148,7 @@ class Partitions:
         """Restore `partition` again, because its position is not in the input topic: the restore finds the reason."""
         part = self._partitions.get(partition)
         if part is not None and part.state is State.COUNTING:
-            self._actions.on(part, Event.DOUBT)
+            self._actions.on(part, Event.EXAMINE)
 
     def stop_at_unreadable(self, partition: int, offset: int, error: InexactError) -> None:
         """Flush the records before an unreadable record, then stop the partition.
@@ -196,7 +196,7 @@ class Partitions:
                 self._on_fatal(error)
                 return
             if part.state is State.COUNTING and end > part.shard.store.state.examined:
-                self._actions.on(part, Event.DOUBT)
+                self._actions.on(part, Event.EXAMINE)
 
     def rebuild_corrupted(self, error: StoreCorruptedError) -> None:
         """Rebuild the store that a reader found corrupted, without waiting for the next flush."""

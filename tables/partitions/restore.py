@@ -16,7 +16,7 @@ import pyarrow as pa
 from tables.cache.counts import CountCache, cache_of
 from tables.errors import ChangelogReplacedError, FlushUnknownError, PartitionsLostError
 from tables.model.names import MARKER_KEY
-from tables.model.positions import InputNow, check_position, check_replaceable, is_of_changelog
+from tables.model.positions import InputNow, can_catch_up_from, check_position, check_replaceable
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
 from tables.partitions.changes import Change
@@ -56,7 +56,7 @@ class Restore:
         shard, changelog = self._shard, self._services.changelog
         end = await changelog.end_offset(self._partition)
         changelog_id = await self._check_store(end)
-        awaited = shard.in_doubt.marker if shard.in_doubt is not None else None
+        awaited = shard.unsettled.marker if shard.unsettled is not None else None
         replay = self._replay = Replay(
             shard.store,
             shard.store.state,
@@ -87,9 +87,9 @@ class Restore:
         shard.cache.position = shard.store.state.exact_position
         shard.drop_buffer()
         shard.restored = True
-        if shard.in_doubt is not None and shard.in_doubt.marker.position <= shard.position:
-            # A flush beyond the position stays in doubt: it may still reach the changelog, until its records are flushed again.
-            shard.in_doubt = None
+        if shard.unsettled is not None and shard.unsettled.marker.position <= shard.position:
+            # A flush beyond the position stays unsettled: it may still reach the changelog, until its records are flushed again.
+            shard.unsettled = None
         self._services.changes.publish(Change(self._partition, shard.position, None))
         return rows
 
@@ -100,10 +100,10 @@ class Restore:
         progress.end = end
 
     def _tell_adopted(self) -> None:
-        """Publish the flush in doubt if its marker is in the changelog: then all its rows are there, and the flush is durable."""
+        """Publish the unsettled flush if its marker is in the changelog: then all its rows are there, and the flush is durable."""
         shard = self._shard
-        if shard.in_doubt is not None and self._replay.awaited_found:
-            flushed, shard.in_doubt = shard.in_doubt, None
+        if shard.unsettled is not None and self._replay.awaited_found:
+            flushed, shard.unsettled = shard.unsettled, None
             self._services.changes.publish(Change(self._partition, flushed.marker.position, flushed))
 
     async def _check_store(self, end: int) -> str:
@@ -115,7 +115,7 @@ class Restore:
         """
         services, state = self._services, self._shard.store.state
         changelog_id = await services.changelog.identity()
-        if is_of_changelog(state, changelog_id, end):
+        if can_catch_up_from(state, changelog_id, end):
             return changelog_id
         topic_id = await services.source.identity()
         now = InputNow(

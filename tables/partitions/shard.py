@@ -36,7 +36,7 @@ from tables.partitions.changes import Change, Flushed
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
-from tables.partitions.waiting import cancel, to_the_end
+from tables.partitions.waiting import cancel, finish_despite_cancel
 from tables.ports import CountedRows, Result
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.threads import beside_the_loop
@@ -86,7 +86,7 @@ class Shard:
         """Set to ask the thread that works for this shard to end early."""
         self.progress = RestoreProgress()
         """Progress of the last restore."""
-        self.in_doubt: Flushed | None = None
+        self.unsettled: Flushed | None = None
         """A flush that was sent to the changelog and is not in the store yet; a restore learns whether the changelog has it."""
 
     @property
@@ -110,9 +110,9 @@ class Shard:
         return self.restored and self.store.state.exact_position is not None
 
     def rebuilt(self, store: PartitionStore) -> Shard:
-        """Return a new shard of this partition on the empty `store`. A flush in doubt stays in doubt: the changelog may have it."""
+        """Return a new shard of this partition on the empty `store`. An unsettled flush stays unsettled: the changelog may have it."""
         shard = Shard(self.partition, store, self.services)
-        shard.in_doubt = self.in_doubt
+        shard.unsettled = self.unsettled
         return shard
 
     def renew_cache(self) -> None:
@@ -182,7 +182,7 @@ class Shard:
             staging = asyncio.ensure_future(services.run(self.store.stage, counted.words, counted.values))
             await checking
             flushed = Flushed(counted.marker, len(counted.ids), counted.tally.totals, batches, begun_s)
-            self.in_doubt = flushed
+            self.unsettled = flushed
             ranges = await services.changelog.append(self.partition, counted.records)
             examined = self.continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)
@@ -190,7 +190,7 @@ class Shard:
             await self._commit(staged, counted, examined, flushed)
         except BaseException:
             # The flush may be cancelled again during the clean-up, by a suspension whose time is over.
-            await to_the_end(_clean_up(checking, staging))
+            await finish_despite_cancel(_clean_up(checking, staging))
             raise
 
     def _close_buffer(self) -> Sequence[RecordBatch]:
@@ -220,7 +220,7 @@ class Shard:
     async def in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Run `function` in a thread and return its result. The thread has always ended when this method returns or raises."""
         run = self.services.run if self.restored else self.services.run_long
-        return await to_the_end(run(function, *arguments), self.leaving)
+        return await finish_despite_cancel(run(function, *arguments), self.leaving)
 
     @beside_the_loop
     def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
@@ -277,7 +277,7 @@ class Shard:
         finally:
             if self.marker is counted.marker:
                 # A flush that was cancelled during the write is published too, because its rows are durable.
-                self.in_doubt = None
+                self.unsettled = None
                 if position >= state.max_upto:
                     self.uptos_ahead = {}
                 self.services.changes.publish(Change(self.partition, position, flushed))
@@ -309,7 +309,7 @@ async def _clean_up(checking: asyncio.Task[None] | None, staging: asyncio.Future
 async def _discard(staging: asyncio.Future[StagedRows]) -> None:
     """Wait for the staged rows of a failed flush and discard them. An error of the staging is logged for debugging only."""
     try:
-        staged = await to_the_end(staging)
+        staged = await finish_despite_cancel(staging)
     except Exception as error:  # noqa: BLE001 - the flush has failed already, and its own error is reported
         _log.debug("rows of a flush that failed could not be staged", reason=str(error))
     else:

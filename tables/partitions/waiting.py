@@ -10,7 +10,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def to_the_end(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
+async def finish_despite_cancel(thread: Awaitable[Result], leaving: Event | None = None) -> Result:
     """Wait for the end of `thread` even if this task is cancelled, so that a store never has two writers.
 
     Args:

@@ -35,11 +35,11 @@ from tables.model.rows import (
     decode_state,
     encode_marker,
     encode_state,
-    pack_row,
     unpack_row,
     unpack_rows,
 )
 from tables.model.tally import Totals
+from tests.fakes.rows import pack_row
 
 MARKER = Marker(
     topic="t", profile="unicode/1", origin=3, position=90, records=87, counted=85, skipped={"null": 2}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.model.rows import pack_row
 from tables.top.leaders import Head, Leaders, PartitionLeaders
 from tables.top.top_words import TopWords, most_frequent, proven
+from tests.fakes.rows import pack_row
 
 WORDS = st.sampled_from(
     [letter.encode() for letter in "abcdefghij"] + ["é".encode(), b"a word of more than fifteen bytes"]

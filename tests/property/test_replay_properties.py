@@ -10,7 +10,8 @@ from tables.model import replay as replay_module
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
-from tables.model.rows import Marker, Owner, StoreState, decode_marker, encode_marker, pack_row, unpack_row
+from tables.model.rows import Marker, Owner, StoreState, decode_marker, encode_marker, unpack_row
+from tests.fakes.rows import pack_row
 
 Record = tuple[bytes, bytes]
 EMPTY = StoreState(marker=None, examined=0, max_upto=0)

@@ -12,12 +12,12 @@ from tables.model.rows import (
     decode_state,
     encode_marker,
     encode_state,
-    pack_row,
     pack_rows,
     unpack_row,
     unpack_rows,
 )
 from tables.model.tally import Totals
+from tests.fakes.rows import pack_row
 
 numbers = st.integers(0, 2**63 - 1)
 small = st.integers(0, 2**40)

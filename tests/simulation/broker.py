@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 
 from tables.model.names import MARKER_KEY
-from tables.model.rows import Marker, decode_marker, encode_marker, pack_row, unpack_row
+from tables.model.rows import Marker, decode_marker, encode_marker, unpack_row
 from tables.model.tally import Totals
+from tests.fakes.rows import pack_row
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 

@@ -29,7 +29,7 @@ from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore import Restore
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
-from tables.partitions.waiting import to_the_end
+from tables.partitions.waiting import finish_despite_cancel
 from tables.store.partition_store import StagedRows
 from tables.top.leaders import Leaders, PartitionLeaders
 from tests.simulation.broker import words_of
@@ -125,10 +125,10 @@ def top_words_kept_while_a_commit_is_under_way(patch: Patch) -> None:
 
 def failed_staging_ends_a_cancelled_flush_otherwise(patch: Patch) -> None:
     async def discard(staging: Any) -> None:
-        (await to_the_end(staging)).discard()
+        (await finish_despite_cancel(staging)).discard()
 
     patch.setattr(shard_module, "_discard", discard)
-    for event in (Event.DOUBT, Event.UNUSABLE):
+    for event in (Event.EXAMINE, Event.UNUSABLE):
         patch.setitem(TRANSITIONS[State.SUSPENDED], event, (State.RESTORING, Action.RESTORE))
 
 
@@ -136,7 +136,7 @@ def threads_not_waited_for(patch: Patch) -> None:
     async def until_cancelled(thread: Any, leaving: Any = None) -> Any:
         return await thread
 
-    patch.setattr(shard_module, "to_the_end", until_cancelled)
+    patch.setattr(shard_module, "finish_despite_cancel", until_cancelled)
 
 
 def restores_move_only_where_they_write(patch: Patch) -> None:
@@ -158,22 +158,22 @@ def cancelled_flushes_not_told(patch: Patch) -> None:
     patch.setattr(Changes, "publish", told)
 
 
-def flushes_in_doubt_forgotten_by_a_rebuild(patch: Patch) -> None:
+def unsettled_flushes_forgotten_by_a_rebuild(patch: Patch) -> None:
     rebuild = Actions._rebuild
 
     def rebuilt(actions: Actions, part: OwnedPartition) -> None:
         rebuild(actions, part)
-        part.shard.in_doubt = None
+        part.shard.unsettled = None
 
     patch.setattr(Actions, "_rebuild", rebuilt)
 
 
-def flushes_in_doubt_forgotten_by_a_restore(patch: Patch) -> None:
+def unsettled_flushes_forgotten_by_a_restore(patch: Patch) -> None:
     run = Restore.run
 
     async def restored(restore: Restore) -> int:
         rows = await run(restore)
-        restore._shard.in_doubt = None
+        restore._shard.unsettled = None
         return rows
 
     patch.setattr(Restore, "run", restored)

@@ -8,9 +8,10 @@ import pytest
 from rocksdict import Cache
 
 from tables.errors import StoreCorruptedError
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import Marker, StoreState
 from tables.store.partition_store import PartitionStore
 from tables.store.snapshot import StoreSnapshot
+from tests.fakes.rows import pack_row
 from tests.simulation.broker import WrongError
 from tests.simulation.simulator import Mutate, simulate
 from tests.simulation.trials import MUTANTS, UNPLANTED

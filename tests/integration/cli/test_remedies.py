@@ -16,7 +16,8 @@ from app.kafka.clients import records
 from app.operate import remedies, verification
 from tables.errors import ConfigurationError
 from tables.model.names import MARKER_KEY, changelog_topic
-from tables.model.rows import Marker, encode_marker, pack_row
+from tables.model.rows import Marker, encode_marker
+from tests.fakes.rows import pack_row
 from tests.integration.operator_tools import append, delete_topic, wordcount
 from tests.integration.worker import Worker, counts_of, lines, wait_counted
 

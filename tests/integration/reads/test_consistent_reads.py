@@ -15,8 +15,9 @@ from rocksdict import Cache
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
 from tables.errors import NotReadyError
-from tables.model.rows import Marker, StoreState, pack_row, unpack_row
+from tables.model.rows import Marker, StoreState, unpack_row
 from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore
+from tests.fakes.rows import pack_row
 
 READS = 2_000
 

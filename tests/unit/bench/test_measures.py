@@ -8,8 +8,9 @@ from bench.flame import added_up
 from bench.latency import Samples
 from bench.usage import LoopDelays
 from bench.verify import newest, stores_right
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import Marker, StoreState
 from tables.store.partition_store import PartitionStore
+from tests.fakes.rows import pack_row
 
 
 def delays(within_50_ms: int, within_100_ms: int, total: int, longest_s: float) -> LoopDelays:

@@ -19,12 +19,13 @@ from app.reads.queries import WordQueries
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
 from tables.errors import NotReadyError
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import Marker, StoreState
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.top.leaders import PartitionLeaders
 from tables.top.top_words import TopWords
+from tests.fakes.rows import pack_row
 
 
 def served_by(store: PartitionStore, cache: CountCache) -> ServedRows:

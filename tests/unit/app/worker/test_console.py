@@ -18,9 +18,10 @@ from rocksdict import Cache
 
 from app.worker.console import CountPrinter
 from tables.model.records import RecordBatch
-from tables.model.rows import Marker, StoreState, pack_row, unpack_row
+from tables.model.rows import Marker, StoreState, unpack_row
 from tables.ports import CountedRows
 from tables.store.partition_store import PartitionStore
+from tests.fakes.rows import pack_row
 
 
 class Partitions:

@@ -13,9 +13,10 @@ from rocksdict import Cache
 from tables.cache.counts import CountCache, cache_of
 from tables.cache.vocabulary import REFUSALS_PER_WORD, Vocabulary, VocabularyLimit
 from tables.cache.word_table import NO_ID
-from tables.model.rows import StoreState, pack_row
+from tables.model.rows import StoreState
 from tables.pace.memory import DEFAULT_BYTES, memory_bounds
 from tables.store.partition_store import PartitionStore
+from tests.fakes.rows import pack_row
 
 
 class Store:

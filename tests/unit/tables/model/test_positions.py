@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tables.errors import InexactError
-from tables.model.positions import InputNow, check_position, check_replaceable, is_of_changelog
+from tables.model.positions import InputNow, can_catch_up_from, check_position, check_replaceable
 from tables.model.rows import Marker, Owner, StoreState
 
 MARKER = Marker(
@@ -108,8 +108,8 @@ def test_a_marker_from_before_they_named_their_group_is_of_whoever_has_its_topic
 
 def test_rows_of_a_restore_that_was_cut_short_are_of_the_changelog_that_they_were_read_from() -> None:
     state = StoreState(marker=None, examined=50, max_upto=100, changelog_id="C")
-    assert is_of_changelog(state, "C", 60)
-    assert not is_of_changelog(state, "D", 60)
+    assert can_catch_up_from(state, "C", 60)
+    assert not can_catch_up_from(state, "D", 60)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_rows_of_a_restore_that_was_cut_short_are_of_the_changelog_that_they_wer
 def test_a_store_is_of_a_changelog_with_its_id_that_reaches_it(
     changelog_id: str, changelog_end: int, expected: bool
 ) -> None:
-    assert is_of_changelog(STATE, changelog_id, changelog_end) is expected
+    assert can_catch_up_from(STATE, changelog_id, changelog_end) is expected
 
 
 def test_an_empty_store_is_of_every_changelog() -> None:
-    assert is_of_changelog(StoreState(marker=None, examined=0, max_upto=0), "D", 0)
+    assert can_catch_up_from(StoreState(marker=None, examined=0, max_upto=0), "D", 0)
 
 
 def test_a_store_can_be_replaced_where_the_input_has_everything_or_the_new_changelog_has_begun() -> None:

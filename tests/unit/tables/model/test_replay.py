@@ -9,7 +9,8 @@ from tables.model import replay as replay_module
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
-from tables.model.rows import Marker, Owner, StoreState, encode_marker, pack_row
+from tables.model.rows import Marker, Owner, StoreState, encode_marker
+from tests.fakes.rows import pack_row
 
 EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 Record = tuple[bytes, bytes]

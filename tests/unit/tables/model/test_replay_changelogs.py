@@ -9,7 +9,8 @@ from tables.errors import ForeignChangelogError, InexactError
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
-from tables.model.rows import Marker, Owner, StoreState, encode_marker, pack_row
+from tables.model.rows import Marker, Owner, StoreState, encode_marker
+from tests.fakes.rows import pack_row
 
 MARKER = Marker(topic="texts", changelog_id="C", profile="whitespace/1", origin=0, position=10)
 

@@ -15,12 +15,12 @@ from tables.model.rows import (
     decode_state,
     encode_marker,
     encode_state,
-    pack_row,
     pack_rows,
     unpack_row,
     unpack_rows,
 )
 from tables.model.tally import Totals
+from tests.fakes.rows import pack_row
 
 MARKER = Marker(
     topic="input", profile="p", origin=3, position=9, records=6, counted=4, words=11, skipped={"null": 2}

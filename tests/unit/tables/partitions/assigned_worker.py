@@ -16,7 +16,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import FlushUnknownError, WordcountError
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, RecordBatch
-from tables.model.rows import Marker, encode_marker, pack_row
+from tables.model.rows import Marker, encode_marker
 from tables.model.tally import Tally, Totals
 from tables.observer import PartitionState
 from tables.pace.policy import FlushPolicy
@@ -24,6 +24,7 @@ from tables.partitions.changes import Change
 from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tests.fakes.null_observer import NullObserver
+from tests.fakes.rows import pack_row
 
 Record = tuple[bytes, bytes]
 

@@ -1,4 +1,4 @@
-"""What becomes of a partition's flush that is cancelled, fails or is in doubt."""
+"""What becomes of a partition's flush that is cancelled, fails or is not settled."""
 
 import asyncio
 import threading

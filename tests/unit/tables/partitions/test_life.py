@@ -19,7 +19,7 @@ from tables.partitions.life import MAX_REBUILDS, PHASES, TRANSITIONS, Action, Ev
 
 WITH_TASK = {State.FLUSHING, State.RESTORING}
 STARTS = {Action.FLUSH, Action.RESTORE}
-TASK_ENDS = {Event.FLUSHED, Event.RESTORED, Event.DOUBT, Event.UNUSABLE, Event.INEXACT, Event.FATAL}
+TASK_ENDS = {Event.FLUSHED, Event.RESTORED, Event.EXAMINE, Event.UNUSABLE, Event.INEXACT, Event.FATAL}
 
 
 def test_a_task_is_started_exactly_where_a_state_with_one_is_entered() -> None:
@@ -82,10 +82,10 @@ def test_every_state_has_a_phase_and_a_row() -> None:
 @pytest.mark.parametrize(
     ("error", "event"),
     [
-        (PartitionsLostError(""), Event.DOUBT),
-        (FlushUnknownError(""), Event.DOUBT),
-        (ForeignRecordsError(""), Event.DOUBT),
-        (BrokerUnavailableError(""), Event.DOUBT),
+        (PartitionsLostError(""), Event.EXAMINE),
+        (FlushUnknownError(""), Event.EXAMINE),
+        (ForeignRecordsError(""), Event.EXAMINE),
+        (BrokerUnavailableError(""), Event.EXAMINE),
         (ChangelogReplacedError(""), Event.UNUSABLE),
         (StoreCorruptedError(""), Event.UNUSABLE),
         (InexactError(""), Event.INEXACT),

@@ -12,9 +12,9 @@ import pytest
 from agents.watchdog import Watchdog
 from tables.errors import BrokerUnavailableError, PartitionsLostError
 from tables.model.records import ChangelogSlice
-from tables.model.rows import pack_row
 from tables.partitions.partitions import Partitions
 from tables.store.partition_store import PartitionStore
+from tests.fakes.rows import pack_row
 from tests.unit.tables.partitions.assigned_worker import Group, Log, Record, Source, Worker, changelog_of
 
 

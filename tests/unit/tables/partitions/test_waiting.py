@@ -7,20 +7,20 @@ from threading import Event
 import pytest
 
 from tables.model.slices import SLICE_ROWS, release
-from tables.partitions.waiting import cancel, to_the_end
+from tables.partitions.waiting import cancel, finish_despite_cancel
 
 
 async def test_a_result_or_an_error_is_passed_on() -> None:
-    assert await to_the_end(asyncio.to_thread(lambda: 5)) == 5
+    assert await finish_despite_cancel(asyncio.to_thread(lambda: 5)) == 5
     with pytest.raises(ZeroDivisionError):
-        await to_the_end(asyncio.to_thread(lambda: 1 // 0))
+        await finish_despite_cancel(asyncio.to_thread(lambda: 1 // 0))
 
 
 @pytest.mark.parametrize("cancellations", [1, 2, 5])
 async def test_cancellations_wait_for_the_thread(cancellations: int) -> None:
     thread: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     leaving = Event()
-    waiting = asyncio.create_task(to_the_end(thread, leaving))
+    waiting = asyncio.create_task(finish_despite_cancel(thread, leaving))
     await asyncio.sleep(0)
     for _ in range(cancellations):
         waiting.cancel()
@@ -36,7 +36,7 @@ async def test_cancellations_wait_for_the_thread(cancellations: int) -> None:
 
 async def test_a_thread_may_see_that_it_should_leave() -> None:
     leaving = Event()
-    waiting = asyncio.create_task(to_the_end(asyncio.to_thread(leaving.wait, 30), leaving))
+    waiting = asyncio.create_task(finish_despite_cancel(asyncio.to_thread(leaving.wait, 30), leaving))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,7 +1,8 @@
 """Flushes of a store, small and large, and a process that goes on making them until it is killed."""
 
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import Marker, StoreState
 from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore
+from tests.fakes.rows import pack_row
 
 LARGE = [b"word-%06d" % i for i in range(SMALL_FLUSH_ROWS + 1000)]
 

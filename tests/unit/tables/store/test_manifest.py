@@ -9,9 +9,10 @@ import pytest
 from rocksdict import Cache
 
 from tables.errors import StoreCorruptedError
-from tables.model.rows import Marker, StoreState, pack_row
+from tables.model.rows import Marker, StoreState
 from tables.store.manifest import check_manifest
 from tables.store.partition_store import PartitionStore
+from tests.fakes.rows import pack_row
 
 
 def at(position: int) -> StoreState:

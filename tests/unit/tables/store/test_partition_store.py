@@ -23,10 +23,10 @@ from tables.errors import (
     StoreUnavailableError,
 )
 from tables.model.names import STATE_KEY
-from tables.model.rows import pack_row
 from tables.store import partition_store
 from tables.store.partition_store import PartitionStore, destroy_store
 from tables.store.sst_file import SstFile
+from tests.fakes.rows import pack_row
 from tests.unit.tables.store.flushes import FLUSHES, LARGE, SMALL, WRITER, flush, state
 
 

@@ -17,10 +17,10 @@ from tables.errors import (
     StoreUnavailableError,
     WordcountError,
 )
-from tables.model.rows import pack_row
 from tables.store.partition_store import SMALL_FLUSH_ROWS, PartitionStore
 from tables.store.rocksdb_errors import store_errors
 from tables.store.stores import Stores
+from tests.fakes.rows import pack_row
 from tests.unit.tables.store.flushes import flush
 
 WORDS = [b"word-%06d" % i for i in range(SMALL_FLUSH_ROWS + 1000)]
