@@ -1,4 +1,4 @@
-"""How a process of the simulation answers: the real queries, at once or in threads that stop in the midst."""
+"""The answers of a simulated process: the real queries, answered at once or in threads that stop at their breaths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class QueriesAtOnce(WordQueries):
-    """The real ones, in the simulation's only thread."""
+    """The real queries, answered at once in the simulation's only thread."""
 
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported(), off_the_loop():
@@ -24,7 +24,7 @@ class QueriesAtOnce(WordQueries):
 
 
 class SlowQueries(WordQueries):
-    """The real ones, in threads that stop in the midst."""
+    """The real queries, answered in threads that stop at their breaths."""
 
     def __init__(self, process: Process) -> None:
         super().__init__(process.counts, lambda: len(process.broker.source))
@@ -37,7 +37,7 @@ class SlowQueries(WordQueries):
 
 @contextmanager
 def off_the_loop() -> Iterator[None]:
-    """As in a thread, no event loop runs: functions that must not block a loop look for it."""
+    """Hide the running event loop, as in a thread, from functions that refuse to run on an event loop."""
     loop = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     try:
@@ -47,7 +47,7 @@ def off_the_loop() -> Iterator[None]:
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing; it may give others a turn."""
+    """Return the result of a coroutine that waits for nothing, though it may yield to other tasks."""
     try:
         while True:
             turn = coroutine.send(None)

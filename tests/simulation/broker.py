@@ -1,4 +1,4 @@
-"""What outlives every process: the input, the changelog with its cleaner, and the group. And the truth about the input."""
+"""The simulated broker, which outlives every process: input, changelog with compaction, consumer group; and the true counts."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -15,7 +15,7 @@ from tests.fakes.rows import pack_row
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 
 OTHERS = "others"
-"""The group of the deployment that has, by its name, the same changelog."""
+"""The group of another deployment whose changelog has an equal name."""
 
 _THEIRS = encode_marker(Marker(group=OTHERS, topic="theirs", profile="whitespace/1", origin=0, position=9))
 
@@ -25,12 +25,12 @@ Record = tuple[bytes, bytes]
 
 
 class WrongError(AssertionError):
-    """The tables broke one of their promises.
+    """`tables` broke one of its promises.
 
     Args:
-        promise: which one; the same text for every breach of it.
+        promise: the broken promise; the text is equal for every breach of that promise.
         found: what was found instead.
-        steps: that a schedule had taken, once it is known.
+        steps: the steps that the schedule had taken; () while they are not known.
     """
 
     def __init__(self, promise: str, found: str, steps: Sequence[Any] = ()) -> None:
@@ -41,7 +41,7 @@ class WrongError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class KafkaBatch:
-    """Adjacent source offsets [base, next_offset), some of them without a record; never cut differently later."""
+    """Consecutive source offsets [base, next_offset), some of them without a record. A batch never changes its bounds."""
 
     base: int
     next_offset: int
@@ -49,7 +49,7 @@ class KafkaBatch:
 
 
 class SourcePartition:
-    """One partition of the input, and what is true about each of its prefixes.
+    """One partition of the input, and the true counts below each of its offsets.
 
     Args:
         start: first offset that can be read.
@@ -63,7 +63,7 @@ class SourcePartition:
         self._occurrences: dict[bytes, list[int]] = defaultdict(list)
 
     def append(self, values: Sequence[Value], holes: Sequence[bool]) -> None:
-        """One Kafka batch: the offset before value `i` stays empty where `holes[i]`; so does the last one with `holes[-1]`."""
+        """Append one Kafka batch. An offset stays empty before value `i` if `holes[i]`, and after the last value if `holes[-1]`."""
         base, kept = self.end, {}
         for value, hole in zip(values, holes, strict=False):
             self.end += hole
@@ -77,16 +77,16 @@ class SourcePartition:
             self.batches.append(KafkaBatch(base, self.end, kept))
 
     def count(self, word: bytes, upto: int) -> int:
-        """How often `word` occurs below offset `upto`."""
+        """Return how often `word` occurs below offset `upto`."""
         return bisect_left(self._occurrences.get(word, []), upto)
 
     def counts(self, upto: int) -> dict[bytes, int]:
-        """All words below offset `upto` with their counts."""
+        """Return all words below offset `upto` with their counts."""
         counts = {word: self.count(word, upto) for word in self._occurrences}
         return {word: count for word, count in counts.items() if count}
 
     def totals(self, upto: int) -> Totals:
-        """What has to become of the records below `upto`."""
+        """Return the totals that a correct worker has for the records below `upto`."""
         values = [value for offset, value in self.values.items() if offset < upto]
         skipped = sum(value is None for value in values)
         dead = sum(value is not None and not is_text(value) for value in values)
@@ -99,7 +99,7 @@ class SourcePartition:
         )
 
     def dead_letters(self) -> set[int]:
-        """Offsets of the records that cannot be counted."""
+        """Return the offsets of the records that cannot be counted."""
         return {o for o, value in self.values.items() if value is not None and not is_text(value)}
 
 
@@ -108,7 +108,7 @@ def is_text(value: bytes) -> bool:
 
 
 def words_of(value: Value) -> list[bytes]:
-    """The words of a record, by a definition of its own: the simulation's texts are ASCII."""
+    """Return the words of a record, independently of the product's tokeniser; the texts of the simulation are ASCII."""
     return value.split() if value is not None and is_text(value) else []
 
 
@@ -116,8 +116,8 @@ class ChangelogPartition:
     """One partition of a compacted topic.
 
     Args:
-        topic_id: of the topic.
-        inputs: the input partition and its predecessors under that name, by topic id, the present one last.
+        topic_id: id of the changelog topic.
+        inputs: by topic id, the input partition and its deleted predecessors of that name; the present partition is last.
     """
 
     def __init__(self, topic_id: str, inputs: dict[str, SourcePartition]) -> None:
@@ -125,15 +125,15 @@ class ChangelogPartition:
         self.records: list[tuple[int, bytes, bytes]] = []
         self.end = 0
         self.markers: set[bytes] = set()
-        """All that were ever appended."""
+        """All markers that were ever appended."""
         self.examined = 0
-        """Up to where an owner has examined it; the cleaner stays behind (`min.compaction.lag.ms`)."""
+        """Offset up to which an owner has examined this changelog; compaction stays below it (`min.compaction.lag.ms`)."""
         self.delayed: list[list[Sequence[Record]]] = []
-        """Per producer, the batches that are still on their way; they arrive in order or not at all."""
+        """Per producer, the batches that have not arrived yet; they arrive in order or not at all."""
         self._inputs = inputs
 
     def append(self, records: Sequence[Record]) -> tuple[int, int]:
-        """Append a batch. Raises WrongError for a row that is not true."""
+        """Append a batch, and return its offsets [base, end). Raise WrongError if a row is not the true count below its `upto`."""
         base = self.end
         for key, value in records:
             if key != MARKER_KEY:
@@ -151,7 +151,7 @@ class ChangelogPartition:
         return base, self.end
 
     def intrude(self, random: Random) -> None:
-        """Another deployment, of a version that looks at no owner, appends a flush: rows of its own input between two markers."""
+        """Append a flush of another deployment, whose version does not check owners: rows of its own input between two markers."""
         for key, value in (
             (MARKER_KEY, _THEIRS),
             *((word, pack_row(random.randint(1, 9), random.randint(1, 9))) for word in WORDS[:3]),
@@ -161,7 +161,7 @@ class ChangelogPartition:
             self.end += 1
 
     def delayed_arrives(self, random: Random) -> None:
-        """The next batch of a former producer is appended after all."""
+        """Append the next delayed batch of a former producer."""
         if self.delayed:
             batches = random.choice(self.delayed)
             self.append(batches.pop(0))
@@ -169,7 +169,7 @@ class ChangelogPartition:
                 self.delayed = [others for others in self.delayed if others]
 
     def compact(self, below: int) -> None:
-        """Keep of each key only the latest record, among the offsets below `below`."""
+        """Compact the offsets below `below`: keep only the latest record of each key."""
         self.records = self._compacted(below)
 
     def _compacted(self, below: int) -> list[tuple[int, bytes, bytes]]:
@@ -177,12 +177,12 @@ class ChangelogPartition:
         return [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
 
     def restored(self, *, compacted: bool = False) -> dict[bytes, int] | None:
-        """What a reader who has nothing but the changelog and the input comes to, by the rules of the changelog.
+        """Return the counts that a reader restores from changelog and input alone, by the rules of the changelog.
 
-        None where some marker is of another owner, or the last one of another input or changelog.
+        None means that a marker belongs to another owner, input or changelog.
 
         Args:
-            compacted: whether the cleaner comes by before, as far as it may.
+            compacted: whether the changelog is first compacted, up to the examined offset.
         """
         topic_id, source = [*self._inputs.items()][-1]
         rows: dict[bytes, tuple[int, int]] = {}
@@ -208,7 +208,7 @@ class ChangelogPartition:
 
 
 def true_counts(inputs: Mapping[str, SourcePartition], word: bytes, upto: int) -> set[int]:
-    """How often `word` occurs below `upto` in an input partition, and in its predecessors under that name."""
+    """Return how often `word` occurs below `upto`, in the input partition and in each of its deleted predecessors of that name."""
     return {source.count(word, upto) for source in inputs.values()}
 
 
@@ -228,7 +228,10 @@ class Group:
     committed: dict[int, int] = field(default_factory=dict)
 
     def commit(self, member: str, generation: int, offsets: Mapping[int, int]) -> bool:
-        """Whether it is accepted; as Kafka does, an empty group accepts what anybody commits without a generation."""
+        """Commit offsets, and return whether the commit is accepted.
+
+        As in Kafka, an empty group accepts a commit without a generation from any client.
+        """
         accepted = (
             member in self.members and generation == self.generation if generation > 0 else not self.members
         )
@@ -237,7 +240,7 @@ class Group:
         return accepted
 
     def owned_by(self, member: str, partition: int) -> bool:
-        """Whether it is a live member, and the partition its own."""
+        """Return whether `member` is a live member and owns `partition`."""
         return member in self.members and self.owners.get(partition) == member
 
 
@@ -263,7 +266,7 @@ class Broker:
 
     @property
     def markers(self) -> list[set[bytes]]:
-        """Of each partition, the markers that were ever appended to its changelog, or to a former one."""
+        """By partition, all markers that were ever appended to its present or a former changelog."""
         return [log.markers for log in self.changelog]
 
     @property
@@ -276,15 +279,15 @@ class Broker:
 
     @property
     def replaced(self) -> bool:
-        """Whether a topic was deleted and created again: then partitions may have stopped."""
+        """Whether a topic was deleted and created again, so that partitions may stop."""
         return (self.source_id, self.changelog_id) != ("input-1", "changelog-1")
 
     def source_of(self, partition: int, topic_id: str) -> SourcePartition:
-        """A partition of the input that has or had this id; "" = the present one."""
+        """Return the partition of the present or former input topic with this id; "" = the present topic."""
         return self._inputs[partition][topic_id or self.source_id]
 
     def true_counts(self, partition: int, word: bytes, upto: int) -> set[int]:
-        """See the function."""
+        """See the function `true_counts`."""
         return true_counts(self._inputs[partition], word, upto)
 
     def intrude(self, partition: int, random: Random) -> None:
@@ -299,7 +302,7 @@ class Broker:
             inputs[new_id] = SourcePartition(0)
 
     def replace_changelog(self) -> None:
-        """Delete the changelog and create it again; what is still on its way to the former one goes to the new one."""
+        """Delete the changelog and create it again; batches that have not arrived yet arrive in the new changelog."""
         number = int(self.changelog_id.removeprefix("changelog-")) + 1
         former = self.changelog
         self.changelog = [ChangelogPartition(f"changelog-{number}", inputs) for inputs in self._inputs]

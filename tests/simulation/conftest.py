@@ -1,4 +1,4 @@
-"""A table of how many schedules it took to catch each mutant, at the end of every run."""
+"""The fixture and the final table that show after how many schedules each mutant was caught."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SCHEDULES = pytest.StashKey[dict[str, int]]()
 
 @pytest.fixture
 def record_schedules(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
-    """Remembers how many schedules a mutant has survived, plus the one that catches it."""
+    """A function that notes, for a mutant, the number of schedules up to and including the one that caught the mutant."""
     table = request.config.stash.setdefault(SCHEDULES, {})
     return table.__setitem__
 

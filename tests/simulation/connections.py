@@ -1,6 +1,6 @@
-"""What a process is connected to: changelog, group, input and dead letters, each of which may fail, pause or answer late.
+"""The connections of a simulated process: changelog, group, input and dead letters, which may fail, pause or answer late.
 
-The group is asked through the real `agents.source.membership` and `agents.source.kafka_source`: only aiokafka's consumer is a fake.
+The group is asked through the real `agents.source.membership` and `agents.source.kafka_source`; only aiokafka's consumer is a fake.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Changelog:
                 ranges.append(log.append(batches.pop(0)))
                 await process.pause()
         finally:
-            # What was not sent may arrive long after, in order.
+            # Batches whose append has failed may still arrive much later, in order.
             if batches and process.random.random() < 0.6:
                 process.broker.changelog[partition].delayed.append(batches)
         if process.fault():
@@ -75,7 +75,7 @@ class Changelog:
         while start < stop:
             breathe(reads=True)
             size = 1 if process.is_slow else process.random.randint(1, 6)
-            # The cleaner may have come by since the last answer.
+            # Compaction may have removed records since the last read.
             waiting = [record for record in log.records if start <= record[0] < stop]
             part = waiting[:size]
             if process.fault():
@@ -85,7 +85,7 @@ class Changelog:
 
 
 class Membership:
-    """As much of aiokafka's coordinator as `agents.source.membership` asks."""
+    """The part of aiokafka's coordinator that `agents.source.membership` uses."""
 
     def __init__(self) -> None:
         self.lose()
@@ -94,12 +94,12 @@ class Membership:
         self.member_id, self.generation = member_id, generation
 
     def lose(self) -> None:
-        """A heartbeat was refused: from here on commits go out as those of a client without a group."""
+        """Lose the membership, as after a refused heartbeat; later commits are those of a client without a group."""
         self.member_id, self.generation = "", -1
 
 
 class Consumer:
-    """As much of aiokafka's consumer as `agents.source.membership` uses.
+    """The part of aiokafka's consumer that `agents.source.membership` uses.
 
     Attributes:
         owned: partition -> position of the last commit that was accepted while the process owned it.
@@ -119,7 +119,7 @@ class Consumer:
     def resume(self, tp: TopicPartition) -> None: ...
 
     def committed(self, partition: int) -> int | None:
-        """What the group would tell a consumer that asks where to go on."""
+        """Return the offset that the group has committed; None if there is none."""
         return self._process.broker.group.committed.get(partition)
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -145,7 +145,7 @@ class Consumer:
 
 
 class ConsumerThread(BatchConsumerThread):
-    """The real one on a `Consumer`, in the simulation's only thread."""
+    """The real consumer thread on a fake `Consumer`, run in the simulation's only thread."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -153,7 +153,7 @@ class ConsumerThread(BatchConsumerThread):
         self.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=10.0))
 
     def contact_age_s(self) -> float:
-        """Some heartbeats were not accepted for long; the next one will be."""
+        """Return the age of the last accepted heartbeat: by chance too old, otherwise none."""
         return float("inf" if self._process.fault() else "-inf")
 
     async def call_thread(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
@@ -161,7 +161,7 @@ class ConsumerThread(BatchConsumerThread):
 
 
 class Ownership(GroupOwnership):
-    """The real one, and a witness: what it takes for a proof must be one."""
+    """The real ownership, with a check that each proof was accepted from the owner."""
 
     def __init__(self, thread: ConsumerThread) -> None:
         super().__init__(lambda: thread, TOPIC)
@@ -178,7 +178,7 @@ class Ownership(GroupOwnership):
 
 
 class InputOffsets:
-    """As much of `tables.kafka.offsets.TopicOffsets` as the input needs."""
+    """The part of `tables.kafka.offsets.TopicOffsets` that the input needs."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -211,13 +211,13 @@ class DeadLetters:
 
 
 def connect(process: Process) -> tuple[Ownership, KafkaSource]:
-    """What goes over the consumer of a process."""
+    """Return ownership and source of a process, which share its consumer."""
     thread = ConsumerThread(process)
     return Ownership(thread), KafkaSource(lambda: thread, TOPIC, InputOffsets(process))
 
 
 class LiveMembership:
-    """What the watchdog reads of a consumer thread that is well."""
+    """The part of a consumer thread that the watchdog reads, in a healthy state."""
 
     def parked_error(self) -> BaseException | None:
         return None

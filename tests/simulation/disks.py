@@ -1,6 +1,6 @@
-"""A partition store in memory that loses at a crash what RocksDB without write-ahead log would lose.
+"""A fake of the partition store, in memory, that loses at a crash what RocksDB without a write-ahead log would lose.
 
-`test_store_contract.py` runs the same expectations on this one and on `tables.store.partition_store.PartitionStore`.
+`test_store_contract.py` checks this fake and `tables.store.partition_store.PartitionStore` with equal tests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """Rows and state of one moment."""
+    """Rows and state of a store at one moment."""
 
     rows: Mapping[bytes, bytes]
     state: StoreState | None
@@ -41,9 +41,9 @@ class Disk:
     """One store's folder.
 
     Attributes:
-        images: the durable one, then one for each later commit that only memory holds.
-        locked: whether a process has it open.
-        corrupt: whether blocks of it cannot be read.
+        images: the durable image, then an image for each later commit, which only memory holds.
+        locked: whether a process has the store open.
+        corrupt: whether some blocks of the store cannot be read.
     """
 
     images: list[Image] = field(default_factory=lambda: [Image({}, None)])
@@ -51,7 +51,7 @@ class Disk:
     corrupt: bool = False
 
     def crash(self, random: Random) -> None:
-        """The process that had it open is gone, and some of what only memory held."""
+        """End the process that has the store open, and lose some or all commits that only memory held."""
         self.images = [random.choice(self.images)]
         self.locked = False
 
@@ -63,17 +63,17 @@ class Disks:
         self.by_folder: dict[Path, Disk] = {}
 
     def open(self, folder: Path, block_cache: object, _write_buffer_bytes: int = 0) -> "MemoryStore":
-        """As `PartitionStore(folder, block_cache)`."""
+        """Open the store of a folder, as `PartitionStore(folder, block_cache)` does."""
         return MemoryStore(self.by_folder.setdefault(folder, Disk()))
 
     def destroy(self, folder: Path) -> None:
-        """As `destroy_store`."""
+        """Delete the store of a folder, as `destroy_store` does."""
         disk = self.by_folder.pop(folder, None)
         assert disk is None or not disk.locked, "a store was destroyed while it was open"
 
 
 class MemoryStore:
-    """As `PartitionStore`."""
+    """A fake of `PartitionStore`."""
 
     def __init__(self, disk: Disk) -> None:
         if disk.locked:
@@ -82,13 +82,13 @@ class MemoryStore:
             raise StoreCorruptedError("corrupt")
         self.disk = disk
         self.faults: list[str] = []
-        """What the next commits do: "fail" (nothing written, corrupt), "corrupt" (written, then corrupt), or see `_REFUSALS`."""
+        """Faults of the next commits: "fail" (corrupt, nothing written), "corrupt" (written, then corrupt), a key of `_REFUSALS`."""
         self.staging_faults: list[str] = []
-        """What the next stagings do; see `_REFUSALS`."""
+        """Faults of the next stagings: keys of `_REFUSALS`."""
         self.writers = 0
-        """Threads that stage or commit."""
+        """Number of threads that stage or commit."""
         self.commits = 0
-        """Threads that commit: rows, state and cache may be of two flushes."""
+        """Number of threads that commit; meanwhile rows, state and cache may belong to two flushes."""
         disk.locked = True
         self._closed = False
         self.was_empty = disk.images[-1].state is None
@@ -169,9 +169,9 @@ class MemoryStore:
         if fault == "corrupt":
             self.disk.corrupt = True
             self._check()
-        breathe()  # Readers find the rows before the state is known here,
+        breathe()  # Readers can find the new rows before `state` is updated.
         self.state = state
-        breathe()  # and both before the cache knows them.
+        breathe()  # Readers can find the new rows and state before the cache is updated.
 
     def close(self) -> None:
         assert not self.writers, "a store is closed while a thread writes to it"
@@ -210,11 +210,11 @@ _REFUSALS = {
     "unavailable": partial(StoreUnavailableError, "too many open files"),
     "damaged": partial(StoreCorruptedError, "damaged"),
 }
-"""What the system, or the disk, says where nothing is written."""
+"""Errors of the system or the disk with which nothing is written."""
 
 
 class Snapshot:
-    """As `StoreSnapshot`."""
+    """A fake of `StoreSnapshot`."""
 
     def __init__(self, image: Image) -> None:
         self._rows = image.rows

@@ -1,4 +1,4 @@
-"""What has to hold at any moment, whatever has happened."""
+"""The judge of a simulation: checks that stores, caches, changelogs and answers are true at any moment."""
 
 from collections import Counter
 from typing import Any
@@ -17,14 +17,14 @@ from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process
 
 ASKED = WORDS[0].decode()
-"""The word that is looked up."""
+"""The word for whose count processes are asked."""
 
 
 class Judge:
     """Compares stores, caches and changelogs with the input.
 
     Args:
-        broker: knows what is true.
+        broker: knows the true counts.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -34,7 +34,7 @@ class Judge:
         self._checked: dict[Shard, tuple[Any, ...]] = {}
 
     def look_at(self, process: Process) -> None:
-        """Raises WrongError."""
+        """Check stores, caches, answers and errors of a process. Raise WrongError if a promise is broken."""
         if process.broken:
             raise process.broken[0]
         for number, part in process.counts._partitions.items():
@@ -51,7 +51,7 @@ class Judge:
                 )
 
     def look_at_changelogs(self) -> None:
-        """Whoever has nothing but a changelog comes to the true counts, or to an error. Raises WrongError."""
+        """Check that each changelog alone leads to the true counts, or to an error. Raise WrongError if not."""
         for number, (log, source) in enumerate(zip(self._broker.changelog, self._broker.source, strict=True)):
             true = source.counts(source.end)
             for compacted in (False, True):
@@ -80,7 +80,7 @@ class Judge:
         self._look_at_rows(f"partition {number} of {process.name}", number, shard)
 
     def _look_at_answers(self, process: Process) -> None:
-        """What readers are answered is true as of the positions that they are told, and owners never go back."""
+        """Check that answers are true at their `as_of`, and that the positions of owners never go back."""
         answering: list[object] = [self._broker.group.generation, process.fenced, self._broker.source_id]
         for shard in process.counts.shards().values():
             store = store_of(shard)
@@ -107,7 +107,7 @@ class Judge:
                     self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
 
     async def ask_slowly(self, process: Process, kind: str) -> None:
-        """Ask while others write. What is answered is true, and not behind what was shown before the question."""
+        """Ask while other threads write; check that the answer is true, and not older than what was shown before the question."""
         shards = process.counts.shards()
         sources = {number: self._source(process, number) for number in shards}
         shown = {
@@ -146,7 +146,7 @@ class Judge:
         self._shown[counted] = position
 
     def _counted(self, process: Process, number: int) -> tuple[int, str, SourcePartition]:
-        """What positions are of: where the changelog is created again, the input is counted again."""
+        """Return what a shown position belongs to. A recreated changelog counts the input again, from lower positions."""
         marker = process.counts.shards()[number].marker
         return number, marker.changelog_id if marker else "", self._source(process, number)
 
@@ -154,7 +154,7 @@ class Judge:
         return self._broker.group.owners.get(number) == process.name and not process.fenced
 
     def _source(self, process: Process, number: int) -> SourcePartition:
-        """The input that a shard counts, or counted before the topic was replaced."""
+        """Return the input partition that a shard counts, perhaps one of a deleted topic."""
         marker = process.counts.shards()[number].marker
         return self._broker.source_of(number, marker.topic_id if marker else "")
 
@@ -184,7 +184,7 @@ class Judge:
 
 
 def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
-    """Whether `top` are the first `k` words of `true`, or as near as it says where that need not be exactly."""
+    """Return whether `top` has the first `k` words of `true`; unless `exactly`, it may be wrong by its `max_error`."""
     ranked = sorted(true.items(), key=lambda pair: (-pair[1], pair[0].encode()))
     if top.max_error is None or exactly:
         return list(top.words) == ranked[:k]

@@ -1,4 +1,4 @@
-"""The tables with one rule left out: each mutant is a patch."""
+"""The mutants: each function patches one rule of exactness out of `tables`, which the simulation then has to notice."""
 
 import asyncio
 from collections import Counter
@@ -40,7 +40,7 @@ Patch = pytest.MonkeyPatch
 
 
 def store_written_before_the_acknowledgement(patch: Patch) -> None:
-    """Rows and position enter the store once they are counted, in front of everything that a flush waits for."""
+    """Write rows and position to the store as soon as they are counted, before all further steps of the flush."""
     count = Shard._count
 
     def counted(shard: Shard, batches: Sequence[RecordBatch]) -> Any:
@@ -303,7 +303,7 @@ def ownership_taken_from_an_accepted_commit_alone(patch: Patch) -> None:
 
 def ownership_not_proven(patch: Patch) -> None:
     async def commit(thread: BatchConsumerThread, offsets: Mapping[TopicPartition, int]) -> None:
-        """Nothing."""
+        """Commit nothing."""
 
     patch.setattr(BatchConsumerThread, "commit_owned", commit)
 
@@ -343,4 +343,4 @@ def changelog_of_another_deployment_adopted(patch: Patch) -> None:
 
 
 def compaction_ahead_of_the_examination(patch: Patch) -> None:
-    """Nothing: the brokers are wrong, not the tables."""
+    """Patch nothing: in this trial the brokers are wrong, not `tables`."""

@@ -1,4 +1,4 @@
-"""What a seed decides before anything runs: a world, and steps that keep their own randomness when others are left out."""
+"""The plan of a seed, made before anything runs: a world, and steps whose randomness does not change when other steps are left out."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ WEIGHTS = {
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """What is more frequent than usual.
+    """How frequent steps and faults are in the schedules.
 
     Attributes:
-        weights: of steps, instead of those in `WEIGHTS`.
-        fault_rates: one of them is the probability of each fault at each place.
-        late_rate: probability that a former producer's request arrives just before an owner's.
-        words: how many unlike words there are, at most 26.
-        wordless: part of the schedules in which nearly all records have no words: then only markers tell what was reached.
-        length: fewest and most steps.
-        stopping: part of the threads that stop in the midst of what they do.
-        breaths_s: for one of so many seconds each time.
-        delivered: probability that a poll is handed on at once, rather than after the next one.
+        weights: weights of steps that replace those in `WEIGHTS`.
+        fault_rates: the plan chooses one value as the probability of each fault at each place.
+        late_rate: probability that a former producer's request arrives just before a request of the owner.
+        words: number of distinct words, at most 26.
+        wordless: share of the schedules in which nearly all records have no words, so that only markers show the position.
+        length: fewest and most steps, both inclusive.
+        stopping: share of the threads that stop at their breaths.
+        breaths_s: possible lengths of a stop, in virtual seconds.
+        delivered: probability that a poll is delivered at once, and not only after the next poll.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Bias:
 
 USUAL = Bias()
 SHARED = Bias({"intrude": 3, "replace_topic": 0})
-"""Another deployment has, by its name, the same changelog."""
+"""Schedules in which another deployment writes to the changelog, because its changelog has an equal name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,10 @@ class Step:
     """One step of a schedule.
 
     Attributes:
-        number: in its plan, from 0.
-        name: of the method of `Schedule` that takes it.
-        ends_slowly: whether the last restore, when nothing fails any more, is slow.
-        stream: seed of all that is random from this step to the next one.
-        pause_s: virtual seconds after it.
+        number: number of the step in its plan, from 0.
+        name: name of the method of `Schedule` that takes the step, without its underscore.
+        stream: seed of all random choices from this step to the next step.
+        pause_s: virtual seconds that pass after the step.
     """
 
     number: int
@@ -81,10 +80,12 @@ class Plan:
 
     Attributes:
         starts: first offset of each partition of the input.
-        machines: how many.
-        wordless: probability that a record has no words, beside those that have none by chance.
-        restore_bytes: of changelog records that a restore holds in memory.
-        stream: seed of all that is random before the first step and after the last one.
+        machines: number of machines.
+        fault_rate: probability of each fault at each place.
+        wordless: probability that a record is made without words; other records may have no words by chance.
+        restore_bytes: bytes of changelog records that a restore holds in memory.
+        ends_slowly: whether the last restore, when nothing fails any more, is slow.
+        stream: seed of all random choices before the first step and after the last step.
     """
 
     seed: int
@@ -129,11 +130,11 @@ class Plan:
 
 
 REPLACING = 0.1
-"""Part of the schedules in which a topic may be deleted and created again."""
+"""Share of the schedules in which a topic may be deleted and created again."""
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers as text: `1-3,7`."""
+    """Return ascending numbers as text, for example `1-3,7`."""
     texts: list[str] = []
     for number in numbers:
         first, _, last = texts[-1].partition("-") if texts else ("", "", "")
@@ -145,7 +146,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def numbers(text: str) -> list[int]:
-    """The numbers of such a text. Raises ValueError."""
+    """Return the numbers of a text such as `1-3,7`. Raise ValueError if the text has another form."""
     found: list[int] = []
     for part in text.split(",") if text else []:
         first, _, last = part.partition("-")

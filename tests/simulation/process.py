@@ -1,4 +1,4 @@
-"""One worker process: the real `Partitions` on fakes of everything that `tables.ports` names."""
+"""A simulated worker process: the real `Partitions` on fakes of all ports in `tables.ports`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -48,10 +48,10 @@ from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2
-"""How many of the most frequent words are asked for."""
+"""Number of words in the questions for the most frequent words that do not ask for `exact`."""
 
 SLOW_S = [1.0, 2.0, 4.0]
-"""How long threads stand still between two answers where the changelog is read slowly."""
+"""Pauses of a thread between two reads of the changelog, in a process that reads the changelog slowly."""
 
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
@@ -64,20 +64,21 @@ _POLICIES = (
     FlushPolicy(flush_bytes=64, near_offsets=3),
     FlushPolicy(flush_bytes=1 << 20),
 )
-"""Small buffers, of partitions that take turns from the first record or the fourth on; and all at any time."""
+"""Small buffers of partitions that take turns when they lag behind by 1 offset, or by 4; and a large buffer for every partition."""
 
 
 class Process:
     """A worker from its start to its end.
 
     Args:
-        name: unlike that of every other process.
-        machine: whose disks it uses.
+        name: a name that no other process has.
+        machine: the machine whose disks the process uses.
+        broker: input, changelog and group.
         random: decides every pause and failure.
-        aside: decides what is beside these: where threads stop, how long is waited before something is tried again.
+        aside: decides the rest, without using up `random`: where threads stop, and how long a retry waits.
         fault_rate: probability of each fault at each place.
         bias: see `Plan`.
-        on_fatal: told of errors that end the process.
+        on_fatal: called with the process and an error that ends it.
     """
 
     def __init__(
@@ -101,11 +102,11 @@ class Process:
         self._bias = bias
         self.dead = False
         self.fenced = False
-        """Whether the group went on without it, and it does not know."""
+        """Whether the group has expelled this process, and the process does not know that yet."""
         self.is_slow = False
-        """Whether reading the changelog is slow, although nothing fails."""
+        """Whether this process reads the changelog slowly, although nothing fails."""
         self.broken: list[AssertionError] = []
-        """Of threads: perhaps nobody waits for them any more."""
+        """Assertions that failed in threads and tasks for which perhaps no task waits any more."""
         self.tellings = Tellings(self, broker)
         self.membership = Membership()
         self.assigned: set[int] = set()
@@ -143,7 +144,7 @@ class Process:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Tasks created in here are this process's."""
+        """Assign tasks that are created in the `with` block to this process."""
         token = CURRENT.set(self)
         try:
             yield
@@ -151,7 +152,7 @@ class Process:
             CURRENT.reset(token)
 
     def start(self, told: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
-        """Run one after the other what the group tells this process."""
+        """Run `told`, the reaction to a notice of the group, after the reactions to earlier notices."""
 
         async def in_turn() -> None:
             async with self.turn:
@@ -161,25 +162,29 @@ class Process:
             return self._loop.create_task(in_turn())
 
     def die(self) -> None:
-        """End at once: nothing more of it reaches the broker or the disk."""
+        """End the process at once; nothing more of it reaches the broker or the disk."""
         self.dead = True
         for task in self.tasks:
             task.cancel()
         self.end_threads()
 
     def fault(self) -> bool:
-        """Whether something fails here."""
+        """Return, by chance, whether the present operation fails."""
         return self.random.random() < self.fault_rate
 
     async def pause(self) -> None:
-        """Let others go on, for a moment or for longer than any time-out; or not."""
+        """By chance let other tasks run, for a moment or for longer than any time-out."""
         if self.fault_rate and self.random.random() < 0.3:
             await asyncio.sleep(self.random.choice(PAUSES_S))
 
     def ask(self, word: str) -> "tuple[Answer[WordPage], int, Answer[TopWords], Answer[int | None]]":
-        """All words as a page, how many of the most frequent ones were asked for and they, and one word.
+        """Ask three questions at once.
 
-        All of the most frequent words and some of them in turn. Raises NotReadyError, StoreCorruptedError.
+        Returns:
+            A page of all words; k; the k most frequent words, where k alternates between `LEADING` and all words; the count of `word`.
+
+        Raises:
+            NotReadyError, StoreCorruptedError: as `Queries`.
         """
         k = next(self._top_sizes)
         return (
@@ -190,16 +195,16 @@ class Process:
         )
 
     async def answer(self) -> None:
-        """What an answer of the broker takes. Raises BrokerUnavailableError."""
+        """Wait as an answer of the broker may take. Raise BrokerUnavailableError by chance."""
         await self.pause()
         if self.fault():
             raise BrokerUnavailableError("no answer")
 
     def run(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
-        """A thread: it starts and ends later, even where nobody waits for it any more; some stop in the midst."""
+        """Run `function` as in a thread of a pool: perhaps later, perhaps with stops, and even if no task waits for the result."""
         busy = bool(self.fault_rate) and self.random.random() < 0.2
         early, late = (self.random.choice([0, 0.01, 1.0]) for _ in range(2)) if busy else (0, 0)
-        # One that may find a lock held has to be able to wait.
+        # A thread that may find a lock held must be able to wait, which only a thread that runs in pieces can.
         in_pieces = (
             self.is_slow
             or bool(self._threads)
@@ -208,11 +213,11 @@ class Process:
         return self._run(function, arguments, early, late, in_pieces)
 
     def read(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
-        """A thread that stops in the midst."""
+        """Run `function` in a thread that stops at its breaths."""
         return self._run(function, arguments, 0, 0, in_pieces=True)
 
     def end_threads(self) -> None:
-        """Of those that have begun nothing more happens."""
+        """End all threads that have begun, at their last breath."""
         for thread in list(self._threads):
             thread.end()
         self._threads.clear()
@@ -270,7 +275,7 @@ class Process:
         return future
 
     def _breath_s(self, thread: Thread) -> float:
-        """How long a thread that has stopped stands still: 0 = not at all."""
+        """Return how long a thread stays at its breath, in virtual seconds; 0 = the thread continues at once."""
         if thread.waits:
             return 0.01
         if self.is_slow and thread.reads:
@@ -287,7 +292,7 @@ class Process:
                 return None, error
 
     async def ask_slowly(self, kind: str, word: str) -> "Answer[Any]":
-        """All words as a page ("list") or as the most frequent ones ("top"), or one of them ("get"); others write meanwhile."""
+        """Ask for a page of all words ("list"), the most frequent words ("top") or `word` ("get"), while other threads write."""
         match kind:
             case "list":
                 return await self._slow_queries.list("", None, 1000)
@@ -297,7 +302,7 @@ class Process:
                 return await self._slow_queries.get(word)
 
     def watched(self, stall_timeout_s: float, on_fatal: Callable[[Exception], None]) -> None:
-        """From here on the real watchdog looks at this process."""
+        """Start the real watchdog for this process."""
         watchdog = Watchdog(
             self.counts,
             cast("TopicOffsets", InputOffsets(self)),
@@ -317,7 +322,7 @@ class Process:
     # Intake
 
     def fetch(self, partition: int) -> str:
-        """Poll some Kafka batches, if the partition takes any."""
+        """Poll some Kafka batches of a partition that may be polled; return the polled offsets, or "" if nothing was polled."""
         position = self.fetch_position.get(partition)
         source = self.broker.source[partition]
         if position is None or partition not in self.counts.choose_for_poll():
@@ -336,7 +341,7 @@ class Process:
         return " ".join(f"{batch.first_offset}-{batch.next_offset}" for batch in joined)
 
     def deliver(self) -> None:
-        """Hand the oldest poll to the tables; what arrived before a seek comes too late, which they have to notice."""
+        """Give the oldest poll to `Partitions`, which has to notice if a seek has made that poll obsolete."""
         if self.fetched:
             partition, batches, highwater = self.fetched.pop(0)
             with self.running():
@@ -362,7 +367,7 @@ class Process:
 
 
 def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
-    """A task factory: tasks that are created while a process runs are its own."""
+    """Create a task that belongs to the process in whose context the task is created. Used as the task factory of the loop."""
     task = asyncio.Task(coroutine, loop=loop, **options)
     process = CURRENT.get()
     if process is not None:

@@ -1,4 +1,4 @@
-"""`make simulate SEED=… [STEPS=…]`: one schedule again, or only some of its steps; prints what happens.
+"""`make simulate SEED=… [STEPS=…]`: repeats one schedule, or some of its steps, and prints what happens.
 
 python -m tests.simulation.replay 17 3-9,41
 """
@@ -15,13 +15,13 @@ from tests.simulation.simulator import Mutate, simulate
 
 
 def steps_of(seed: int, text: str, bias: Bias = USUAL) -> list[Step]:
-    """The steps of a seed with these numbers, such as `3-9,41`."""
+    """Return the steps of a seed whose numbers `text` lists, for example `3-9,41`."""
     plan = Plan.of(seed, bias)
     return [plan.steps[number] for number in numbers(text)]
 
 
 def command(seed: int, steps: Sequence[Step]) -> str:
-    """What takes these steps of a seed again."""
+    """Return the shell command that repeats these steps of a seed."""
     return f"make simulate SEED={seed} STEPS={ranges([step.number for step in steps])}"
 
 
@@ -33,7 +33,7 @@ def shrunk(
     bias: Bias = USUAL,
     limit_s: float = LIMIT_S,
 ) -> WrongError:
-    """The failure of the fewest steps that break the promise which `error` says is broken, and how to have it again."""
+    """Return the failure of the fewest found steps that break the promise of `error`; a note has the command that repeats them."""
     found = error
 
     def fails(steps: Sequence[Step]) -> bool:
@@ -46,7 +46,7 @@ def shrunk(
                 return True
         return False
 
-    # What was planned after the failure is left out first; where that was no step, it may be missed.
+    # Steps after the failure are left out first. If the promise broke after the last step, these steps alone may not break it again.
     if fails(error.steps):
         shrink(error.steps, fails, limit_s)
     found.add_note(f"again: {command(seed, found.steps)}")
@@ -54,7 +54,7 @@ def shrunk(
 
 
 def main() -> None:
-    """Ends with exit code 1 where a promise is broken."""
+    """Repeat the schedule that the arguments name, and print its trace; end with exit code 1 if a promise is broken."""
     seed, text = int(sys.argv[1]), "".join(sys.argv[2:])
     try:
         print("\n".join(simulate(seed, steps=steps_of(seed, text) if text else None)))

@@ -1,4 +1,4 @@
-"""One schedule: everything that happens to some workers and a broker, chosen by a plan, judged after every step."""
+"""A schedule: everything that happens to some workers and a broker, as chosen by a plan, with a check after every step."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,32 +14,32 @@ from tests.simulation.plan import Plan, Step
 from tests.simulation.process import CURRENT, Process, owned_task
 
 STALL_S = 10.0
-"""After so many seconds without a move the watchdog ends a process; a slow restore takes longer, and moves."""
+"""Seconds without progress after which the watchdog ends a process; a slow restore takes longer in all, but makes progress."""
 
 QUIET_S = 600.0
-"""Virtual seconds within which everything has to be counted once nothing fails any more."""
+"""Virtual seconds within which all records have to be counted when nothing fails any more."""
 
 
 class Schedule:
-    """What happens when the steps of a plan, or some of them, are taken.
+    """Takes the steps of a plan, or some of them, and judges the result.
 
     Args:
         plan: decides everything.
-        honour_lag: whether the cleaner stays behind what an owner has examined.
+        honour_lag: whether compaction stays below the offset up to which an owner has examined the changelog.
     """
 
     def __init__(self, plan: Plan, *, honour_lag: bool = True) -> None:
         self.random = Random(plan.stream)
-        """Begins another stream at each step: what a step brings does not depend on how much chance was used before."""
+        """Random choices; seeded anew at each step, so that a step does not depend on the number of earlier choices."""
         self.aside = Random(plan.stream)
-        """For what is beside these; see `Process`."""
+        """Further random choices; see `Process`."""
         self.trace: list[str] = []
         self.taken: list[Step] = []
         self.broker = Broker(plan.starts)
         self.disks = Disks()
         self.processes: list[Process] = []
         self.ever: list[Process] = []
-        """Those that have ended too."""
+        """All processes, including those that have ended."""
         self._plan = plan
         self._words = WORDS[: plan.bias.words]
         self._honour_lag = honour_lag
@@ -51,10 +51,10 @@ class Schedule:
         self._judgement = Judge(self.broker)
 
     async def run(self, steps: Sequence[Step]) -> None:
-        """Raises WrongError."""
+        """Take `steps`, then let everything come to rest. Raise WrongError if a promise is broken."""
         loop = asyncio.get_running_loop()
         loop.set_task_factory(owned_task)
-        # Threads of processes that are gone end with errors that nobody waits for.
+        # Threads of dead processes end with errors for which no task waits.
         loop.set_exception_handler(lambda *_: None)
         for machine in range(self._plan.machines):
             self._start_process(f"m{machine}")
@@ -134,7 +134,7 @@ class Schedule:
             CURRENT.reset(process)
 
     def _fence(self) -> None:
-        """The group believes a process dead that is only slow."""
+        """Let the group expel a process that is slow, as if the process were dead."""
         members = [process for process in self._alive() if not process.fenced]
         if len(members) > 1:
             process = self.random.choice(members)
@@ -182,7 +182,7 @@ class Schedule:
                         store.faults.append(fault)
 
     def _read(self) -> None:
-        """Somebody asks, and is answered while others write."""
+        """Ask a process a question that is answered while other threads write."""
         process = self.random.choice(self._alive())
         kind = self.random.choice(["list", "top", "get"])
 
@@ -199,7 +199,7 @@ class Schedule:
 
     async def _suspended(self, process: Process, clean: bool, timeout_s: float) -> None:
         if not clean:
-            # It is told some time after its membership was lost.
+            # The process learns of the loss some time after the membership was lost.
             process.membership.lose()
             await process.pause()
         await process.counts.suspend(clean=clean, timeout_s=timeout_s)
@@ -296,7 +296,7 @@ class Schedule:
             raise self._error
 
     async def _settle(self) -> None:
-        """Nothing fails any more; everything has to be counted, and to survive the loss of all disks."""
+        """Let nothing fail any more, and check that all records are counted, also after the loss of all disks."""
         self._note("calm")
         self._calm = True
         for process in self._alive():
@@ -322,7 +322,7 @@ class Schedule:
                 raise WrongError("each dead letter is sent", f"partition {number} has none of {missing}")
         self._judgement.look_at_changelogs()
         for number, log in enumerate(self.broker.changelog):
-            # Where a partition has stopped, nobody heals: an operator has to act before the cleaner gets there.
+            # No owner heals the changelog of a stopped partition; so compaction stays below the examined offset there.
             log.compact(log.examined if self._has_stopped(number) else log.end)
         self._judgement.look_at_changelogs()
         self._note("all disks are lost")
@@ -337,7 +337,7 @@ class Schedule:
         self._wrong("a worker that goes on is not ended", f"{process.name}: {error}")
 
     async def _counted(self) -> None:
-        """Wait until the owners answer for all of the input."""
+        """Return when the owners answer for all records of the input."""
         deadline = asyncio.get_running_loop().time() + QUIET_S
         while not all(self._answers(number) for number in range(len(self.broker.source))):
             if asyncio.get_running_loop().time() > deadline:
@@ -356,7 +356,7 @@ class Schedule:
         return any(number in process.counts.errors() for process in self._alive())
 
     def _answers(self, number: int) -> bool:
-        """Whether its owner answers for all of it; or has stopped, where a topic was replaced."""
+        """Return whether the owner of a partition answers for all its records, or has stopped for a replaced or shared topic."""
         for process in self._alive():
             if self.broker.group.owners.get(number) == process.name:
                 if self._has_stopped(number):

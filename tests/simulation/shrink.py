@@ -1,4 +1,4 @@
-"""The shortest part of a failing schedule that still fails, as far as it is found in time (delta debugging: Zeller, 1999)."""
+"""Shrinking: a short part of a failing schedule that still fails, found within a time limit (delta debugging: Zeller, 1999)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ Item = TypeVar("Item")
 def shrink(
     items: Sequence[Item], fails: Callable[[Sequence[Item]], bool], limit_s: float = LIMIT_S
 ) -> list[Item]:
-    """Leave out ever smaller chunks, then single items, until none can be left out without success, or `limit_s` is over.
+    """Leave out ever smaller chunks, then single items, until each remaining item is needed for the failure, or time is over.
 
     Args:
-        items: of which all together fail.
-        fails: whether some of them, in their order, fail alike.
+        items: items that fail together.
+        fails: returns whether a part of the items, in their order, fails in that way too.
+        limit_s: longest time for the search.
     """
     ends_at = time.monotonic() + limit_s
     kept = list(items)

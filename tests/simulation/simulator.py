@@ -1,4 +1,4 @@
-"""One seed from its plan to its verdict, with the disks, clock and locks of the tables replaced meanwhile."""
+"""The simulation of one seed, from its plan to its verdict, with disks, clock and locks of `tables` replaced by fakes."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Mutate = Callable[[pytest.MonkeyPatch], None]
 
 
 MOST_LEADERS = 3
-"""Of one partition: fewer than there are words."""
+"""Number of leaders of a partition; smaller than the number of words, so that some words are not leaders."""
 
 
 def simulate(
@@ -37,13 +37,17 @@ def simulate(
     steps: Sequence[Step] | None = None,
     honour_lag: bool = True,
 ) -> list[str]:
-    """Run the schedule of `seed` and return what happened. Raises WrongError with it where a promise is broken.
+    """Run the schedule of `seed`, and return a trace of what happened.
 
     Args:
-        mutate: makes the tables wrong, to show that it is noticed.
+        seed: decides everything that happens.
+        mutate: plants a bug in `tables`, to show that the simulation notices the bug; None = no bug.
         bias: see `Plan`.
-        steps: those that are taken, instead of all.
+        steps: the steps to take; None = all steps of the plan.
         honour_lag: see `Schedule`.
+
+    Raises:
+        WrongError: a promise is broken; the text has the trace.
     """
     plan = Plan.of(seed, bias)
     steps = plan.steps if steps is None else steps
@@ -78,7 +82,7 @@ def simulate(
 
 
 def _raised_in(error: BaseException) -> str:
-    """A promise that an assertion stands for: the same text wherever the same one fails."""
+    """Return the text that stands for the promise of an assertion: the error's type and the function that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -87,7 +91,7 @@ def _raised_in(error: BaseException) -> str:
 
 
 class _Silent:
-    """A logger."""
+    """A logger that writes nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_, **__: None

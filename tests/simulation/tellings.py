@@ -1,4 +1,4 @@
-"""Whether `tables.partitions.changes` tells each durable flush once, by what reaches the changelog and the stores."""
+"""The check that `tables.partitions.changes` reports each durable flush exactly once, judged by changelog and stores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class _Attempt:
     """The last flush of a partition that a process began to append.
 
     Attributes:
-        part: the partition as it was assigned then: what becomes of a flush after its release is somebody else's to find out.
+        part: the assigned partition of that flush. After its release the next owner has to find out what became of the flush.
+        marker: the marker of the flush.
+        told: whether the flush was reported.
     """
 
     part: OwnedPartition
@@ -30,14 +32,14 @@ class _Attempt:
 
 
 class Tellings:
-    """What one process appends and tells.
+    """Compares the flushes that one process appends with the changes that it reports.
 
     Args:
-        process: whose changes are listened to.
-        broker: knows what is true.
+        process: the process whose changes are subscribed to.
+        broker: knows the truth about the input.
 
     Attributes:
-        broken: what was wrong.
+        broken: the errors that were found.
     """
 
     def __init__(self, process: Process, broker: Broker) -> None:
@@ -47,7 +49,7 @@ class Tellings:
         self._attempts: dict[int, _Attempt] = {}
 
     def appends(self, number: int, batches: Sequence[Sequence[Record]]) -> None:
-        """Records are about to be sent: those of a flush end with a marker that is beyond the store's."""
+        """Note records that are about to be sent. They are a flush if they end with a marker beyond the position of the store."""
         key, value = batches[-1][-1]
         part = self._process.counts._partitions.get(number)
         if key == MARKER_KEY and part is not None and part.shard.marker is not None:
@@ -56,7 +58,7 @@ class Tellings:
                 self._attempts[number] = _Attempt(part, marker)
 
     def told(self, change: Change) -> None:
-        """A subscriber of `Changes`."""
+        """Check a reported change. Subscribed to `Changes`."""
         if change.flushed is None:
             return
         flushed, number = change.flushed, change.partition
@@ -75,7 +77,7 @@ class Tellings:
             self._wrong(number, f"{flushed.totals} is told of a flush up to {change.position}")
 
     def look_at(self, number: int) -> None:
-        """Raises WrongError where a flush of a partition for which nothing is under way is durable and was not told."""
+        """Raise WrongError if a durable flush was not reported; call this for a partition without a running task only."""
         if self.broken:
             raise self.broken[0]
         attempt, part = self._attempts.get(number), self._process.counts._partitions[number]

@@ -1,7 +1,7 @@
-"""Threads that stop in the midst of what they do: real ones, of which one runs at a time, as far as the schedule lets it.
+"""Threads that the schedule stops and continues at chosen places: real threads, of which only one runs at a time.
 
-What a process runs beside its loop takes a *breath* where another thread of a worker could come in between: in the midst of a commit,
-before rows are staged, between two reads. Elsewhere it is not interrupted.
+A function that a process runs beside its event loop takes a *breath* wherever another thread of a worker could run in between:
+during a commit, before rows are staged, between two reads. A thread can stop at a breath and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from tables.errors import NotReadyError
 
 
 class _Turn:
-    """Whose it is.
+    """The thread whose turn it is to run.
 
     Attributes:
-        thread: the one that runs; None = the event loop's.
+        thread: the running thread; None = the thread of the event loop.
     """
 
     thread: Thread | None = None
 
 
 class _Ended(BaseException):
-    """The process of a thread is gone: it unwinds from its last breath."""
+    """Raised in a thread whose process is dead, so that the thread unwinds from its last breath."""
 
 
 class Thread:
-    """Runs `function` with `arguments`, in pieces.
+    """Runs `function` with `arguments` in pieces, from breath to breath.
 
     Attributes:
-        result: what it returned, once it has ended.
-        error: what it raised.
-        waits: whether it waits for a lock that another thread holds.
-        reads: whether it has stopped while it reads the changelog.
+        result: the result of `function`; None before its end.
+        error: the error that `function` raised; None = no error.
+        waits: whether the thread waits for a lock that another thread holds.
+        reads: whether the thread has stopped during a read of the changelog.
     """
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
@@ -48,7 +48,7 @@ class Thread:
         self._begun = self._done = self._to_end = False
 
     def advance(self) -> bool:
-        """Run up to the next breath; whether that was the end."""
+        """Run up to the next breath or the end of the function; return whether the function has ended."""
         assert not self._done, "a thread that has ended goes on"
         if not self._begun:
             self._begun = True
@@ -60,13 +60,13 @@ class Thread:
         return self._done
 
     def end(self) -> None:
-        """Nothing more of it happens: what it would do next is left out."""
+        """End the thread at its last breath; the rest of the function does not run."""
         if self._begun and not self._done:
             self._to_end = True
             self.advance()
 
     def breathe(self) -> None:
-        """Stop until the schedule goes on with it. Called in the thread."""
+        """Stop until the schedule continues this thread. Called in the thread itself."""
         if self._to_end:
             return
         self._stopped.release()
@@ -88,10 +88,10 @@ class Thread:
 
 
 def breathe(_: float = 0.0, *, reads: bool = False) -> None:
-    """Another thread may come in between here. Takes the place of `time.sleep` too.
+    """Take a breath: let other threads run here. Also replaces `time.sleep`, whose argument is ignored.
 
     Args:
-        reads: whether it is the changelog that is read.
+        reads: whether the thread is reading the changelog.
     """
     thread = _Turn.thread
     if thread is not None:
@@ -100,7 +100,7 @@ def breathe(_: float = 0.0, *, reads: bool = False) -> None:
 
 
 class Lock:
-    """As `threading.Lock`, for threads that stop while they hold it."""
+    """A lock like `threading.Lock` for threads that may stop while they hold the lock."""
 
     def __init__(self) -> None:
         self._held = False
@@ -109,7 +109,7 @@ class Lock:
         while self._held:
             thread = _Turn.thread
             if thread is None:
-                raise NotReadyError("somebody who does not wait finds a lock held")
+                raise NotReadyError("the event loop, which must not wait, finds a lock held")
             thread.waits = True
             thread.breathe()
             thread.waits = False

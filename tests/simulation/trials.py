@@ -1,4 +1,4 @@
-"""How the simulation has to find each mutant: within how many schedules, and of which kind."""
+"""The trials of the mutants: within how many schedules, and with which bias, the simulation has to catch each mutant."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ class Trial:
     """How a mutant has to be caught.
 
     Attributes:
-        rule: the rule of ARCHITECTURE.md that it leaves out.
-        seeds: how many schedules may be tried, at most.
-        bias: of their schedules.
-        first: where the search begins; one that would take long begins at a recorded seed.
+        rule: the rule of ARCHITECTURE.md that the mutant breaks.
+        seeds: largest number of schedules that may be tried.
+        bias: bias of the schedules.
+        first: seed at which the search begins; a search that would take long begins at a recorded seed.
         honour_lag: see `Schedule`.
     """
 
@@ -29,7 +29,7 @@ class Trial:
 LATE = Bias(
     {"delayed_arrives": 0, "crash": 8, "replace_topic": 0}, fault_rates=(0.05,), late_rate=0.0, words=16
 )
-"""What is delayed arrives at the end, when everybody is far beyond it."""
+"""Delayed requests arrive only at the end, when the position of every owner is far beyond them."""
 
 
 HEALING = Bias(
@@ -49,19 +49,19 @@ HEALING = Bias(
     wordless=0.0,
     stopping=0.0,
 )
-"""Many zombies, whose records arrive in the midst of what others append; words that do not come again soon."""
+"""Many zombies, whose records arrive between the records of other processes; and words that seldom occur again soon."""
 
 
 BREAKING = Bias({"break_disk": 12, "rebalance": 15, "replace_topic": 0})
-"""Stagings fail while partitions come and go."""
+"""Staging of rows fails often while partitions are assigned and revoked."""
 
 
 BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
-"""Much that was fetched waits until after the next seek."""
+"""Many polls are delivered only after the next seek."""
 
 
 UNPLANTED = {1, 13, 15, 16}
-"""Rules of ARCHITECTURE.md that unit and integration tests hold, because the simulation has no way to break them alone."""
+"""Rules of ARCHITECTURE.md that only unit and integration tests check: the simulation cannot break such a rule alone."""
 
 MUTANTS: dict[Mutate, Trial] = {
     mutants.position_outside_the_atomic_write: Trial(6),

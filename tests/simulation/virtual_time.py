@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer: schedules of hours run in milliseconds, the same way every time."""
+"""An event loop with virtual time: its clock jumps to the next timer, so that hours pass in milliseconds, and runs are repeatable."""
 
 import asyncio
 import selectors
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class StuckError(Exception):
-    """Nothing will ever happen again: every task waits for something that no timer will bring."""
+    """A deadlock: every task waits, and no timer is set that could continue a task."""
 
 
 class _NoFiles(selectors.SelectSelector):
-    """Waits for no file; waiting moves the clock."""
+    """A selector without files; waiting advances the clock and takes no time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class _NoFiles(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Deterministic: one thread, no files, time starts at 0 and passes only while all tasks wait."""
+    """A deterministic event loop: one thread, no files, and a clock that starts at 0 and advances only while all tasks wait."""
 
     def __init__(self) -> None:
         self._no_files = _NoFiles()
