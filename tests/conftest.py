@@ -1,4 +1,4 @@
-"""What holds for every test, and how a failing one is run again."""
+"""Set-up of all tests, and the line that says how to repeat a failed test."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _command(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The command that runs a test again.
+    """Return the command that runs a test again.
 
     A test that depends on chance says by `record_property` which command repeats it (`repeat`), or which variables its own
     command needs (`repeat_with`).

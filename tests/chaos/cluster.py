@@ -1,4 +1,4 @@
-"""A broker, a proxy before it, three workers, a producer and readers: what faults are injected into, and how it is judged."""
+"""The cluster of a chaos run: a broker, a proxy, three workers, a producer and readers; and the comparison of their counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.integration.worker import Worker, end_offsets, free_port, wait_for
 
 SESSION_TIMEOUT_S = 2.5
 COMPACTION_LAG_MS = 20_000
-"""Outlasts the time that a partition is without an owner; half a second after it the cleaner is there."""
+"""Longer than a partition is without an owner; the broker compacts within half a second after this time."""
 
 RECOVERY_BOUND_S = 60.0
 CAUGHT_UP_S = 60.0
@@ -45,18 +45,18 @@ EAGER_CHANGELOG = {
 
 
 class ChaosError(AssertionError):
-    """Something is not as Wordcount promises."""
+    """A promise of Wordcount that was broken."""
 
 
 class Cluster:
-    """Everything of one seed. `workers[1]` reaches the broker through `proxy`; `workers[2]` is a spare that joins for a fault.
+    """The cluster of one seed. `workers[1]` reaches the broker through `proxy`; `workers[2]` is a spare that joins for some faults.
 
     Args:
-        folder: holds the data of all.
-        seed: of the words.
-        compaction_lag_ms: of the changelog.
-        secured: whether workers reach the broker over TLS, with client certificates; not the one behind the proxy, which has to
-            read what passes.
+        folder: holds the data of broker and workers.
+        seed: seed of the words.
+        compaction_lag_ms: compaction lag of the changelog.
+        secured: whether workers reach the broker over TLS, with client certificates; the worker behind the proxy does not, because the
+            proxy has to read the requests.
     """
 
     def __init__(
@@ -178,10 +178,10 @@ class Cluster:
         return time.monotonic() - since
 
     async def compare(self) -> None:
-        """Pause the producer; every count, position and answer so far must be those of the recount.
+        """Pause the producer, and compare every count, position and answer so far with the recount.
 
         Raises:
-            ChaosError: names what differs.
+            ChaosError: something differs; the message names it.
         """
         await self.feed.pause()
         try:
@@ -190,7 +190,7 @@ class Cluster:
                 ends = await self._caught_up()
                 found, positions = await self._counts()
                 truth_ends = await self.recount.advance()
-                # A request of a producer that was given up may still have arrived; or a partition moved.
+                # A late request of a producer that was given up may have arrived, or a partition may have moved.
                 if truth_ends == ends == positions:
                     break
                 if time.monotonic() > deadline:
@@ -215,13 +215,13 @@ class Cluster:
                 raise error
 
     async def changelog_records(self) -> tuple[int, int]:
-        """(appended, still there after compaction)."""
+        """Return the numbers of changelog records that were appended, and that are left after compaction."""
         name = changelog_topic(GROUP, TOPIC)
         kept = len(await KafkaClient(self.servers).read_all(name))
         return sum((await end_offsets(self.servers, name)).values()), kept
 
     def logged(self, text: str) -> int:
-        """How often the logs of all workers have it."""
+        """Return how often `text` occurs in the logs of all workers."""
         return sum(worker.log.count(text) for worker in self.workers if worker.log_path.exists())
 
     def _worker(self, number: int, servers: str, security: Mapping[str, str]) -> Worker:
@@ -242,7 +242,7 @@ class Cluster:
         return worker
 
     async def _ends(self) -> dict[int, int]:
-        """End offsets, as soon as the broker tells them."""
+        """Return the end offsets as soon as the broker answers."""
         deadline = time.monotonic() + RECOVERY_BOUND_S
         while True:
             try:
@@ -269,7 +269,7 @@ class Cluster:
         return ends
 
     async def _counts(self) -> tuple[Counter[str], dict[int, int] | None]:
-        """All counts and what they are as of; None where that changed meanwhile, or two workers answer for a partition."""
+        """Return all counts and their positions; the positions are None if they changed, or if two workers answer for a partition."""
         found: Counter[str] = Counter()
         positions: dict[int, int] = {}
         for worker in self.running:
@@ -302,7 +302,7 @@ class Cluster:
         return at
 
     async def _read(self, worker: Worker) -> None:
-        """Ask a worker all the time; its positions must never go back, and its counts are checked by `compare`."""
+        """Ask a worker repeatedly; check that its positions never go back, and keep its answers for `compare`."""
         seen: Counter[int] = Counter()
         chance = random.Random(worker.name)
         while True:
@@ -325,7 +325,7 @@ class Cluster:
                 self._answers.append(Answer(worker.name, word, body["count"], as_of))
 
     def _check_answers(self) -> None:
-        """Every answer so far was exactly the count at its `as_of`."""
+        """Check that every answer so far was exactly the count at its `as_of`."""
         waiting = []
         for answer in self._answers:
             if any(upto > self.recount.next[number] for number, upto in answer.as_of.items()):

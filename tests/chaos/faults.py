@@ -1,6 +1,7 @@
-"""Everything that chaos does to a cluster. Each fault leaves the cluster as it found it and returns the seconds that recovery took:
+"""The faults that chaos injects into a cluster.
 
-from the death of a process, or the end of a disturbance, until all that the topic had is counted and restarted workers are ready.
+Each fault leaves the cluster as it was before, and returns the seconds of the recovery: from the death of a process, or the end of a
+disturbance, until all records that the topic had then are counted and restarted workers are ready.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.chaos.killable_worker import POINTS, arm
 from tests.integration.worker import Worker, wait_for
 
 FAILPOINT_S = 15.0
-"""A point that is not passed in this time is given up; the worker is killed where it is."""
+"""Longest time to wait for a failpoint; then the worker is killed wherever it is."""
 
 PAST_SESSION_S = 2 * SESSION_TIMEOUT_S
 FULL_DISK_BYTES = 16 << 20
@@ -36,8 +37,8 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        kind: its name in reports.
-        inject: see the module.
+        kind: name of the fault in reports.
+        inject: injects the fault, and returns the seconds of the recovery.
         kills: whether a worker gets SIGKILL.
     """
 
@@ -47,7 +48,7 @@ class Fault:
 
 
 async def random_kill(cluster: Cluster, chance: Random) -> float:
-    """SIGKILL at any moment; started again at once, or after the others have taken over."""
+    """Kill a worker at any moment; start it again at once, or after the others have taken over."""
     victim = chance.choice(cluster.base)
     await asyncio.sleep(chance.uniform(0, 1))
     await cluster.kill(victim)
@@ -55,7 +56,7 @@ async def random_kill(cluster: Cluster, chance: Random) -> float:
 
 
 async def kill_all(cluster: Cluster, chance: Random) -> float:
-    """SIGKILL of all workers at the same time."""
+    """Kill all workers at once."""
     for worker in cluster.base:
         await cluster.kill(worker)
     since = time.monotonic()
@@ -63,7 +64,7 @@ async def kill_all(cluster: Cluster, chance: Random) -> float:
 
 
 async def kill_and_wipe(cluster: Cluster, chance: Random) -> float:
-    """SIGKILL, and the state folder is gone."""
+    """Kill a worker, and remove its state folder."""
     victim = chance.choice(cluster.base)
     await cluster.kill(victim)
     since = time.monotonic()
@@ -72,7 +73,7 @@ async def kill_and_wipe(cluster: Cluster, chance: Random) -> float:
 
 
 async def kill_twice(cluster: Cluster, chance: Random) -> float:
-    """SIGKILL, and again while the worker restores."""
+    """Kill a worker, and kill it again while it restores."""
     victim = chance.choice(cluster.base)
     await cluster.kill(victim)
     if chance.random() < 0.5:
@@ -84,13 +85,13 @@ async def kill_twice(cluster: Cluster, chance: Random) -> float:
 
 
 async def kill_at(point: str, cluster: Cluster, chance: Random) -> float:
-    """SIGKILL at a failpoint."""
+    """Kill a worker at a failpoint."""
     victim = chance.choice(cluster.base)
     file = cluster.failpoint_file(victim)
     passings = 1 if point in ("replay-done", "heal-begins") else chance.randint(1, 12)
     arm(file, point, passings, signal.SIGKILL)
     if point in ("replay-done", "heal-begins"):
-        # These are passed in a restore: make one.
+        # Only a restore passes these points; a restart of the worker begins a restore.
         await cluster.kill(victim)
         if chance.random() < 0.5:
             cluster.wipe(victim)
@@ -109,7 +110,7 @@ async def kill_at(point: str, cluster: Cluster, chance: Random) -> float:
 
 
 async def pause_past_session(cluster: Cluster, chance: Random) -> float:
-    """SIGSTOP for longer than the session, then SIGCONT: a zombie that believes to own its partitions."""
+    """Pause a worker for longer than its session, then let it continue: a zombie that believes it owns its partitions."""
     victim = chance.choice(cluster.base)
     await asyncio.sleep(chance.uniform(0, 0.5))
     victim.pause()
@@ -121,7 +122,7 @@ async def pause_past_session(cluster: Cluster, chance: Random) -> float:
 
 
 async def zombie_append(cluster: Cluster, chance: Random) -> float:
-    """Stopped between count and append; the append then lands behind those of the next owner. Its state folder is wiped later."""
+    """Pause a worker between count and append, so that its append comes after those of the next owner; later wipe a state folder."""
     victim = chance.choice(cluster.base)
     others = [worker for worker in cluster.base if worker is not victim]
     file = cluster.failpoint_file(victim)
@@ -143,7 +144,7 @@ async def zombie_append(cluster: Cluster, chance: Random) -> float:
 
 
 async def held_append(cluster: Cluster, chance: Random) -> float:
-    """A produce request stays in the network until its worker is dead and another owns the partition."""
+    """Hold a produce request in the network until its worker is dead and another worker owns the partition."""
     victim, other = cluster.workers[1], cluster.workers[0]
     cluster.proxy.hold()
     try:
@@ -163,7 +164,7 @@ async def held_append(cluster: Cluster, chance: Random) -> float:
 
 
 async def rolling_restart(cluster: Cluster, chance: Random) -> float:
-    """SIGTERM and start, one worker after the other."""
+    """Stop and start one worker after the other."""
     longest = 0.0
     for worker in cluster.base:
         code, _ = await worker.stop()
@@ -174,7 +175,7 @@ async def rolling_restart(cluster: Cluster, chance: Random) -> float:
 
 
 async def scale(cluster: Cluster, chance: Random) -> float:
-    """Down to one worker, up to three, down to one, back to two."""
+    """Go down to one worker, up to three, down to one, and back to two."""
     _, second, spare = cluster.workers
     await second.stop()
     since = time.monotonic()
@@ -188,7 +189,7 @@ async def scale(cluster: Cluster, chance: Random) -> float:
 
 
 async def rebuild(cluster: Cluster, chance: Random) -> float:
-    """One worker counts everything from the changelog alone, and the live stores are gone."""
+    """Stop all workers, and let one of them rebuild all counts from the changelog, without its stores."""
     for worker in cluster.base:
         await worker.stop()
     alone = chance.choice(cluster.base)
@@ -201,7 +202,7 @@ async def rebuild(cluster: Cluster, chance: Random) -> float:
 
 
 async def broker_stop(cluster: Cluster, chance: Random) -> float:
-    """SIGTERM of the broker, and start."""
+    """Stop the broker by SIGTERM, and start it."""
     await asyncio.to_thread(cluster.broker.stop, 10.0)
     await asyncio.sleep(chance.uniform(0, 3))
     await asyncio.to_thread(cluster.broker.start)
@@ -209,7 +210,7 @@ async def broker_stop(cluster: Cluster, chance: Random) -> float:
 
 
 async def broker_kill(cluster: Cluster, chance: Random) -> float:
-    """SIGKILL of the broker, and start."""
+    """Kill the broker, and start it."""
     await asyncio.to_thread(cluster.broker.kill)
     await asyncio.sleep(chance.uniform(0, 3))
     await asyncio.to_thread(cluster.broker.start)
@@ -217,7 +218,7 @@ async def broker_kill(cluster: Cluster, chance: Random) -> float:
 
 
 async def broker_pause(cluster: Cluster, chance: Random) -> float:
-    """SIGSTOP of the broker for longer than every session, then SIGCONT."""
+    """Pause the broker for longer than every session, then let it continue."""
     pid = cluster.broker.pid
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -228,7 +229,7 @@ async def broker_pause(cluster: Cluster, chance: Random) -> float:
 
 
 async def network(mode: str, seconds: float, cluster: Cluster, chance: Random) -> float:
-    """What `TcpProxy` does in a mode, for some seconds; then the network is whole again."""
+    """Disturb the network by a mode of `TcpProxy` for some seconds, then restore it."""
     cluster.proxy.set_mode(mode)
     if mode == "refuse":
         cluster.proxy.cut()
@@ -240,7 +241,7 @@ async def network(mode: str, seconds: float, cluster: Cluster, chance: Random) -
 
 
 async def corrupt(damage: str, pattern: str, cluster: Cluster, chance: Random) -> float:
-    """A file of each store of a stopped worker is damaged."""
+    """Damage a file in each store of a stopped worker."""
     victim = chance.choice(cluster.base)
     await victim.stop()
     stores = [path for path in victim.state_dir.glob("*-changelog/*") if (path / "CURRENT").exists()]
@@ -256,7 +257,7 @@ async def corrupt(damage: str, pattern: str, cluster: Cluster, chance: Random) -
 
 
 async def full_disk(cluster: Cluster, chance: Random) -> float:
-    """A worker whose disk fills up ends with a clear line; the others go on."""
+    """Fill the disk of a worker, which has to end with a clear line, while the others continue."""
     spare = cluster.workers[2]
     before = spare.log if spare.log_path.exists() else ""
     with small_disk(spare.state_dir):
@@ -312,7 +313,7 @@ def fill(path: Path) -> None:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of `FULL_DISK_BYTES` at `folder`, empty."""
+    """Mount an empty file system of `FULL_DISK_BYTES` at `folder` while the context is open."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     options = f"size={FULL_DISK_BYTES}"
@@ -325,7 +326,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def can_mount(folder: Path) -> bool:
-    """Whether this user may mount file systems."""
+    """Return whether this user may mount file systems."""
     try:
         with small_disk(folder):
             return True

@@ -1,7 +1,7 @@
 """`make soak`: two workers count and answer for SOAK_MINUTES; their memory and descriptors must not grow, and no count may differ.
 
-The vocabulary is bounded and seen in the first seconds, and stores are compacted several times (`small_stores`): whatever grows
-after the warm-up is kept for nothing.
+The vocabulary is bounded and complete after the first seconds, and stores are compacted several times (`small_stores`). So memory that
+still grows after the warm-up is a leak.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ RESULT = ROOT / "bench/results/soak.json"
 TOPIC, GROUP, PARTITIONS = "soak", "soak", 8
 LINES_PER_S = 2000
 LINES = 50_000
-"""Unlike lines; they are sent again and again."""
+"""Number of distinct lines, which are sent repeatedly."""
 
 SAMPLE_S = 5.0
 RECOUNT_SAMPLES = 12
 SHOWN_SAMPLES = 6
-"""Of every so many samples one goes into the result file."""
+"""Every `SHOWN_SAMPLES`-th sample is written to the result file."""
 
 READ_S = 0.05
 CAUGHT_UP_S = 60.0
@@ -68,7 +68,7 @@ CHANGELOG = {
 
 
 class SoakError(AssertionError):
-    """Something grows, or is not as Wordcount promises."""
+    """A figure that grows, or a promise of Wordcount that was broken."""
 
 
 class Samples:

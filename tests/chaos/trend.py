@@ -1,4 +1,4 @@
-"""Whether a figure that is sampled at equal distances grows. Pure."""
+"""The trend of a figure that is sampled at equal intervals: whether the figure grows. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WARM_UP = 1 / 3
-"""Part of the samples that is left out: caches and memtables fill."""
+"""Share of the samples that is left out, because caches and memtables fill at first."""
 
 ALLOWED = 0.05
-"""Growth over the rest, as a part of the median, that is none."""
+"""Growth over the other samples, as a share of their median, that does not count as growth."""
 
 NOISE = 2.0
-"""Standard deviations from the fitted line that are added to what is allowed."""
+"""Standard deviations from the fitted line that are added to the allowed growth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A straight line through what follows the warm-up.
+    """A straight line through the samples after the warm-up.
 
     Attributes:
-        median: of these samples.
-        growth: of the line from the first of them to the last; negative where it falls.
-        bound: a larger growth is one.
+        median: median of these samples.
+        growth: difference between the ends of the line; negative if the line falls.
+        bound: the largest growth that does not count as growth.
     """
 
     median: float
@@ -36,7 +36,7 @@ class Trend:
 
 
 def trend(samples: Sequence[float]) -> Trend:
-    """Fit a line to what follows the warm-up of `samples` (>= 6)."""
+    """Fit a line to the samples after the warm-up; `samples` has at least 6 of them."""
     rest = samples[int(len(samples) * WARM_UP) :]
     times = range(len(rest))
     slope, start = statistics.linear_regression(times, rest)

@@ -1,4 +1,4 @@
-"""An observer for tests that look elsewhere."""
+"""An observer that ignores all events, for tests that check other things."""
 
 from tables.model.tally import Totals
 from tables.observer import PartitionState

@@ -1,4 +1,4 @@
-"""Counts and health that a test sets, for what the web application asks."""
+"""Fakes of the ports of HTTP: counts and health that a test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = Version("1.2.3", "3.11.7", "0.15.3", "abc1234")
 
 @dataclass
 class FakeQueries:
-    """Answers from a dict; `error` is raised instead where it is set."""
+    """Answers from a dict, or raises `error` if a test sets it."""
 
     counts: dict[str, int] = field(default_factory=lambda: {"the": 5, "fox": 2, "over": 1})
     totals: Totals = field(
@@ -62,7 +62,7 @@ class FakeQueries:
 
 @dataclass
 class FakeHealth:
-    """Checks that a test sets."""
+    """Readiness checks that a test sets."""
 
     found: dict[str, ReadinessCheck] = field(
         default_factory=lambda: {

@@ -28,7 +28,7 @@ def kafka_batch(
     control: bool = False,
     codec: int = 0,
 ) -> bytes:
-    """One batch of `records` (offset -> value) that spans [base, next_offset)."""
+    """Return a batch of `records` (offset -> value) that spans the offsets [base, next_offset)."""
     builder = DefaultRecordBatchBuilder(2, codec, int(transactional), producer_id, 0, 0, 1 << 20)
     for i, (offset, value) in enumerate(records.items()):
         assert builder.append(offset - base, 0, keys[i] if keys else None, value, []) is not None
@@ -46,7 +46,7 @@ def kafka_batch(
 
 
 def end_offset(batch: bytes) -> int:
-    """The offset after the last one that a batch spans."""
+    """Return the offset after the last offset that a batch spans."""
     fields = _HEADER.unpack_from(batch)
     return int(fields[0] + fields[6] + 1)
 
@@ -78,7 +78,7 @@ UNDECODABLE = {
 
 
 def undecodable(name: str, base: int = 0) -> bytes:
-    """A batch with a right checksum that no client can decode."""
+    """Return a batch with a correct checksum that no client can decode."""
     data = bytearray(UNDECODABLE[name])
     struct.pack_into(">q", data, 0, base)
     match name:
