@@ -143,5 +143,5 @@ async def test_a_topic_that_may_not_be_described_is_named(
     examined = examine(wordcount)
     assert examined[f"topic {topic_name}"]["status"] == "fail"
     rights = examined[f"rights on topic {topic_name}"]
-    assert (rights["status"], "does not tell" in rights["detail"]) == ("fail", False)
+    assert (rights["status"], "does not report" in rights["detail"]) == ("fail", False)
     assert rights["detail"].startswith("missing: Describe, Read; this user may not even see it")

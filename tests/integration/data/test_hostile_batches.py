@@ -68,7 +68,7 @@ async def test_batches_that_cannot_be_decoded_stop_their_partitions_alone_and_fo
         for partition, offset in {0: 0, 1: 0, 2: 1}.items():
             (line,) = [one for one in said if f"{topic} partition {partition}:" in one]
             assert f"the record batch at offset {offset} cannot be decoded" in line
-            assert "delete the records up to and with it" in line
+            assert "delete the records up to and including the batch" in line
 
         async def the_rest_is_counted() -> bool:
             return await positions_of([worker]) == {0: 0, 1: 0, 2: 1} | dict.fromkeys(range(3, 7), 5) | {7: 1}
