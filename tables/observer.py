@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from tables.model.tally import Totals
+if TYPE_CHECKING:
+    from tables.model.tally import Totals
 
 PartitionState = Literal["restoring", "counting", "stopped", "released"]
 """State of a partition as metrics and HTTP show it; `tables.partitions.life` has the finer states.
