@@ -1,9 +1,9 @@
-# Image of the Wordcount worker. Two stages from one base: what builds stays behind.
+# Image of the Wordcount worker. Two stages from one base image: build tools stay in the first stage.
 #
-# The base is pinned by tag. To pin its bytes too, ask the registry for the digest and pass both:
+# The base image is pinned by tag. To pin its bytes too, ask the registry for the digest and pass both:
 #   docker buildx imagetools inspect python:3.13-slim-bookworm --format '{{.Manifest.Digest}}'
 #   docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:<digest> -t wordcount .
-# The same argument serves a mirror of the base image.
+# The argument PYTHON_IMAGE can also name a mirror of the base image.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS builder
@@ -11,14 +11,14 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-# Dependencies first: this layer changes only with the lock files. The environments have no pip of their own, and only
-# wheels are taken, so neither stage needs a compiler.
+# Dependencies come first, because this layer changes only with the lock files. The environments have no pip of their own.
+# Only wheels are installed, so neither stage needs a compiler.
 COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/wordcount \
     && python -m venv --without-pip /opt/build \
     && python -m pip --python /opt/wordcount install --no-cache-dir --require-hashes --only-binary :all: -r requirements/runtime.txt \
     && python -m pip --python /opt/build install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt
-# The build backend comes from its own lock (no isolation: pip would fetch an unlocked one) and stays in this stage.
+# The build backend comes from its own lock file and stays in this stage. With build isolation pip would fetch an unlocked backend.
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY agents agents
@@ -27,13 +27,13 @@ RUN python -m pip --python /opt/build wheel --no-cache-dir --no-deps --no-build-
     && python -m pip --python /opt/wordcount install --no-cache-dir --no-deps --no-index dist/*.whl
 
 FROM ${PYTHON_IMAGE} AS runtime
-# The number, not the name, is what a cluster checks for "not root" and what owns the files of a volume.
+# The user has a fixed number, because a cluster checks the number for "not root", and the number owns the files of a volume.
 RUN groupadd --gid 10001 wordcount \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv/wordcount --shell /usr/sbin/nologin wordcount \
     && install -d -o 10001 -g 10001 /srv/wordcount /var/lib/wordcount
 COPY --from=builder /opt/wordcount /opt/wordcount
-# State is the only thing written besides /tmp, so the root file system can be mounted read-only. Bytecode was compiled
-# at install; trying to write more would fail there.
+# The worker writes only its state and /tmp, so the root file system can be mounted read-only. Python must not write bytecode,
+# which was compiled at installation and could not be written to a read-only file system.
 ENV PATH=/opt/wordcount/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -45,9 +45,10 @@ VOLUME ["/var/lib/wordcount"]
 WORKDIR /srv/wordcount
 USER 10001:10001
 EXPOSE 8080
-# The process is PID 1 and gets the signal itself: it stops intake, flushes, commits and leaves the group.
+# The worker is PID 1 and gets the signal directly: it stops intake, flushes, commits and leaves the group.
 STOPSIGNAL SIGTERM
-# Alive, not ready: a worker that restores its state is healthy. No proxy: a proxy variable must not redirect loopback.
+# The check asks for /livez, not /readyz, because a worker that restores its state is healthy. The check uses no proxy, because a
+# proxy variable must not redirect a request to loopback.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['WORDCOUNT_HTTP_PORT'] + '/livez', timeout=3)"]
 ENTRYPOINT ["wordcount"]

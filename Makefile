@@ -1,4 +1,4 @@
-# Everything goes through .venv, which each target sets up by itself: Python >= 3.11 and make are all that is needed.
+# All targets use .venv, which each target sets up if needed; only Python 3.11 to 3.14 and make must be installed.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --requir
 	simulate chaos soak bench bench-growth bench-peers profile lock clean
 .DELETE_ON_ERROR:
 
-# `## how long on two cores | what it does, with its variables and their defaults`; the first target sets .venv up, once.
+# `make help` prints these comments: `## time on two cores | what the target does, with its variables and their defaults`.
 help: ## moment | This list.
 	@awk -F ' *## *' '/^##@/ { printf "\n%s\n", substr($$0, 5); next } /^[a-z-]+:.* ## / { split($$1, target, ":"); split($$2, says, " [|] "); \
 		printf "  make %-15s %-10s %s\n", target[1], says[1], says[2] }' $(firstword $(MAKEFILE_LIST))
@@ -88,7 +88,7 @@ lock: .venv/.dev ## 1 min | Compile requirements/*.txt anew from pyproject.toml.
 clean: ## moment | Remove the environment and the data of `make run`.
 	rm -rf .venv .wordcount
 
-# The environment. A stamp per set of packages: `make run` does not wait for the tools of `make test`.
+# The environment has a stamp file per set of packages, so that `make run` does not wait for the tools of `make test`.
 .venv/.run: requirements/run.txt requirements/build.txt pyproject.toml | .venv/bin/python
 	@echo "Setting up .venv (once) ..."
 	@$(PIP) -r requirements/build.txt -r requirements/run.txt

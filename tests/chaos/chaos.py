@@ -1,9 +1,9 @@
-"""`make chaos`: kills, pauses, partitions and corrupts workers and their broker while they count, and compares every count.
+"""The program of `make chaos`: injects faults into workers, broker and network while words are counted, and compares every count.
 
-CHAOS_SEEDS runs of CHAOS_MINUTES each; CHAOS_FIRST_SEED repeats the faults of a run. With a seed that is a multiple of three, as one
-of three in a row is, workers reach the broker over TLS, with client certificates. CHAOS_KINDS takes only the kinds whose names
-contain one of its comma separated parts. Ends with exit code 1, the seed and the faults so far where a word differs, a worker ends by
-itself, or recovery takes longer than `cluster.RECOVERY_BOUND_S`.
+The program makes CHAOS_SEEDS runs of CHAOS_MINUTES minutes each; CHAOS_FIRST_SEED repeats the faults of an earlier run. If the seed of
+a run is a multiple of three, workers reach the broker over TLS, with client certificates. If CHAOS_KINDS is set, only those kinds of
+faults are injected whose names contain one of its comma separated parts. If a word differs, a worker ends by itself, or recovery takes
+longer than `cluster.RECOVERY_BOUND_S`, the program prints the seed and the faults of the run so far and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LOG_CHARACTERS = 6000
 
 @dataclass
 class Run:
-    """What one seed brought."""
+    """The faults and results of one seed."""
 
     seed: int
     recovery_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -57,7 +57,7 @@ class Run:
 
 
 async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path, console: Console) -> Run:
-    """Inject faults for `minutes`, one after the other, comparing after each."""
+    """Inject faults one after the other for `minutes`, compare all counts after each fault, and return the results."""
     run = Run(seed)
     chance = random.Random(seed)
     wanted = [
@@ -107,12 +107,12 @@ async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path
 
 
 def over_tls(seed: int) -> bool:
-    """Whether workers of this seed use TLS: the same whenever the seed is repeated."""
+    """Return whether workers of this seed use TLS; the answer depends on the seed alone, so that a run can be repeated."""
     return seed % 3 == 0
 
 
 def shuffled(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
-    """Every kind in random order, again and again; kills are spread evenly."""
+    """Yield all faults in random order, then all of them in another order, without end; kills are spread evenly among the others."""
     while True:
         kills = [fault for fault in faults if fault.kills]
         others = [fault for fault in faults if not fault.kills]
@@ -124,7 +124,7 @@ def shuffled(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
 
 
 def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, Any]:
-    """Print the table; return the result file's content."""
+    """Print the tables of the report; return the content of the result file."""
     by_kind: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         for kind, seconds in run.recovery_s.items():
@@ -174,7 +174,7 @@ def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, A
 
 
 def commit() -> str:
-    """Of the checkout, marked where files differ from it."""
+    """Return the commit of the checkout, with the suffix `-dirty` if files differ from it; "unknown" without Git."""
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=False
     )
@@ -182,8 +182,8 @@ def commit() -> str:
 
 
 def main() -> None:
-    """Run all seeds, print the report, write `bench/results/chaos.json` where all kinds took part."""
-    # What clients of a broker that is away say would bury the report.
+    """Run all seeds and print the report; write `bench/results/chaos.json` if no run failed and CHAOS_KINDS left no kind out."""
+    # Without a handler of its own, aiokafka would bury the report under warnings while the broker is away.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
     console = Console(width=None if sys.stdout.isatty() else 120)

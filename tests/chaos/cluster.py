@@ -1,4 +1,4 @@
-"""The cluster of a chaos run: a broker, a proxy, three workers, a producer and readers; and the comparison of their counts."""
+"""The cluster of a chaos run: a broker, a proxy, three workers, a producer and readers; it also compares the counts with a recount."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Cluster:
         self._readers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Broker, topics, two workers, producer, readers."""
+        """Start broker, topics, two workers, producer and readers; return when the workers are ready."""
         await asyncio.to_thread(self.broker.start)
         await self.proxy.start()
         kafka = KafkaClient(self.servers)
@@ -120,7 +120,7 @@ class Cluster:
         self._readers = [asyncio.create_task(self._read(worker)) for worker in self.workers]
 
     async def close(self) -> None:
-        """End all of it, however it is."""
+        """End readers, producer, workers, proxy and broker, also those that are paused or have ended already."""
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
@@ -140,16 +140,16 @@ class Cluster:
 
     @property
     def running(self) -> list[Worker]:
-        """Workers whose process lives, paused ones too."""
+        """Workers whose process lives, including paused workers."""
         return [worker for worker in self.workers if worker.is_running()]
 
     async def kill(self, worker: Worker) -> None:
-        """SIGKILL."""
+        """Kill a worker with SIGKILL, and count the kill."""
         await worker.kill()
         self.sigkills += 1
 
     def failpoint_file(self, worker: Worker) -> Path:
-        """See `killable_worker`."""
+        """Return the path of the file that arms a point of this worker (see `killable_worker`)."""
         return self.folder / f"{worker.name}.failpoint"
 
     def wipe(self, worker: Worker) -> None:
@@ -163,7 +163,18 @@ class Cluster:
             await worker.wait_ready()
 
     async def recovered(self, since: float, among: Sequence[Worker] | None = None) -> float:
-        """Wait until everything that the topic has now is counted; returns the seconds since `since`."""
+        """Wait until every record that the topic has now is counted.
+
+        Args:
+            since: time on the monotonic clock from which recovery is measured.
+            among: workers that are asked for their positions; None = all that run.
+
+        Returns:
+            Seconds from `since` until every record is counted.
+
+        Raises:
+            ChaosError: recovery takes longer than `RECOVERY_BOUND_S`, or one of the workers ended by itself.
+        """
         ends = await self._ends()
         asked = self.running if among is None else among
 
@@ -178,10 +189,10 @@ class Cluster:
         return time.monotonic() - since
 
     async def compare(self) -> None:
-        """Pause the producer, and compare every count, position and answer so far with the recount.
+        """Pause the producer, compare all counts, positions and earlier answers with the recount, and resume the producer.
 
         Raises:
-            ChaosError: something differs; the message names it.
+            ChaosError: a count, position or answer differs, or a reader failed; the message names the difference.
         """
         await self.feed.pause()
         try:
@@ -242,7 +253,7 @@ class Cluster:
         return worker
 
     async def _ends(self) -> dict[int, int]:
-        """Return the end offsets as soon as the broker answers."""
+        """Return the end offsets by partition as soon as the broker answers; raise ChaosError after `RECOVERY_BOUND_S`."""
         deadline = time.monotonic() + RECOVERY_BOUND_S
         while True:
             try:

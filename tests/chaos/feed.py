@@ -1,4 +1,4 @@
-"""The producer of a chaos run."""
+"""The producer of a chaos run: sends lines to all partitions and can be paused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TOPIC = "chaos"
 PARTITIONS = 8
 LINES_PER_S = 400
 PAUSE_BOUND_S = 60.0
-"""Within these seconds the latest chunk is acknowledged or given up."""
+"""Longest time until the latest chunk is acknowledged or given up."""
 
 
 class Feed:
-    """Produces lines until it is paused: at most `LINES_PER_S`, acknowledged chunk by chunk."""
+    """Produces at most `LINES_PER_S` lines per second until it is paused; a chunk is acknowledged before the next chunk is sent."""
 
     def __init__(self, servers: str, seed: int) -> None:
         self._servers = servers
@@ -35,7 +35,7 @@ class Feed:
         self._going.set()
 
     async def pause(self) -> None:
-        """Return when nothing more is sent, once the latest chunk is acknowledged or given up."""
+        """Stop sending; return when the latest chunk is acknowledged or given up."""
         self._going.clear()
         await asyncio.wait_for(self._idle.wait(), PAUSE_BOUND_S)
 

@@ -1,10 +1,11 @@
-"""A worker that ends or stops itself at a named point of a flush or restore; the product knows nothing of it.
+"""A worker that sends itself a signal at a named point of a flush or restore; the product has no code for these points.
 
-The file that CHAOS_FAILPOINT_FILE names holds `point passings signal nonce` (see `arm`) while a point is armed. It is read at each
-passing of any point, so that points are armed while the worker runs. The process removes the file before it sends itself the signal.
+While a point is armed, the file that CHAOS_FAILPOINT_FILE names holds `point passings signal nonce` (see `arm`). The worker reads the
+file each time it passes any point, so that a point can be armed while the worker runs. The worker removes the file before it sends
+itself the signal.
 
-Constants of the product are lowered here, so that little data takes all of its paths: flushes of several produce requests, which can
-be torn, and stores that are written by ingested files.
+This module lowers constants of the product, so that little data takes all paths of the product: flushes of several produce requests,
+which can be torn, and stores that are written by ingested files.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from typing import Any
 FILE_VARIABLE = "CHAOS_FAILPOINT_FILE"
 
 POINTS = (
-    "count-done",  # the buffer is counted, nothing is sent
+    "count-done",  # the words of the buffer are counted, nothing is sent yet
     "append-begins",  # before the first produce request
-    "request-sent",  # a produce request is in the socket, its answer is not read
-    "answer-read",  # the broker has appended a request of the flush, the worker does not know yet
-    "append-done",  # all of the flush is acknowledged
-    "commit-done",  # ownership is proven, the store is as before
-    "file-written",  # the file of a large flush is complete and not yet in the store
-    "store-writing",  # somewhere within RocksDB
-    "store-written",  # the store has it, cache and readers do not
+    "request-sent",  # a produce request is written to the socket, its answer is not read yet
+    "answer-read",  # the broker has answered a request of the flush, the worker does not know it yet
+    "append-done",  # the brokers have acknowledged the whole flush
+    "commit-done",  # ownership is proven, the store is not changed yet
+    "file-written",  # the file of a large flush is complete, but not yet ingested into the store
+    "store-writing",  # at a moment while RocksDB writes
+    "store-written",  # the store has the flush, cache and readers do not have it yet
     "replay-done",  # a restore has read the changelog
-    "heal-begins",  # a restore is about to append rows again
+    "heal-begins",  # a restore is about to append healed rows
 )
 
 ROWS_PER_CHANGELOG_BATCH = 24
@@ -40,7 +41,7 @@ STORE_WRITE_S = 0.0002
 
 
 class Failpoints:
-    """Counts passings of the armed point, and sends this process its signal at the chosen one."""
+    """Counts how often the armed point is passed, and sends this process the signal at the chosen passing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,7 +50,7 @@ class Failpoints:
         self._lock = threading.Lock()
 
     def passes(self, point: str, delay_s: float = 0.0) -> None:
-        """This process is at `point`; the signal comes now, or after `delay_s` from another thread."""
+        """Note that this process passes `point`; at the chosen passing, send the signal, after `delay_s` seconds if this is not 0."""
         try:
             armed = self._path.read_text()
         except FileNotFoundError:
@@ -71,14 +72,14 @@ class Failpoints:
 
 
 def arm(path: Path, point: str, passings: int, number: signal.Signals) -> None:
-    """Make the worker with this file send itself signal `number` at the `passings`-th passing of `point` from now on."""
+    """Make the worker that reads `path` send itself signal `number` when it passes `point` for the `passings`-th time from now on."""
     draft = path.with_suffix(".draft")
     draft.write_text(f"{point} {passings} {int(number)} {os.urandom(4).hex()}")
     draft.replace(path)
 
 
 def install(failpoints: Failpoints) -> None:
-    """Put the points around methods of the product and of its Kafka client, and lower the constants."""
+    """Wrap methods of the product and of its Kafka client so that they pass the points, and lower the constants of the product."""
     from aiokafka.conn import AIOKafkaConnection
     from aiokafka.producer.sender import SendProduceReqHandler
 
@@ -152,7 +153,7 @@ def _after_await(owner: type, name: str, passing: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """The command `wordcount worker` with failpoints."""
+    """Run the command `wordcount worker` with failpoints."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     install(Failpoints(Path(os.environ[FILE_VARIABLE])))
     from app.cli import main as wordcount

@@ -1,4 +1,4 @@
-"""The truth about the input topic, from a plain consumer and `bytes.split`, and what was answered over HTTP to compare with it."""
+"""The recount that chaos and soak runs compare counts with: a plain Kafka consumer and `bytes.split`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ READ_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker said of one word."""
+    """The count of one word that a worker answered over HTTP."""
 
     worker: str
     word: str
@@ -24,11 +24,11 @@ class Answer:
 
 
 class Recount:
-    """Counts of profile whitespace, read from the topic once and brought forward by `advance`.
+    """Counts of a topic under profile whitespace; `advance` counts the records that were appended since its last call.
 
     Args:
-        topic: with all of its records.
-        watched: words of which the count at every offset is remembered.
+        topic: a topic that still has all of its records.
+        watched: words whose counts are known at every offset, not only at the end.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, partitions: int, watched: tuple[str, ...]) -> None:
@@ -41,7 +41,7 @@ class Recount:
         self._places: dict[tuple[str, int], list[int]] = defaultdict(list)
 
     async def advance(self) -> dict[int, int]:
-        """Read up to the present ends; returns them."""
+        """Count all records up to the present end offsets, and return these offsets by partition."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers, auto_offset_reset="none", enable_auto_commit=False
         )
@@ -59,12 +59,12 @@ class Recount:
                         if record.offset < ends[tp.partition]:
                             self._count(tp.partition, record.offset, record.value or b"")
                 for number, tp in partitions.items():
-                    # Records may be followed by offsets without one.
+                    # The last record may be followed by offsets without a record, as a transaction marker has.
                     self.next[number] = min(ends[number], await consumer.position(tp))
         return ends
 
     def at(self, word: str, as_of: Mapping[int, int]) -> int:
-        """Count of a watched word below the offsets `as_of`, which `advance` has passed."""
+        """Return the count of a watched word below the offsets `as_of` (exclusive), up to which `advance` must have counted."""
         return sum(bisect_left(self._places[word, number], upto) for number, upto in as_of.items())
 
     def _count(self, partition: int, offset: int, value: bytes) -> None:

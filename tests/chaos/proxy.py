@@ -1,4 +1,4 @@
-"""A TCP proxy between one worker and the broker that can do what networks do: cut, stall, reset, throttle, delay, corrupt, hold."""
+"""A TCP proxy between one worker and the broker that imitates faults of a network: cut, stalled, slow or corrupted connections."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _THROTTLED_CHUNK = 100
 _MAX_FRAME = 8 << 20
 
 Direction = Literal["up", "down"]
-"""From the worker to the broker, or back."""
+"""`up` is from the worker to the broker, `down` from the broker to the worker."""
 
 
 class TcpProxy:
-    """Forwards connections to `host:port` of the broker; `mode` changes what becomes of their bytes from then on.
+    """Forwards connections to a port of the broker on loopback; `mode` says what happens to their bytes.
 
     Attributes:
-        mode: see `MODES`; "pass" forwards.
-        held: produce requests that wait for `release`.
+        mode: one of `MODES`; "pass" forwards all bytes unchanged.
+        held: number of produce requests that were held since the last call of `hold`.
     """
 
     MODES = ("pass", "refuse", "stall-up", "stall-down", "reset", "throttle", "delay", "garbage", "hold")
@@ -41,11 +41,11 @@ class TcpProxy:
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen on loopback."""
+        """Begin to listen on loopback."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
 
     async def close(self) -> None:
-        """End all connections and listen no more."""
+        """Stop listening and end all connections."""
         if self._server is not None:
             self._server.close()
         self.cut()
@@ -54,7 +54,7 @@ class TcpProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def set_mode(self, mode: str) -> None:
-        """Treat all bytes from now on as `mode` says; what a stall kept goes on its way after it."""
+        """Treat all bytes as `mode` says from now on; bytes that a stall kept back are sent when the stall ends."""
         assert mode in self.MODES
         self.mode = mode
         self._changed.set()
@@ -66,13 +66,13 @@ class TcpProxy:
             writer.transport.abort()
 
     def hold(self) -> None:
-        """Keep each produce request, and what follows it on its connection, until `release`."""
+        """Hold each produce request, and all later requests of the same connection, until `release`."""
         self.held = 0
         self._released = asyncio.Event()
         self.set_mode("hold")
 
     def release(self) -> None:
-        """Deliver what was held, also of workers that are gone."""
+        """Deliver all held requests, also those of workers that have ended."""
         self.set_mode("pass")
         self._released.set()
 
@@ -85,7 +85,7 @@ class TcpProxy:
         except (
             OSError,
             asyncio.CancelledError,
-        ):  # Only `close` cancels; asyncio would report it for each connection.
+        ):  # Only `close` cancels this task; asyncio would report the cancellation for each connection.
             client_out.transport.abort()
         finally:
             self._tasks.discard(task)
@@ -98,7 +98,7 @@ class TcpProxy:
         self._writers |= {client_out, broker_out}
         down = asyncio.create_task(self._down(broker_in, client_out))
         try:
-            # What the worker sent is delivered even where it is gone meanwhile, as from a socket's buffer.
+            # As from the buffer of a socket, requests are delivered even if the worker that sent them has ended meanwhile.
             await self._up(client_in, broker_out)
             if not down.done():
                 await asyncio.wait([down], timeout=1)
@@ -110,7 +110,7 @@ class TcpProxy:
                 writer.close()
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Frame by frame."""
+        """Forward the requests of the worker one by one; hold or reset as `mode` says."""
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 size = await reader.readexactly(4)
@@ -136,7 +136,7 @@ class TcpProxy:
                     writer.transport.abort()
                     return
                 await self._forward(data, writer, "down")
-        # Also after a reset by the broker: a worker that were not told would wait for its answer.
+        # Close also after a reset by the broker, because a worker that does not learn of the reset waits for an answer.
         writer.close()
 
     async def _forward(self, data: bytes, writer: asyncio.StreamWriter, direction: Direction) -> None:

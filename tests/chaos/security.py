@@ -1,4 +1,4 @@
-"""Certificates for a broker and its workers, and the settings of both."""
+"""Certificates for the broker and the workers of a chaos run, and the TLS settings of both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.integration.certificates import Authority
 
 
 def worker_security(folder: Path, host: str) -> dict[str, str]:
-    """Write certificates of broker and workers into `folder`; settings of a worker that uses them."""
+    """Write certificates of broker and workers into `folder`; return the settings of a worker that uses these certificates."""
     authority = Authority()
     authority.write_signed(folder / "broker.pem", "broker", hosts=[host])
     client_file = authority.write_signed(folder / "client.pem", "worker")
@@ -20,7 +20,7 @@ def worker_security(folder: Path, host: str) -> dict[str, str]:
 
 
 def broker_security(folder: Path) -> dict[str, str]:
-    """Settings of a broker that uses them and lets nobody in without one."""
+    """Return the settings of a broker that uses the certificates in `folder` and refuses clients without a certificate."""
     return {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(folder / "broker.pem"),

@@ -1,7 +1,8 @@
-"""A worker whose memtables and block cache are small: they fill in the warm-up of a soak, and it sees several rounds of compaction.
+"""A worker for the soak with small memtables and a small block cache, which fill during the warm-up.
 
-With 8 MiB a memtable, and eight files before a compaction, one round takes half an hour at the soak's rate; until its end descriptors
-rise. The block cache keeps blocks of files that are gone until newer ones need the room: it takes an hour to fill its 64 MiB.
+With memtables of 8 MiB, and eight files before a compaction, one round of compaction takes half an hour at the rate of the soak, and
+the number of open descriptors rises until the round ends. The block cache keeps blocks of deleted files until newer blocks need the
+room, so filling its 64 MiB takes an hour. With small memtables and a small cache, a soak contains several rounds of compaction.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ BLOCK_CACHE_BYTES = 2 << 20
 
 
 def main() -> None:
-    """The command `wordcount worker`."""
+    """Run the command `wordcount worker` with small memtables and a small block cache."""
     os.environ.setdefault("FAUST_LOOP", "uvloop")
     from app.cli import main as wordcount
     from tables.store import stores

@@ -1,7 +1,7 @@
-"""`make soak`: two workers count and answer for SOAK_MINUTES; their memory and descriptors must not grow, and no count may differ.
+"""The program of `make soak`: two workers count and answer for SOAK_MINUTES; their memory and descriptors must not grow.
 
-The vocabulary is bounded and complete after the first seconds, and stores are compacted several times (`small_stores`). So memory that
-still grows after the warm-up is a leak.
+No count may differ from a recount at the end. The input has a bounded vocabulary, all of which occurs in the first 25 s, and stores
+are compacted several times (`small_stores`). So memory that still grows after the warm-up is a leak.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ RESULT = ROOT / "bench/results/soak.json"
 TOPIC, GROUP, PARTITIONS = "soak", "soak", 8
 LINES_PER_S = 2000
 LINES = 50_000
-"""Number of distinct lines, which are sent repeatedly."""
+"""Number of distinct lines; the producer sends all of them, then begins again."""
 
 SAMPLE_S = 5.0
 RECOUNT_SAMPLES = 12
@@ -88,7 +88,7 @@ class Samples:
                 self.series[name]["threads"].append(process.num_threads())
 
     def trends(self) -> dict[str, dict[str, Trend]]:
-        """By worker and figure."""
+        """Return the trend of each figure, by worker and name of the figure."""
         return {
             name: {figure: trend(samples) for figure, samples in series.items()}
             for name, series in self.series.items()
@@ -97,7 +97,7 @@ class Samples:
 
 @asynccontextmanager
 async def two_workers(folder: Path, servers: str) -> AsyncIterator[list[Worker]]:
-    """Started and ready; they end with the block, and say why where it fails."""
+    """Start two workers and yield them when they are ready; end them with the block, and print their logs if the block fails."""
     settings = {
         "WORDCOUNT_BOOTSTRAP_SERVERS": servers,
         "WORDCOUNT_TOPIC": TOPIC,
@@ -121,7 +121,7 @@ async def two_workers(folder: Path, servers: str) -> AsyncIterator[list[Worker]]
 
 
 async def produce(servers: str) -> None:
-    """`LINES_PER_S`, for ever, to all partitions; falling behind is caught up."""
+    """Send `LINES_PER_S` lines per second to all partitions without end; after a delay, send faster until the rate is kept again."""
     values = itertools.cycle(lines(SEED, LINES))
     chunk = LINES_PER_S // 10
     async with AIOKafkaProducer(
@@ -136,7 +136,11 @@ async def produce(servers: str) -> None:
 
 
 async def read(worker: Worker) -> None:
-    """Ask for a word, the most frequent ones, a page, sums and metrics, in turn."""
+    """Ask a worker for a word, the most frequent words, a page of words, statistics and metrics, in turn and without end.
+
+    Raises:
+        SoakError: an answer has an unexpected status, or a position went back.
+    """
     chance = random.Random(worker.name)
     seen: dict[str, int] = {}
     for turn in itertools.count():
@@ -149,7 +153,7 @@ async def read(worker: Worker) -> None:
             "/metrics",
         )[turn % 5]
         response = await worker.get(path)
-        if response.status_code not in {200, 404}:  # At first there is no word yet.
+        if response.status_code not in {200, 404}:  # At first no word is counted, so a word may be unknown.
             raise SoakError(f"{worker.name} {path}: {response.status_code} {response.text}")
         if path == "/v1/stats":
             as_of: dict[str, int] = response.json()["as_of"]
@@ -159,7 +163,11 @@ async def read(worker: Worker) -> None:
 
 
 async def soak(minutes: float, folder: Path, console: Console) -> dict[str, Any]:
-    """Run it; returns the content of the result file. Raises SoakError."""
+    """Run a soak of `minutes`, and return the content of the result file.
+
+    Raises:
+        SoakError: a worker gave an unexpected answer, or a position went back.
+    """
     with EmbeddedBroker(folder / "broker", settings=EAGER_CLEANING) as broker:
         servers = broker.bootstrap_servers
         kafka = KafkaClient(servers)
@@ -193,7 +201,7 @@ async def soak(minutes: float, folder: Path, console: Console) -> dict[str, Any]
 
 
 async def compare(workers: Sequence[Worker], servers: str, truth: Recount) -> int:
-    """Wait until everything is counted; returns how many words differ from the recount."""
+    """Wait until every record is counted; return how many words differ from the recount."""
 
     async def counted() -> bool:
         return await positions_of(workers) == await end_offsets(servers, TOPIC)
@@ -205,7 +213,7 @@ async def compare(workers: Sequence[Worker], servers: str, truth: Recount) -> in
 
 
 def show(console: Console, seconds: float, truth: Recount, samples: Samples) -> None:
-    """One line on the way."""
+    """Print one line of progress."""
     last = ", ".join(
         f"{name} {series['rss_mb'][-1]:.0f} MiB {series['descriptors'][-1]} descriptors"
         for name, series in samples.series.items()
@@ -214,7 +222,7 @@ def show(console: Console, seconds: float, truth: Recount, samples: Samples) -> 
 
 
 def result(minutes: float, truth: Recount, differing: int, samples: Samples) -> dict[str, Any]:
-    """What goes into the result file."""
+    """Return the content of the result file."""
     return {
         "minutes": minutes,
         "commit": commit(),
@@ -237,7 +245,7 @@ def result(minutes: float, truth: Recount, differing: int, samples: Samples) -> 
 
 
 def report(found: dict[str, Any], console: Console) -> list[str]:
-    """Print the table; returns what is wrong."""
+    """Print the table of the report; return a text for each figure that grows, and for differing words; empty if all is well."""
     table = Table(title="After the warm-up", title_justify="left")
     for name in ("Worker", "Figure", "Median", "Growth", "Bound"):
         table.add_column(name, justify="left" if name in {"Worker", "Figure"} else "right")
@@ -257,7 +265,7 @@ def report(found: dict[str, Any], console: Console) -> list[str]:
 
 
 def main() -> None:
-    """Run, print the report, write `bench/results/soak.json`; ends with exit code 1 where something grows or differs."""
+    """Run a soak, print the report and write `bench/results/soak.json`; end with exit code 1 if a figure grows or a word differs."""
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
     console = Console(width=None if sys.stdout.isatty() else 120)

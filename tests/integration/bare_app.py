@@ -1,4 +1,4 @@
-"""A Faust app in the test's own process, on our transport, with counts that only note what they are told."""
+"""A Faust app in the process of the test, with Wordcount's Kafka transport and a stand-in for counts that keeps the values it gets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SESSION_S = 3.0
 
 
 class NotedCounts:
-    """Stands for `Partitions`: accepts what the test wants, keeps what it gets."""
+    """A stand-in for `Partitions`: accepts the partitions that a test chooses, and keeps the values and calls that it gets."""
 
     def __init__(self) -> None:
         self.accepted: set[int] = set()
@@ -58,14 +58,14 @@ class NotedCounts:
 
 
 class BareApp(faust.App):
-    """A Faust app with our transport and nothing else of ours."""
+    """A Faust app that has Wordcount's transport, but no other part of Wordcount."""
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
 class Running:
-    """A started app, and what the tests do with it."""
+    """A started app, and the calls that tests make on it."""
 
     def __init__(self, faust_app: Any, counts: NotedCounts, topic: str) -> None:
         self.faust_app = faust_app
@@ -77,14 +77,14 @@ class Running:
         return self.faust_app.consumer.membership
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a method of the consumer's thread there."""
+        """Run a method of the consumer's thread in that thread; return its result."""
         return await self.thread.call_thread(function, *arguments)
 
     async def seek(self, partition: int, position: int) -> None:
         await self.call(self.thread.seek_owned, TopicPartition(self.topic, partition), position)
 
     async def begin(self) -> None:
-        """Accept partition 0, from its beginning."""
+        """Accept partition 0 and read it from its beginning."""
         self.counts.accepted = {0}
         await self.seek(0, 0)
 
@@ -92,7 +92,7 @@ class Running:
         await self.call(self.thread.commit_owned, {TopicPartition(self.topic, partition): position})
 
     async def wait_values(self, partition: int, values: Sequence[bytes]) -> None:
-        """Wait until the agent has got exactly `values` of `partition`."""
+        """Wait until the agent has got as many values of `partition` as `values` has, and check that they are equal."""
 
         async def has_come() -> bool:
             return len(self.counts.values[partition]) >= len(values)
@@ -103,10 +103,10 @@ class Running:
 
 @asynccontextmanager
 async def run_bare_app(kafka: KafkaClient, topic_name: str, folder: Path) -> AsyncIterator[Running]:
-    """Start an app of its own group on a topic, wait for its assignment; stop it in the end.
+    """Start an app that reads a topic, yield it when its partitions are assigned, and stop it with the block.
 
     Args:
-        folder: Faust's.
+        folder: data folder of Faust.
     """
     counts = NotedCounts()
     faust_app = BareApp(
@@ -117,7 +117,7 @@ async def run_bare_app(kafka: KafkaClient, topic_name: str, folder: Path) -> Asy
         broker_request_timeout=10.0,
         broker_rebalance_timeout=10.0,
         consumer_auto_offset_reset="none",
-        consumer_max_fetch_size=1024,  # one batch of the tests per poll
+        consumer_max_fetch_size=1024,  # so that a poll returns one batch
         store="memory://",
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -1,4 +1,4 @@
-"""Several brokers that are one cluster, each of which can be stopped without closing its connections."""
+"""A Kafka cluster of several brokers, each of which can be paused while its connections stay open."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.integration.worker import free_port
 HOST = "127.0.0.1"
 HEAP_MB = 256
 QUICK = {
-    # A broker that is silent loses its leaderships after 3 s instead of 9.
+    # A silent broker loses its leaderships after 3 s instead of 9 s, so that tests wait less.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
 }
 
 
 class Brokers:
-    """A cluster of `count` brokers; all are controllers too, unless `controllers` says how many are.
+    """A cluster of brokers, some or all of which are also controllers.
 
     Args:
-        folder: holds the data of all.
-        count: of brokers, with node ids from 1 on.
-        controllers: the first so many take part in the quorum.
-        settings: go above those of each node.
+        folder: holds the data of all brokers.
+        count: number of brokers; their node ids are 1 to `count`.
+        controllers: number of brokers that are also controllers, beginning with node 1; None = all of them.
+        settings: settings of every broker; they replace those of this class.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class Brokers:
         return ",".join(f"{HOST}:{port}" for port in self.ports.values())
 
     def start(self) -> Self:
-        """Start all at once: none is ready before a majority is there."""
+        """Start all brokers at the same time, because none is ready before a majority of the controllers runs."""
         with ThreadPoolExecutor(len(self.nodes)) as threads:
             for started in [threads.submit(node.start) for node in self.nodes.values()]:
                 started.result()
         return self
 
     def pause(self, number: int) -> None:
-        """The broker says nothing more, and its connections stay open."""
+        """Pause a broker with SIGSTOP: it answers no more, and its connections stay open."""
         os.kill(self.nodes[number].pid, signal.SIGSTOP)
 
     def resume(self, number: int) -> None:

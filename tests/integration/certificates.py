@@ -1,4 +1,4 @@
-"""Certificates for the tests: authorities of their own, made anew for each run, with keys that no file outside it has."""
+"""Certificates for the tests, signed by authorities whose keys are made for each test run and written to no file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Authority:
     """Signs certificates that are valid from yesterday to tomorrow.
 
     Args:
-        name: common name of its own certificate.
+        name: common name of the authority's own certificate.
     """
 
     def __init__(self, name: str = "tests") -> None:
@@ -30,7 +30,7 @@ class Authority:
         self._certificate = builder.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
 
     def write_certificate(self, path: Path) -> Path:
-        """The file that those who trust this authority name."""
+        """Write the authority's own certificate as PEM, for clients and brokers that trust this authority; return `path`."""
         path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
         return path
 
@@ -43,14 +43,14 @@ class Authority:
         valid_for: timedelta = DAY,
         password: bytes | None = None,
     ) -> Path:
-        """A new key and its certificate in one PEM file, which replaces a former one at once.
+        """Write a new key and its certificate into one PEM file, which replaces an existing file atomically; return `path`.
 
         Args:
-            path: of the file.
-            name: common name; Kafka knows the owner as `User:CN=<name>`.
-            hosts: addresses of a server; none = a client's certificate.
-            valid_for: from now on; negative = it has expired.
-            password: encrypts the key.
+            path: path of the file.
+            name: common name of the owner, whom Kafka knows as `User:CN=<name>`.
+            hosts: IP addresses of a server; empty = the certificate is for a client.
+            valid_for: time from now on for which the certificate is valid; negative = the certificate has expired.
+            password: encrypts the key; None = the key is not encrypted.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(name), key.public_key(), self._name, valid_for)

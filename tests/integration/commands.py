@@ -1,4 +1,4 @@
-"""Commands of the product, each in a process of its own as a user runs them, and what they print."""
+"""Runs commands of Wordcount in processes of their own, as a user does, and reads what they print."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPORT = re.compile(
 
 
 class Wordcount:
-    """Runs commands against the broker at `bootstrap_servers`, on topic and group of one test."""
+    """Runs commands against the broker at `bootstrap_servers`, on the topic of one test."""
 
     def __init__(self, bootstrap_servers: str, topic: str, folder: Path) -> None:
         self.topic = topic
@@ -56,7 +56,7 @@ class Wordcount:
 
 
 def report(done: subprocess.CompletedProcess[bytes]) -> tuple[int, int, int]:
-    """Lines, bytes and acknowledged lines that `produce` reports."""
+    """Return the numbers of lines, bytes and acknowledged lines that `produce` reports."""
     found = REPORT.fullmatch(done.stdout.decode())
     assert found, done
     lines, byte_count, acknowledged = (int(found[group].replace(",", "")) for group in (1, 2, 4))

@@ -1,4 +1,4 @@
-"""A real broker for all integration tests, and the few things that tests do with topics."""
+"""Fixtures of the integration tests: shared brokers, clients that fill and read topics, and workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.commands import Wordcount
 from tests.integration.secured import SecuredBroker
 from tests.integration.worker import COMMANDS, Worker, end_offsets, lines
 
-# Compaction and retention act within seconds. The active segment still rolls only when something is appended.
+# With these settings compaction and retention act within seconds. The active segment still rolls only when a record is appended.
 EAGER_CLEANING = {
     "log.cleaner.backoff.ms": "100",
     "log.retention.check.interval.ms": "1000",
@@ -46,14 +46,14 @@ class KafkaClient:
         try:
             answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
             async with asyncio.timeout(READ_TIMEOUT_S):
-                while name not in await admin.list_topics():  # created, but not yet told to the broker
+                while name not in await admin.list_topics():  # the broker learns of the new topic later
                     await asyncio.sleep(0.01)
         finally:
             await admin.close()
         assert [error[:2] for error in answer.topic_errors] == [(name, 0)], answer
 
     async def alter_topic(self, name: str, config: Mapping[str, str]) -> None:
-        """Replace the configuration of a topic; what is left out gets the broker's default."""
+        """Replace the configuration of a topic; settings that `config` does not name get the broker's defaults."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
         await admin.start()
         try:
@@ -65,7 +65,7 @@ class KafkaClient:
         assert [resource[0] for resource in answer.resources] == [0], answer
 
     async def delete_topic(self, name: str) -> None:
-        """Delete a topic, and wait until another one of that name can be created."""
+        """Delete a topic, and wait until another topic with its name can be created."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
         await admin.start()
         try:
@@ -85,7 +85,7 @@ class KafkaClient:
         partition: int | None = None,
         compression: str | None = None,
     ) -> list[tuple[int, int]]:
-        """Return (partition, offset) of each value once all are acknowledged; `keys` is as long or longer."""
+        """Append records; return (partition, offset) of each when all are acknowledged. `keys` must not be shorter than `values`."""
         async with AIOKafkaProducer(
             bootstrap_servers=self.bootstrap_servers,
             acks="all",
@@ -99,7 +99,7 @@ class KafkaClient:
             return [(done.partition, done.offset) for done in await asyncio.gather(*sent)]
 
     async def committed(self, group: str, topic: str) -> int:
-        """Sum of the offsets that `group` has committed for all partitions."""
+        """Return the sum of the offsets that `group` has committed for all partitions; a partition without an offset counts as 0."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap_servers, group_id=group, enable_auto_commit=False
         )
@@ -111,7 +111,7 @@ class KafkaClient:
 
     @asynccontextmanager
     async def endless_lines(self, topic: str, chunk: int = 100) -> AsyncIterator[None]:
-        """Produce lines, chunk after acknowledged chunk, until the block ends."""
+        """Produce chunks of lines until the block ends; each chunk is acknowledged before the next chunk is sent."""
         done = asyncio.Event()
 
         async def produce() -> None:
@@ -148,14 +148,14 @@ class KafkaClient:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
-    """The broker that all tests share: never stop it, use topics and groups of your own."""
+    """The broker that all tests share: a test must not stop it, and must use topics and groups of its own."""
     with EmbeddedBroker(tmp_path_factory.mktemp("broker"), settings=EAGER_CLEANING) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def kafka_at() -> Callable[[str], KafkaClient]:
-    """Makes a client of the broker at the given `host:port`."""
+    """A function that returns a client of the broker at a given `host:port`."""
     return KafkaClient
 
 
@@ -172,7 +172,7 @@ def topic_name() -> str:
 
 
 class Workers:
-    """Makes workers of one topic and group; all of them end with the test, and a failed test shows their logs."""
+    """Makes workers of one topic and group; all workers end with the test, and a failed test shows their logs."""
 
     def __init__(self, folder: Path, bootstrap_servers: str, topic: str) -> None:
         self.topic = topic
@@ -182,11 +182,11 @@ class Workers:
         self._folder = folder
 
     def __call__(self, *, entry: str = "wordcount", **settings: object) -> Worker:
-        """A worker that is not started yet.
+        """Return a worker that is not started yet.
 
         Args:
-            entry: which of `COMMANDS` starts it.
-            settings: names without WORDCOUNT_, in lower case.
+            entry: name in `COMMANDS` of the command that starts the worker.
+            settings: settings of the worker; their names are lower case and have no prefix WORDCOUNT_.
         """
         ours = {"bootstrap_servers": self.bootstrap_servers, "topic": self.topic, "group": self.group}
         variables = {f"WORDCOUNT_{name.upper()}": str(value) for name, value in (ours | settings).items()}
@@ -197,14 +197,14 @@ class Workers:
 
 @pytest.fixture
 async def workers(tmp_path: Path, broker: EmbeddedBroker, topic_name: str) -> AsyncIterator[Workers]:
-    """Workers on the shared broker that count a topic of this test alone; the topic is not created."""
+    """Workers on the shared broker that count a topic of this test alone; the fixture does not create the topic."""
     made = Workers(tmp_path, broker.bootstrap_servers, topic_name)
     yield made
     await close_all(made.made)
 
 
 async def close_all(workers: Iterable[Worker]) -> None:
-    """End workers; what they logged is shown where the test failed."""
+    """End workers and print the ends of their logs, which pytest shows if the test failed."""
     for worker in workers:
         await worker.close()
         if worker.log_path.exists():
@@ -215,14 +215,14 @@ async def close_all(workers: Iterable[Worker]) -> None:
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    """A broker with TLS, logins and rights, which tests share as they do the other: rights are granted on topics of their own."""
+    """The broker with TLS, logins and rights that tests share: a test must grant rights only on topics and groups of its own."""
     with SecuredBroker(tmp_path_factory.mktemp("secured")) as running:
         yield running
 
 
 @pytest.fixture
 async def secured_workers(tmp_path: Path, secured: SecuredBroker, topic_name: str) -> AsyncIterator[Workers]:
-    """Workers on the secured broker; without settings of their own they may do everything."""
+    """Workers on the secured broker; without other settings a worker uses the listener where everything is allowed."""
     made = Workers(tmp_path, secured.open_servers, topic_name)
     yield made
     await close_all(made.made)
@@ -230,7 +230,7 @@ async def secured_workers(tmp_path: Path, secured: SecuredBroker, topic_name: st
 
 @pytest.fixture
 def wordcount(broker: EmbeddedBroker, topic_name: str, tmp_path: Path) -> Wordcount:
-    """Runs commands on a topic of this test alone."""
+    """A `Wordcount` that runs commands on a topic of this test alone."""
     return Wordcount(broker.bootstrap_servers, topic_name, tmp_path)
 
 
@@ -238,6 +238,6 @@ def wordcount(broker: EmbeddedBroker, topic_name: str, tmp_path: Path) -> Wordco
 def settings(
     broker: EmbeddedBroker, topic_name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Settings:
-    """Settings of a process in a folder of its own, on a topic of this test alone."""
+    """Settings with a topic of this test alone; the test's process has a working directory of its own."""
     monkeypatch.chdir(tmp_path)
     return load_settings(bootstrap_servers=broker.bootstrap_servers, topic=topic_name, partitions=3)

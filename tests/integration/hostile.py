@@ -1,4 +1,4 @@
-"""What tests of hostile input have in common."""
+"""Helpers for tests of hostile input: fill a partition, read the peak memory, look for forged log lines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Workers
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-"""What no line of a log may hold."""
+"""Control characters, which no line of a log may contain."""
 
 
 async def fill(workers: Workers, partition: int, values: Iterable[bytes | None]) -> int:
-    """Append many small records at once; returns how many."""
+    """Append many small records in large batches; return their number."""
     count = 0
     async with AIOKafkaProducer(
         bootstrap_servers=workers.bootstrap_servers,
@@ -45,7 +45,7 @@ async def fill(workers: Workers, partition: int, values: Iterable[bytes | None])
 
 
 def peak_mb(worker: Worker) -> float:
-    """Most resident memory that the process ever had, MiB."""
+    """Return the largest resident memory that the process has had so far, in MiB."""
     status = Path(f"/proc/{worker.pid}/status").read_text("ascii")
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
@@ -56,7 +56,7 @@ def assert_log_is_not_forged(worker: Worker) -> None:
 
 
 async def stopped(worker: Worker, *numbers: int) -> str:
-    """Wait until exactly these partitions are stopped; returns the last line about it."""
+    """Wait until exactly these partitions are stopped; return the last log line about a stopped partition."""
 
     async def are_stopped() -> bool:
         if await worker.status("/readyz") is None:

@@ -1,4 +1,4 @@
-"""What an operator does to topics and with the command line while workers run, or between two runs."""
+"""Actions of an operator on topics and on the command line: delete or extend a topic, delete records, run a command."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
 async def delete_topic(bootstrap_servers: str, topic: str) -> None:
-    """Delete it, and return when it is gone."""
+    """Delete a topic, and return when it is gone."""
     async with open_admin(load_settings(bootstrap_servers=bootstrap_servers)) as admin:
         assert await admin.delete_topic(topic)
 
 
 async def delete_records(bootstrap_servers: str, topic: str, before: Mapping[int, int]) -> None:
-    """Make the records below an offset expire, per partition."""
+    """Delete the records below an offset (exclusive) of each partition, as retention does; `before` maps partition to offset."""
     records = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items()}
     async with _admin(bootstrap_servers) as admin:
         await admin.delete_records(records)
 
 
 async def extend_topic(bootstrap_servers: str, topic: str, partitions: int) -> None:
-    """Give the topic so many partitions in all."""
+    """Add partitions to a topic until it has `partitions` in all."""
     async with _admin(bootstrap_servers) as admin:
         await admin.create_partitions({topic: NewPartitions(partitions)})
 
 
 async def append(bootstrap_servers: str, topic: str, partition: int, key: bytes, value: bytes) -> None:
-    """One record, acknowledged."""
+    """Append one record, and return when it is acknowledged."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer:
         await producer.send_and_wait(topic, value, key, partition)
 
 
 def wordcount(worker: Worker, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A command with the settings of a worker."""
+    """Run a command with the settings of a worker; `settings` are variables that replace them. Return the ended command."""
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=worker.state_dir.parent,
@@ -58,7 +58,7 @@ def wordcount(worker: Worker, *arguments: str, **settings: str) -> subprocess.Co
 
 
 async def stopped(worker: Worker, *numbers: int) -> str:
-    """Wait until exactly these partitions are stopped; returns what /readyz says of it. Each reason names partition and remedy."""
+    """Wait until exactly these partitions are stopped; return the detail in /readyz, which must name each partition and the remedy."""
     detail = ""
 
     async def are_stopped() -> bool:

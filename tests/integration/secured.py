@@ -1,7 +1,8 @@
-"""A Kafka that lets nobody in without a login or a certificate, and nobody do anything without a right.
+"""A Kafka broker with TLS, logins and an authorizer, for tests of certificates, passwords and rights.
 
-Its listeners: PLAINTEXT for the set-up of tests, whose user may do everything; MTLS, which asks for a client's certificate; TLS, which
-asks for none; EXPIRED, whose own certificate has expired; SASL_SSL with PLAIN and both SCRAMs; PLAIN_ONLY; SASL without TLS.
+Its listeners are: PLAINTEXT for the set-up of tests, whose user may do everything; MTLS, which requires a client certificate; TLS,
+which asks for no client certificate; EXPIRED, whose own certificate has expired; SASL_SSL with PLAIN and both SCRAM mechanisms over
+TLS; PLAIN_ONLY with PLAIN alone over TLS; SASL with PLAIN and both SCRAM mechanisms without TLS.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tests.integration.worker import free_port
 
 HOST = "127.0.0.1"
 USER = "limited"
-"""Its rights are what a test grants; by PLAIN, both SCRAMs, and as `CN=limited` by certificate."""
+"""A user who has only the rights that a test grants; it logs in by PLAIN or SCRAM, or as `CN=limited` by certificate."""
 
 PASSWORD = "limited's secret"
 PRINCIPAL = f"User:{USER}"
@@ -70,10 +71,10 @@ _ITERATIONS = 4096
 
 
 class SecuredBroker:
-    """The broker, the files that its clients need, and what its operator does. As a context manager it runs.
+    """The secured broker, the files that its clients need, and the actions of its operator; it runs while its context is entered.
 
     Args:
-        folder: of its own, and of the files.
+        folder: holds the data of the broker and the files with certificates.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -98,33 +99,33 @@ class SecuredBroker:
         self._embedded.stop()
 
     def certify_broker(self, authority: Authority) -> None:
-        """New certificates of the broker, which has them after a `restart`; it then trusts this authority alone."""
+        """Write new certificates of the broker; after a `restart` the broker uses them and trusts only `authority`."""
         self.authority = authority
         authority.write_certificate(self.folder / "broker-ca.pem")
         authority.write_signed(self.folder / "broker.pem", "broker", hosts=[HOST])
         authority.write_signed(self.folder / "expired.pem", "broker", hosts=[HOST], valid_for=-DAY)
 
     def certify_client(self) -> None:
-        """New files of the clients, by the authority that the broker has."""
+        """Write new files of the clients, signed by the authority of the broker."""
         self.authority.write_signed(self.client_file, USER)
         self.authority.write_certificate(self.ca_file)
 
     def restart(self) -> None:
-        """Stop and start it, with the certificates that its folder has now."""
+        """Restart the broker with the certificates that its folder has now."""
         self._embedded.stop()
         self._embedded.start()
 
     def at(self, listener: str) -> str:
-        """`host:port` of a listener."""
+        """Return `host:port` of a listener."""
         return f"{HOST}:{self.ports[listener]}"
 
     @property
     def open_servers(self) -> str:
-        """Where everything is allowed, for the set-up of tests."""
+        """`host:port` of the listener whose user may do everything, for the set-up of tests."""
         return self.at("PLAINTEXT")
 
     def mtls(self, **other: object) -> dict[str, object]:
-        """Settings of a client with a certificate."""
+        """Return the settings of a client with a certificate; `other` replaces or adds settings."""
         return {
             "bootstrap_servers": self.at("MTLS"),
             "security_protocol": "SSL",
@@ -134,7 +135,7 @@ class SecuredBroker:
         }
 
     def sasl(self, mechanism: str = "PLAIN", **other: object) -> dict[str, object]:
-        """Settings of a client with a login over TLS."""
+        """Return the settings of a client with a login over TLS; `other` replaces or adds settings."""
         return {
             "bootstrap_servers": self.at("SASL_SSL"),
             "security_protocol": "SASL_SSL",
@@ -146,14 +147,14 @@ class SecuredBroker:
         }
 
     async def grant(self, *rights: tuple[str, str, str], principal: str = PRINCIPAL) -> None:
-        """Allow each (operation, kind of resource, its name)."""
+        """Grant rights to `principal`; a right is (operation, kind of resource, name of the resource)."""
         async with self._admin() as admin:
             for right in rights:
                 answer = await admin._send_to_controller(CreateAclsRequest(*_binding(right, principal)))
                 assert [error for error, _ in answer.creation_responses] == [0], answer
 
     async def revoke(self, *rights: tuple[str, str, str], principal: str = PRINCIPAL) -> None:
-        """Take away rights that were granted."""
+        """Take rights away from `principal`, each of which was granted before."""
         async with self._admin() as admin:
             for right in rights:
                 answer = await admin._send_to_controller(DeleteAclsRequest(*_binding(right, principal)))
@@ -161,14 +162,14 @@ class SecuredBroker:
                 assert (found[0], len(found[2])) == (0, 1), answer
 
     async def set_password(self, password: str) -> None:
-        """Of both SCRAMs; that of PLAIN stays."""
+        """Set the password of the user for both SCRAM mechanisms; the password for PLAIN stays `PASSWORD`."""
         async with self._admin() as admin:
             for mechanism in _SCRAM:
                 answer = await admin._send_to_controller(_AlterScram(USER, password, mechanism))
                 assert [error for _, error, _, _ in answer.results] == [0], answer
 
     async def _have_coordinator(self) -> None:
-        """A new broker makes the topic of its coordinators when one is first asked for; until then it knows no group."""
+        """Wait for the group coordinator: a new broker creates the topic of offsets only when a coordinator is asked for."""
         settings = load_settings(bootstrap_servers=self.open_servers)
         async with asyncio.timeout(60):
             while True:
@@ -269,7 +270,7 @@ class _AlterScramRequest(RequestStruct):
 
 
 class _AlterScram(Request[_AlterScramRequest]):
-    """Sets the password of a user for one SCRAM (KIP-554), which aiokafka does not have."""
+    """A request that sets the password of a user for one SCRAM mechanism (KIP-554); aiokafka has no such request."""
 
     API_KEY = 51
 

@@ -1,4 +1,4 @@
-"""Worker processes under test, and what their answers are judged by: plain Python over a plain Kafka consumer."""
+"""Worker processes under test, and an independent recount of their topic: plain Python over a plain Kafka consumer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 DEADLINE_S = 40.0
-"""For anything that a worker on two busy cores does in a few seconds."""
+"""Time limit for any action that takes a worker a few seconds on two busy cores."""
 
 POLL_S = 0.02
 SETTINGS = {
@@ -32,7 +32,7 @@ SETTINGS = {
     "WORDCOUNT_SHUTDOWN_TIMEOUT_S": "15",
 }
 _PORTS = range(10_000, 20_000)
-"""Below those that systems give to outgoing connections and those that embedded brokers choose from."""
+"""Ports for tests: below those that systems give to outgoing connections and those that embedded brokers choose from."""
 _kept_ports: list[socket.socket] = []
 COMMANDS: Mapping[str, Sequence[str]] = {
     "wordcount": [str(BIN / "wordcount"), "worker"],
@@ -41,12 +41,12 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 
 class Worker:
-    """A worker process; `start` after its end starts it again on the same state folder and port.
+    """A worker process; a `start` after its end uses the same state folder and port again.
 
     Args:
-        name: of its state folder and log.
-        folder: holds both.
-        settings: WORDCOUNT_ variables; nothing of the kind is inherited.
+        name: name of the state folder and of the log.
+        folder: holds the state folder and the log.
+        settings: WORDCOUNT_ variables; the worker inherits no WORDCOUNT_ variable from the test.
         command: program and arguments.
     """
 
@@ -69,11 +69,11 @@ class Worker:
         self.started_at = 0.0
 
     def renew_client(self) -> None:
-        """For the event loop of another test: connections belong to one."""
+        """Make a new HTTP client, because the connections of a client belong to the event loop of one test."""
         self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     def start(self, *flags: str, **settings: str) -> Worker:
-        """Start it; `settings` stay, `flags` are of this start alone."""
+        """Start the process; `settings` also hold for later starts, `flags` only for this start."""
         self.settings |= settings
         own = {name: value for name, value in os.environ.items() if not name.startswith("WORDCOUNT_")}
         self.started_at = time.monotonic()
@@ -108,13 +108,13 @@ class Worker:
         return await self._client.get(path, params=parameters or None)
 
     async def json(self, path: str, **parameters: Any) -> Any:
-        """The body of a successful answer."""
+        """Return the body of an answer, whose status must be 200."""
         response = await self.get(path, **parameters)
         assert response.status_code == 200, f"{self.name} {path}: {response.status_code} {response.text}"
         return response.json()
 
     async def status(self, path: str) -> int | None:
-        """Status code; None where nobody listens."""
+        """Return the status code of an answer; None if no process listens. Fail if the worker has ended."""
         assert self.is_running(), f"{self.name} ended with {self.exit_code}"
         try:
             return (await self.get(path)).status_code
@@ -122,7 +122,7 @@ class Worker:
             return None
 
     async def stats(self) -> Any:
-        """The body of /v1/stats; an empty one while no partition can answer, or nobody listens."""
+        """Return the body of /v1/stats, an empty body while no partition answers or no process listens; fail if the worker ended."""
         assert self.is_running(), f"{self.name} ended with {self.exit_code}"
         try:
             response = await self.get("/v1/stats")
@@ -133,13 +133,13 @@ class Worker:
         return response.json()
 
     async def metrics(self) -> dict[str, float]:
-        """Samples of /metrics by name and labels as they are written there."""
+        """Return the samples of /metrics; a key is the name with its labels, as /metrics writes them."""
         text = (await self.get("/metrics")).text
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
     async def metrics_of(self, records: int) -> dict[str, float]:
-        """The metrics once they tell of so many records read by this process: a moment after answers hold them."""
+        """Wait until /metrics reports at least `records` records read, a moment after answers have them; return all samples."""
         found: dict[str, float] = {}
 
         async def told() -> bool:
@@ -161,7 +161,7 @@ class Worker:
         return None if self._process is None else self._process.poll()
 
     async def ended(self, timeout_s: float = DEADLINE_S) -> int:
-        """Wait for the end; returns the exit code."""
+        """Wait until the process ends; return the exit code."""
         process = self._process
         assert process is not None
 
@@ -173,13 +173,13 @@ class Worker:
         return process.returncode
 
     async def stop(self, timeout_s: float = DEADLINE_S) -> tuple[int, float]:
-        """SIGTERM; returns exit code and seconds that it took."""
+        """Send SIGTERM and wait for the end; return the exit code and the seconds that the end took."""
         started = time.monotonic()
         self.signal(signal.SIGTERM)
         return await self.ended(timeout_s), time.monotonic() - started
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL and wait until the process is gone."""
         self.signal(signal.SIGKILL)
         await self.ended()
 
@@ -194,7 +194,7 @@ class Worker:
         self._process.send_signal(number)
 
     async def close(self) -> None:
-        """End it however it is, and forget its connections."""
+        """Close the HTTP client, and kill the process if it runs."""
         await self._client.aclose()
         if self.is_running():
             await self.kill()
@@ -207,7 +207,7 @@ class Worker:
 async def wait_for(
     condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = DEADLINE_S
 ) -> float:
-    """Ask until it holds; returns the seconds that it took."""
+    """Wait until `condition` holds; return the seconds that this took. After `timeout_s` fail with a message that names `what`."""
     started = time.monotonic()
     while not await condition():
         assert time.monotonic() - started < timeout_s, f"not within {timeout_s:g} s: {what}"
@@ -216,7 +216,7 @@ async def wait_for(
 
 
 async def counts_of(workers: Iterable[Worker]) -> Counter[str]:
-    """All counts, page by page, summed over workers: each answers for its own partitions."""
+    """Return all counts, summed over workers, because a worker answers for its own partitions only."""
     found: Counter[str] = Counter()
     for worker in workers:
         cursor: str | None = None
@@ -230,7 +230,7 @@ async def counts_of(workers: Iterable[Worker]) -> Counter[str]:
 
 
 async def positions_of(workers: Iterable[Worker]) -> dict[int, int]:
-    """partition -> next offset to count; no partition is answered for twice."""
+    """Return partition -> next offset to count; fail if two workers answer for a partition."""
     found: dict[int, int] = {}
     for worker in workers:
         for partition, position in (await worker.stats())["as_of"].items():
@@ -240,7 +240,7 @@ async def positions_of(workers: Iterable[Worker]) -> dict[int, int]:
 
 
 async def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
-    """partition -> offset after the last record."""
+    """Return partition -> offset after the last record."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     async with consumer:
         numbers = await _partitions(consumer, topic)
@@ -250,9 +250,9 @@ async def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
 
 async def wait_counted(workers: Sequence[Worker], bootstrap_servers: str, topic: str) -> float:
     """
-    Wait until every partition is answered for up to its present end; returns the seconds that it took.
+    Wait until the workers have counted every partition up to its present end; return the seconds that this took.
 
-    A position may be further: a broker writes the marker of a transaction after it told the producer of the end.
+    A position may be beyond the end: a broker writes the marker of a transaction after it answered the producer.
     """
     ends = await end_offsets(bootstrap_servers, topic)
 
@@ -268,7 +268,7 @@ async def wait_counted(workers: Sequence[Worker], bootstrap_servers: str, topic:
 async def records_of(
     bootstrap_servers: str, topic: str, isolation: str = "read_committed"
 ) -> list[tuple[int, int, bytes | None]]:
-    """(partition, offset, value) of every record up to the present end."""
+    """Return (partition, offset, value) of every record up to the present end."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest", isolation_level=isolation
     )
@@ -295,7 +295,7 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
 
 
 async def recount(bootstrap_servers: str, topic: str, isolation: str = "read_committed") -> Counter[str]:
-    """The counts of profile whitespace as they must be; the words of these tests are ASCII."""
+    """Return the right counts of a topic under profile whitespace; the words of these tests are ASCII."""
     values = Counter(value or b"" for _, _, value in await records_of(bootstrap_servers, topic, isolation))
     counts: Counter[str] = Counter()
     for value, times in values.items():
@@ -305,7 +305,7 @@ async def recount(bootstrap_servers: str, topic: str, isolation: str = "read_com
 
 
 def lines(seed: int, count: int, words: int = 10, vocabulary: int = 2000) -> list[bytes]:
-    """Reproducible lines of words, frequent and rare ones."""
+    """Return lines of `words` frequent and rare words each; equal arguments give equal lines."""
     chance = random.Random(seed)
     return [
         b" ".join(
@@ -319,10 +319,10 @@ def lines(seed: int, count: int, words: int = 10, vocabulary: int = 2000) -> lis
 
 
 def free_port() -> int:
-    """A port that is free, and stays so for who listens on it later: several test runs may choose at the same time.
+    """Return a free port that no other test run chooses, although several test runs may choose ports at the same time.
 
-    A socket of this process keeps it until the process ends. It is bound and does not listen, so that whoever reuses addresses, as
-    servers do, can listen on the port, and whoever connects to it before is refused.
+    A socket of this process keeps the port until the process ends. The socket is bound and does not listen, so that a server, which
+    reuses addresses, can listen on the port, and a client that connects before the server listens is refused.
     """
     while True:
         port = random.SystemRandom().choice(_PORTS)

@@ -1,4 +1,4 @@
-"""The word count of Bytewax: a stateful step by word, its state and the offsets in recovery snapshots in SQLite."""
+"""The word count of Bytewax: a stateful step per word; recovery snapshots in SQLite hold the counts and the offsets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bytewax.run import cli_main
 
 
 class Count(StatefulBatchLogic[None, int, int]):
-    """Count of a word; given on when the topic has come to its end."""
+    """The count of one word; the step emits the count at the end of the topic."""
 
     def __init__(self, count: int | None) -> None:
         self._count = count or 0
@@ -33,7 +33,7 @@ class Count(StatefulBatchLogic[None, int, int]):
 
 
 class Counts(StatelessSinkPartition[tuple[str, int]], DynamicSink[tuple[str, int]]):
-    """Keeps the counts for the comparison."""
+    """A sink that keeps the counts for the comparison."""
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """The word count of stock Faust: counts in a table on RocksDB with a changelog topic.
 
-With `repartition=no` an agent counts the words of its own partitions, so that a word has a count per source
-partition; with `yes` it sends each word to a second agent, as Faust's own example does.
+With `repartition=no` an agent counts the words of its own partitions, so that a word has a count per source partition. With
+`repartition=yes` the agent sends each word to a second agent, as Faust's own example does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import run
 
 
 def application() -> faust.App:
-    """Ends its part of the run by itself: after the last word it flushes, commits and tells so."""
+    """Return the app, which flushes, commits and writes the mark `durable` after the last word."""
     settings = run.settings()
     words_in_topic = int(run.text("WORDS"))
     app = faust.App(
@@ -29,7 +29,7 @@ def application() -> faust.App:
     counted, started = 0, False
 
     async def finish() -> None:
-        while app.producer.buffer.size:  # noqa: ASYNC110 - it tells nobody when it is empty
+        while app.producer.buffer.size:  # noqa: ASYNC110 - the buffer has no event for being empty
             await asyncio.sleep(0.001)
         await app.producer.flush()
         await app.commit(app.topics)

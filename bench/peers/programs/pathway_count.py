@@ -1,4 +1,4 @@
-"""The word count of Pathway: lines, words, counts in memory; every change of a count goes to a file."""
+"""The word count of Pathway: it splits lines into words and counts them in memory; every change of a count goes to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The word count in Flink SQL, started from Python: lines, words, a count per word, changes to an upsert topic."""
+"""The word count in Flink SQL, started from Python: it splits lines into words; every change of a count goes to an upsert topic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 READING = "Adding split(s) to reader"
-"""What Flink logs when its reader gets its partitions: no call of SQL tells of the first line."""
+"""The text that Flink logs when its reader gets its partitions; SQL has no call that reports the first line."""
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         INSERT INTO counts
         SELECT word, COUNT(*) FROM lines CROSS JOIN UNNEST(SPLIT(line, ' ')) AS words (word) GROUP BY word
         """)
-    # In this thread: with a second one, the bridge to Java changes threads there, and the planner breaks.
+    # The wait is in this thread, because a second thread makes the bridge to Java change threads, which breaks the planner.
     wait_until_reading(Path(run.text("LOGS")))
     run.mark("first")
     job.wait()
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def wait_until_reading(folder: Path) -> None:
-    """Return once the log says so."""
+    """Return when a log in `folder` says that the reader got its partitions."""
     while not any(READING in path.read_text("utf-8", "replace") for path in folder.glob("*.log")):
         time.sleep(0.01)
 

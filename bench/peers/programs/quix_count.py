@@ -1,4 +1,4 @@
-"""The word count of Quix Streams: a repartition topic by word, counts in RocksDB with a changelog topic."""
+"""The word count of Quix Streams: a topic repartitions the lines by word; counts are in RocksDB with a changelog topic."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main() -> None:
         lambda word: word, name="word", key_deserializer="str", **strings
     )
     words.update(count, stateful=True)
-    # Returns after the checkpoint at which it stops: changelog flushed, stores written, offsets committed.
+    # `run` returns after its last checkpoint: the changelog is flushed, the stores are written, the offsets are committed.
     app.run(collect=False)
     run.mark("durable")
 

@@ -1,4 +1,4 @@
-"""The interface of the compared programs: their variables PEER_*, the marks of their progress, and their counts."""
+"""The interface between the benchmark and the compared programs: variables PEER_*, marks of progress, and counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def settings() -> dict[str, str]:
 
 
 def mark(moment: str) -> None:
-    """Write a mark when a moment of the run has come; the reader of the pipe takes the time."""
+    """Write a mark that names a moment of the run; the benchmark, which reads the pipe, measures the time."""
     with Path(text("MARKS")).open("w") as pipe:
         pipe.write(f"{moment}\n")
 

@@ -1,4 +1,4 @@
-"""Whom a broker does not let in is told why, and that it is the configuration's: at once, by every command."""
+"""Refused logins and certificates: every command and a worker end at once with exit code 2 and a line that says what to set."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ async def grant_all(secured: SecuredBroker, workers: Workers, principal: str) ->
 
 
 async def unready(worker: Worker, reason: str) -> str:
-    """Wait until /readyz is 503 and its check of the broker says `reason`; what it says."""
+    """Wait until /readyz is 503 and its check of the broker contains `reason`; return the detail of this check."""
     detail = ""
 
     async def told() -> bool:

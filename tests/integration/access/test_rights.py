@@ -1,4 +1,4 @@
-"""A right that is missing or taken away is one line with the remedy and exit code 2, whatever needs it, and costs no count."""
+"""Missing rights: a worker or command that lacks a right ends with exit code 2 and one line with the remedy, and loses no count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READ_CHANGELOG, WRITE_CHANGELOG = Right("Read", "topic", CHANGELOG), Right("Writ
 WRITE_LETTERS = Right("Write", "topic", LETTERS)
 JOIN = Right("Read", "group", GROUP)
 WORKER = [READ_INPUT, READ_CHANGELOG, WRITE_CHANGELOG, WRITE_LETTERS, JOIN]
-"""Exactly what a worker needs where its topics exist."""
+"""Exactly the rights that a worker needs if its topics exist."""
 
 NAMES = {
     "input": [READ_INPUT],
@@ -51,7 +51,7 @@ NAMES = {
 
 
 class Limited:
-    """A worker that may do exactly what it needs, until a test takes something away."""
+    """A worker whose user has exactly the rights that a worker needs, until a test takes a right away."""
 
     def __init__(self, secured: SecuredBroker, worker: Worker) -> None:
         self.secured = secured
@@ -64,7 +64,7 @@ class Limited:
         return await self.worker.wait_ready()
 
     async def counts_all(self) -> None:
-        """Every record is counted, once."""
+        """Wait until every record is counted, and check that each was counted once."""
         worker = await self.running()
         await wait_counted([worker], self.secured.open_servers, TOPIC)
         assert await counts_of([worker]) == await recount(self.secured.open_servers, TOPIC)
@@ -88,7 +88,7 @@ def topics(secured: SecuredBroker, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 async def limited(topics: Limited) -> AsyncIterator[Limited]:
-    """With all rights before the test."""
+    """The worker, whose user has all needed rights when the test begins."""
     await topics.secured.grant(*WORKER)
     topics.worker.renew_client()
     yield topics
@@ -96,13 +96,13 @@ async def limited(topics: Limited) -> AsyncIterator[Limited]:
 
 
 def told(text: str) -> str:
-    """The one line for the operator."""
+    """Return the line for the operator, which must be the only one."""
     (line,) = [line for line in text.splitlines() if line.startswith("wordcount: ")]
     return line
 
 
 def assert_names(line: str, missing: Sequence[Right], principal: str = PRINCIPAL) -> None:
-    """Whose right is missing, and the command that grants it."""
+    """Check that `line` names the principal, one of the missing rights and the command that grants this right."""
     named = [
         right
         for right in missing
@@ -149,7 +149,7 @@ async def test_a_right_that_is_taken_away_ends_a_worker_and_costs_no_count(
 
 
 class Granted:
-    """Topic, group and folder of one test, and a user who may do exactly what a command needs."""
+    """Topic, group and folder of one test, and a user to whom the test grants the rights that a command needs."""
 
     def __init__(self, secured: SecuredBroker, command: Wordcount, folder: Path) -> None:
         self.secured = secured
@@ -188,7 +188,7 @@ async def test_a_command_works_with_exactly_the_rights_of_the_reference_and_with
 ) -> None:
     assert granted.command("topics", "create", partitions="1").returncode == 0
     assert granted.command("produce", stdin=b"a line\n").returncode == 0
-    assert granted.command("reset", "--yes").returncode == 0  # A marker is in the changelog now, to be read.
+    assert granted.command("reset", "--yes").returncode == 0  # so that a command has a marker to read
     (granted.folder / "state" / changelog_topic(granted.group, granted.command.topic) / "0").mkdir(
         parents=True
     )
@@ -207,7 +207,7 @@ async def test_a_command_works_with_exactly_the_rights_of_the_reference_and_with
         assert b"does not tell" not in done.stdout
         assert b"this user may not" not in done.stdout
     elif command == "verify":
-        # It could read all there is, and says that nobody has counted the line.
+        # The command could read both topics, and reports that no worker has counted the line.
         assert (done.returncode, b"nothing is counted yet" in done.stdout) == (EXIT_NOT_COMPARED, True), done
     else:
         assert done.returncode == 0, done

@@ -1,4 +1,4 @@
-"""TLS costs a restore little, and stops nobody: neither a partition that is done, nor a worker or command that ends."""
+"""Workers and clients over TLS: a restore takes little longer than without TLS, and workers, commands and clients end at once."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 PARTITIONS = 32
 WORDS = 10_000
 ATTEMPTS = 3
-"""Two cores do other things too: the least of so many ratios is taken."""
+"""Number of measured ratios, of which the smallest counts, because other processes use the two cores too."""
 
 LONGEST_RATIO = 1.5
 VERIFY_S = 14.0
-"""3 s on two quiet cores; with half a second of waiting per partition it would be 19."""
+"""Longest time of `wordcount verify`: 3 s on two quiet cores; 19 s if each partition waited for half a second."""
 
 STOP_S = 0.4
-"""asyncio waits 0.5 s for an answer that is under way, uvloop 30 s."""
+"""Longest stop of a client; waiting for an answer that is under way would take 0.5 s with asyncio and 30 s with uvloop."""
 
 
 async def _worker_rights(secured: SecuredBroker, workers: Workers, principal: str) -> None:
@@ -78,7 +78,7 @@ async def test_many_partitions_are_restored_over_mtls_as_over_plain_connections(
         ratios.append(await restored_s(mtls) / plain_s)
     assert min(ratios) <= LONGEST_RATIO, ratios
 
-    # A stop in the middle of a restore is as quick.
+    # A worker also stops at once in the middle of a restore.
     shutil.rmtree(mtls.state_dir)
     mtls.start()
 

@@ -1,4 +1,4 @@
-"""A comparison with other word counts: a run's marks and ends, and what befalls a system that fails."""
+"""The comparison with other word counts: the marks and the end of a run, and systems that fail, hang or count wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TELL = """
 
 
 def program(tmp_path: Path, body: str) -> list[str]:
-    """Command of a program that can tell its moments."""
+    """Write a program with a function `tell`, which writes a mark; return the command that runs the program."""
     file = tmp_path / "program.py"
     file.write_text(textwrap.dedent(TELL) + textwrap.dedent(body))
     return [sys.executable, str(file)]

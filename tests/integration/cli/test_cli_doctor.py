@@ -1,4 +1,4 @@
-"""What `wordcount doctor` finds, and rights that are missing."""
+"""The findings of `wordcount doctor`, among them missing rights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READ = 3
 
 
 class StrictBroker:
-    """A broker with an authorizer, on which a resource is free for all until it has its first rule."""
+    """A broker with an authorizer that lets every user use a resource until the resource has its first rule."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
@@ -91,7 +91,8 @@ async def test_doctor_compares_partitions_and_warns_of_a_compacted_input(
     examined = examine(wordcount, code=0)
     assert examined["partition counts"]["status"] == "warn"
     assert examined["input retention"]["status"] == "warn"
-    assert examined["changelog compaction"]["status"] == "warn"  # the lag of the settings is not set
+    # The topic does not have the compaction lag of the settings.
+    assert examined["changelog compaction"]["status"] == "warn"
     assert examine(wordcount, create_topics="false")["partition counts"]["status"] == "fail"
 
 
@@ -101,7 +102,7 @@ async def test_a_missing_right_is_named_by_doctor_and_by_the_command_that_needs_
     wordcount = Wordcount(strict_broker.bootstrap_servers, topic_name, tmp_path)
     changelog = f"wordcount-{topic_name}-changelog"
     assert wordcount("topics", "create").returncode == 0
-    for _ in range(5):  # A new broker makes the topic of its coordinators when one is first asked for.
+    for _ in range(5):  # A new broker has no group coordinator until asked for one.
         not_ok = [check for check in examine(wordcount, code=0).values() if check["status"] != "ok"]
         if not not_ok:
             break
@@ -115,13 +116,13 @@ async def test_a_missing_right_is_named_by_doctor_and_by_the_command_that_needs_
         f"rights on topic {changelog}",
         "rights on group wordcount",
     }
-    assert examined["changelog compaction"]["status"] == "warn"  # which needs DescribeConfigs
+    assert examined["changelog compaction"]["status"] == "warn"  # the check needs DescribeConfigs
     denied = examined[f"rights on topic {changelog}"]
     assert denied["detail"] == "missing: Write"
     assert denied["remedy"].endswith(
         f"--add --allow-principal User:ANONYMOUS --operation Write --topic {changelog}"
     )
-    # It is not that the broker is too old to tell.
+    # The detail must not say that the broker is too old to report rights.
     detail = examined["rights on group wordcount"]["detail"]
     assert detail.startswith("missing: Describe, Read; this user may not even see it")
 

@@ -1,4 +1,4 @@
-"""`wordcount produce` on a real broker."""
+"""The command `wordcount produce` on a real broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `wordcount topics` and the start of a worker make of the topics, and how they say that no broker answers."""
+"""Topics that `wordcount topics` or the start of a worker creates, extends or refuses, and the errors when no broker answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_topics_create_makes_what_is_missing_once(wordcount: Wordcount, ka
     arguments = ("topics", "create", "--group", "g", "--partitions", "5")
     names = [wordcount.topic, f"g-{wordcount.topic}-changelog", f"g-{wordcount.topic}-dead-letters"]
     for came in ("created", "existed"):
-        done = wordcount(*arguments, create_topics="false")  # which is about workers
+        done = wordcount(*arguments, create_topics="false")  # a setting for workers only
         assert done.returncode == 0, done
         lines = [line.split() for line in done.stdout.decode().splitlines()]
         assert [line[0] for line in lines] == [came] * 3

@@ -1,4 +1,4 @@
-"""`wordcount verify`, `reset` and `rebuild` on a real broker, each as an operator runs it."""
+"""The commands `wordcount verify`, `reset` and `rebuild` on a real broker, run as an operator runs them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SETTINGS: list[dict[str, object]] = [
 
 
 async def counted(kafka: KafkaClient, workers: Workers, **settings: object) -> Worker:
-    """A worker that has counted some hundred lines and some records that are no plain text."""
+    """Return a running worker that has counted some hundred lines and some records that are not plain text."""
     await kafka.create_topic(workers.topic, PARTITIONS)
     for partition in range(PARTITIONS):
         values = [*lines(partition, 200), *MIXED]
@@ -48,7 +48,7 @@ async def counted(kafka: KafkaClient, workers: Workers, **settings: object) -> W
 
 
 def verified(worker: Worker, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and JSON of `wordcount verify`."""
+    """Return the exit code and the parsed JSON of `wordcount verify`."""
     done = wordcount(worker, "verify", "--json", *arguments)
     assert not done.stderr, done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -184,7 +184,7 @@ async def test_reset_counts_again_what_the_input_has_and_can_be_repeated(
     assert "add --yes" in planned.stdout
     assert (worker.state_dir / changelog).is_dir()
 
-    # Another profile from now on: nothing of the former one is left.
+    # The reset leaves nothing of the former profile, so the worker may count under another profile.
     worker.settings["WORDCOUNT_PROFILE"] = "whitespace"
     for _ in range(2):
         done = wordcount(worker, "reset", "--yes")
@@ -243,7 +243,8 @@ async def test_a_folder_that_cannot_be_deleted_is_no_folder_deleted(
         ConfigurationError, match=r"0 cannot be deleted \(Operation not permitted\); let this user"
     ):
         await remedies.reset_counts(load_settings())
-    assert await kafka.read_all(changelog) == before  # It is repeated whole, or not at all.
+    # The reset has deleted nothing, so that the operator can repeat the whole reset.
+    assert await kafka.read_all(changelog) == before
 
 
 async def test_no_store_is_thrown_away_under_a_running_worker(kafka: KafkaClient, workers: Workers) -> None:

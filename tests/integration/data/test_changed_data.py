@@ -1,7 +1,6 @@
-"""Topics that lose records, are created again or grow: a partition that cannot be exact stops, the others count on, and nothing is
-counted wrongly.
+"""Topics that lose records, are created again or get partitions: a partition that cannot be exact stops, the other partitions go on.
 
-Records that expire before they are counted, and another profile: test_worker_bad_input.py.
+Tests of records that expire before they are counted, and of another profile, are in `workers/test_worker_bad_input.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 async def counted(kafka: KafkaClient, workers: Workers, partitions: int = 2) -> Worker:
-    """A worker that has counted 100 lines of each partition."""
+    """Return a running worker that has counted 100 lines of each partition."""
     await kafka.create_topic(workers.topic, partitions)
     for partition in range(partitions):
         await kafka.produce(workers.topic, lines(partition, 100), partition=partition)
@@ -39,7 +38,7 @@ async def counted(kafka: KafkaClient, workers: Workers, partitions: int = 2) -> 
 
 
 async def assert_exact(worker: Worker, workers: Workers) -> None:
-    """All that the input has now is counted, and a recount agrees."""
+    """Wait until every record that the input has now is counted, and compare the counts with a recount."""
     await wait_counted([worker], workers.bootstrap_servers, workers.topic)
     assert await counts_of([worker]) == await recount(workers.bootstrap_servers, workers.topic)
     verified = wordcount(worker, "verify")
@@ -92,7 +91,7 @@ async def test_a_topic_created_again_under_a_running_worker_is_not_counted_on(
 async def test_a_position_beyond_the_end_stops_its_partition_alone(
     kafka: KafkaClient, workers: Workers
 ) -> None:
-    """As after an unclean election of a leader that had not everything."""
+    """The topic is as after an unclean leader election, when the new leader lacked records that were counted already."""
     worker = await counted(kafka, workers)
     await worker.stop()
     marker = await last_marker(kafka, workers, 1)
@@ -194,7 +193,7 @@ async def test_a_deleted_changelog_is_written_again_where_the_input_still_has_ev
     assert "deleted or created again: it ends at offset 0" in worker.log
     await assert_exact(worker, workers)
     await worker.stop()
-    shutil.rmtree(worker.state_dir)  # the new changelog alone has everything
+    shutil.rmtree(worker.state_dir)  # so that all counts must come from the new changelog
     await worker.start().wait_ready()
     assert (await worker.metrics())["wordcount_records_read_total"] == 0
     await assert_exact(worker, workers)

@@ -1,4 +1,4 @@
-"""Deployments whose changelogs have, or once had, the same name."""
+"""Deployments whose changelogs have the same name now, or had the same name in an earlier version."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_groups_and_topics_that_read_the_same_together_are_counted_apart(
 
 
 async def with_a_marker(workers: Workers, kafka: KafkaClient, theirs: dict[str, str]) -> None:
-    """Append to the changelog its own last marker, with another owner."""
+    """Append a copy of the changelog's last marker that names another owner."""
     changelog = changelog_topic(workers.group, workers.topic)
     markers = [record.value for record in await kafka.read_all(changelog) if record.key == MARKER_KEY]
     ours = decode_marker(markers[-1])

@@ -1,4 +1,4 @@
-"""Record batches that are not what their checksum says."""
+"""Record batches of input and changelog that are corrupt or cannot be decoded, and batches in former formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def corrupt(broker: EmbeddedBroker, topic: str, partition: int, text: bytes) -> None:
-    """Flip a bit of `text`, which one record of a stopped broker holds, in its log on disk."""
+    """Flip one bit of `text`, which occurs once in the log of a partition, on the disk of a stopped broker."""
     (segment,) = (broker.data_dir / "log" / f"{topic}-{partition}").glob("*.log")
     content = bytearray(segment.read_bytes())
     assert content.count(text) == 1
@@ -27,13 +27,13 @@ def corrupt(broker: EmbeddedBroker, topic: str, partition: int, text: bytes) -> 
 
 
 def put(broker: EmbeddedBroker, topic: str, partition: int, log: bytes) -> None:
-    """Make `log` all that a partition of a stopped broker has."""
+    """Replace the log of a partition of a stopped broker by `log`."""
     folder = broker.data_dir / "log" / f"{topic}-{partition}"
     for path in [*folder.glob("*.index"), *folder.glob("*.timeindex"), *folder.glob("*.snapshot")]:
         path.unlink()
     (segment,) = folder.glob("*.log")
     segment.write_bytes(log)
-    # The broker looks at its segments anew after a crash only.
+    # The broker reads its segments again only after a crash, so the files that prove a clean stop are removed.
     for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint", ".kafka_cleanshutdown"):
         (broker.data_dir / "log" / name).unlink(missing_ok=True)
 
@@ -54,7 +54,7 @@ async def test_batches_that_cannot_be_decoded_stop_their_partitions_alone_and_fo
     }
     with EmbeddedBroker(tmp_path / "broker") as own:
         kafka = kafka_at(own.bootstrap_servers)
-        # The records have no timestamps, or those of 1970: they would expire at once.
+        # The records have no timestamps, or timestamps of 1970, so they would expire at once.
         await kafka.create_topic(topic, 8, {"retention.ms": "-1"})
         own.stop()
         for partition, log in partitions.items():
@@ -108,7 +108,7 @@ async def test_a_corrupt_batch_stops_its_partition_after_what_precedes_it_and_th
         assert await counts_of([worker]) == truth
         assert (await worker.stop())[0] == 0
 
-        # Now the state folder is lost, and a batch of the changelog is corrupt too.
+        # The worker starts again with an empty state folder, and a batch of the changelog is corrupt too.
         own.stop()
         corrupt(own, changelog, 2, b'"position":100')
         own.start()

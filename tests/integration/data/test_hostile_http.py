@@ -1,4 +1,4 @@
-"""HTTP requests that are made to harm."""
+"""Hostile HTTP clients: malformed requests, and crowds of connections that stay open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CROWD = 1500
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    """This process, which plays all the clients, may open that many connections."""
+    """Raise the limit of open files of the test's process, which opens the connections of all clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(soft, CROWD + 500)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -32,7 +32,7 @@ def many_descriptors() -> Iterator[None]:
 
 
 async def asked_raw(worker: Worker, request: bytes) -> bytes:
-    """What a connection answers to these bytes until it is closed, or after a second without one more."""
+    """Send bytes on a new connection; return the answer when it ends, or after a second without another byte."""
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     answer = b""
     try:

@@ -1,4 +1,4 @@
-"""Input of sizes and amounts that nobody meant: nothing is lost or miscounted, and memory is bounded."""
+"""Input of extreme size or amount: no record is lost or miscounted, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_messages_of_10_mb_and_words_of_1_mb_follow_the_policy(
     }
     assert found.keys() == {(partition, offset) for partition in (0, 1) for offset in (3, 4)}
     for (_, offset), (value, headers) in found.items():
-        # The broker takes no message of this size here: the record itself is where the headers say.
+        # The dead-letter topic takes no message of this size; the headers say where the record itself is.
         assert len(values[offset]) > MAX_VALUE_BYTES
         assert value is None
         assert int(headers["wordcount-value-bytes"]) == len(values[offset])
@@ -71,7 +71,7 @@ async def test_messages_of_10_mb_and_words_of_1_mb_follow_the_policy(
 async def test_records_that_unpack_to_much_are_counted_or_dead_lettered_in_bounded_memory(
     codec: str, kafka: KafkaClient, workers: Workers
 ) -> None:
-    """20 kB of messages, or 1 MB with lz4, that hold 300 MB of text: a fetch brings all of them."""
+    """The messages have 20 kB, or 1 MB with lz4, and unpack to 300 MB of text; a fetch returns all of them."""
     await kafka.create_topic(workers.topic, 2)
     small, large = b"ab " * 2_000_000, b"ab " * 20_000_000
     values = [b"begin", large, *[small] * 15, large, b"between", large, b"end"]
@@ -101,7 +101,7 @@ async def test_records_that_unpack_to_much_are_counted_or_dead_lettered_in_bound
 async def test_a_flood_of_dead_letters_is_sent_and_counted_once_each(
     kafka: KafkaClient, workers: Workers
 ) -> None:
-    """One buffer holds all of them; they are not all on their way at once."""
+    """One buffer holds all the records, but the worker must not send all dead letters at the same time."""
     await kafka.create_topic(workers.topic, 1)
     sent = await fill(workers, 0, itertools.chain([b'"good"'], itertools.repeat(b"{", 300_000), [b'"good"']))
     worker = await workers(value_format="json").start().wait_ready()
@@ -137,7 +137,7 @@ async def test_a_dead_letter_topic_that_refuses_letters_ends_the_worker_and_lose
 async def test_millions_of_distinct_words_stay_below_the_memory_ceiling(
     kafka: KafkaClient, workers: Workers
 ) -> None:
-    """Three times the words whose counts are cached; partitions that are done keep nothing of former caches."""
+    """There are three times as many words as the caches hold; a partition that is counted must keep nothing of former caches."""
     partitions, words_each = 8, 375_000
     await kafka.create_topic(workers.topic, partitions)
     worker = await workers().start().wait_ready()

@@ -1,6 +1,6 @@
-"""Text that is broken, or made to harm: it is counted or refused, and forges nothing.
+"""Broken or hostile text: the worker counts or refuses it, and no word or name forges a line of the log.
 
-Codecs, holes and aborted transactions: test_worker_input.py.
+Tests of codecs, holes in the offsets and aborted transactions are in `workers/test_worker_input.py`.
 """
 
 from __future__ import annotations

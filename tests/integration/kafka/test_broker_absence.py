@@ -1,4 +1,4 @@
-"""Brokers that are silent, gone, elsewhere or without the topic: what does not need them goes on."""
+"""Brokers that are silent, stopped, moved to other addresses or without the topic: all work that does not need them goes on."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.worker import Worker, end_offsets, free_port, wait_counted, wait_for
 
 QUICK_S = 3.0
-"""A silent server costs half a second; a busy machine some more."""
+"""A silent server delays a client by half a second; a busy machine may add to this."""
 
 STARTS = 5
-"""Which server is asked first is drawn by chance."""
+"""Number of starts per client, because the server that is asked first is chosen at random."""
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A server that takes connections and never says anything."""
+    """The address of a server that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(100)
@@ -133,7 +133,7 @@ async def test_a_topic_that_is_deleted_is_not_made_again_by_asking_for_it(tmp_pa
 
 
 async def create(servers: str, name: str, replicas: dict[int, list[int]], **config: str) -> None:
-    """A topic whose replicas are where they shall be; names of settings have _ for the dot."""
+    """Create a topic with the given replicas of each partition; names in `config` have an underscore instead of the dot."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
@@ -165,10 +165,10 @@ async def test_a_partition_without_a_leader_hinders_no_start_and_ends_nobody(
             await create(servers, letters, {0: [2]})
             for partition in range(2):
                 await KafkaClient(servers).produce("texts", [b"one two"] * 5, partition=partition)
-            await made().start().wait_ready()  # Makes the topic of offsets, on both brokers.
+            await made().start().wait_ready()  # creates the topic of offsets on both brokers
             await made.made[0].stop()
             await asyncio.to_thread(brokers.nodes[2].kill)
-            for partition in range(leader % 2 + 1):  # Those whose input has a leader have more to count.
+            for partition in range(leader % 2 + 1):  # the partitions whose input has a leader
                 await KafkaClient(servers).produce("texts", [b"one two"] * 5, partition=partition)
             worker = made(stall_timeout_s=5).start()
 
@@ -212,7 +212,7 @@ async def test_too_few_in_sync_replicas_are_named_and_waited_for(tmp_path: Path)
 
 
 LINES_WHILE_AWAY = 12
-"""Some causes, each once: the connection, the heartbeat, the coordinator, metadata."""
+"""Most lines of the log while the broker is away: a line per cause, such as connection, heartbeat, coordinator and metadata."""
 
 
 @pytest.mark.parametrize("entry", ["wordcount", "faust"])

@@ -1,4 +1,4 @@
-"""Brokers that refuse, lack something or are elsewhere: one line names it, and the exit code says whether a restart helps."""
+"""Brokers that refuse a request or are misconfigured: one line names the cause, and the exit code says whether a restart helps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from tests.integration.conftest import KafkaClient, Workers, close_all
 from tests.integration.worker import DEADLINE_S, Worker, free_port, wait_counted
 
 STRICT = {"message.timestamp.type": "CreateTime", "message.timestamp.before.max.ms": "0"}
-"""Such a topic refuses what was made before it arrived, as it seems where the clocks differ; not what comes in one millisecond."""
+"""A topic with these settings refuses a record whose timestamp is before its arrival, as if clocks differed.
+
+The topic accepts a record that arrives in the millisecond of its timestamp.
+"""
 
 
 async def ended_by(worker: Worker, kafka: KafkaClient, topic: str, value: bytes) -> int:
-    """Exit code of `worker`, after as many records as it takes until a broker refuses what comes of one."""
+    """Append records until a broker refuses what the worker makes of a record and the worker ends; return the exit code."""
     async with asyncio.timeout(2 * DEADLINE_S):
         while worker.is_running():
             await kafka.produce(topic, [value])
@@ -32,7 +35,7 @@ def last_line(log: str) -> str:
 
 @asynccontextmanager
 async def one_broker(folder: Path, **settings: str) -> AsyncIterator[tuple[EmbeddedBroker, Workers]]:
-    """A broker of one test alone; names of settings have _ for the dot."""
+    """Run a broker for one test alone; names in `settings` have an underscore instead of the dot."""
     broker = EmbeddedBroker(
         folder / "broker", settings={name.replace("_", "."): value for name, value in settings.items()}
     )

@@ -41,14 +41,14 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 def is_gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # gone, if nobody collected it yet
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # ended, but not collected by its parent
     except psutil.NoSuchProcess:
         return True
 
 
 @pytest.fixture(scope="module")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
-    """A broker that these tests may stop and kill; the folder's name has what breaks careless quoting."""
+    """A broker that these tests may stop and kill; the name of its folder has characters that break careless quoting."""
     folder = tmp_path_factory.mktemp("data") / "Wörter, Zähler = 1 \\ 😀"
     with EmbeddedBroker(folder) as running:
         yield running
@@ -211,7 +211,7 @@ def test_a_broker_that_ends_while_it_starts_shows_its_last_log_lines(tmp_path: P
     (note,) = caught.value.__notes__
     assert "Invalid value soon for configuration broker.heartbeat.interval.ms" in note
     assert not broken.is_running()
-    with EmbeddedBroker(tmp_path / "data") as mended:  # the folder was let go
+    with EmbeddedBroker(tmp_path / "data") as mended:  # the first broker released the folder
         assert mended.is_running()
 
 

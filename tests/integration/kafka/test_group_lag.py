@@ -1,4 +1,4 @@
-"""What tools that watch a consumer group see, and what a worker takes for records to count."""
+"""The lag of the consumer group: the committed offsets that other tools see, and records of an open transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STALL_TIMEOUT_S = 5
 
 
 async def committed(workers: Workers, partitions: int) -> dict[int, int | None]:
-    """The group's offset of each partition; None where it has none."""
+    """Return the group's committed offset of each partition; None if the group has committed no offset."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=workers.bootstrap_servers, group_id=workers.group, enable_auto_commit=False
     )
@@ -42,7 +42,7 @@ async def test_an_open_transaction_is_waited_for(kafka: KafkaClient, workers: Wo
         assert worker.is_running(), worker.log
         assert (await positions_of([worker]))[0] == 20
         await worker.stop()
-        # Nor is it one for a worker that begins behind it.
+        # An open transaction is no stall for a worker either that starts while the transaction is open.
         await worker.start().wait_ready()
         await asyncio.sleep(2 * STALL_TIMEOUT_S + 2)
         assert worker.is_running(), worker.log

@@ -1,4 +1,4 @@
-"""A broker that stops answering without closing its connections: counting goes on as soon as Kafka has moved its leaderships."""
+"""A broker that stops answering but keeps its connections: counting goes on as soon as Kafka has moved its leaderships."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.integration.worker import COMMANDS, Worker, counts_of, end_offsets, r
 PARTITIONS = 6
 TOPIC = "texts"
 BOUND_S = 25.0
-"""Three seconds until a silent broker is fenced, some for elections on a busy machine, and twice the time-out of a request."""
+"""Three seconds until a silent broker is fenced, time for elections on a busy machine, and two time-outs of a request."""
 
 
 class Feed:
-    """Writes one line after the other, each acknowledged, to all partitions in turn."""
+    """Writes lines to all partitions in turn; each line is acknowledged before the next line is written."""
 
     def __init__(self, servers: str) -> None:
         self._servers = servers
@@ -95,12 +95,12 @@ async def test_counting_goes_on_whichever_broker_hangs(brokers: Brokers, tmp_pat
         for number in brokers.nodes:
             await all_count("before it hangs", number)
             brokers.pause(number)
-            await asyncio.sleep(1)  # What was on its way has arrived.
+            await asyncio.sleep(1)  # Records sent before the pause have arrived.
             try:
                 took[number] = await all_count("while it hangs", number)
             finally:
                 brokers.resume(number)
-            await asyncio.sleep(3)  # It is in sync again.
+            await asyncio.sleep(3)  # The resumed broker is in sync again.
         assert max(took.values()) < BOUND_S, took
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)

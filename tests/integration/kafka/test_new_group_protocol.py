@@ -1,4 +1,4 @@
-"""A member that speaks the group protocol of KIP-848 under the name of the workers' group: noticed, before and after they joined."""
+"""Members of the new group protocol (KIP-848) in the workers' group: a worker names them and ends, whoever joined first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class _HeartbeatResponse(Response):
     API_KEY = 68
     API_VERSION = 0
-    # What follows is not read.
+    # The tests do not read the later fields of the answer.
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
@@ -105,7 +105,7 @@ class Upgrade(Request[_FeaturesRequest]):
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
-    """One that knows the protocol, as every broker does that was formatted by Kafka 4."""
+    """A broker that knows the new protocol, as every broker does whose storage was formatted by Kafka 4."""
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as running:
         asyncio.run(upgrade(running.bootstrap_servers))
         yield running
@@ -123,7 +123,7 @@ async def upgrade(servers: str) -> None:
 
 @asynccontextmanager
 async def stranger(servers: str, group: str, topic: str) -> AsyncIterator[None]:
-    """A member of the new protocol, until the block ends."""
+    """Be a member of the group by the new protocol until the block ends."""
     client = AIOKafkaClient(bootstrap_servers=servers, client_id="stranger")
     await client.bootstrap()
     member_id = uuid.uuid4().hex
@@ -174,7 +174,7 @@ async def test_a_member_of_the_new_protocol_ends_the_worker_and_is_named(
         ]
         assert check["status"] == "fail"
         assert "stranger at " in check["detail"]
-        # Nor are the counts of a group reset that somebody else uses.
+        # Counts are not reset either while another program uses the group.
         done = await asyncio.to_thread(wordcount, worker, "reset", "--yes")
         assert done.returncode == 2
         assert "stranger at " in done.stderr

@@ -1,6 +1,6 @@
-"""Facts about Faust and aiokafka that the transport is built on; an upgrade that changes one of them fails here.
+"""Facts about Faust and aiokafka on which the transport relies; an upgrade of either that changes such a fact fails here.
 
-A Faust app runs in the test's own process, on our transport, with counts that only note what they are told.
+A Faust app runs in the process of the test, with Wordcount's transport and a stand-in for counts (`tests/integration/bare_app.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VALUES = [b"value %d" % number for number in range(100)]
 
 @pytest.fixture
 def start(kafka: KafkaClient, topic_name: str, tmp_path: Path) -> Start:
-    """Starts an app on the topic of this test; as context manager."""
+    """A function that returns a context manager, which runs an app on the topic of this test."""
 
     return lambda: run_bare_app(kafka, topic_name, tmp_path / "faust")
 
@@ -67,7 +67,7 @@ async def test_a_partition_is_fetched_from_where_it_was_seeked_and_only_while_ac
         running.counts.accepted = {0}
         await running.wait_values(0, VALUES[10:])
         assert running.counts.highwaters[0] == 100
-        # What Faust does after a rebalance changes nothing for a partition that is being restored.
+        # The calls that Faust makes after a rebalance must not start a partition that is not accepted, as during a restore.
         running.faust_app.consumer.resume_partitions({TP(topic_name, 0), TP(topic_name, 1)})
         await running.faust_app.consumer.perform_seek()
         running.faust_app.consumer.resume_flow()
@@ -89,7 +89,7 @@ async def test_records_that_come_one_by_one_are_gathered(
             for value in VALUES:
                 await producer.send_and_wait(topic_name, value, partition=0)
             await running.wait_values(0, VALUES)
-        # Without a pause each record would come by itself: it is acknowledged before the next one is sent.
+        # Each record is acknowledged before the next record is sent, so without a pause each poll would return one record.
         assert running.counts.polls <= 1 + (monotonic() - started) / PACE_S
         assert running.counts.polls < len(VALUES)
 
@@ -142,7 +142,7 @@ async def test_the_groups_committed_offsets_are_never_asked_for(
         await running.seek(0, 30)
         await running.wait_values(0, VALUES[30:])
     assert asked == []
-    # The spy sees those who do ask.
+    # Prove that `note` sees a consumer that asks for committed offsets.
     async with AIOKafkaConsumer(
         topic_name,
         bootstrap_servers=kafka.bootstrap_servers,
@@ -227,7 +227,7 @@ async def test_a_commit_proves_ownership_only_under_a_live_membership(
 
 
 async def committed(kafka: KafkaClient, topic: str) -> int:
-    """What the group has committed for partition 0."""
+    """Return the offset that the group has committed for partition 0."""
     async with AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic}", enable_auto_commit=False
     ) as consumer:
@@ -237,7 +237,7 @@ async def committed(kafka: KafkaClient, topic: str) -> int:
 
 
 async def commit_as_stranger(kafka: KafkaClient, topic: str, position: int) -> None:
-    """Commit for partition 0 without being a member, and nothing else: an automatic commit at the end would be of another offset."""
+    """Commit an offset of partition 0 without being a member; automatic commits are off, because they would replace the offset."""
     async with AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, group_id=f"group-{topic}", enable_auto_commit=False
     ) as stranger:
@@ -247,7 +247,7 @@ async def commit_as_stranger(kafka: KafkaClient, topic: str, position: int) -> N
 
 
 async def test_an_empty_group_accepts_the_commit_of_anybody(kafka: KafkaClient, topic_name: str) -> None:
-    """Why an accepted commit alone proves nothing."""
+    """This is why an accepted commit alone does not prove ownership."""
     await kafka.create_topic(topic_name)
     await commit_as_stranger(kafka, topic_name, 9)
     assert await committed(kafka, topic_name) == 9
@@ -284,7 +284,7 @@ async def test_accepted_heartbeats_alone_are_remembered(
         assert running.thread.last_contact_s >= accepted[0]
         refusing.set()
         await wait_for(is_refused_twice, "two heartbeats that are refused")
-        # The last one that was accepted may have been on its way while others began to be refused.
+        # The last accepted heartbeat may have been sent before `refusing` was set and answered after it.
         assert accepted[-1] <= running.thread.last_contact_s < refused[1]
 
 
@@ -300,10 +300,10 @@ async def test_buffers_are_flushed_while_the_membership_stands(
             )
 
         await wait_for(have_shared, "one partition each")
-        # The first call, before any membership, has nothing to flush; in a rebalance the member still owns its partitions.
+        # Before its first membership an app has nothing to flush; in a later rebalance it still owns its partitions.
         assert first.counts.suspended[0] is False
         assert first.counts.suspended[-1] is True
-        # Both know the number of partitions, not only the leader of the group.
+        # Every member knows the number of partitions, not only the leader of the group.
         assert [running.thread.topic_partitions(topic_name) for running in (first, second)] == [2, 2]
 
 

@@ -1,4 +1,4 @@
-"""An answer is as of exactly the position that it names, also while flushes are written: what read-your-writes rests on."""
+"""Consistent reads: while flushes are written, an answer has exactly the counts at the position that it names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def state_at(position: int) -> StoreState:
 
 @contextmanager
 def flushes(store: PartitionStore, rows: int) -> Iterator[None]:
-    """Commits flush after flush in a thread; in each of them every word's count equals the position."""
+    """Commit flushes in a thread until the block ends; in each flush the count of every word equals the position."""
     words = [b"%06d" % number for number in range(rows)]
     ended = threading.Event()
     failed: list[BaseException] = []

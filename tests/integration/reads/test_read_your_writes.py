@@ -1,4 +1,4 @@
-"""What was written can be read a moment later, and what was read once stays, also over SIGKILL and the loss of the state folder."""
+"""Read-your-writes: a record is soon in the answers, and answers never go back, even after SIGKILL and loss of the state folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 FRESH_S = 1.5
-"""The interval of 100 ms that workers have here, and what two busy cores may add."""
+"""The workers' flush interval of 100 ms, and the delay that two busy cores may add."""
 
 
 async def read_own(worker: Worker, partition: int, offset: int, word: str) -> tuple[int, float]:
-    """Ask until the answer is as of after `offset`; returns the count and the seconds that it took."""
+    """Ask for `word` until the answer contains the record at `offset`; return the count and the seconds that this took."""
     answer: dict[str, object] = {}
 
     async def is_in() -> bool:
@@ -60,5 +60,5 @@ async def test_no_answer_goes_back_over_sigkill_and_a_lost_state_folder(
         await worker.start().wait_ready()
         await wait_counted([worker], workers.bootstrap_servers, workers.topic)
         assert (await worker.json("/v1/words/kept"))["count"] == count == number + 1
-        # Nothing was counted again to get there.
+        # The counts came from the store or the changelog: no record was read again.
         assert (await worker.metrics())["wordcount_records_read_total"] == 0

@@ -1,4 +1,4 @@
-"""The commands of `docs/capacity.md` for several workers on one machine, run as they stand there."""
+"""The commands of `docs/capacity.md` for several workers on one machine work as the page shows them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_two_workers_started_as_documented_share_the_partitions(
 
 
 async def _ended(shell: subprocess.Popen[bytes]) -> bool:
-    """Whether no process of the shell's group is left."""
+    """Return whether every process of the shell's process group has ended."""
     shell.poll()
     try:
         os.killpg(shell.pid, 0)

@@ -1,4 +1,4 @@
-"""What an operator can get wrong: the worker ends, or stops the partition, with one line that says what to do."""
+"""Mistakes of an operator: the worker ends, or stops the partition, with one line that says what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_PARTITIONS = 2
 
 
 async def refused(worker: Worker, *named: str) -> int:
-    """Wait until a start was refused with one line that has all of `named`; returns the exit code."""
+    """Wait until the worker has ended with one line that contains all of `named`; return the exit code."""
     exit_code = await worker.ended(START_TIMEOUT_S)
     said = [line for line in worker.log.splitlines() if line.startswith("wordcount: ")]
     assert len(said) == 1, worker.log
@@ -43,7 +43,7 @@ async def refused(worker: Worker, *named: str) -> int:
 
 
 async def stopped(worker: Worker, partitions: Iterable[int], *named: str) -> None:
-    """Wait until partitions are stopped, and why is logged with all of `named`."""
+    """Wait until exactly these partitions are stopped; check that /readyz and the log give a reason that contains all of `named`."""
     numbers = sorted(partitions)
 
     async def are_stopped() -> bool:
@@ -70,7 +70,7 @@ async def stopped(worker: Worker, partitions: Iterable[int], *named: str) -> Non
         assert len(said) == 1, said
         for part in (f"{worker.settings['WORDCOUNT_TOPIC']} partition {number}", *named):
             assert part in said[0]
-    # The process lives, and does not answer for these partitions.
+    # The process lives on, but does not answer for the stopped partitions.
     assert await worker.status("/livez") == 200
     assert not set(numbers) & (await positions_of([worker])).keys()
 
@@ -141,7 +141,7 @@ async def test_two_workers_with_one_static_id_do_not_go_on_for_ever(
     await wait_for(has_ended, "one of the workers ended")
     ended, other = sorted(pair, key=Worker.is_running)
     assert await refused(ended, workers.group, "WORDCOUNT_GROUP_INSTANCE_ID") == EXIT_CONFIGURATION
-    if other.is_running():  # It may have heard of the loss in the same moment.
+    if other.is_running():  # The other worker may have ended at the same moment.
         await other.stop()
 
     await ended.start().wait_ready()
@@ -261,7 +261,7 @@ async def test_a_topic_that_was_created_again_stops_the_partitions(
     await worker.stop()
     await kafka.delete_topic(topic)
     await kafka.create_topic(topic, 2)
-    # By its offsets alone partition 0 could be the former one; partition 1 ends before its position.
+    # By its offsets alone partition 0 could be the former partition; partition 1 ends before its position.
     await kafka.produce(topic, lines(3, 200), partition=0)
 
     worker.start()

@@ -50,7 +50,7 @@ async def test_both_entry_points_give_the_same_answers(kafka: KafkaClient, worke
             "/readyz",
         )
         answers.append([(await worker.get(path)).json() for path in paths])
-        answers[-1][-1].pop("checks")  # tells of the age of the last heartbeat
+        answers[-1][-1].pop("checks")  # contains the age of the last heartbeat, which differs
     assert answers[0] == answers[1]
     assert answers[0][0]["count"] == 100
     assert answers[0][3]["words"] == [
@@ -76,7 +76,7 @@ async def test_console_mode_prints_every_update(kafka: KafkaClient, workers: Wor
         update for number in range(100) for update in (f"(message,{number + 1})", f"({number},1)")
     ]
     assert (await worker.stop())[0] == 0
-    # Totals go on where they were.
+    # After a restart the totals go on from the former totals.
     await worker.start("--print-counts").wait_ready()
     await kafka.produce(workers.topic, [b"message 7"])
     await wait_for(lambda: _printed(worker.stdout, "(message,101)\n(7,2)\n"), "the total of both runs")

@@ -1,4 +1,4 @@
-"""What can be in a topic: every codec, tiny batches, holes, transactions, and records that are no plain text."""
+"""Input of every kind: all codecs, tiny batches, holes in the offsets, transactions, and records that are not plain text."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ COMPACTION_TIMEOUT_S = 40
 
 
 async def counted(worker: Worker, workers: Workers) -> Worker:
-    """Start the worker and wait until it has counted everything that is in its topic."""
+    """Start the worker, wait until it has counted every record of its topic, and return it."""
     await worker.start().wait_ready()
     await wait_counted([worker], workers.bootstrap_servers, workers.topic)
     return worker
 
 
 async def assert_all_records_accounted_for(worker: Worker, records: int) -> Any:
-    """`/v1/stats` and `/metrics` agree on what became of each record; returns the stats."""
+    """Check that `/v1/stats` and `/metrics` account alike for all `records`; return the body of `/v1/stats`."""
     stats, metrics = await worker.stats(), await worker.metrics_of(records)
     assert stats["records"] == records
     assert stats["counted"] + sum(stats["skipped"].values()) + sum(stats["dead_lettered"].values()) == records
@@ -132,7 +132,7 @@ async def test_a_compacted_topic_is_counted_with_its_holes(kafka: KafkaClient, w
         topic,
         config={"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01"},
     )
-    # Every seventh record has a key of its own and stays; of the others only the last of each key does.
+    # Every seventh record has a unique key and stays; of the other records only the last record of each key stays.
     keys = [b"own %d" % i if i % 7 == 0 else b"key %d" % (i % 20) for i in range(1000)]
     await kafka.produce(topic, lines(7, 1000), keys=keys)
     left = len(set(keys))

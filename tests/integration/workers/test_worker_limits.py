@@ -1,4 +1,4 @@
-"""What a worker does where the system refuses it something: one line that says what, and every store as it was."""
+"""Limits of the system that a worker reaches: the worker says in one line what is missing, and no store is lost."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 PARTITIONS = 24
 TOO_FEW_FILES = 150
-"""Enough for a worker without partitions."""
+"""A limit of open files that is enough for a worker without partitions only."""
 
 
 def told(worker: Worker) -> list[str]:
-    """The lines for the operator."""
+    """Return the lines for the operator."""
     return [line for line in worker.log.splitlines() if line.startswith("wordcount: ")]
 
 
 def stores(worker: Worker) -> set[Path]:
-    """Files of rows of all stores."""
+    """Return the files of rows of all stores."""
     return set(worker.state_dir.rglob("*.sst"))
 
 
@@ -93,7 +93,7 @@ async def test_a_state_folder_that_is_removed_under_a_worker_is_named_and_nothin
 
 
 async def test_a_restore_is_watched_in_readyz_and_metrics(kafka: KafkaClient, workers: Workers) -> None:
-    """With a changelog that a thread reads for a while, and a time-out for stalls that is shorter than that."""
+    """The changelog is long enough that the test can ask /readyz while the worker restores it."""
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, 1)
     worker = await workers().start().wait_ready()

@@ -21,13 +21,13 @@ PARTITIONS = 8
 
 
 async def partitions_of(worker: Worker) -> set[int]:
-    """Partitions that the worker is counting."""
+    """Return the partitions that the worker is counting."""
     states = (await worker.stats())["partitions"]
     return {int(number) for number, status in states.items() if status["state"] == "counting"}
 
 
 async def wait_shared(workers: Sequence[Worker]) -> list[set[int]]:
-    """Wait until the partitions are shared out evenly and all are counted; returns the shares."""
+    """Wait until every partition is counted by a worker and the shares are even; return the shares."""
     fair = {PARTITIONS // len(workers), -(-PARTITIONS // len(workers))}
     shares: list[set[int]] = []
 
@@ -52,7 +52,7 @@ async def test_workers_join_and_leave_while_they_count(kafka: KafkaClient, worke
         two = await wait_shared([first, second])
         await third.start().wait_ready()
         three = await wait_shared([first, second, third])
-        # What the newcomer has was taken from the others, and nothing else moved.
+        # Partitions moved only to the new worker; the other workers got no partition from each other.
         assert three[0] <= two[0]
         assert three[1] <= two[1]
 
@@ -67,7 +67,7 @@ async def test_workers_join_and_leave_while_they_count(kafka: KafkaClient, worke
     assert [one["missing_partitions"] for one in stats] == [sorted(after[1]), sorted(after[0])]
     assert [one["complete"] for one in stats] == [False, False]
 
-    # The last one takes everything over, and says so.
+    # The last worker takes all partitions over, and its answers are complete again.
     assert (await third.stop())[0] == 0
     assert await wait_shared([second]) == [set(range(PARTITIONS))]
     await wait_counted([second], servers, topic)

@@ -1,4 +1,4 @@
-"""One worker counts a topic exactly: over a restart, without its state folder, and while records keep coming."""
+"""One worker counts exactly after a restart, after the loss of its state folder, and when stopped while records keep coming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP answers from the first seconds on, while a long changelog is still being restored."""
+"""HTTP during a restore: a worker answers within seconds, and counts other partitions, while a long changelog is restored."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 ROWS = 1_000_000
 WORDS_PER_LINE = 1000
 FIRST_ANSWER_S = 6.0
-"""3 s on two quiet cores."""
+"""Longest time from the start to the first answer: 3 s on two quiet cores."""
 
 LEAST_ROWS_PER_S = 50_000
-"""More than 400,000 on two quiet cores."""
+"""Least rate of a restore: more than 400,000 rows per second on two quiet cores."""
 
 
 async def test_probes_answer_and_other_partitions_count_while_a_million_rows_are_restored(

@@ -1,4 +1,4 @@
-"""SIGTERM at any moment ends a worker in time and loses nothing; a broker that goes away and comes back does not either."""
+"""Shutdown: SIGTERM at any moment ends a worker in time and loses no count; neither does a broker that is away for a while."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHUTDOWN_TIMEOUT_S = 4
 BACKLOG = 10_000
-"""Records of 1000 words: 50 MB, of which a fetch brings at most 1 MB of each partition."""
+"""Number of records of 1000 words: 50 MB, of which a fetch returns at most 1 MB of each partition."""
 
 MOMENTS = (
     "[^Worker]: Starting...",
@@ -42,7 +42,7 @@ ENDS = ("[^---Fetcher]: Stopping...", "[^---BatchConsumerThread]: Stopping...", 
 async def own(
     tmp_path: Path, topic_name: str, kafka_at: Callable[[str], KafkaClient]
 ) -> AsyncIterator[tuple[EmbeddedBroker, KafkaClient, Workers]]:
-    """A broker that the test may stop, and workers on it."""
+    """A broker that the test may stop, and workers that use this broker."""
     with EmbeddedBroker(tmp_path / "broker") as broker:
         workers = Workers(tmp_path, broker.bootstrap_servers, topic_name)
         yield broker, kafka_at(broker.bootstrap_servers), workers
@@ -50,7 +50,7 @@ async def own(
 
 
 async def wait_records(worker: Worker, least: int) -> int:
-    """Wait until so many records are counted; returns how many are."""
+    """Wait until at least `least` records are counted; return how many are counted."""
     records = 0
 
     async def enough() -> bool:

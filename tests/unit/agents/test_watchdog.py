@@ -1,4 +1,4 @@
-"""The watchdog's decisions; what real brokers park where is in tests/integration/test_worker_liveness.py."""
+"""The watchdog's decisions; tests/chaos/test_liveness.py has the same cases with real brokers."""
 
 from __future__ import annotations
 

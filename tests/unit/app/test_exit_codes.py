@@ -1,4 +1,4 @@
-"""Which error ends with which exit code, and that no module has a number of its own."""
+"""Exit codes: which error ends with which code, and that only one module defines the numbers."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""What a command does with text from outside, and where its output cannot be written or nobody reads it."""
+"""Output of commands: text from outside is escaped, and output that cannot be written or that no process reads is handled."""
 
 from __future__ import annotations
 

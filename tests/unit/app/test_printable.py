@@ -1,4 +1,4 @@
-"""What a word cannot do to a terminal."""
+"""Characters that act on a terminal are escaped in printed words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The clocks that tell delays of the machine from those of what is measured."""
+"""The clocks that distinguish delays of the machine from delays of the measured program."""
 
 import os
 

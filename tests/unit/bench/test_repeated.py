@@ -1,4 +1,4 @@
-"""Several runs as one result."""
+"""Several runs of one measurement are summed up as one result."""
 
 from typing import Any
 

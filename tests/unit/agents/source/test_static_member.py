@@ -1,4 +1,4 @@
-"""When a lost membership means that somebody else has it."""
+"""Static members: when losses of the membership mean that another process uses the same static id."""
 
 from agents.source.static_member import LOSS_SPAN_SESSIONS, LOSSES, TakeoverDetector
 

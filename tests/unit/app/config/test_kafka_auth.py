@@ -1,4 +1,4 @@
-"""Certificates and passwords are read again when their files change, and what cannot be read harms nobody."""
+"""Certificates and passwords are read again when their files change; a file that cannot be read leaves the former ones in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker as a child process ends with the process that has it, however that ends."""
+"""A worker that runs as a child process ends when its parent ends, even if the parent is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cgroups and the machine allow."""
+"""The memory limit that settings, cgroups and the machine give a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports of this machine, as the system gives them."""
+"""Ports of this machine: which are free, and which hosts can be bound."""
 
 import pytest
 

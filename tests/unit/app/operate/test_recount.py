@@ -1,4 +1,4 @@
-"""The definition that counts are verified by agrees with the fast path on every kind of record."""
+"""The slow recount that `wordcount verify` compares with agrees with the fast path on every kind of record."""
 
 from __future__ import annotations
 

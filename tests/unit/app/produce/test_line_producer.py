@@ -1,4 +1,4 @@
-"""Why lines were refused, in words that help."""
+"""Errors of a producer whose lines were refused: how many were not sent, and the remedy."""
 
 from __future__ import annotations
 

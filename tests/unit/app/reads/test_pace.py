@@ -1,4 +1,4 @@
-"""Turns come one after the other, at once for the few and slower the later the event loop runs."""
+"""The rate limit of questions: a few get their turns at once, many get them one by one, slower while the event loop runs late."""
 
 from __future__ import annotations
 

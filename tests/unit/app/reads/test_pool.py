@@ -1,4 +1,4 @@
-"""Questions are bounded in number and time, equal ones are answered once, and nobody's question outlives its asker."""
+"""The query pool bounds questions in number and time, answers equal questions once, and ends a question whose askers have left."""
 
 from __future__ import annotations
 

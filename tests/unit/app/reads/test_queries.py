@@ -1,4 +1,4 @@
-"""A partition that a restore has brought rows ahead of its position gives no answer, also where it was answering a moment ago."""
+"""Queries over all partitions: a partition with rows ahead of its position is left out, and answers never go back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the wire, byte for byte: clients have read this order of members, these escapes, nulls and numbers so far."""
+"""Bodies of HTTP answers byte for byte, because clients rely on the order of members, escapes, nulls and numbers."""
 
 import httpx
 import pytest

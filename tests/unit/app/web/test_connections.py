@@ -1,4 +1,4 @@
-"""A real server on a loopback socket: what is relied upon of uvicorn and h11 is only seen so."""
+"""Limits of HTTP connections, on a real server on loopback, because only a real server shows how uvicorn and h11 behave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question whose client has gone is not answered on."""
+"""Work on an answer ends when its client closes the connection."""
 
 from __future__ import annotations
 

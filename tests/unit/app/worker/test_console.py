@@ -1,4 +1,4 @@
-"""Totals that console mode prints, over real stores: several partitions, flushes side by side, partitions that come and go."""
+"""Totals that console mode prints, on real stores: several partitions, concurrent flushes, partitions that come and go."""
 
 from __future__ import annotations
 

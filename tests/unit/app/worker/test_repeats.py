@@ -1,4 +1,4 @@
-"""Which log lines are told, and how often the others came."""
+"""Repeated log lines: which are written at once, and which are folded into one line with their number."""
 
 from __future__ import annotations
 

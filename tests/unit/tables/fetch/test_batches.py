@@ -1,4 +1,4 @@
-"""Batches taken apart record by record are what aiokafka makes of them."""
+"""Record batches that are decoded record by record give the same records as aiokafka."""
 
 from __future__ import annotations
 

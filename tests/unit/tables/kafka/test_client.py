@@ -1,4 +1,4 @@
-"""What our client does where a broker is silent, refuses or moved; no broker. The last tests would notice an upgrade of aiokafka."""
+"""The bounded Kafka client when a broker is silent, refuses or moved, without a broker; the last tests check aiokafka itself."""
 
 from __future__ import annotations
 

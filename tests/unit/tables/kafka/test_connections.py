@@ -1,4 +1,4 @@
-"""A login that was refused is not tried again at once: many tries lock accounts."""
+"""A refused login is not tried again at once, because many attempts lock an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asked when, and whose answer counts."""
+"""The first answer of several attempts: when each attempt begins, and which answer or error is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read from an answer about topics, in each version that a broker may give."""
+"""Descriptions of topics, parsed from every version of the answer that a broker may give."""
 
 from io import BytesIO
 from typing import Any

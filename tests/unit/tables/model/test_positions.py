@@ -1,4 +1,4 @@
-"""What can be counted on from, and what an operator has to decide."""
+"""Positions from which counting can go on, and positions that stop a partition until an operator decides."""
 
 from __future__ import annotations
 

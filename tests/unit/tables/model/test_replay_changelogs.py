@@ -1,4 +1,4 @@
-"""A changelog that was created again while a worker was writing to its predecessor; one of two deployments."""
+"""Replay refuses a changelog with markers for another changelog, as after a deletion, or of another deployment."""
 
 from __future__ import annotations
 

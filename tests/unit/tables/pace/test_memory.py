@@ -1,4 +1,4 @@
-"""What the parts of a worker may take of its memory."""
+"""How the memory of a worker is divided among its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a partition's flush that is cancelled, fails or is not settled."""
+"""Flushes of a partition that are cancelled, fail, or become durable only after a restore."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The table of states and events holds what its module promises."""
+"""The table of states and events of a partition keeps the promises in its module's docstring."""
 
 import pytest
 

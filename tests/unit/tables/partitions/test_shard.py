@@ -1,4 +1,4 @@
-"""What a flush takes, on a real store; its order and its failures are what tests/simulation is about."""
+"""Which records a flush of a shard takes, on a real store; tests/simulation has the order and failures of a flush."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A cancelled wait for a thread ends with the thread, not before."""
+"""A cancelled wait for a thread ends when the thread ends, not before."""
 
 import asyncio
 import gc

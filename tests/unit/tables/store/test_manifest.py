@@ -1,4 +1,4 @@
-"""No flipped bit of a manifest keeps a store from being opened or refused."""
+"""A damaged manifest of a store is refused at once, where RocksDB itself would read it for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RocksDB and the system say is taken for what it is."""
+"""Errors of RocksDB and of the system: only real corruption is treated as damage of a store."""
 
 import errno
 import os

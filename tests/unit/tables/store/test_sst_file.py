@@ -1,4 +1,4 @@
-"""A file on its way to disk: when what is there, on what RocksDB then answers, and where there are no memory files."""
+"""Files of large flushes: when their bytes are on disk, how RocksDB ingests them, and systems without memory files."""
 
 import errno
 import os
