@@ -37,14 +37,14 @@ check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.dev ## 7 min | All tests: the five parts below, four at a time, as most of them wait for processes.
+test: .venv/.dev ## 12 min | All tests: the five parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line test-rules test-changes test-brokers test-workers test-access
 
 test-rules: .venv/.dev ## minutes | All that needs no broker; 3000 simulated schedules.
 	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
-test-changes: .venv/.dev ## minutes | Commands, changed and hostile data, consistent reads; workers that are killed.
-	$(BIN)/pytest -p no:cacheprovider tests/chaos $(addprefix tests/integration/,cli data reads)
+test-changes: .venv/.dev ## minutes | Changed and hostile data; workers that are killed.
+	$(BIN)/pytest -p no:cacheprovider tests/chaos tests/integration/data
 
 test-brokers: .venv/.dev ## minutes | Brokers that hang, refuse, are away; Faust and aiokafka as they are built on.
 	$(BIN)/pytest -p no:cacheprovider tests/integration/kafka
@@ -52,8 +52,8 @@ test-brokers: .venv/.dev ## minutes | Brokers that hang, refuse, are away; Faust
 test-access: .venv/.dev ## minutes | TLS, logins, rights.
 	$(BIN)/pytest -p no:cacheprovider tests/integration/access
 
-test-workers: .venv/.dev ## minutes | Workers from start to end; other word counts.
-	$(BIN)/pytest -p no:cacheprovider $(addprefix tests/integration/,workers bench)
+test-workers: .venv/.dev ## minutes | Workers from start to end, commands, consistent reads; other word counts.
+	$(BIN)/pytest -p no:cacheprovider $(addprefix tests/integration/,workers cli reads bench)
 
 ##@ Long runs
 simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.
