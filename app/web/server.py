@@ -75,6 +75,8 @@ class WebServer(AsgiService):
             "timeout_graceful_shutdown": int(SHUTDOWN_S),
             "http": partial(HttpConnection, connections),
             "ws": "none",
+            # The application has nothing to start or stop, and uvicorn logs a traceback if Faust cancels a lifespan.
+            "lifespan": "off",
         }
         self._server = self._create_server()
         listeners = self._listeners()
