@@ -178,7 +178,12 @@ class WordcountApp(faust.App, WorkerApp):
         """Stop the whole process because of `error`: in order if possible, otherwise at the deadline. Later errors are ignored."""
         if self.fatal_error is None:
             self.fatal_error = error
-            say(str(error))
+            if isinstance(error, WordcountError):
+                say(str(error))
+            else:
+                # A mistake of the program, whoever met it: its text alone may be empty.
+                _log.error("unexpected error", error=repr(error), exc_info=error)
+                say(f"unexpected error: {error!r}")
             self.parts.deadline.start(exit_code(error))
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -116,7 +116,7 @@ class Actions:
                     f"no memory left ({error!r})", "give this process more memory, or fewer partitions"
                 )
             case Event.FATAL if not isinstance(error, WordcountError):
-                _log.error("unexpected error", partition=part.number, error=str(error), exc_info=error)
+                _log.error("unexpected error", partition=part.number, error=repr(error))
         self.on(part, event, error)
 
     def flush_if_due(self, part: OwnedPartition) -> None:
