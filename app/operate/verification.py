@@ -116,9 +116,8 @@ async def verify(settings: Settings, word: str | None = None) -> AsyncGenerator[
                     raise denied from error
                 yield Verified(partition, impossible=_reason(error))
                 await scope.source.close()
-                await offsets.describe(
-                    topic
-                )  # Raises an error if no broker answers, not only those of this partition.
+                # This raises an error if no broker answers, and not only the brokers of this partition.
+                await offsets.describe(topic)
 
 
 async def _check_topics(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,6 @@ import structlog
 from agents.source.worker_app import ConsumerOptions
 from agents.text.tally import RecordTally
 from agents.text.tokenizer import Tokenizer
-from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat
 from agents.topology import TopologyOptions, build_topology
 from app.config.kafka_auth import faust_credentials
 from app.config.settings import Settings
@@ -32,7 +31,7 @@ from app.web.hosts import AllowedHosts
 from app.web.resources.version import version_info
 from app.web.server import WebServer
 from app.worker import logs
-from app.worker.console import CountPrinter
+from app.worker.console import CountPrinter, tokens_of
 from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.metrics import Metrics
@@ -40,7 +39,6 @@ from app.worker.preparation import Preparation, faust_port
 from tables.kafka import connections
 from tables.kafka.connections import Refusal
 from tables.kafka.rights import Rights
-from tables.model.records import RecordBatch
 from tables.pace.memory import MemoryBudget
 from tables.pace.policy import FlushPolicy
 from tables.partitions.shard import Shard
@@ -99,7 +97,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     def shards() -> Mapping[int, Shard]:
         return topology.partitions.shards()
 
-    printer = CountPrinter(_tokens_of(words, text_format, tally), shards)
+    printer = CountPrinter(tokens_of(words, text_format, tally), shards)
     topology = build_topology(
         faust_app,
         TopologyOptions(
@@ -248,27 +246,3 @@ def _normalise(words: Tokenizer) -> Callable[[str], str]:
         return tokens[0] if len(tokens) == 1 else word
 
     return normalise
-
-
-def _tokens_of(
-    words: Tokenizer, text_format: ValueFormat, tally: RecordTally
-) -> Callable[[RecordBatch], Sequence[bytes]]:
-    """Return a function that lists the counted words of a record batch in the order of the text: a tally has the words sorted."""
-
-    def text_of(value: bytes) -> str:
-        text = value.decode("utf-8", "replace")
-        return text_format.text_of(text.encode()) if isinstance(text_format, JsonFormat) else text
-
-    def tokens_of(batch: RecordBatch) -> Sequence[bytes]:
-        found: list[bytes] = []
-        for record in batch.single_records():
-            counted = set(tally([record]).words.to_pylist())
-            if counted:
-                try:
-                    tokens = words.tokens(text_of(record.values[0].as_py()))
-                except UnreadableError:
-                    continue
-                found += [word for token in tokens if (word := token.encode()) in counted]
-        return found
-
-    return tokens_of

@@ -16,6 +16,9 @@ from typing import Protocol
 
 import structlog
 
+from agents.text.tally import RecordTally
+from agents.text.tokenizer import Tokenizer
+from agents.text.value_format import JsonFormat, UnreadableError, ValueFormat
 from app.output import GuardedStream, OutputError
 from app.printable import printable
 from tables.errors import NotReadyError
@@ -109,3 +112,27 @@ def _lines(tokens: Sequence[bytes], rows: CountedRows, elsewhere: Sequence[int])
             continue
         totals[word] += 1
         yield f"({printable(word.decode())},{totals[word]})\n"
+
+
+def tokens_of(
+    words: Tokenizer, text_format: ValueFormat, tally: RecordTally
+) -> Callable[[RecordBatch], Sequence[bytes]]:
+    """Return a function that lists the counted words of a record batch in the order of the text: a tally has the words sorted."""
+
+    def text_of(value: bytes) -> str:
+        text = value.decode("utf-8", "replace")
+        return text_format.text_of(text.encode()) if isinstance(text_format, JsonFormat) else text
+
+    def tokens(batch: RecordBatch) -> Sequence[bytes]:
+        found: list[bytes] = []
+        for record in batch.single_records():
+            counted = set(tally([record]).words.to_pylist())
+            if counted:
+                try:
+                    in_text = words.tokens(text_of(record.values[0].as_py()))
+                except UnreadableError:
+                    continue
+                found += [word for token in in_text if (word := token.encode()) in counted]
+        return found
+
+    return tokens
