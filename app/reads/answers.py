@@ -1,4 +1,4 @@
-"""The interface for reading counts of this process (`Queries`), and the values that it returns.
+"""The interface for reading counts (`Queries`), what an asker demands (`Terms`), and the values that are returned.
 
 Words are always ordered by the bytes of their UTF-8. Every answer is durable: it is made from flushed rows only.
 """
@@ -7,13 +7,91 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
+from tables.errors import WordcountError
 from tables.model.tally import Totals
 from tables.observer import PartitionState
 from tables.top.top_words import TopWords
 
 T_co = TypeVar("T_co", covariant=True)
+
+Role = Literal["active", "standby", "view"]
+"""Who answered for a partition: the worker that counts the partition, a standby in a worker, or a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an asker demands of an answer.
+
+    Attributes:
+        allow_partial: whether an answer may leave partitions out; otherwise such an answer is an `IncompleteError`.
+        max_lag_records: a follower may answer although the owner has counted more, if the follower is at most this many records of the
+            input partition behind the partition's end. None = the answer has to be the newest, except in a view, which then answers as
+            of the last marker that it has read.
+        after: partition -> offset of a record that the answer has to cover (read your writes).
+        wait_s: longest time to wait until the records in `after` are counted, in seconds.
+    """
+
+    allow_partial: bool = False
+    max_lag_records: int | None = None
+    after: Mapping[int, int] = field(default_factory=dict)
+    wait_s: float = 0.0
+
+
+WHOLE = Terms()
+"""The terms of an asker who demands nothing special: the newest counts of all partitions."""
+
+
+class IncompleteError(WordcountError):
+    """An answer would leave partitions out, and the asker did not allow that.
+
+    Args:
+        reasons: missing partition -> why nobody answered for the partition.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        self.reasons = dict(sorted(reasons.items()))
+        first = next(iter(self.reasons))
+        more = f" and {len(self.reasons) - 1} more" if len(self.reasons) > 1 else ""
+        super().__init__(
+            f"no answer for partition {first} ({self.reasons[first]}){more}",
+            "ask again, or allow an answer without these partitions by allow_partial=true",
+        )
+
+
+class NotCountedYetError(WordcountError):
+    """Records that the answer has to cover were not counted within the time that the asker would wait.
+
+    Args:
+        after: partition -> offset of a record that was awaited.
+        as_of: partition -> next offset to count, of the partitions in `after` that answered.
+    """
+
+    def __init__(self, after: Mapping[int, int], as_of: Mapping[int, int]) -> None:
+        self.as_of = dict(sorted(as_of.items()))
+        late = {number: offset for number, offset in sorted(after.items()) if as_of.get(number, 0) <= offset}
+        number, offset = next(iter(late.items()))
+        told = as_of.get(number)
+        reached = "does not answer" if told is None else f"is counted up to offset {told}, exclusive"
+        more = f", and {len(late) - 1} more partitions wait" if len(late) > 1 else ""
+        super().__init__(
+            f"offset {offset} of partition {number} is not counted yet: the partition {reached}{more}",
+            "ask again, or allow more time by wait_ms",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How far a follower is behind the changelog of its partition.
+
+    Attributes:
+        records: changelog records that the follower has not read yet, at most.
+        seconds: time since the follower had read everything; 0 = it has read everything.
+    """
+
+    records: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +104,16 @@ class Answer(Generic[T_co]):
         complete: whether every partition of the input topic is in `as_of`.
         missing_partitions: the partitions that are not in `as_of`, ascending; empty if `complete`, and while the number of partitions
             is not known.
+        served_by: partition -> who answered, for each partition in `as_of`.
+        behind: partition -> how far the follower was behind that answered for the partition; only partitions that a follower answered.
     """
 
     value: T_co
     as_of: Mapping[int, int]
     complete: bool
     missing_partitions: Sequence[int] = ()
+    served_by: Mapping[int, Role] = field(default_factory=dict)
+    behind: Mapping[int, Behind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,35 +174,44 @@ class Stats:
 class Queries(Protocol):
     """Reads counts.
 
-    Every `async` method raises `NotReadyError` while no partition can answer. A method that may read a disk or wait for its turn also
-    raises `OverloadedError` when too many questions wait, and `QueryTimeoutError` when the answer takes too long.
+    Every `async` method raises `NotReadyError` while the partitions are not known, and `IncompleteError` or `NotCountedYetError` if
+    `terms` cannot be kept. A method that may read a disk, ask another worker or wait for its turn also raises `OverloadedError` when
+    too many questions wait, and `QueryTimeoutError` when the answer takes too long.
     """
 
-    async def get(self, word: str) -> Answer[int | None]:
+    async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
         """Return the count of `word`; None if `word` does not occur in the partitions that can answer."""
         ...
 
-    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
+    async def counts_of(self, words: Sequence[str], terms: Terms = WHOLE) -> Answer[Sequence[int]]:
+        """Return the count of each of `words`, all as of the same positions; 0 = the word does not occur."""
+        ...
+
+    async def list(
+        self, prefix: str, after: str | None, limit: int, terms: Terms = WHOLE
+    ) -> Answer[WordPage]:
         """Return words that start with `prefix`, ascending.
 
         Args:
             prefix: text that is compared without normalising; "" = every word.
             after: a word; only words that sort after this word are returned. None = from the first word on.
             limit: most words in the answer, >= 1.
+            terms: what the asker demands.
         """
         ...
 
-    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+    async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
         """Return the most frequent words: count descending, then word ascending.
 
         Args:
             k: most words in the answer, >= 1.
             exact: whether to go through all words if nothing less proves which words are the most frequent. If False, the answer says
                 how wrong the choice of words may be (`TopWords.max_error`).
+            terms: what the asker demands.
         """
         ...
 
-    async def stats(self) -> Answer[Stats]:
+    async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """Return totals of the partitions that can answer, and the status of each known partition."""
         ...
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 
-from app.reads.answers import Answer, PartitionStatus, RestoreStatus, Stats, WordPage
+from app.reads.answers import WHOLE, Answer, PartitionStatus, RestoreStatus, Stats, Terms, WordPage
 from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
 from app.reads.top_query import Found, LeadingWords, all_counted, gathered
@@ -34,6 +34,9 @@ TIMEOUT_S = 2.0
 
 _TURN_SHARE = 0.5
 """Share of a question's time that may be spent on waiting for a turn; the rest is kept for the answer."""
+
+_WORDS_PER_CHECK = 256
+"""Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +73,7 @@ class WordQueries:
         self._tops = QueryPool("top", 1, most_waiting=32)
         self._scans = QueryPool("scan", 1, most_waiting=8)
 
-    async def get(self, word: str) -> Answer[int | None]:
+    async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
         """See `Queries.get`. Counts that are not in memory are read in a thread, because a disk may be slow."""
         key = word.encode()
         found: dict[int, tuple[int, int]] = {}
@@ -86,7 +89,16 @@ class WordQueries:
         total = sum(count for count, _ in found.values())
         return self._answer(total or None, {number: position for number, (_, position) in found.items()})
 
-    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
+    async def counts_of(self, words: Sequence[str], terms: Terms = WHOLE) -> Answer[Sequence[int]]:
+        """See `Queries.counts_of`."""
+        rows = self._answering()
+        keys = tuple(word.encode() for word in words)
+        counts, as_of = await self._ask(self._words, (keys, *rows), partial(_many_counts, rows, keys))
+        return self._answer(counts, as_of)
+
+    async def list(
+        self, prefix: str, after: str | None, limit: int, terms: Terms = WHOLE
+    ) -> Answer[WordPage]:
         """See `Queries.list`."""
         rows = self._answering()
         start = b"" if after is None else after.encode() + b"\x00"
@@ -95,7 +107,7 @@ class WordQueries:
         found = [(word.decode(), count) for word, count in words[:limit]]
         return self._answer(WordPage(found, len(words) > limit), as_of)
 
-    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+    async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
         """See `Queries.top`. Leaders and counts in memory are tried first; all rows are read only if both prove too little."""
         end_s = monotonic() + self._timeout_s
         self._answering()
@@ -114,7 +126,7 @@ class WordQueries:
             found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
         return self._answer(*found)
 
-    async def stats(self) -> Answer[Stats]:
+    async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """See `Queries.stats`."""
         states: dict[int, StoreState] = {}
         for number, rows in self._answering().items():
@@ -207,6 +219,25 @@ def _stored_counts(
         if count is not None:
             found[number] = count
     return found
+
+
+@beside_the_loop
+def _many_counts(
+    rows: Mapping[int, ServedRows], words: Sequence[bytes], budget: Budget
+) -> tuple[Sequence[int], AsOf]:
+    """Return the counts of `words`, summed over the partitions in the positions that are returned with them."""
+    sums = [0] * len(words)
+    as_of: dict[int, int] = {}
+    for number, served in rows.items():
+        with served.snapshot() as view:
+            if view.position is None:
+                continue
+            as_of[number] = view.position
+            for place, word in enumerate(words):
+                if not place % _WORDS_PER_CHECK:
+                    budget.check()
+                sums[place] += view.count_of(word)
+    return sums, as_of
 
 
 @beside_the_loop

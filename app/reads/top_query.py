@@ -219,9 +219,7 @@ class _Party:
         for number, word in enumerate(words):
             if not number % _WORDS_PER_CHECK:
                 self._budget.check()
-            # A snapshot has no look-up of a single word. Of the words that begin with `word`, `word` itself comes first.
-            pairs = self._view.scan(word, 1, word)
-            counts.append(unpack_row(pairs[0][1])[0] if pairs and pairs[0][0] == word else 0)
+            counts.append(self._view.count_of(word))
         return counts
 
 

@@ -9,7 +9,7 @@ from rocksdict import Rdict, RdictIter
 
 from tables.errors import NotReadyError
 from tables.model.names import STATE_KEY
-from tables.model.rows import decode_state
+from tables.model.rows import decode_state, unpack_row
 from tables.model.slices import SLICE_ROWS
 
 
@@ -50,6 +50,12 @@ class StoreSnapshot:
         finally:
             del rows
         return found
+
+    def count_of(self, word: bytes) -> int:
+        """Return the count of `word`; 0 = the word has no row."""
+        # A snapshot has no look-up of a single word. Of the words that begin with `word`, `word` itself comes first.
+        found = self.scan(word, 1, word)
+        return unpack_row(found[0][1])[0] if found and found[0][0] == word else 0
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield all (word, row) pairs in byte order. Raises NotReadyError between two slices if the store is being closed."""

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.bodies import ReadinessCheck, Version
-from app.reads.answers import Answer, PartitionStatus, Stats, WordPage
+from app.reads.answers import (
+    WHOLE,
+    Answer,
+    Behind,
+    PartitionStatus,
+    Role,
+    Stats,
+    Terms,
+    WordPage,
+)
 from tables.model.tally import Totals
 from tables.top.top_words import TopWords
 
@@ -32,29 +41,39 @@ class FakeQueries:
         }
     )
     max_error: int | None = None
+    served_by: Mapping[int, Role] = field(default_factory=lambda: {10: "active", 2: "standby"})
+    behind: Mapping[int, Behind] = field(default_factory=lambda: {2: Behind(7, 0.5)})
     error: Exception | None = None
+    asked: list[Terms] = field(default_factory=list)
+    """The terms of all questions."""
 
-    def _answer(self, value: Any) -> Answer[Any]:
+    def _answer(self, value: Any, terms: Terms) -> Answer[Any]:
+        self.asked.append(terms)
         if self.error is not None:
             raise self.error
-        return Answer(value, self.as_of, self.complete, self.missing)
+        return Answer(value, self.as_of, self.complete, self.missing, self.served_by, self.behind)
 
-    async def get(self, word: str) -> Answer[int | None]:
-        return self._answer(self.counts.get(word))
+    async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
+        return self._answer(self.counts.get(word), terms)
 
-    async def list(self, prefix: str, after: str | None, limit: int) -> Answer[WordPage]:
+    async def counts_of(self, words: Sequence[str], terms: Terms = WHOLE) -> Answer[Sequence[int]]:
+        return self._answer([self.counts.get(word, 0) for word in words], terms)
+
+    async def list(
+        self, prefix: str, after: str | None, limit: int, terms: Terms = WHOLE
+    ) -> Answer[WordPage]:
         found = sorted(
             (word.encode(), count) for word, count in self.counts.items() if word.startswith(prefix)
         )
         rest = [(word.decode(), count) for word, count in found if after is None or word > after.encode()]
-        return self._answer(WordPage(rest[:limit], len(rest) > limit))
+        return self._answer(WordPage(rest[:limit], len(rest) > limit), terms)
 
-    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+    async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0].encode()))
-        return self._answer(TopWords(ranked[:k], None if exact else self.max_error))
+        return self._answer(TopWords(ranked[:k], None if exact else self.max_error), terms)
 
-    async def stats(self) -> Answer[Stats]:
-        return self._answer(Stats(self.totals, self.status))
+    async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
+        return self._answer(Stats(self.totals, self.status), terms)
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         return self.status
