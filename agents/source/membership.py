@@ -24,7 +24,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.source import group_protocol, static_member
-from agents.source.assignor import AddressedStickyAssignor
+from agents.source.assignor import MappingStickyAssignor
+from agents.source.group_map import GroupMap
 from agents.source.worker_app import WorkerApp
 from tables.errors import ConfigurationError, FlushUnknownError, PartitionsLostError
 from tables.fetch import fetching
@@ -44,7 +45,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
 
     Attributes:
-        last_contact_s: time at which the coordinator last accepted a heartbeat or assigned partitions, on the monotonic clock.
+        last_contact_s: when the last accepted heartbeat was sent, or when partitions were assigned, on the monotonic clock.
     """
 
     app: WorkerApp
@@ -57,7 +58,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         options = self.app.consumer_options
         consumer = super()._create_worker_consumer(transport)
         consumer._client.answer_timeout_s = options.request_timeout_s
-        self._assignor = AddressedStickyAssignor(options.advertised_url, self._hold)
+        self._assignor = MappingStickyAssignor(options.facts, self._hold)
         consumer._partition_assignment_strategy = [self._assignor]
         consumer._value_deserializer = RecordBatchUnpacker(options.max_record_bytes)
         consumer._isolation_level = options.isolation
@@ -74,9 +75,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         beat = coordinator._do_heartbeat
 
         async def beat_and_remember() -> bool:
+            # The coordinator counts the session from the moment at which the heartbeat arrives, not from its answer.
+            sent_s = monotonic()
             accepted = bool(await beat())
             if accepted:
-                self.last_contact_s = monotonic()
+                self.last_contact_s = max(self.last_contact_s, sent_s)
             return accepted
 
         coordinator._do_heartbeat = beat_and_remember
@@ -156,6 +159,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def contact_age_s(self) -> float | None:
         """Return the seconds since the coordinator last accepted a heartbeat or assigned partitions; None without a consumer."""
         return None if self._consumer is None else monotonic() - self.last_contact_s
+
+    @property
+    def group_map(self) -> GroupMap | None:
+        """The map of all workers, of the latest assignment; None = none yet, or the leader's version sends no map."""
+        return self._assignor.group_map if self._consumer is not None else None
 
     @property
     def session_timeout_s(self) -> float:

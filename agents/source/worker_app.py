@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agents.source.assignor import GroupFacts
 from tables.kafka.rights import Rights
 from tables.pace.memory import MemoryBudget
 from tables.partitions.partitions import Partitions
@@ -20,7 +21,7 @@ class ConsumerOptions:
     """Options of the consumer, in addition to Faust's own configuration.
 
     Attributes:
-        advertised_url: where this worker answers queries; sent to the group.
+        facts: what this worker tells and asks of the group.
         isolation: read_committed or read_uncommitted.
         topic: input topic.
         rights: turns the brokers' refusals into errors for the operator.
@@ -29,7 +30,7 @@ class ConsumerOptions:
         memory: decides how many bytes of a partition are fetched at a time.
     """
 
-    advertised_url: str
+    facts: GroupFacts
     isolation: str
     topic: str
     rights: Rights

@@ -9,6 +9,7 @@ from app.config.types import variable
 from tables.errors import ConfigurationError
 
 _LONGEST_TOPIC_NAME = 249
+_SHORTEST_SECRET = 16
 
 
 def check_values(settings: Settings) -> None:
@@ -39,6 +40,10 @@ def check_values(settings: Settings) -> None:
             f"WORDCOUNT_MAX_WORD_LENGTH is {settings.max_word_length}, below WORDCOUNT_MIN_WORD_LENGTH "
             f"({settings.min_word_length})",
             "raise the maximum or lower the minimum: no word could be counted",
+        )
+    if (secret := settings.peer_secret) is not None and len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise ConfigurationError(
+            "WORDCOUNT_PEER_SECRET is too short", f"set at least {_SHORTEST_SECRET} random characters"
         )
     if settings.json_pointer and settings.value_format != "json":
         raise ConfigurationError(

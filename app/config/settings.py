@@ -16,7 +16,15 @@ from agents.text.choices import (
     ReplaceSkipOrDeadLetter,
     SkipOrDeadLetter,
 )
-from app.config.types import HostNames, HostPorts, JsonPointer, KafkaName, ReplicationFactor, WordList
+from app.config.types import (
+    HostNames,
+    HostPorts,
+    HttpUrl,
+    JsonPointer,
+    KafkaName,
+    ReplicationFactor,
+    WordList,
+)
 from tables.errors import ConfigurationError
 from tables.model.names import Topics
 
@@ -226,11 +234,28 @@ class Settings(BaseModel):
         "addresses, `localhost`, `WORDCOUNT_HTTP_HOST` and this machine's host name are always allowed. `*.example.org`: every name "
         "below `example.org`; `*`: every name, and then a web page can use DNS rebinding to read answers of the service.",
     )
+    advertised_url: HttpUrl | None = Field(
+        None,
+        description="Where the other workers of the group ask this worker. None = the address and port that HTTP listens on; where "
+        "HTTP listens on all addresses, the address from which this machine reaches the brokers.",
+    )
+    peer_secret: SecretStr | None = Field(
+        None,
+        description="Secret of all workers of this deployment, at least 16 characters: who asks and who answers prove to each other "
+        "that they know it. None = whoever reaches a worker's port may ask as a worker does.",
+    )
+    standbys: int = Field(
+        1,
+        ge=0,
+        le=10,
+        description="Other workers that keep each partition's counts up to date: they answer while a partition moves, and take it "
+        "over without a restore. Where there are fewer other workers, all of them do.",
+    )
     query_timeout_ms: int = Field(
-        2_000,
+        1_000,
         ge=10,
         le=600_000,
-        description="Longest time that a query may take, waiting included; a longer query is answered with 503.",
+        description="Longest time that a query may take, waiting and other workers included; a longer query is answered with 503.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."

@@ -50,6 +50,14 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _http_url(value: str) -> str:
+    url = value.rstrip("/")
+    match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", url)
+    if match is None or not 1 <= int(match[1] or 80) <= 65_535:
+        raise ValueError
+    return url
+
+
 def _json_pointer(value: str) -> str:
     parsed(value)
     return value
@@ -70,6 +78,11 @@ HostNames = Annotated[
     NoDecode,
     AfterValidator(_host_names),
     Expected("host names without ports, separated by commas; *.example.org for all names below example.org"),
+]
+HttpUrl = Annotated[
+    str,
+    AfterValidator(_http_url),
+    Expected("a URL of scheme http or https, with host and port and without a path"),
 ]
 JsonPointer = Annotated[
     str, AfterValidator(_json_pointer), Expected("an RFC 6901 pointer such as /message/text, or nothing")

@@ -1,4 +1,4 @@
-"""Ports of this machine: binds a socket to a port, or finds out whether a port is free."""
+"""Addresses and ports of this machine: binds sockets, and finds out at which address others reach this machine."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ def is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def own_address(host: str, port: int) -> str:
+    """Return the address from which this machine reaches `port` of `host`, which is an address at which others reach this machine.
+
+    Nothing is sent: a datagram socket that is connected only learns its route. The host's name is looked up.
+
+    Raises:
+        OSError: the name cannot be looked up, or there is no route to the host.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)
+        found: str = probe.getsockname()[0]
+    return found

@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import structlog
 
+from agents.source.assignor import GroupFacts
+from agents.source.group_map import Card
 from agents.source.worker_app import ConsumerOptions
 from agents.text.tally import RecordTally
 from agents.text.tokenizer import Tokenizer
@@ -31,6 +33,7 @@ from app.web.hosts import AllowedHosts
 from app.web.resources.version import version_info
 from app.web.server import WebServer
 from app.worker import logs
+from app.worker.advertised import advertised_url
 from app.worker.console import CountPrinter, tokens_of
 from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
 from app.worker.health import Health, assignment_check, broker_check, restored_check
@@ -141,10 +144,14 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         allowed_hosts=_allowed_hosts(settings),
     )
     preparation = Preparation(settings)
+
+    def card() -> Card:
+        return Card(advertised_url(settings, preparation.listeners))
+
     connections.watch(_refusal_log(settings))
     faust_app.parts = WorkerParts(
         topology=topology,
-        consumer_options=_consumer_options(settings, memory, Rights.of(kafka)),
+        consumer_options=_consumer_options(settings, memory, Rights.of(kafka), card),
         prepare=lambda: preparation.run(faust_app.conf),
         web_server=lambda: WebServer(
             asgi_app,
@@ -205,9 +212,11 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     )
 
 
-def _consumer_options(settings: Settings, memory: MemoryBudget, rights: Rights) -> ConsumerOptions:
+def _consumer_options(
+    settings: Settings, memory: MemoryBudget, rights: Rights, card: Callable[[], Card]
+) -> ConsumerOptions:
     return ConsumerOptions(
-        advertised_url=f"http://{socket.gethostname()}:{settings.http_port}",
+        facts=GroupFacts(settings.topic, settings.standbys, card),
         isolation=settings.isolation,
         topic=settings.topic,
         rights=rights,

@@ -25,6 +25,7 @@ FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yam
 OF_THE_CHART = {
     *("state_dir", "http_host", "http_port", "http_allowed_hosts", "group_instance_id", "secrets_dir"),
     *("sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password"),
+    *("advertised_url", "peer_secret"),
 }
 
 Values = dict[str, Any]

@@ -272,6 +272,7 @@ def test_no_secret_is_named_with_its_value():
     assert {name for name, field in Settings.model_fields.items() if is_secret(field)} == {
         "sasl_password",
         "ssl_key_password",
+        "peer_secret",
     }
 
 
@@ -333,3 +334,8 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path):
     (tmp_path / "ca.pem").write_text("not a certificate")
     with pytest.raises(ConfigurationError, match="WORDCOUNT_SSL_CA_FILE"):
         ssl_context(mutual_tls(ssl_ca_file=tmp_path / "ca.pem"))
+
+
+def test_a_short_secret_of_peers_is_refused_without_showing_it():
+    assert "WORDCOUNT_PEER_SECRET is too short" in refusal(peer_secret="hush-hush")
+    assert "hush" not in refusal(peer_secret="hush-hush")

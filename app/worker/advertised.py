@@ -1,0 +1,40 @@
+"""The URL at which the other workers of the group ask this worker."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.machine.sockets import own_address
+
+if TYPE_CHECKING:
+    from app.config.settings import Settings
+
+NOWHERE = ""
+"""The URL of a worker that serves no HTTP."""
+
+
+def advertised_url(settings: Settings, listeners: Sequence[socket.socket]) -> str:
+    """Return `WORDCOUNT_ADVERTISED_URL`, or else the URL of the address and port that HTTP really listens on.
+
+    Where HTTP listens on all addresses, the URL has the address from which this machine reaches the first broker: an address of the
+    network that the workers share. The machine's host name is the last resort, because the name of a container is known to nobody.
+
+    Args:
+        settings: settings that were checked.
+        listeners: bound sockets of HTTP; empty = no HTTP is served.
+    """
+    if settings.advertised_url is not None:
+        return settings.advertised_url
+    if not listeners:
+        return NOWHERE
+    host, port = listeners[0].getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        broker, _, broker_port = settings.bootstrap_servers.split(",")[0].rpartition(":")
+        try:
+            host = own_address(broker.strip("[]"), int(broker_port))
+        except OSError:
+            host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
