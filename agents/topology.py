@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +112,15 @@ class Topology:
         producer: ReplaceableProducer,
         offsets: Sequence[TopicOffsets],
         watchdog: Watchdog,
+        changelog: str,
+        *,
         tick_s: float,
     ) -> None:
         self.partitions = partitions
         self.watchdog = watchdog
         self._producer = producer
         self._offsets = offsets
+        self._changelog = changelog
         self._tick_s = tick_s
 
     async def tick_forever(self) -> None:
@@ -131,6 +134,10 @@ class Topology:
         while True:
             await asyncio.sleep(EXAMINE_S)
             await self.partitions.examine_idle()
+
+    async def changelog_ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return partition -> offset after its last changelog record, looked up after this call; see `TopicOffsets.ends`."""
+        return await self._offsets[0].ends(self._changelog, partitions)
 
     async def close_stores_and_connections(self) -> None:
         """Close the stores and all connections to Kafka, for good. The caller has awaited `Partitions.suspend`."""
@@ -221,7 +228,7 @@ def build_topology(
         on_fatal=on_fatal,
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
-    return Topology(partitions, producer, [offsets, readable], watchdog, tick_s)
+    return Topology(partitions, producer, [offsets, readable], watchdog, topics.changelog, tick_s=tick_s)
 
 
 class _ShortMemory:

@@ -1,260 +1,238 @@
-"""Reads over all partitions of this process: answers are merged at the time of the question, from durable rows only.
+"""Queries over all partitions of the input topic, whichever workers have them: an answer is whole, or it is an error.
 
-Each kind of question has threads of its own, so that no question waits behind one of a slower kind. The kinds are: single words, pages
-of words, the most frequent words, and passes through all rows of a store.
+`app.reads.parties` asks the workers. This module makes their questions, merges what they tell, and judges whether an answer keeps the
+terms of the asker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
-import structlog
-
-from app.reads.answers import WHOLE, Answer, PartitionStatus, RestoreStatus, Stats, Terms, WordPage
-from app.reads.pace import Pace
-from app.reads.pool import Budget, QueryPool
-from app.reads.top_query import Found, LeadingWords, all_counted, gathered
-from tables.errors import NotReadyError, StoreCorruptedError
-from tables.model.rows import StoreState, unpack_row
+from app.reads.answers import (
+    WHOLE,
+    Answer,
+    IncompleteError,
+    NotCountedYetError,
+    PartitionStatus,
+    Stats,
+    Terms,
+    WordPage,
+)
+from app.reads.parties import Asks, Found, Parties, all_of, united
+from app.reads.pool import too_slow
+from app.reads.questions import (
+    CountsAsked,
+    LeadersAsked,
+    Leading,
+    PageAsked,
+    PositionsAsked,
+    Told,
+    TotalsAsked,
+)
+from app.reads.routes import Party
+from tables.errors import BadRequestError, QueryTimeoutError
 from tables.model.tally import Totals
-from tables.partitions.changes import Change
-from tables.partitions.partitions import Partitions
-from tables.partitions.served_rows import ServedRows
-from tables.partitions.shard import Shard
-from tables.threads import beside_the_loop
+from tables.top.listings import Listing, decided, look_ups
 from tables.top.top_words import TopWords
 
-TIMEOUT_S = 2.0
+TIMEOUT_S: Final = 1.0
 
-_TURN_SHARE = 0.5
-"""Share of a question's time that may be spent on waiting for a turn; the rest is kept for the answer."""
+_LOOK_S: Final = 0.02
+"""Pause between two looks whether records are counted by now."""
 
-_WORDS_PER_CHECK = 256
-"""Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
+_LEAST_LISTED: Final = 200
+"""Fewest words that a party lists when top words are searched over several parties: more words leave less to look up."""
 
-_log = structlog.get_logger(__name__)
+_EXACT_LISTED: Final = 4_096
+_MOST_LOOK_UPS: Final = 20_000
+_EXACT_LOOK_UPS: Final = 100_000
 
 Value = TypeVar("Value")
-AsOf = Mapping[int, int]
-"""Partition -> next offset to count, as of exactly the flushes from which a value was read."""
 
 
 class WordQueries:
     """Implements `app.reads.answers.Queries`.
 
     Args:
-        partitions: the partitions of this process.
-        partition_count: number of partitions of the input topic; None while it is not known.
+        parties: asks this process and the other workers.
         timeout_s: the longest time that a question may take.
     """
 
-    def __init__(
-        self,
-        partitions: Partitions,
-        partition_count: Callable[[], int | None],
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        self._partitions = partitions
-        self._partition_count = partition_count
+    def __init__(self, parties: Parties, timeout_s: float = TIMEOUT_S) -> None:
+        self._parties = parties
         self._timeout_s = timeout_s
-        self._renewing: set[asyncio.Task[Found | None]] = set()
-        self._closed = False
-        self._leading = LeadingWords()
-        self._top_pace = Pace("top words")
-        partitions.changes.subscribe(self._changed)
-        self._words = QueryPool("word", 2, most_waiting=1024)
-        self._lists = QueryPool("list", 2, most_waiting=128)
-        self._tops = QueryPool("top", 1, most_waiting=32)
-        self._scans = QueryPool("scan", 1, most_waiting=8)
 
     async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
-        """See `Queries.get`. Counts that are not in memory are read in a thread, because a disk may be slow."""
-        key = word.encode()
-        found: dict[int, tuple[int, int]] = {}
-        stored: dict[int, ServedRows] = {}
-        for number, rows in self._answering().items():
-            known = rows.count_of(key)
-            if known is None:
-                stored[number] = rows
-            else:
-                found[number] = known
-        if stored:
-            found |= await self._ask(self._words, (key, *stored), partial(_stored_counts, stored, key))
-        total = sum(count for count, _ in found.values())
-        return self._answer(total or None, {number: position for number, (_, position) in found.items()})
+        """See `Queries.get`."""
+        answer = await self.counts_of([word], terms)
+        return _with(answer, answer.value[0] or None)
 
     async def counts_of(self, words: Sequence[str], terms: Terms = WHOLE) -> Answer[Sequence[int]]:
         """See `Queries.counts_of`."""
-        rows = self._answering()
-        keys = tuple(word.encode() for word in words)
-        counts, as_of = await self._ask(self._words, (keys, *rows), partial(_many_counts, rows, keys))
-        return self._answer(counts, as_of)
+        keys = [word.encode() for word in words]
+        return await self._answer(
+            lambda numbers: CountsAsked(
+                partitions=numbers, max_lag_records=terms.max_lag_records, words=keys
+            ),
+            lambda told: (
+                [sum(counts) for counts in zip(*(one.value for one in told), strict=True)] or [0] * len(keys)
+            ),
+            terms,
+        )
 
     async def list(
         self, prefix: str, after: str | None, limit: int, terms: Terms = WHOLE
     ) -> Answer[WordPage]:
         """See `Queries.list`."""
-        rows = self._answering()
         start = b"" if after is None else after.encode() + b"\x00"
-        page = partial(_list, rows, prefix.encode(), start, limit + 1)
-        words, as_of = await self._ask(self._lists, (prefix, start, limit, *rows), page)
-        found = [(word.decode(), count) for word, count in words[:limit]]
-        return self._answer(WordPage(found, len(words) > limit), as_of)
+
+        def merged(told: Sequence[Told[Any]]) -> WordPage:
+            # A word that is among the first of all is among the first of each party that has the word.
+            sums: dict[bytes, int] = {}
+            for one in told:
+                for word, count in one.value:
+                    sums[word] = sums.get(word, 0) + count
+            words = heapq.nsmallest(limit + 1, sums.items())
+            return WordPage([(word.decode(), count) for word, count in words[:limit]], len(words) > limit)
+
+        return await self._answer(
+            lambda numbers: PageAsked(
+                partitions=numbers,
+                max_lag_records=terms.max_lag_records,
+                prefix=prefix.encode(),
+                start=start,
+                limit=limit + 1,
+            ),
+            merged,
+            terms,
+        )
 
     async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
-        """See `Queries.top`. Leaders and counts in memory are tried first; all rows are read only if both prove too little."""
+        """See `Queries.top`. Missing counts are looked up at the positions of the lists; if these moved on, all begins again."""
+        await self._await_counted(terms)
         end_s = monotonic() + self._timeout_s
-        self._answering()
-        await self._top_pace.turn(self._timeout_s * _TURN_SHARE)
-        rows = self._answering()
-        if (kept := self._leading.kept(rows, k)) is not None:
-            return self._answer(*kept)
-        key = (k, exact, *rows)
-        find = partial(self._leading.find, rows, k, exact)
-        found = await self._ask(self._tops, key, find, end_s)
-        if found is None and not all(served.leaders.whole for served in rows.values()):
-            # A store was opened with rows, so that its leaders are not known: a single pass through its rows finds the leaders.
-            await self._ask(self._scans, tuple(rows), partial(gathered, rows), end_s)
-            found = await self._ask(self._tops, key, find, end_s)
-        if found is None:
-            found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
-        return self._answer(*found)
+        listed = k if self._parties.are_alone else max(2 * k, _EXACT_LISTED if exact else _LEAST_LISTED)
+        while True:
+            found = await self._parties.gather(
+                lambda numbers: LeadersAsked(
+                    partitions=numbers, max_lag_records=terms.max_lag_records, k=listed, exact=exact
+                ),
+                terms,
+                end_s,
+            )
+            if (top := await self._decided(found, k, exact, end_s)) is not None:
+                return self._judged(found, top, terms)
+            if monotonic() > end_s:
+                raise too_slow()
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """See `Queries.stats`."""
-        states: dict[int, StoreState] = {}
-        for number, rows in self._answering().items():
-            with suppress(NotReadyError):
-                states[number] = rows.stored_state()
-        totals = sum((state.totals for state in states.values()), Totals())
-        as_of = {number: state.position for number, state in states.items()}
-        return self._answer(Stats(totals, self.partitions()), as_of)
+        return await self._answer(
+            lambda numbers: TotalsAsked(partitions=numbers, max_lag_records=terms.max_lag_records),
+            lambda told: Stats(
+                sum((one.value.totals for one in told), Totals()),
+                united(one.value.partitions for one in told),
+            ),
+            terms,
+        )
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Queries.partitions`."""
-        counts = self._partitions
-        answering, restoring = counts.shards(), counts.restoring()
-        statuses: dict[int, PartitionStatus] = {}
-        for number in sorted(counts.partition_numbers()):
-            state, highwater = counts.state(number)
-            position = answering[number].position if number in answering else None
-            restore = RestoreStatus(*restoring[number]) if number in restoring else None
-            statuses[number] = PartitionStatus(state, position, highwater, restore)
-        return statuses
+        return self._parties.local.partitions()
 
-    def close(self) -> None:
-        """End the reading threads, and answer nothing from now on."""
-        self._closed = True
-        for renewing in self._renewing:
-            renewing.cancel()
-        for pool in (self._words, self._lists, self._tops, self._scans):
-            pool.close()
+    async def _answer(
+        self, asks: Asks, merged: Callable[[Sequence[Told[Any]]], Value], terms: Terms
+    ) -> Answer[Value]:
+        await self._await_counted(terms)
+        found = await self._parties.gather(asks, terms, monotonic() + self._timeout_s)
+        return self._judged(found, merged(found.told), terms)
 
-    def _changed(self, _: Change) -> None:
-        """Find top words anew after a flush was committed, if clients ask for top words repeatedly, before the next client asks."""
-        shards = self._partitions.shards()
-        if shards and not self._closed and (k := self._leading.wanted()):
-            rows = {number: shard.served for number, shard in shards.items()}
-            find = partial(self._leading.find, rows, k, False)
-            renewing = asyncio.create_task(self._ask(self._tops, (k, False, *rows), find))
-            self._renewing.add(renewing)
-            renewing.add_done_callback(self._renewed)
+    def _judged(self, found: Found, value: Value, terms: Terms) -> Answer[Value]:
+        """Return `value` as an answer if it keeps `terms`."""
+        as_of = found.as_of
+        if found.reasons and not terms.allow_partial:
+            raise IncompleteError(found.reasons)
+        if any(as_of.get(number, 0) <= offset for number, offset in terms.after.items()):
+            raise NotCountedYetError(terms.after, as_of)
+        return Answer(
+            value,
+            dict(sorted(as_of.items())),
+            self._parties.partition_count() is not None and not found.reasons,
+            sorted(found.reasons),
+            united(told.served_by for told in found.told),
+            united(told.behind for told in found.told),
+        )
 
-    def _renewed(self, renewing: asyncio.Task[Found | None]) -> None:
-        self._renewing.discard(renewing)
-        if not renewing.cancelled() and (error := renewing.exception()) is not None:
-            _log.debug("top words are not found ahead of questions", reason=str(error))
+    async def _await_counted(self, terms: Terms) -> None:
+        """Wait until the records in `terms.after` are counted, or until the asker would wait no longer."""
+        if not terms.after:
+            return
+        count = self._parties.partition_count()
+        if count is not None and (unknown := [number for number in terms.after if number >= count]):
+            raise BadRequestError(
+                f"there is no partition {unknown[0]}", f"the input topic has the partitions 0 to {count - 1}"
+            )
+        end_s = monotonic() + terms.wait_s
+        while True:
+            found = await self._parties.gather(
+                lambda asked: PositionsAsked(partitions=asked, max_lag_records=terms.max_lag_records),
+                terms,
+                monotonic() + self._timeout_s,
+                terms.after,
+            )
+            as_of = found.as_of
+            if all(as_of.get(number, 0) > offset for number, offset in terms.after.items()):
+                return
+            if monotonic() + _LOOK_S > end_s:
+                raise NotCountedYetError(terms.after, as_of)
+            await asyncio.sleep(_LOOK_S)
 
-    def _shards(self) -> Mapping[int, Shard]:
-        shards = self._partitions.shards()
-        if not shards:
-            raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
-        return shards
+    async def _decided(self, found: Found, k: int, exact: bool, end_s: float) -> TopWords | None:
+        """Return the most frequent words by what was listed and, where needed, looked up; None = positions moved on meanwhile."""
+        if not found.told:
+            return TopWords([])
+        if len(found.told) == 1 and (found.told[0].value.exact or len(found.told[0].value.words) <= k):
+            return _first(found.told[0].value, k)
+        listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
+        wanted = look_ups(listings, k, _EXACT_LOOK_UPS if exact else _MOST_LOOK_UPS)
+        missing = [number for number, words in enumerate(wanted) if words]
+        looked_up = await all_of(
+            [
+                self._look_up(found.parties[number], found.told[number], wanted[number], end_s)
+                for number in missing
+            ]
+        )
+        for number, counts in zip(missing, looked_up, strict=True):
+            if counts is None:
+                return None
+            listings[number] = Listing({**listings[number].counts, **counts}, listings[number].bound)
+        top = decided(listings, k)
+        if exact and not top.exact:
+            raise QueryTimeoutError(
+                "which words are the most frequent cannot be proven over several workers in the time of a query",
+                "ask without exact=true: the answer then says its max_error",
+            )
+        return top
 
-    def _answering(self) -> Mapping[int, ServedRows]:
-        return {number: shard.served for number, shard in self._shards().items()}
-
-    @contextmanager
-    def _corruption_reported(self) -> Iterator[None]:
-        """Have a store rebuilt if the body of the `with` finds the store corrupted, and pass the error on, which says to ask again."""
-        try:
-            yield
-        except StoreCorruptedError as error:
-            self._partitions.rebuild_corrupted(error)
-            raise
-
-    def _answer(self, value: Value, as_of: AsOf) -> Answer[Value]:
-        count = self._partition_count()
-        missing = [] if count is None else [number for number in range(count) if number not in as_of]
-        return Answer(value, dict(sorted(as_of.items())), count is not None and not missing, missing)
-
-    async def _ask(
-        self,
-        pool: QueryPool,
-        key: Hashable,
-        answer: Callable[[Budget], Value],
-        end_s: float | None = None,
-    ) -> Value:
-        """See `QueryPool.ask`. `end_s` is the deadline by `time.monotonic`; None = `timeout_s` from now."""
-        timeout_s = self._timeout_s if end_s is None else end_s - monotonic()
-        with self._corruption_reported():
-            return await pool.ask(key, answer, timeout_s)
-
-
-@beside_the_loop
-def _stored_counts(
-    stored: Mapping[int, ServedRows], word: bytes, budget: Budget
-) -> dict[int, tuple[int, int]]:
-    """Return (count, position) by partition, without partitions in which a restore has meanwhile written rows ahead."""
-    found: dict[int, tuple[int, int]] = {}
-    for number, rows in stored.items():
-        budget.check()
-        count = rows.stored_count_of(word)
-        if count is not None:
-            found[number] = count
-    return found
-
-
-@beside_the_loop
-def _many_counts(
-    rows: Mapping[int, ServedRows], words: Sequence[bytes], budget: Budget
-) -> tuple[Sequence[int], AsOf]:
-    """Return the counts of `words`, summed over the partitions in the positions that are returned with them."""
-    sums = [0] * len(words)
-    as_of: dict[int, int] = {}
-    for number, served in rows.items():
-        with served.snapshot() as view:
-            if view.position is None:
-                continue
-            as_of[number] = view.position
-            for place, word in enumerate(words):
-                if not place % _WORDS_PER_CHECK:
-                    budget.check()
-                sums[place] += view.count_of(word)
-    return sums, as_of
+    async def _look_up(
+        self, party: Party, told: Told[Any], words: Sequence[bytes], end_s: float
+    ) -> Mapping[bytes, int] | None:
+        """Return the counts of `words` of a party, at the positions that it has told; None = it is at other positions by now."""
+        question = CountsAsked(partitions=sorted(told.as_of), words=words, at=told.as_of)
+        again = await self._parties.ask(party, question, end_s)
+        return dict(zip(words, again.value, strict=True)) if again.as_of == told.as_of else None
 
 
-@beside_the_loop
-def _list(
-    rows: Mapping[int, ServedRows], prefix: bytes, start: bytes, limit: int, budget: Budget
-) -> tuple[Sequence[tuple[bytes, int]], AsOf]:
-    """Return the first `limit` words from `start` on, and the positions. In each store that holds it, such a word is among the first
-    `limit` words from `start` on; so no store is read further.
-    """
-    sums: dict[bytes, int] = {}
-    as_of: dict[int, int] = {}
-    for number, served in rows.items():
-        budget.check()
-        with served.snapshot() as view:
-            if view.position is None:
-                continue
-            as_of[number] = view.position
-            for word, row in view.scan(start, limit, prefix):
-                sums[word] = sums.get(word, 0) + unpack_row(row)[0]
-    return heapq.nsmallest(limit, sums.items()), as_of
+def _first(leading: Leading, k: int) -> TopWords:
+    """Return the first `k` words of the list of all partitions, which is certain or has no further words."""
+    words = [(word.decode(), count) for word, count in leading.words[:k]]
+    return TopWords(words, None if leading.exact else leading.bound - leading.words[-1][1])
+
+
+def _with(answer: Answer[Any], value: Value) -> Answer[Value]:
+    return replace(answer, value=value)

@@ -15,7 +15,7 @@ from app.web import openapi
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
-from app.web.resources import metrics, page, probes, stats, top, version, words
+from app.web.resources import metrics, page, peer, probes, stats, top, version, words
 from tables.errors import WordcountError
 
 
@@ -26,6 +26,7 @@ def create_asgi_app(
     version_info: Version,
     normalise: Callable[[str], str] = str,
     *,
+    peer_answers: peer.Answers | None = None,
     allowed_hosts: AllowedHosts | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
@@ -36,6 +37,7 @@ def create_asgi_app(
         metrics_registry: the metrics that `/metrics` shows.
         version_info: the versions that `/version` shows.
         normalise: normalises a word of a path as the tokeniser's profile does; by default the word stays as it is.
+        peer_answers: answers questions of other workers; None = no other worker may ask.
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
     """
     asgi_app = Starlette(
@@ -48,6 +50,7 @@ def create_asgi_app(
             *metrics.routes(metrics_registry),
             *version.routes(version_info),
             *openapi.routes(version_info),
+            *(peer.routes(peer_answers) if peer_answers is not None else ()),
         ],
         middleware=[Middleware(HostCheck, allowed_hosts or AllowedHosts())],
         exception_handlers={

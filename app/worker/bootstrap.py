@@ -26,7 +26,6 @@ from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
 from app.machine import open_files
 from app.machine.memory_limit import memory_budget
-from app.reads.queries import WordQueries
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
@@ -36,6 +35,7 @@ from app.worker import logs
 from app.worker.advertised import advertised_url
 from app.worker.console import CountPrinter, tokens_of
 from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
+from app.worker.group_reads import build_reads
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.metrics import Metrics
 from app.worker.preparation import Preparation, faust_port
@@ -124,23 +124,28 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         metrics,
         on_fatal=faust_app.end,
     )
-    queries = WordQueries(
-        topology.partitions,
-        lambda: partition_count(faust_app, settings.topic),
-        timeout_s=settings.query_timeout_ms / 1000,
+    versions = version_info()
+    reads = build_reads(
+        settings,
+        faust_app,
+        topology,
+        metrics,
+        partition_count=lambda: partition_count(faust_app, settings.topic),
+        version=versions.version,
     )
-    metrics.watch(queries.partitions)
+    metrics.watch(reads.local.partitions)
     health = Health(
         broker=lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
         assignment=lambda: assignment_check(faust_app),
-        restored=lambda: restored_check(queries.partitions(), topology.partitions.errors()),
+        restored=lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
     )
     asgi_app = create_asgi_app(
-        queries,
+        reads.queries,
         health,
         metrics.registry,
-        version_info(),
+        versions,
         _normalise(words),
+        peer_answers=reads,
         allowed_hosts=_allowed_hosts(settings),
     )
     preparation = Preparation(settings)
@@ -162,7 +167,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             beacon=faust_app.beacon,
         ),
         start_draining=health.start_draining,
-        end_query_threads=queries.close,
+        close_reads=reads.close,
         loop_delayed=metrics.loop_delayed,
         deadline=Deadline(settings.shutdown_timeout_s),
         flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,

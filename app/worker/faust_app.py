@@ -66,7 +66,7 @@ class WorkerParts:
         prepare: opens and checks everything that must work before records are consumed or HTTP is served. Raises WordcountError.
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
         start_draining: makes readiness false, with the reason that is passed.
-        end_query_threads: ends the threads of queries; no query is answered afterwards.
+        close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
         loop_delayed: called with each measured delay of the event loop, in seconds.
         deadline: ends the process if a stop hangs.
         flush_timeout_s: longest duration of the last flush, in seconds.
@@ -77,7 +77,7 @@ class WorkerParts:
     prepare: Callable[[], Awaitable[None]]
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
-    end_query_threads: Callable[[], None]
+    close_reads: Callable[[], Awaitable[None]]
     loop_delayed: Callable[[float], None]
     deadline: Deadline
     flush_timeout_s: float
@@ -199,7 +199,7 @@ class WordcountApp(faust.App, WorkerApp):
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
         await self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
-        self.parts.end_query_threads()
+        await self.parts.close_reads()
         await self.parts.topology.close_stores_and_connections()
 
     async def on_shutdown(self) -> None:

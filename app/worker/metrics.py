@@ -24,6 +24,7 @@ _STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")
 _FLUSH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RESTORE_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 _LOOP_DELAY_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_PEER_ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _ROWS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 
 
@@ -103,6 +104,19 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._peer_questions = Counter(
+            "wordcount_peer_questions",
+            "Questions to other workers by outcome: answered, unreachable (no connection), late (no answer in time), refused (an "
+            "answer that cannot be used).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._peer_answer_s = Histogram(
+            "wordcount_peer_answer_seconds",
+            "Seconds from a question to another worker to its answer.",
+            buckets=_PEER_ANSWER_S,
+            registry=self.registry,
+        )
         self._longest_s = 0.0
         self._records.labels("counted", "")
 
@@ -149,6 +163,12 @@ class Metrics:
     def http_connection_closed(self, reason: str) -> None:
         """Count a connection that the worker closed."""
         self._http_closed.labels(reason).inc()
+
+    def peer_asked(self, outcome: str, duration_s: float) -> None:
+        """Count a question to another worker; the duration, in seconds, counts if it was answered."""
+        self._peer_questions.labels(outcome).inc()
+        if outcome == "answered":
+            self._peer_answer_s.observe(duration_s)
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """Show the state of a partition until it is released."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -38,6 +38,9 @@ class TopicOffsets:
         self._starting = asyncio.Lock()
         self._describing = asyncio.Lock()
         self._next: dict[str, asyncio.Task[TopicDescription]] = {}
+        self._next_ends: dict[str, asyncio.Task[Mapping[int, int]]] = {}
+        self._wanted: dict[str, set[int]] = {}
+        self._asking_ends = asyncio.Lock()
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Return (first readable offset, offset after the last record, see `isolation`).
@@ -60,6 +63,23 @@ class TopicOffsets:
                 "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers",
             ) from error
         return first[tp], end[tp]
+
+    async def ends(self, topic: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return partition -> offset after its last record, see `isolation`, as after this call began.
+
+        Calls made while a request is under way share the next request.
+
+        Raises:
+            BrokerUnavailableError: no answer.
+            ConfigurationError: this user may not describe the topic.
+        """
+        wanted = self._wanted.setdefault(topic, set())
+        wanted.update(partitions)
+        if topic not in self._next_ends:
+            self._next_ends[topic] = asyncio.create_task(self._ends(topic))
+            self._next_ends[topic].add_done_callback(_mark_retrieved)
+        found = await asyncio.shield(self._next_ends[topic])
+        return {number: found[number] for number in partitions}
 
     async def exists(self, topic: str) -> bool:
         """Return whether the brokers have `topic` now. Raise the errors of `describe`."""
@@ -94,6 +114,19 @@ class TopicOffsets:
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop()
+
+    async def _ends(self, topic: str) -> Mapping[int, int]:
+        async with self._asking_ends:
+            del self._next_ends[topic]
+            partitions = [TopicPartition(topic, number) for number in sorted(self._wanted.pop(topic))]
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    consumer = await self._started()
+                    with self._rights.needed(Right("Describe", "topic", topic)):
+                        ends = await consumer.end_offsets(partitions)
+            except (KafkaError, TimeoutError, OSError) as error:
+                raise BrokerUnavailableError(f"no ends of {topic} ({error!r})") from error
+        return {tp.partition: end for tp, end in ends.items()}
 
     async def _describe(self, topic: str) -> TopicDescription:
         async with self._describing:
@@ -130,7 +163,7 @@ class TopicOffsets:
             return self._consumer
 
 
-def _mark_retrieved(request: asyncio.Task[TopicDescription]) -> None:
+def _mark_retrieved(request: asyncio.Task[Any]) -> None:
     """Keep asyncio from logging the error of a request whose waiting callers were all cancelled, for example by a stop."""
     if not request.cancelled():
         request.exception()

@@ -8,31 +8,49 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from app.reads.answers import Terms
 from app.reads.pool import Budget
 from app.reads.queries import WordQueries
+from app.reads.store_reads import StoreReads
+from tables.partitions.partitions import Partitions
+from tests.fakes.parties import queries_alone
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
 
 
-class QueriesAtOnce(WordQueries):
-    """The real queries, answered at once in the simulation's only thread."""
+PARTIAL = Terms(allow_partial=True)
+
+
+class StoresAtOnce(StoreReads):
+    """The real reads, answered at once in the simulation's only thread."""
 
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported(), off_the_loop():
             return answer(Budget(math.inf))
 
 
-class SlowQueries(WordQueries):
-    """The real queries, answered in threads that stop at their breaths."""
+class SlowStores(StoreReads):
+    """The real reads, answered in threads that stop at their breaths."""
 
     def __init__(self, process: Process) -> None:
-        super().__init__(process.counts, lambda: len(process.broker.source))
+        super().__init__(process.counts.changes, process.counts.rebuild_corrupted, math.inf)
         self._process = process
 
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported():
             return await self._process.read(answer, Budget(math.inf))
+
+
+def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) -> WordQueries:
+    """Return the real queries of one process, answered at once."""
+    stores = StoresAtOnce(partitions.changes, partitions.rebuild_corrupted, math.inf)
+    return queries_alone(partitions, stores, partition_count)
+
+
+def slow_queries(process: Process) -> WordQueries:
+    """Return the real queries of one process, answered in threads that stop at their breaths."""
+    return queries_alone(process.counts, SlowStores(process), lambda: len(process.broker.source))
 
 
 @contextmanager

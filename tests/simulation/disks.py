@@ -20,7 +20,7 @@ from tables.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
-from tables.model.rows import StoreState
+from tables.model.rows import StoreState, unpack_row
 from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
@@ -223,6 +223,9 @@ class Snapshot:
     def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
         words = sorted(word for word in self._rows if word >= start and word.startswith(prefix))
         return [(word, self._rows[word]) for word in words[:limit]]
+
+    def count_of(self, word: bytes) -> int:
+        return unpack_row(self._rows[word])[0] if word in self._rows else 0
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         yield from sorted(self._rows.items())

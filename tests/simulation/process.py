@@ -43,7 +43,7 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
-from tests.simulation.asking import QueriesAtOnce, SlowQueries, at_once, off_the_loop
+from tests.simulation.asking import PARTIAL, at_once, off_the_loop, queries_at_once, slow_queries
 from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
@@ -138,8 +138,8 @@ class Process:
         )
 
         self.counts.changes.subscribe(self.tellings.told)
-        self._queries = QueriesAtOnce(self.counts, lambda: len(broker.source))
-        self._slow_queries = SlowQueries(self)
+        self._queries = queries_at_once(self.counts, lambda: len(broker.source))
+        self._slow_queries = slow_queries(self)
         self._top_sizes = cycle([LEADING, 1000])
 
     @contextmanager
@@ -188,10 +188,10 @@ class Process:
         """
         k = next(self._top_sizes)
         return (
-            at_once(self._queries.list("", None, 1000)),
+            at_once(self._queries.list("", None, 1000, PARTIAL)),
             k,
-            at_once(self._queries.top(k, exact=k > LEADING)),
-            at_once(self._queries.get(word)),
+            at_once(self._queries.top(k, exact=k > LEADING, terms=PARTIAL)),
+            at_once(self._queries.get(word, PARTIAL)),
         )
 
     async def answer(self) -> None:
@@ -295,11 +295,11 @@ class Process:
         """Ask for a page of all words ("list"), the most frequent words ("top") or `word` ("get"), while other threads write."""
         match kind:
             case "list":
-                return await self._slow_queries.list("", None, 1000)
+                return await self._slow_queries.list("", None, 1000, PARTIAL)
             case "top":
-                return await self._slow_queries.top(1000, exact=True)
+                return await self._slow_queries.top(1000, exact=True, terms=PARTIAL)
             case _:
-                return await self._slow_queries.get(word)
+                return await self._slow_queries.get(word, PARTIAL)
 
     def watched(self, stall_timeout_s: float, on_fatal: Callable[[Exception], None]) -> None:
         """Start the real watchdog for this process."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +15,37 @@ import pytest
 from rocksdict import Cache
 
 from app.reads import top_query
+from app.reads.answers import IncompleteError, Terms
 from app.reads.queries import WordQueries
+from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
-from tables.errors import NotReadyError
 from tables.model.rows import Marker, StoreState
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.top.leaders import PartitionLeaders
 from tables.top.top_words import TopWords
+from tests.fakes.parties import queries_alone
 from tests.fakes.rows import pack_row
+
+PARTIAL = Terms(allow_partial=True)
 
 
 def served_by(store: PartitionStore, cache: CountCache) -> ServedRows:
     return ServedRows(store, lambda: cache)
+
+
+def counting(shards: Mapping[int, Any]) -> Any:
+    """Partitions that are all counting, as reads see them."""
+    return SimpleNamespace(
+        shards=lambda: shards,
+        partition_numbers=shards.keys,
+        state=lambda _: ("counting", 0),
+        restoring=dict,
+        errors=dict,
+        rebuild_corrupted=print,
+    )
 
 
 def state_at(position: int, ahead: int) -> StoreState:
@@ -51,26 +67,29 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         store.commit(store.stage([b"word"], [row]), state)
         cache = CountCache(vocabulary, complete=request.param)
         cache.learn(pa.array([b"word"], pa.binary()), np.array([3]), state.exact_position)
-        shards[number] = SimpleNamespace(store=store, served=served_by(store, cache))
-    asked = WordQueries(cast(Any, SimpleNamespace(shards=lambda: shards, changes=Changes())), lambda: 2)
-    yield asked
-    asked.close()
+        shards[number] = SimpleNamespace(
+            store=store, served=served_by(store, cache), unsettled=None, position=state.position
+        )
+    counts = counting(shards)
+    stores = StoreReads(Changes(), counts.rebuild_corrupted, 1.0)
+    yield queries_alone(counts, stores, lambda: 2)
+    stores.close()
     for shard in shards.values():
         shard.store.close()
 
 
 async def test_a_count_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
-    answer = await queries.get("word")
+    answer = await queries.get("word", PARTIAL)
     assert (answer.value, answer.as_of, answer.complete, answer.missing_partitions) == (3, {0: 5}, False, [1])
 
 
 async def test_a_list_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
-    answer = await queries.list("", None, 10)
+    answer = await queries.list("", None, 10, PARTIAL)
     assert (answer.value.words, answer.as_of, answer.missing_partitions) == ([("word", 3)], {0: 5}, [1])
 
 
 async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
-    answer = await queries.top(10)
+    answer = await queries.top(10, terms=PARTIAL)
     assert (answer.value, answer.as_of, answer.missing_partitions) == (TopWords([("word", 3)]), {0: 5}, [1])
 
 
@@ -89,13 +108,11 @@ def one(
     rows = served_by(store, cache)
     rows.commit(store.stage([b"w"], [pack_row(3, 5)]), state_at(5, 5), column(b"w"), np.array([3]))
     cache.learn(column(b"w"), np.array([3]), 5)
-    shard = SimpleNamespace(store=store, served=rows)
-    counts = SimpleNamespace(
-        shards=lambda: {0: shard}, changes=changes, partition_numbers=set, restoring=dict
-    )
-    asked = WordQueries(cast(Any, counts), lambda: 1)
-    yield asked, store, rows, cache
-    asked.close()
+    shard = SimpleNamespace(store=store, served=rows, unsettled=None, position=5)
+    counts = counting({0: shard})
+    stores = StoreReads(changes, counts.rebuild_corrupted, 1.0)
+    yield queries_alone(counts, stores, lambda: 1), store, rows, cache
+    stores.close()
     store.close()
 
 
@@ -240,21 +257,21 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     changes.publish(Change(0, 9, None))
     await asyncio.sleep(0.1)
     # Nothing is found from now on.
-    monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {}))
+    monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {0: 9}))
     assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
 
 
-async def test_what_is_asked_while_a_worker_closes_is_not_ready(
+async def test_what_is_asked_while_a_worker_closes_has_no_answer(
     one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], changes: Changes
 ) -> None:
     queries, store, _, cache = one
     await queries.top(1)
     await queries.top(1)
     cache.withdraw()
-    queries.close()
+    queries._parties.local.close()
     changes.publish(Change(0, 5, None))
     for asking in (queries.get("w"), queries.list("", None, 5)):
-        with pytest.raises(NotReadyError):
+        with pytest.raises(IncompleteError, match="the worker stops"):
             await asking
     store.close()
-    assert (await queries.stats()).missing_partitions == [0]
+    assert (await queries.stats(PARTIAL)).missing_partitions == [0]

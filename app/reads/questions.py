@@ -1,0 +1,185 @@
+"""Questions about named partitions, and what is told: the messages between workers.
+
+A question names partitions. Whoever is asked tells one value over those partitions that it can answer for now, and the position of
+each; the other partitions are refused, each with a reason. Each partition is asked of one party at a time, so that what parties tell
+covers disjoint partitions and can be added up. Words are UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Generic, TypeVar
+
+from msgspec import Meta, Struct
+
+from app.reads.answers import Behind, PartitionStatus, Role
+from tables.model.tally import Totals
+
+Value = TypeVar("Value")
+
+Number = Annotated[int, Meta(ge=0)]
+Counts = Annotated[list[Number], Meta(max_length=100_000)]
+"""Counts in the order of the words that were asked for; 0 = the word has no row in the partitions that answer."""
+
+
+class Question(Struct, frozen=True, kw_only=True, tag_field="ask"):
+    """A question about some partitions.
+
+    Attributes:
+        partitions: the partitions that the answer should cover.
+        max_lag_records: see `app.reads.answers.Terms`.
+    """
+
+    partitions: Sequence[Number]
+    max_lag_records: int | None = None
+
+
+class CountsAsked(Question, frozen=True, kw_only=True, tag="counts"):
+    """Asks for the counts of `words`; told: `Counts`.
+
+    Attributes:
+        words: the words, each once.
+        at: partition -> position at which the count is wanted; a partition at another position is refused. Empty = any position.
+    """
+
+    words: Sequence[bytes]
+    at: Mapping[Number, Number] = {}
+
+
+class PageAsked(Question, frozen=True, kw_only=True, tag="page"):
+    """Asks for the first words of some partitions; told: (word, count) pairs in byte order.
+
+    Attributes:
+        prefix: only words that begin with these bytes.
+        start: only words >= `start`.
+        limit: most words, >= 1; fewer are told only if there are no more.
+    """
+
+    prefix: bytes
+    start: bytes
+    limit: Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
+    """Asks for the most frequent words of some partitions together; told: `Leading`.
+
+    Attributes:
+        k: most words, >= 1.
+        exact: whether all rows may be read to find out.
+    """
+
+    k: Annotated[int, Meta(ge=1, le=100_000)]
+    exact: bool = False
+
+
+class TotalsAsked(Question, frozen=True, kw_only=True, tag="totals"):
+    """Asks for the totals and the state of some partitions; told: `PartStats`."""
+
+
+class PositionsAsked(Question, frozen=True, kw_only=True, tag="positions"):
+    """Asks for the positions alone; told: nothing beside them."""
+
+
+class StatusAsked(Struct, frozen=True, tag_field="ask", tag="status"):
+    """Asks a worker what it does with all its partitions; told: `WorkerStatus`."""
+
+
+class Leading(Struct, frozen=True, array_like=True):
+    """The most frequent words of some partitions together.
+
+    Attributes:
+        words: (word, count) pairs, in descending order of the counts.
+        bound: no other word of these partitions occurs more often; 0 = there is no other word.
+        exact: whether `words` are certainly the most frequent ones.
+    """
+
+    words: list[tuple[bytes, Number]]
+    bound: Number
+    exact: bool
+
+
+class PartStats(Struct, frozen=True, array_like=True):
+    """Totals over some partitions, and the status of each."""
+
+    totals: Totals
+    partitions: dict[Number, PartitionStatus]
+
+
+class FollowerStatus(Struct, frozen=True, kw_only=True):
+    """State of a partition that a worker follows.
+
+    Attributes:
+        state: "following", "restoring" or "stopped".
+        position: next source offset to count, as of the last marker; None before the first.
+        behind: how far the follower is behind the changelog.
+        restored: share of the changelog that has been read, from 0 to 1.
+        error: why the follower has stopped; "" = it has not.
+    """
+
+    state: str
+    position: Number | None
+    behind: Behind
+    restored: float
+    error: str = ""
+
+
+class WorkerStatus(Struct, frozen=True):
+    """What a worker does with its partitions.
+
+    Attributes:
+        process: a random name of the process, so that an address that leads elsewhere is noticed.
+        version: version of Wordcount.
+        active: partition that the worker owns -> its status.
+        standby: partition that the worker follows -> its status.
+    """
+
+    process: str
+    version: str
+    active: dict[Number, PartitionStatus]
+    standby: dict[Number, FollowerStatus]
+
+
+class Told(Struct, Generic[Value], frozen=True):
+    """What is told of the partitions of a question.
+
+    Attributes:
+        value: the value over the partitions in `as_of` together.
+        as_of: partition -> position, for each partition that `value` covers.
+        served_by: who answered for each of them.
+        behind: how far a follower was behind that answered.
+        refused: partition -> why it is not in `as_of`.
+    """
+
+    value: Value
+    as_of: dict[Number, Number]
+    served_by: dict[Number, Role]
+    behind: dict[Number, Behind]
+    refused: dict[Number, str]
+
+
+AnyQuestion = CountsAsked | PageAsked | LeadersAsked | TotalsAsked | PositionsAsked | StatusAsked
+"""What a worker may be asked by another."""
+
+TOLD: Mapping[type[Struct], object] = {
+    CountsAsked: Told[Counts],
+    PageAsked: Told[list[tuple[bytes, Number]]],
+    LeadersAsked: Told[Leading],
+    TotalsAsked: Told[PartStats],
+    PositionsAsked: Told[None],
+    StatusAsked: WorkerStatus,
+}
+"""Question -> the type of what is told."""
+
+
+def is_sound(question: Question, told: Told[object]) -> bool:
+    """Return whether `told` can be an answer to `question`: of asked partitions only, each either covered or refused."""
+    asked, covered, refused = set(question.partitions), told.as_of.keys(), told.refused.keys()
+    if not (covered | refused <= asked and not covered & refused and covered == told.served_by.keys()):
+        return False
+    if isinstance(question, CountsAsked):
+        return len(told.value) == len(question.words)  # type: ignore[arg-type]
+    if isinstance(question, PageAsked):
+        words = [word for word, _ in told.value]  # type: ignore[attr-defined]
+        return len(words) <= question.limit and all(before < after for before, after in pairwise(words))
+    return True

@@ -1,0 +1,93 @@
+"""The reads of a worker: its own partitions, the other workers, and the queries over all of them, built from the settings."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.reads.local import LocalReads
+from app.reads.parties import Parties
+from app.reads.peers import Deployment, PeerObserver, Peers
+from app.reads.proof import Proofs
+from app.reads.queries import WordQueries
+from app.reads.store_reads import StoreReads
+from tables.errors import PartitionsLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.topology import Topology
+    from app.config.settings import Settings
+    from app.worker.faust_app import WordcountApp
+
+_PROCESS_NAME_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReads:
+    """The parts that answer questions.
+
+    Attributes:
+        queries: answers questions over all partitions.
+        local: answers questions over partitions of this process.
+        peers: asks the other workers.
+        proofs: makes and checks the proofs between workers.
+        deployment: the group and topic that are counted.
+    """
+
+    queries: WordQueries
+    local: LocalReads
+    peers: Peers
+    proofs: Proofs
+    deployment: Deployment
+
+    async def close(self) -> None:
+        """Answer nothing from now on."""
+        self.local.close()
+        await self.peers.close()
+
+
+def build_reads(
+    settings: Settings,
+    faust_app: WordcountApp,
+    topology: Topology,
+    observer: PeerObserver,
+    *,
+    partition_count: Callable[[], int | None],
+    version: str,
+) -> GroupReads:
+    """Build the reads of a worker. Nothing is connected.
+
+    Args:
+        settings: settings that were checked.
+        faust_app: knows the membership in the group.
+        topology: has the partitions of this process.
+        observer: is told how questions to other workers end.
+        partition_count: number of partitions of the input topic; None while it is not known.
+        version: version of Wordcount.
+    """
+
+    def holds_lease() -> bool:
+        try:
+            faust_app.consumer.membership.check_membership()
+        except PartitionsLostError:
+            return False
+        return True
+
+    timeout_s = settings.query_timeout_ms / 1000
+    partitions = topology.partitions
+    local = LocalReads(
+        partitions,
+        StoreReads(partitions.changes, partitions.rebuild_corrupted, timeout_s),
+        holds_lease=holds_lease,
+        changelog_ends=topology.changelog_ends,
+        process=secrets.token_hex(_PROCESS_NAME_BYTES),
+        version=version,
+    )
+    deployment = Deployment(settings.group, settings.topic)
+    secret = settings.peer_secret
+    proofs = Proofs(lambda: "" if secret is None else secret.get_secret_value())
+    peers = Peers(deployment, proofs, observer)
+    parties = Parties(local, partition_count, lambda: faust_app.consumer.membership.group_map, peers)
+    return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment)
