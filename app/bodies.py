@@ -21,6 +21,7 @@ PROBLEM_TYPE: Final = "urn:problem-type:wordcount:"
 
 Count = Annotated[int, Meta(ge=0)]
 Occurrences = Annotated[int, Meta(ge=1)]
+Role = Literal["active", "standby", "view"]
 Offset = Annotated[int, Meta(ge=0)] | None
 ByReason = dict[str, Count]
 StockCount = dict[str, Occurrences]
@@ -40,6 +41,16 @@ ProblemStatus = Annotated[int, Meta(ge=400, le=599, description="The status code
 ProblemDetail = Annotated[str, Meta(description="What went wrong this time, and what helps.")]
 
 
+class Behind(Struct, frozen=True):
+    """How far a follower is behind."""
+
+    records: Annotated[Count, Meta(description="Changelog records that it has not read yet, at most.")]
+    seconds: Annotated[
+        float,
+        Meta(ge=0, description="Time since it had read everything, in seconds; 0 = it has read everything."),
+    ]
+
+
 class Freshness(Struct, frozen=True, kw_only=True):
     """How fresh and how complete an answer is."""
 
@@ -57,6 +68,21 @@ class Freshness(Struct, frozen=True, kw_only=True):
         list[Count],
         Meta(
             description="Partitions that are not in `as_of`, ascending; empty while the number of partitions is not known."
+        ),
+    ]
+    served_by: Annotated[
+        dict[Count, Role],
+        Meta(
+            description="Partition → who answered for it: the worker that counts it (`active`), or a follower, which reads its "
+            "changelog (`standby` in a worker, `view` in a process of its own).",
+            extra_json_schema=_BY_PARTITION,
+        ),
+    ]
+    behind: Annotated[
+        dict[Count, Behind],
+        Meta(
+            description="Partition → how far the follower was behind that answered for it; only partitions that a follower answered.",
+            extra_json_schema=_BY_PARTITION,
         ),
     ]
 
@@ -189,8 +215,35 @@ class Problem(Struct, frozen=True):
     detail: ProblemDetail
 
 
+class Incomplete(Problem, frozen=True):
+    """The problem of an answer that would leave partitions out, in the format of RFC 9457."""
+
+    missing_partitions: Annotated[
+        list[Count],
+        Meta(
+            description="Partitions that would be left out, ascending; empty while the number of partitions is not known."
+        ),
+    ]
+    reasons: Annotated[
+        dict[Count, str],
+        Meta(description="Missing partition → why nobody answered for it.", extra_json_schema=_BY_PARTITION),
+    ]
+
+
+class NotYetCounted(Problem, frozen=True):
+    """The problem of records that were not counted within the time that the client would wait, in the format of RFC 9457."""
+
+    as_of: Annotated[
+        dict[Count, Count],
+        Meta(
+            description="Partition → next offset to count, of those partitions in `after` that answered.",
+            extra_json_schema=_BY_PARTITION,
+        ),
+    ]
+
+
 class UnknownWord(Freshness, frozen=True):
-    """The problem of a word that does not occur, in the format of RFC 9457, with the freshness and completeness of that answer."""
+    """The problem of a word that occurs in no partition, in the format of RFC 9457, with the freshness of that answer."""
 
     type: ProblemType
     title: ProblemTitle
@@ -204,5 +257,8 @@ class UnknownWord(Freshness, frozen=True):
     ]
 
 
-BODIES: Final = (Word, Words, Top, Stats, Liveness, Readiness, Version, UnknownWord, Problem)
+BODIES: Final = (
+    *(Word, Words, Top, Stats, Liveness, Readiness, Version),
+    *(UnknownWord, Incomplete, NotYetCounted, Problem),
+)
 """The bodies whose members are fixed. Objects inside of these bodies are not listed."""

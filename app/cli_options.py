@@ -17,5 +17,9 @@ WorkerUrl = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="Address of a worker; by default from the HTTP settings."),
 ]
+AllowPartial = Annotated[
+    bool,
+    typer.Option("--allow-partial", help="Take an answer without the partitions that do not answer."),
+]
 Profile = Annotated[str | None, typer.Option("--profile", help="WORDCOUNT_PROFILE")]
 StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="FOLDER", help="WORDCOUNT_STATE_DIR")]

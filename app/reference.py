@@ -100,6 +100,11 @@ def http_page() -> str:
         (f"`{path}`", f"`{parameter['name']}`", parameter["description"], _bounds(parameter["schema"]))
         for path, item in api["paths"].items()
         for parameter in item["get"]["parameters"]
+        if "$ref" not in parameter
+    ]
+    terms = [
+        (f"`{name}`", term["description"], _bounds(term["schema"]))
+        for name, term in api["components"]["parameters"].items()
     ]
     word, fresh = api["components"]["schemas"]["Word"], Freshness.__struct_fields__
     members = [
@@ -149,6 +154,10 @@ def http_page() -> str:
             "## Parameters",
             "",
             *_table(("Resource", "Name", "What it is", "Takes"), parameters),
+            "",
+            "Every resource with counts also takes the terms of the question:",
+            "",
+            *_table(("Name", "What it is", "Takes"), terms),
             "",
             "An unknown parameter, a parameter that is given twice, and percent-encoding that is not UTF-8 are answered with "
             "400; a value out of bounds is answered with 422. A page has at most `limit` words, each of at most "
@@ -314,7 +323,8 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _bounds(schema: dict[str, Any]) -> str:
     if schema["type"] == "integer":
-        return f"{schema['minimum']} to {schema['maximum']}, default {schema['default']}"
+        default = f", default {schema['default']}" if "default" in schema else ""
+        return f"{schema['minimum']} to {schema['maximum']}{default}"
     if schema["type"] == "boolean":
         return f"true or false, default {str(schema['default']).lower()}"
     return "text"

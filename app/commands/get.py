@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from app.cli_options import AsJson, WorkerUrl
+from app.cli_options import AllowPartial, AsJson, WorkerUrl
 from app.exit_codes import EXIT_FAILED
 
 
 def get(
     word: Annotated[str, typer.Argument(metavar="WORD")],
+    allow_partial: AllowPartial = False,
     url: WorkerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,7 +27,7 @@ def get(
     from app.output import say_json
     from app.printable import printable
 
-    answer = ask_word(url or worker_url(load_settings()), word)
+    answer = ask_word(url or worker_url(load_settings()), word, allow_partial=allow_partial)
     unknown = isinstance(answer, UnknownWord)
     if as_json:
         say_json(answer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli_options import AsJson, WorkerUrl
+from app.cli_options import AllowPartial, AsJson, WorkerUrl
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +25,7 @@ def top(
     exact: Annotated[
         bool, typer.Option("--exact", help="Let the worker read all words if nothing less proves the answer.")
     ] = False,
+    allow_partial: AllowPartial = False,
     url: WorkerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +43,7 @@ def top(
     url = url or worker_url(load_settings())
 
     def answer() -> Top:
-        return ask_top(url, k, exact=exact)
+        return ask_top(url, k, exact=exact, allow_partial=allow_partial)
 
     def show(say: Callable[[Top], None]) -> None:
         """Show each answer as soon as it arrives; if the worker is not ready, show the error and ask again."""

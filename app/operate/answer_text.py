@@ -25,7 +25,7 @@ def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Tabl
 
 
 def freshness_lines(answer: Freshness) -> list[str]:
-    """Return two lines: how complete and how fresh `answer` is."""
+    """Return two lines, how complete and how fresh `answer` is, and a third if followers answered for partitions."""
     as_of, missing = answer.as_of, answer.missing_partitions
     total = len(as_of) + len(missing)
     if answer.complete:
@@ -34,4 +34,11 @@ def freshness_lines(answer: Freshness) -> list[str]:
         which = f"partition {', '.join(map(str, missing))}" if missing else "which, is not known"
         complete = f"INCOMPLETE: {len(as_of)} of {total if missing else '?'} partitions; missing: {which}"
     offsets = ", ".join(f"{partition}: {offset}" for partition, offset in as_of.items())
-    return [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
+    lines = [complete, f"as of (partition: next offset): {offsets or 'nothing'}"]
+    followers = [
+        f"{partition}: {answer.served_by.get(partition, 'follower')}, {behind.records:,} records and {behind.seconds:.1f} s behind"
+        for partition, behind in answer.behind.items()
+    ]
+    return (
+        [*lines, f"answered by followers (partition: which): {'; '.join(followers)}"] if followers else lines
+    )

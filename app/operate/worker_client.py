@@ -64,23 +64,30 @@ def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = N
     raise WordcountError(f"the worker at {url} failed: {problem.detail}", "the worker's log says more")
 
 
-def ask_word(url: str, word: str) -> Word | UnknownWord:
-    """Return the count of `word`; raise as `ask_path` does, and BadRequestError if `word` is not Unicode text."""
-    answer = ask_path(url, word_path(word))
+def ask_word(url: str, word: str, *, allow_partial: bool = False) -> Word | UnknownWord:
+    """Return the count of `word`; raise as `ask_path` does, and BadRequestError if `word` is not Unicode text.
+
+    Args:
+        url: address of the worker.
+        word: the word, which the worker normalises.
+        allow_partial: whether the answer may leave partitions out.
+    """
+    answer = ask_path(url, word_path(word), _terms(allow_partial))
     if answer.status_code == httpx.codes.OK:
         return _decoded(url, answer, Word)
     return _decoded(url, answer, UnknownWord)
 
 
-def ask_top(url: str, k: int, *, exact: bool = False) -> Top:
+def ask_top(url: str, k: int, *, exact: bool = False, allow_partial: bool = False) -> Top:
     """Return the `k` most frequent words; raise as `ask_path` does.
 
     Args:
         url: address of the worker.
         k: most words in the answer, >= 1.
         exact: whether the worker reads all words if nothing less proves which words are the most frequent.
+        allow_partial: whether the answer may leave partitions out.
     """
-    parameters: dict[str, str | int] = {"k": k, "exact": str(exact).lower()}
+    parameters = {"k": k, "exact": str(exact).lower(), **_terms(allow_partial)}
     return _decoded(url, ask_path(url, "/v1/top", parameters), Top)
 
 
@@ -101,6 +108,11 @@ def word_path(word: str) -> str:
         return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
     except UnicodeError:
         raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
+
+
+def _terms(allow_partial: bool) -> dict[str, str | int]:
+    # A worker of an earlier version does not know the parameter, and answers all the same.
+    return {"allow_partial": "true"} if allow_partial else {}
 
 
 def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from app.bodies import (
     BODIES,
+    Incomplete,
     Liveness,
+    NotYetCounted,
     Problem,
     Readiness,
     Stats,
@@ -23,11 +25,13 @@ from app.bodies import (
     Word,
     Words,
 )
-from app.web.problems import MEDIA_TYPE, UNKNOWN_WORD
+from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
 from app.web.resources.top import DEFAULT_K, MAX_K
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT
 from app.web.responses import json_response
+from app.web.terms import AFTER_PATTERN, MOST_LAG_RECORDS, MOST_WAIT_MS
+from app.web.terms import NAMES as TERMS
 
 Schema = dict[str, Any]
 
@@ -35,6 +39,9 @@ _TEXT: Schema = {"type": "string"}
 _CURSOR: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
 _SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"
+_PARAMETERS = "#/components/parameters/"
+_COUNTING = (400, 422, 503, 504)
+"""Statuses besides 200 that every resource with counts may answer."""
 
 
 def document(version: Version) -> Schema:
@@ -50,7 +57,11 @@ def document(version: Version) -> Schema:
         "paths": _paths(),
         "components": {
             "schemas": _schemas(),
-            "responses": {kind.__name__: _body(kind, MEDIA_TYPE) for kind in (Problem, UnknownWord)},
+            "responses": {
+                kind.__name__: _body(kind, MEDIA_TYPE)
+                for kind in (Problem, UnknownWord, Incomplete, NotYetCounted)
+            },
+            "parameters": _terms(),
         },
     }
 
@@ -79,42 +90,43 @@ def _paths() -> Schema:
         {"type": "boolean", "default": False},
         "Whether to go through all words if nothing less proves which words are the most frequent; 503 if that takes too long.",
     )
+    terms = [{"$ref": _PARAMETERS + name} for name in TERMS]
     return {
         "/": {"get": _get("A live page for people.", _media("text/html", _TEXT, "The page."))},
         "/v1/words": {
             "get": _get(
                 "Words in the byte order of UTF-8, page by page.",
                 _body(Words),
-                [prefix, limit, cursor],
-                [400, 422, 503],
+                [prefix, limit, cursor, *terms],
+                _COUNTING,
             )
         },
         "/v1/words/{word}": {
             "get": _get(
                 "The count of one word, which is first normalised as the tokeniser does.",
                 _body(Word),
-                [word],
-                [400, 404, 503],
+                [word, *terms],
+                [*_COUNTING, 404],
             )
         },
         "/count/{word}/": {
             "get": _get(
                 "The count of one word, as the stock Faust example answers.",
                 _media("application/json", msgspec.json.schema(StockCount), "The count."),
-                [word],
-                [400, 404, 503],
+                [word, *terms],
+                [*_COUNTING, 404],
             )
         },
         "/v1/top": {
             "get": _get(
                 "The most frequent words: count descending, then word ascending.",
                 _body(Top),
-                [k, exact],
-                [400, 422, 503],
+                [k, exact, *terms],
+                _COUNTING,
             )
         },
         "/v1/stats": {
-            "get": _get("Totals, and state and position of each partition.", _body(Stats), [], [400, 503])
+            "get": _get("Totals, and state and position of each partition.", _body(Stats), terms, _COUNTING)
         },
         "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness))},
         "/readyz": {
@@ -139,6 +151,32 @@ def _paths() -> Schema:
     }
 
 
+def _terms() -> Schema:
+    """Return the parameters by which a client says what it demands of an answer."""
+    described: dict[str, tuple[Schema, str]] = {
+        "allow_partial": (
+            {"type": "boolean", "default": False},
+            "Whether the answer may leave partitions out; otherwise such an answer is problem `incomplete`.",
+        ),
+        "max_lag_records": (
+            {"type": "integer", "minimum": 0, "maximum": MOST_LAG_RECORDS},
+            "A follower may answer for a partition although its owner has counted more, if the follower is at most this many records "
+            "of the input partition behind the partition's end. Without it an answer is the newest; from a view it is as of the last "
+            "marker that the view has read.",
+        ),
+        "after": (
+            {"type": "string", "pattern": f"^{AFTER_PATTERN}$"},
+            "Partition:offset of records that the answer has to cover, with commas between: the partitions and offsets that a "
+            "producer was told. If they are not counted in time, the answer is problem `not-yet-counted`.",
+        ),
+        "wait_ms": (
+            {"type": "integer", "minimum": 0, "maximum": MOST_WAIT_MS, "default": 0},
+            "Longest time to wait until the records in `after` are counted, in ms.",
+        ),
+    }
+    return {name: _parameter("query", name, *described[name]) for name in TERMS}
+
+
 def _schemas() -> Schema:
     _, schemas = msgspec.json.schema_components(BODIES, ref_template=_SCHEMAS + "{name}")
     # This version sends no other members. A client should ignore unknown members, because a later version may send more.
@@ -153,13 +191,17 @@ def _get(
     others: Mapping[str, Schema] | None = None,
 ) -> Schema:
     refused = {"$ref": _RESPONSES + Problem.__name__}
-    unknown = {"$ref": _RESPONSES + UnknownWord.__name__}
+    by_status = {
+        404: {"$ref": _RESPONSES + UnknownWord.__name__},
+        503: _any_of(Incomplete, Problem),
+        504: {"$ref": _RESPONSES + NotYetCounted.__name__},
+    }
     return {
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
             "200": answer,
-            **{str(status): unknown if status == UNKNOWN_WORD.status else refused for status in problems},
+            **{str(status): by_status.get(status, refused) for status in sorted(problems)},
             **(others or {}),
             "default": refused,
         },
@@ -182,6 +224,12 @@ def _number(default: int, most: int) -> Schema:
 
 def _body(kind: type[msgspec.Struct], media_type: str = "application/json") -> Schema:
     return _media(media_type, {"$ref": _SCHEMAS + kind.__name__}, inspect.getdoc(kind) or "")
+
+
+def _any_of(*kinds: type[msgspec.Struct]) -> Schema:
+    """Return the response whose body is one of `kinds`."""
+    schema = {"anyOf": [{"$ref": _SCHEMAS + kind.__name__} for kind in kinds]}
+    return _media(MEDIA_TYPE, schema, " ".join(inspect.getdoc(kind) or "" for kind in kinds))
 
 
 def _media(media_type: str, schema: Schema, description: str) -> Schema:

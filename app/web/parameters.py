@@ -49,8 +49,8 @@ def query_parameters(request: Request, *known: str) -> dict[str, str]:
     return found
 
 
-def whole_number(parameters: dict[str, str], name: str, default: int, most: int) -> int:
-    """Return parameter `name` as a number from 1 to `most` (inclusive), or `default` if the parameter is not given.
+def whole_number(parameters: dict[str, str], name: str, default: int, most: int, least: int = 1) -> int:
+    """Return parameter `name` as a number from `least` to `most` (inclusive), or `default` if the parameter is not given.
 
     Raises:
         OutOfRangeError: the parameter has another value.
@@ -58,8 +58,8 @@ def whole_number(parameters: dict[str, str], name: str, default: int, most: int)
     text = parameters.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise OutOfRangeError(f'"{name}" is "{text[:100]}"', f"give a whole number from 1 to {most}")
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not least <= int(text) <= most:
+        raise OutOfRangeError(f'"{name}" is "{text[:100]}"', f"give a whole number from {least} to {most}")
     return int(text)
 
 

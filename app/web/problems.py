@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import PROBLEM_TYPE, Problem, UnknownWord
+from app.bodies import PROBLEM_TYPE, Incomplete, NotYetCounted, Problem, UnknownWord
 from app.printable import printable
-from app.reads.answers import Answer
+from app.reads.answers import Answer, IncompleteError, NotCountedYetError
 from app.web.responses import freshness, json_response
 from tables import errors
 
@@ -70,6 +70,8 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     errors.ConfigurationError: ProblemKind(500, "configuration", "The service is not configured correctly"),
     errors.BadRequestError: ProblemKind(400, "bad-request", "The request cannot be understood"),
     OutOfRangeError: ProblemKind(422, "out-of-range", "A parameter's value cannot be used"),
+    IncompleteError: ProblemKind(503, "incomplete", "Partitions do not answer", retry=True),
+    NotCountedYetError: ProblemKind(504, "not-yet-counted", "The records are not counted yet", retry=True),
     errors.NotReadyError: ProblemKind(503, "not-ready", "No answer yet", retry=True),
     errors.OverloadedError: ProblemKind(503, "overloaded", "Too many queries wait", retry=True),
     errors.QueryTimeoutError: ProblemKind(503, "query-timeout", "No answer in time", retry=True),
@@ -99,26 +101,43 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
 
 def problem_response(kind: ProblemKind, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response that describes one occurrence of a kind of problem."""
-    body = Problem(kind.type, kind.title, kind.status, detail)
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if kind.retry else {}
-    return json_response(body, kind.status, {**retry, **(headers or {})}, MEDIA_TYPE)
+    return _response(kind, Problem(kind.type, kind.title, kind.status, detail), headers)
 
 
-def unknown_word_response(word: str, answer: Answer[object]) -> Response:
-    """Return the response for a word that does not occur, with the freshness and completeness of `answer`."""
-    kind = UNKNOWN_WORD
-    where = "in any partition" if answer.complete else "in the partitions that answer"
-    detail = f"the word does not occur {where}, up to the offsets in as_of"
-    body = UnknownWord(kind.type, kind.title, kind.status, detail, word, **freshness(answer))
-    return json_response(body, kind.status, media_type=MEDIA_TYPE)
+def absent_word_response(word: str, answer: Answer[object]) -> Response:
+    """Return the response for a word that was not found: problem `unknown-word` if `answer` is complete, else `incomplete`.
+
+    A partition that is missing may hold the word, so nobody can say that the word is unknown.
+    """
+    if answer.complete:
+        kind = UNKNOWN_WORD
+        detail = "the word does not occur in any partition, up to the offsets in as_of"
+        return _response(
+            kind, UnknownWord(kind.type, kind.title, kind.status, detail, word, **freshness(answer))
+        )
+    kind = PROBLEMS[IncompleteError]
+    detail = "the word does not occur in the partitions that answer, and may occur in the others; ask again"
+    missing = sorted(answer.missing_partitions)
+    reasons = dict.fromkeys(missing, "nobody answered for the partition")
+    return _response(kind, Incomplete(kind.type, kind.title, kind.status, detail, missing, reasons))
+
+
+def problem_of(error: errors.WordcountError) -> tuple[ProblemKind, Problem]:
+    """Return the kind of problem that `error` is, by the closest class in `PROBLEMS`, and its document."""
+    kind = next(PROBLEMS[parent] for parent in type(error).__mro__ if parent in PROBLEMS)
+    members = (kind.type, kind.title, kind.status, str(error))
+    if isinstance(error, IncompleteError):
+        return kind, Incomplete(*members, list(error.reasons), error.reasons)
+    if isinstance(error, NotCountedYetError):
+        return kind, NotYetCounted(*members, error.as_of)
+    return kind, Problem(*members)
 
 
 async def wordcount_error(_: Request, error: Exception) -> Response:
-    """Return the problem of a `WordcountError`, by the closest class in `PROBLEMS`."""
+    """Return the problem of a `WordcountError`."""
     if not isinstance(error, errors.WordcountError):
         raise error
-    kind = next(PROBLEMS[parent] for parent in type(error).__mro__ if parent in PROBLEMS)
-    return problem_response(kind, str(error))
+    return _response(*problem_of(error))
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -135,3 +154,10 @@ async def http_error(request: Request, error: Exception) -> Response:
 async def unexpected_error(_: Request, __: Exception) -> Response:
     """Return the problem of any other error. The answer does not contain the error's text; only the log does."""
     return problem_response(UNEXPECTED, "the log of the service says more")
+
+
+def _response(
+    kind: ProblemKind, body: Problem | UnknownWord, headers: Mapping[str, str] | None = None
+) -> Response:
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if kind.retry else {}
+    return json_response(body, kind.status, {**retry, **(headers or {})}, MEDIA_TYPE)

@@ -9,8 +9,8 @@ from typing import TypedDict
 import msgspec
 from starlette.responses import Response
 
-from app.bodies import CountedWord
-from app.reads.answers import Answer
+from app.bodies import Behind, CountedWord
+from app.reads.answers import Answer, Role
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -21,6 +21,8 @@ class FreshnessMembers(TypedDict):
     as_of: dict[int, int]
     complete: bool
     missing_partitions: list[int]
+    served_by: dict[int, Role]
+    behind: dict[int, Behind]
 
 
 def json_response(
@@ -35,11 +37,13 @@ def json_response(
 
 def freshness(answer: Answer[object]) -> FreshnessMembers:
     """Return the members that say how fresh and how complete `answer` is, with partitions in ascending order."""
-    as_of = answer.as_of
+    behind = sorted(answer.behind.items())
     return {
-        "as_of": {partition: as_of[partition] for partition in sorted(as_of)},
+        "as_of": dict(sorted(answer.as_of.items())),
         "complete": answer.complete,
         "missing_partitions": sorted(answer.missing_partitions),
+        "served_by": dict(sorted(answer.served_by.items())),
+        "behind": {partition: Behind(one.records, one.seconds) for partition, one in behind},
     }
 
 

@@ -11,12 +11,15 @@ from app.reads.answers import (
     WHOLE,
     Answer,
     Behind,
+    IncompleteError,
+    NotCountedYetError,
     PartitionStatus,
     Role,
     Stats,
     Terms,
     WordPage,
 )
+from tables.errors import NotReadyError
 from tables.model.tally import Totals
 from tables.top.top_words import TopWords
 
@@ -51,6 +54,13 @@ class FakeQueries:
         self.asked.append(terms)
         if self.error is not None:
             raise self.error
+        if any(self.as_of.get(number, 0) <= offset for number, offset in terms.after.items()):
+            told = {number: self.as_of[number] for number in terms.after if number in self.as_of}
+            raise NotCountedYetError(terms.after, told)
+        if not self.complete and not terms.allow_partial:
+            if not self.missing:
+                raise NotReadyError("the number of partitions is not known yet")
+            raise IncompleteError(dict.fromkeys(self.missing, "no worker has the partition"))
         return Answer(value, self.as_of, self.complete, self.missing, self.served_by, self.behind)
 
     async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:

@@ -137,10 +137,13 @@ def test_named_variables_are_settings(page):
 
 @PAGES
 def test_named_resources_exist(page):
-    paths = document(version_info())["paths"]
+    api = document(version_info())
+    paths, terms = api["paths"], set(api["components"]["parameters"])
     for span in code_spans(page.read_text("utf-8")):
         if not (
-            found := re.fullmatch(r"(?:GET )?(/(?:v1/|livez|readyz|metrics|version|openapi|count/)\S*)", span)
+            found := re.fullmatch(
+                r"(?:GET |POST )?(/(?:v1/|state/|livez|readyz|metrics|version|openapi|count/)\S*)", span
+            )
         ):
             continue
         asked = urlsplit(found[1].rstrip("?"))
@@ -148,7 +151,8 @@ def test_named_resources_exist(page):
             continue
         kept = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), asked.path)]
         assert kept, span
-        known = {entry["name"] for entry in paths[kept[0]]["get"].get("parameters", ())}
+        (operation,) = paths[kept[0]].values()
+        known = terms | {entry["name"] for entry in operation["parameters"] if "name" in entry}
         assert {name for name, _ in parse_qsl(asked.query, keep_blank_values=True)} <= known, span
 
 

@@ -7,17 +7,19 @@ from starlette.responses import Response
 
 from app.bodies import Partition, Stats
 from app.reads.answers import PartitionStatus, Queries
+from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters
 from app.web.resource import Resource
 from app.web.responses import freshness, json_response
+from app.web.terms import NAMES, terms_of
 
 
 def routes(queries: Queries) -> list[Resource]:
     """Return the route of `/v1/stats`."""
 
     async def get_stats(request: Request) -> Response:
-        query_parameters(request)
-        answer = await queries.stats()
+        terms = terms_of(query_parameters(request, *NAMES))
+        answer = await while_connected(request, queries.stats(terms))
         totals, partitions = answer.value.totals, answer.value.partitions
         return json_response(
             Stats(

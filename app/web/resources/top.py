@@ -11,6 +11,7 @@ from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters, truth, whole_number
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
+from app.web.terms import NAMES, terms_of
 
 DEFAULT_K = 10
 MAX_K = MOST_WORDS
@@ -20,10 +21,11 @@ def routes(queries: Queries) -> list[Resource]:
     """Return the route of `/v1/top`."""
 
     async def get_top(request: Request) -> Response:
-        parameters = query_parameters(request, "k", "exact")
+        parameters = query_parameters(request, "k", "exact", *NAMES)
         k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
         exact = truth(parameters, "exact", default=False)
-        answer = await while_connected(request, queries.top(k, exact=exact))
+        terms = terms_of(parameters)
+        answer = await while_connected(request, queries.top(k, exact=exact, terms=terms))
         top = answer.value
         return json_response(
             Top(counted_words(top.words), top.exact, top.max_error or 0, None, **freshness(answer))

@@ -11,9 +11,10 @@ from app.bodies import MOST_WORDS, Word, Words
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
-from app.web.problems import unknown_word_response
+from app.web.problems import absent_word_response
 from app.web.resource import Resource
 from app.web.responses import counted_words, freshness, json_response
+from app.web.terms import NAMES, terms_of
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = MOST_WORDS
@@ -28,28 +29,28 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
     """
 
     async def get_word(request: Request) -> Response:
-        query_parameters(request)
+        terms = terms_of(query_parameters(request, *NAMES))
         word = normalise(path_word(request, "/v1/words/"))
-        answer = await queries.get(word)
+        answer = await while_connected(request, queries.get(word, terms))
         if answer.value is None:
-            return unknown_word_response(word, answer)
+            return absent_word_response(word, answer)
         return json_response(Word(word, answer.value, **freshness(answer)))
 
     async def get_stock_count(request: Request) -> Response:
-        query_parameters(request)
+        terms = terms_of(query_parameters(request, *NAMES))
         asked = path_word(request, "/count/", "/")
-        answer = await queries.get(normalise(asked))
+        answer = await while_connected(request, queries.get(normalise(asked), terms))
         if answer.value is None:
-            return unknown_word_response(asked, answer)
+            return absent_word_response(asked, answer)
         return json_response({asked: answer.value})
 
     async def list_words(request: Request) -> Response:
-        parameters = query_parameters(request, "prefix", "limit", "cursor")
+        parameters = query_parameters(request, "prefix", "limit", "cursor", *NAMES)
         prefix = parameters.get("prefix", "")
         limit = whole_number(parameters, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         cursor = parameters.get("cursor")
         after = None if cursor is None else word_of_cursor(cursor, prefix)
-        answer = await while_connected(request, queries.list(prefix, after, limit))
+        answer = await while_connected(request, queries.list(prefix, after, limit, terms_of(parameters)))
         page = answer.value
         next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
         return json_response(Words(counted_words(page.words), next_cursor, **freshness(answer)))

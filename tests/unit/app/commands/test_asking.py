@@ -48,9 +48,28 @@ def test_a_watched_table_that_is_no_terminal_comes_as_it_is_asked_for(worker_por
 
 def test_an_answer_with_partitions_missing_says_which(wordcount, worker_port, queries):
     queries.complete, queries.missing = False, (3, 4)
-    assert "INCOMPLETE: 2 of 4 partitions; missing: partition 3, 4\n" in wordcount("top").out
+    partial = "--allow-partial"
+    assert "INCOMPLETE: 2 of 4 partitions; missing: partition 3, 4\n" in wordcount("top", partial).out
     queries.missing = ()
-    assert "INCOMPLETE: 2 of ? partitions; missing: which, is not known\n" in wordcount("get", "fox").out
+    said = "INCOMPLETE: 2 of ? partitions; missing: which, is not known\n"
+    assert said in wordcount("get", "fox", partial).out
+
+
+@pytest.mark.parametrize("command", [["top"], ["get", "fox"]], ids=" ".join)
+def test_an_answer_without_all_partitions_is_refused_unless_allowed(wordcount, worker_port, queries, command):
+    queries.complete, queries.missing = False, (3, 4)
+    outcome = wordcount(*command)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert (
+        "cannot answer now: no answer for partition 3 (no worker has the partition) and 1 more" in outcome.err
+    )
+
+
+def test_an_answer_by_followers_says_how_far_these_are_behind(wordcount, worker_port, queries):
+    said = "answered by followers (partition: which): 2: standby, 7 records and 0.5 s behind\n"
+    assert said in wordcount("get", "fox").out
+    queries.behind = {}
+    assert "followers" not in wordcount("get", "fox").out
 
 
 def test_words_that_are_not_proven_to_be_the_top_are_said_to_be_so(wordcount, worker_port, queries):
@@ -156,7 +175,7 @@ def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_p
     assert "cannot answer now: no partition is restored yet; ask again in 1 s" in outcome.err
 
 
-FRESH = b'"as_of": {}, "complete": true, "missing_partitions": []'
+FRESH = b'"as_of": {}, "complete": true, "missing_partitions": [], "served_by": {}, "behind": {}'
 NO_WORKER = {
     "no answer's members": answer_of("200 OK", JSON, b'{"hello": "world"}'),
     "the default of web frameworks": answer_of("404 Not Found", JSON, b'{"detail": "Not Found"}'),

@@ -4,18 +4,22 @@ import httpx
 import pytest
 
 from app.bodies import ReadinessCheck
+from app.reads.answers import IncompleteError, NotCountedYetError
 from app.web.asgi import create_asgi_app
 from app.web.problems import OTHERS, PROBLEMS, problem_response
+from app.web.terms import NAMES
 from app.worker.metrics import Metrics
+from tables.errors import WordcountError
 from tables.model.tally import Totals
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 AWKWARD = 'a/b\n"\\\u2028<é👍\x00\x7f'
 AWKWARD_PATH = "a%2Fb%0A%22%5C%E2%80%A8%3C%C3%A9%F0%9F%91%8D%00%7F"
 AWKWARD_JSON = '"a/b\\n\\"\\\\\u2028<é👍\\u0000\x7f"'
-FRESH = '"as_of":{"2":123,"10":7},"complete":true,"missing_partitions":[]'
-PARTIAL = '"as_of":{"2":123,"10":7},"complete":false,"missing_partitions":[3,4]'
-NOWHERE = '"as_of":{},"complete":false,"missing_partitions":[]'
+WHO = '"served_by":{"2":"standby","10":"active"},"behind":{"2":{"records":7,"seconds":0.5}}'
+FRESH = '"as_of":{"2":123,"10":7},"complete":true,"missing_partitions":[],' + WHO
+PARTIAL = '"as_of":{"2":123,"10":7},"complete":false,"missing_partitions":[3,4],' + WHO
+NOWHERE = '"as_of":{},"complete":false,"missing_partitions":[],"served_by":{},"behind":{}'
 TOTALS = (
     '"records":10,"words":8,"counted":7,"skipped":{"null":1},"dead_lettered":{"invalid_json":2},'
     '"dropped_words":{"stop_word":4}'
@@ -47,6 +51,7 @@ def partial(queries: FakeQueries, health: FakeHealth) -> None:
 def nothing(queries: FakeQueries, health: FakeHealth) -> None:
     queries.counts, queries.as_of, queries.complete = {}, {}, False
     queries.totals, queries.status = Totals(), {}
+    queries.served_by, queries.behind = {}, {}
 
 
 def unproven(queries: FakeQueries, health: FakeHealth) -> None:
@@ -60,20 +65,32 @@ def problem(name: str, title: str, status: int, detail: str, members: str = "") 
     return f"{{{body}{members and ','}{members}}}"
 
 
-def unknown(word: str, fresh: str, where: str = "in any partition") -> str:
-    detail = f"the word does not occur {where}, up to the offsets in as_of"
-    return problem("unknown-word", "The word does not occur", 404, detail, f'"word":{word},{fresh}')
+def unknown(word: str) -> str:
+    detail = "the word does not occur in any partition, up to the offsets in as_of"
+    return problem("unknown-word", "The word does not occur", 404, detail, f'"word":{word},{FRESH}')
 
 
-PART = "in the partitions that answer"
+def incomplete(detail: str, missing: str, reasons: str) -> str:
+    members = f'"missing_partitions":[{missing}],"reasons":{{{reasons}}}'
+    return problem("incomplete", "Partitions do not answer", 503, detail, members)
+
+
+NOBODY = "nobody answered for the partition"
+NOT_HERE = "the word does not occur in the partitions that answer, and may occur in the others; ask again"
+REFUSED = incomplete(
+    "no answer for partition 3 (no worker has the partition) and 1 more; ask again, or allow an answer without these partitions "
+    "by allow_partial=true",
+    "3,4",
+    '"3":"no worker has the partition","4":"no worker has the partition"',
+)
 BAD, RANGE = "The request cannot be understood", "A parameter's value cannot be used"
 OVER_THE_FOX = '{"word":"fox","count":2},{"word":"over","count":1},{"word":"the","count":5}'
 THE_FOX_OVER = '{"word":"the","count":5},{"word":"fox","count":2},{"word":"over","count":1}'
 ANSWERS = [
     (plain, "/v1/words/FOX", 200, f'{{"word":"fox","count":2,{FRESH}}}'),
-    (plain, "/v1/words/wolf", 404, unknown('"wolf"', FRESH)),
+    (plain, "/v1/words/wolf", 404, unknown('"wolf"')),
     (plain, "/count/FOX/", 200, '{"FOX":2}'),
-    (plain, "/count/Wolf/", 404, unknown('"Wolf"', FRESH)),
+    (plain, "/count/Wolf/", 404, unknown('"Wolf"')),
     (plain, "/v1/words", 200, f'{{"words":[{OVER_THE_FOX}],"next_cursor":null,{FRESH}}}'),
     (
         plain,
@@ -113,7 +130,10 @@ ANSWERS = [
         "/v1/words?x=1",
         400,
         problem(
-            "bad-request", BAD, 400, 'unknown query parameter \\"x\\"; known here: prefix, limit, cursor'
+            "bad-request",
+            BAD,
+            400,
+            f'unknown query parameter \\"x\\"; known here: prefix, limit, cursor, {", ".join(NAMES)}',
         ),
     ),
     (
@@ -145,33 +165,57 @@ ANSWERS = [
         f'{{"words":[{{"word":"","count":1}},{{"word":{AWKWARD_JSON},"count":1099511627776}}],'
         f'"next_cursor":"d2EvYgoiXOKAqDzDqfCfkY0Afw",{FRESH}}}',
     ),
-    (awkward, "/v1/words/%22%00%E2%80%A8", 404, unknown('"\\"\\u0000\u2028"', FRESH)),
+    (awkward, "/v1/words/%22%00%E2%80%A8", 404, unknown('"\\"\\u0000\u2028"')),
     (
         awkward,
         "/readyz",
         503,
         '{"status":"not_ready",' + CHECKS % r'false,"detail":"restoring: \"2\"\té"' + "}",
     ),
-    (partial, "/v1/words/fox", 200, f'{{"word":"fox","count":2,{PARTIAL}}}'),
-    (partial, "/v1/words/wolf", 404, unknown('"wolf"', PARTIAL, PART)),
-    (partial, "/count/wolf/", 404, unknown('"wolf"', PARTIAL, PART)),
+    (partial, "/v1/words/fox", 503, REFUSED),
+    (partial, "/count/fox/?allow_partial=false", 503, REFUSED),
+    (partial, "/v1/words/fox?allow_partial=true", 200, f'{{"word":"fox","count":2,{PARTIAL}}}'),
     (
         partial,
-        "/v1/words?prefix=f",
-        200,
-        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":null,{PARTIAL}}}',
+        "/v1/words/Wolf?allow_partial=true",
+        503,
+        incomplete(NOT_HERE, "3,4", f'"3":"{NOBODY}","4":"{NOBODY}"'),
     ),
     (
         partial,
-        "/v1/top?k=1",
+        "/v1/words?limit=1&allow_partial=true",
+        200,
+        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"d2ZveA",{PARTIAL}}}',
+    ),
+    (
+        partial,
+        "/v1/top?k=1&allow_partial=true",
         200,
         f'{{"words":[{{"word":"the","count":5}}],"exact":true,"max_error":0,"next_cursor":null,{PARTIAL}}}',
     ),
-    (partial, "/v1/stats", 200, f"{{{TOTALS},{PARTIAL},{PARTITIONS}}}"),
-    (nothing, "/v1/words/fox", 404, unknown('"fox"', NOWHERE, PART)),
-    (nothing, "/v1/words", 200, f'{{"words":[],"next_cursor":null,{NOWHERE}}}'),
-    (nothing, "/v1/top", 200, f'{{"words":[],"exact":true,"max_error":0,"next_cursor":null,{NOWHERE}}}'),
-    (nothing, "/v1/stats", 200, f'{{{NO_TOTALS},{NOWHERE},"partitions":{{}}}}'),
+    (partial, "/v1/stats?allow_partial=true", 200, f"{{{TOTALS},{PARTIAL},{PARTITIONS}}}"),
+    (nothing, "/v1/words/fox?allow_partial=true", 503, incomplete(NOT_HERE, "", "")),
+    (nothing, "/v1/words?allow_partial=true", 200, f'{{"words":[],"next_cursor":null,{NOWHERE}}}'),
+    (
+        nothing,
+        "/v1/top?allow_partial=true",
+        200,
+        f'{{"words":[],"exact":true,"max_error":0,"next_cursor":null,{NOWHERE}}}',
+    ),
+    (nothing, "/v1/stats?allow_partial=true", 200, f'{{{NO_TOTALS},{NOWHERE},"partitions":{{}}}}'),
+    (
+        plain,
+        "/v1/words/fox?after=2:123,10:6",
+        504,
+        problem(
+            "not-yet-counted",
+            "The records are not counted yet",
+            504,
+            "offset 123 of partition 2 is not counted yet: the partition is counted up to offset 123, exclusive; ask again, or allow "
+            "more time by wait_ms",
+            '"as_of":{"2":123,"10":7}',
+        ),
+    ),
     (
         unproven,
         "/v1/top?k=1",
@@ -190,6 +234,8 @@ RAISED = [
     ("configuration", "The service is not configured correctly", 500),
     ("bad-request", BAD, 400),
     ("out-of-range", RANGE, 422),
+    ("incomplete", "Partitions do not answer", 503),
+    ("not-yet-counted", "The records are not counted yet", 504),
     ("not-ready", "No answer yet", 503),
     ("overloaded", "Too many queries wait", 503),
     ("query-timeout", "No answer in time", 503),
@@ -219,6 +265,17 @@ TOLD = [
 ]
 
 
+def raised(kind: type[WordcountError]) -> tuple[WordcountError, str, str]:
+    """An error of this kind, the detail of its problem, and further members of its problem."""
+    if kind is IncompleteError:
+        error = IncompleteError({10: "late", 2: "gone"})
+        return error, str(error), '"missing_partitions":[2,10],"reasons":{"2":"gone","10":"late"}'
+    if kind is NotCountedYetError:
+        error = NotCountedYetError({2: 7, 10: 1}, {10: 4, 2: 7})
+        return error, str(error), '"as_of":{"2":7,"10":4}'
+    return kind("what is wrong", "what helps"), "what is wrong; what helps", ""
+
+
 @pytest.mark.parametrize(("state", "path", "status", "body"), ANSWERS)
 async def test_an_answer_has_exactly_these_bytes(state, path, status, body):
     queries, health = FakeQueries(), FakeHealth()
@@ -233,9 +290,9 @@ async def test_an_answer_has_exactly_these_bytes(state, path, status, body):
 
 @pytest.mark.parametrize(("kind", "told"), [*zip(PROBLEMS, RAISED, strict=True)])
 async def test_the_problem_of_an_error_has_exactly_these_bytes(client, queries, kind, told):
-    queries.error = kind("what is wrong", "what helps")
+    queries.error, detail, members = raised(kind)
     reply = await client.get("/v1/top")
-    assert reply.content.decode() == problem(*told, "what is wrong; what helps")
+    assert reply.content.decode() == problem(*told, detail, members)
 
 
 @pytest.mark.parametrize(("kind", "told"), [*zip(OTHERS, TOLD, strict=True)])

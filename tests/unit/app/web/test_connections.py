@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from app.reads.answers import Answer
+from app.reads.answers import WHOLE, Answer, Terms
 from app.web import connections
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits, limits_for
@@ -35,9 +35,9 @@ class SlowQueries(FakeQueries):
         super().__init__()
         self.may_answer = asyncio.Event()
 
-    async def top(self, k: int, *, exact: bool = False) -> Answer[TopWords]:
+    async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
         await self.may_answer.wait()
-        return await super().top(k, exact=exact)
+        return await super().top(k, exact=exact, terms=terms)
 
 
 @dataclass

@@ -46,6 +46,9 @@ async def test_answers_have_the_documented_shape(client, path):
         ("/v1/words?limit=0", "/v1/words", 422),
         ("/v1/top?k=0", "/v1/top", 422),
         ("/v1/stats?x=1", "/v1/stats", 400),
+        ("/v1/stats?wait_ms=-1", "/v1/stats", 422),
+        ("/v1/words/fox?max_lag_records=x", "/v1/words/{word}", 422),
+        ("/v1/top?after=2:123", "/v1/top", 504),
     ],
 )
 async def test_problems_have_the_documented_shape(client, asked, path, status):
@@ -58,7 +61,7 @@ async def test_problems_have_the_documented_shape(client, asked, path, status):
 
 async def test_a_cursor_that_the_document_lets_through_is_no_empty_one(client):
     (cursor,) = [
-        p for p in document(VERSION)["paths"]["/v1/words"]["get"]["parameters"] if p["name"] == "cursor"
+        p for p in document(VERSION)["paths"]["/v1/words"]["get"]["parameters"] if p.get("name") == "cursor"
     ]
     assert (await client.get("/v1/words?cursor=")).status_code == 400
     with pytest.raises(jsonschema.ValidationError):
@@ -74,6 +77,27 @@ async def test_not_ready_has_the_documented_shape(client, queries, health):
         reply = await client.get(path)
         assert reply.status_code == 503
         jsonschema.Draft202012Validator(schema_of(path, 503, media_type)).validate(reply.json())
+
+
+async def test_an_incomplete_answer_has_the_documented_shape(client, queries):
+    queries.complete, queries.missing = False, [3]
+    for path in ("/v1/words/{word}", "/v1/words", "/v1/top", "/v1/stats", "/count/{word}/"):
+        reply = await client.get(CONCRETE.get(path, path))
+        assert reply.status_code == 503
+        schema = schema_of(path, 503, "application/problem+json")
+        jsonschema.Draft202012Validator(schema).validate(reply.json())
+        del schema["anyOf"][1]
+        jsonschema.Draft202012Validator(schema).validate(reply.json())
+
+
+@pytest.mark.parametrize(
+    ("value", "is_good"),
+    [("0:123,3:456", True), ("0:1", True), ("0:1,", False), ("", False), ("0:-1", False)],
+)
+async def test_the_document_lets_the_same_positions_through_as_the_service(client, value, is_good):
+    schema = document(VERSION)["components"]["parameters"]["after"]["schema"]
+    assert jsonschema.Draft202012Validator(schema).is_valid(value) is is_good
+    assert ((await client.get("/v1/top", params={"after": value})).status_code == 422) is not is_good
 
 
 async def test_a_schema_refuses_an_answer_without_freshness():

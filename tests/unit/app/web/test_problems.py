@@ -2,6 +2,7 @@ import inspect
 
 import pytest
 
+from app.reads.answers import IncompleteError, NotCountedYetError
 from app.web.problems import PROBLEMS, OutOfRangeError
 from tables import errors
 
@@ -22,7 +23,7 @@ def assert_problem(reply, status):
 
 def test_every_error_of_wordcount_is_mapped():
     known = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)}
-    assert set(PROBLEMS) == known | {OutOfRangeError}
+    assert set(PROBLEMS) == known | {OutOfRangeError, IncompleteError, NotCountedYetError}
 
 
 def test_problem_types_are_distinct():
@@ -38,7 +39,48 @@ async def test_not_ready_is_a_503_that_says_when_to_come_back(client, queries, p
     assert int(reply.headers["retry-after"]) >= 1
 
 
-@pytest.mark.parametrize("kind", PROBLEMS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("path", ASKING)
+async def test_an_answer_that_would_leave_partitions_out_is_a_503_that_names_them_and_why(
+    client, queries, path
+):
+    queries.error = IncompleteError({4: "its worker does not answer", 3: "it restores"})
+    reply = await client.get(path)
+    problem = assert_problem(reply, 503)
+    assert problem["type"].endswith(":incomplete")
+    assert problem["missing_partitions"] == [3, 4]
+    assert problem["reasons"] == {"3": "it restores", "4": "its worker does not answer"}
+    assert int(reply.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("path", ASKING)
+async def test_records_that_are_not_counted_in_time_are_a_504_that_says_how_far_counting_is(
+    client, queries, path
+):
+    reply = await client.get(path, params={"after": "2:122,10:7"})
+    problem = assert_problem(reply, 504)
+    assert problem["type"].endswith(":not-yet-counted")
+    assert problem["as_of"] == {"2": 123, "10": 7}
+    assert "offset 7 of partition 10" in problem["detail"]
+    assert int(reply.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("path", ["/v1/words/wolf", "/count/wolf/"])
+async def test_a_word_is_unknown_only_where_every_partition_answers(client, queries, path):
+    queries.complete, queries.missing = False, [3]
+    reply = await client.get(path, params={"allow_partial": "true"})
+    problem = assert_problem(reply, 503)
+    assert problem["type"].endswith(":incomplete")
+    assert "does not occur in the partitions that answer" in problem["detail"]
+    assert problem["missing_partitions"] == [3]
+    queries.complete, queries.missing = True, []
+    assert assert_problem(await client.get(path), 404)["type"].endswith(":unknown-word")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in PROBLEMS if kind not in {IncompleteError, NotCountedYetError}],
+    ids=lambda kind: kind.__name__,
+)
 async def test_each_error_has_its_status_and_remedy(client, queries, kind):
     queries.error = kind("what is wrong", "what helps")
     reply = await client.get("/v1/top")
