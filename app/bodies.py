@@ -148,6 +148,63 @@ class Partition(Struct, frozen=True):
     ]
 
 
+class FollowedPartition(Struct, frozen=True):
+    """State of a partition that a worker follows."""
+
+    state: Annotated[
+        Literal["following", "restoring", "stopped"],
+        Meta(description="What the worker does with the partition."),
+    ]
+    position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
+    behind_records: Annotated[Count, Meta(description="Changelog records that are not read yet, at most.")]
+    behind_seconds: Annotated[
+        float, Meta(ge=0, description="Time since everything had been read; 0 if everything is read.")
+    ]
+    restored: Annotated[float, Meta(ge=0, le=1, description="Share of the changelog that has been read.")]
+    problem: Annotated[str, Meta(description="Why it is stopped; empty otherwise.")]
+
+
+class OwnedPartition(Struct, frozen=True):
+    """State of a partition that a worker counts."""
+
+    state: Annotated[PartitionState, Meta(description="What the worker does with the partition.")]
+    position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
+    lag_records: Annotated[
+        Offset, Meta(description="Records of the partition that are not counted yet; null while not known.")
+    ]
+    restored: Annotated[float, Meta(ge=0, le=1, description="Share of the changelog that has been read.")]
+
+
+class AssignedWorker(Struct, frozen=True):
+    """A worker of the group and its partitions."""
+
+    url: Annotated[str, Meta(description="Where other workers ask this worker; empty if that is not known.")]
+    here: Annotated[bool, Meta(description="Whether this worker gave the answer.")]
+    problem: Annotated[
+        str,
+        Meta(description="Why the worker does not say what it does with its partitions; empty if it does."),
+    ]
+    version: Annotated[str, Meta(description="Version of Wordcount; empty if not known.")]
+    active: Annotated[
+        dict[Count, OwnedPartition | None],
+        Meta(description="Partition that the worker counts → its state.", extra_json_schema=_BY_PARTITION),
+    ]
+    standby: Annotated[
+        dict[Count, FollowedPartition | None],
+        Meta(description="Partition that the worker follows → its state.", extra_json_schema=_BY_PARTITION),
+    ]
+
+
+class AssignmentMap(Struct, frozen=True):
+    """Which worker has which partition."""
+
+    generation: Annotated[
+        Offset, Meta(description="Generation of the consumer group; null while this worker knows no other.")
+    ]
+    partitions: Annotated[Offset, Meta(description="Partitions of the input topic; null while not known.")]
+    workers: Annotated[list[AssignedWorker], Meta(description="The workers of the group.")]
+
+
 class RecordTotals(Freshness, frozen=True):
     """Totals of records, by what became of them."""
 
@@ -258,6 +315,7 @@ class UnknownWord(Freshness, frozen=True):
 
 
 BODIES: Final = (
+    AssignmentMap,
     *(Word, Words, Top, Stats, Liveness, Readiness, Version),
     *(UnknownWord, Incomplete, NotYetCounted, Problem),
 )

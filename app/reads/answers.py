@@ -163,6 +163,65 @@ class PartitionStatus:
         return max(0, self.highwater - self.position)
 
 
+FollowerState = Literal["following", "restoring", "stopped"]
+"""State of a follower: up to date, reading the changelog for the first time, or stopped because something is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerStatus:
+    """State of a partition that a worker follows.
+
+    Attributes:
+        state: see `FollowerState`.
+        position: next source offset to count, as of the last marker; None before the first.
+        behind: how far the follower is behind the changelog.
+        restored: share of the changelog that has been read, from 0 to 1.
+        error: why the follower has stopped; "" = the follower has not stopped.
+    """
+
+    state: FollowerState
+    position: int | None
+    behind: Behind
+    restored: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAssignment:
+    """A worker of the group and its partitions.
+
+    Attributes:
+        url: where the worker is asked; "" = not known.
+        is_here: whether this is the process that answers.
+        problem: why the worker did not say what it does with its partitions; "" = the worker said so.
+        version: version of Wordcount; "" = not known.
+        active: partition that the worker owns -> its status; None = not known.
+        standby: partition that the worker follows -> its status; None = not known.
+    """
+
+    url: str
+    is_here: bool
+    problem: str
+    version: str
+    active: Mapping[int, PartitionStatus | None]
+    standby: Mapping[int, FollowerStatus | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """Which worker has which partition.
+
+    Attributes:
+        generation: generation of the group; None = this process knows no map of the group.
+        partitions: number of partitions of the input topic; None = not known.
+        workers: the workers of the group.
+    """
+
+    generation: int | None
+    partitions: int | None
+    workers: Sequence[WorkerAssignment]
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Totals over the partitions that can answer, and the status of each known partition."""
@@ -213,6 +272,10 @@ class Queries(Protocol):
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """Return totals of the partitions that can answer, and the status of each known partition."""
+        ...
+
+    async def assignments(self) -> Assignments:
+        """Return which worker has which partition, as far as the workers say so in time. Raise nothing."""
         ...
 
     def partitions(self) -> Mapping[int, PartitionStatus]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
-from agents.source.group_map import GroupMap
-from app.reads.answers import Terms
+from agents.source.group_map import GroupMap, Member
+from app.reads.answers import Assignments, Terms, WorkerAssignment
 from app.reads.local import LocalReads
 from app.reads.peers import PeerError
-from app.reads.questions import Question, Told
+from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.routes import Party, Routes, grouped
 from tables.errors import NotReadyError
 
@@ -44,6 +44,10 @@ class OtherWorkers(Protocol):
 
     async def ask(self, url: str, question: Question, timeout_s: float) -> Told[Any]:
         """See `Peers.ask`."""
+        ...
+
+    async def status(self, url: str, timeout_s: float) -> WorkerStatus:
+        """See `Peers.status`."""
         ...
 
 
@@ -145,6 +149,32 @@ class Parties:
                 asked = {number: [] for number in missing}
         found.reasons = {number: found.reasons.get(number, "nobody has it now") for number in sorted(missing)}
         return found
+
+    async def assignments(self, timeout_s: float) -> Assignments:
+        """Return which worker has which partition; by the map alone where a worker does not say so within `timeout_s` seconds."""
+        group_map = self._group_map()
+        mine = self.local.status()
+        if group_map is None:
+            workers = [WorkerAssignment("", True, "", mine.version, mine.active, mine.standby)]
+            return Assignments(None, self.partition_count(), workers)
+
+        async def said(number: int, member: Member) -> WorkerAssignment:
+            is_here, problem = number == group_map.me, ""
+            status = mine if is_here else None
+            if status is None:
+                try:
+                    status = await self._workers.status(member.url, timeout_s)
+                except PeerError as error:
+                    problem = str(error)
+            if status is None:
+                unknown = dict.fromkeys(member.active), dict.fromkeys(member.standby)
+                return WorkerAssignment(member.url, is_here, problem, "", *unknown)
+            return WorkerAssignment(
+                member.url, is_here, problem, status.version, status.active, status.standby
+            )
+
+        workers = [*await all_of([said(*one) for one in enumerate(group_map.members)])]
+        return Assignments(group_map.generation, self.partition_count(), workers)
 
     async def ask(self, party: Party, question: Question, until_s: float) -> Told[Any]:
         """Return what a party tells. A party that tells nothing refuses all partitions of the question."""

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from app.reads.answers import (
     WHOLE,
     Answer,
+    Assignments,
     IncompleteError,
     NotCountedYetError,
     PartitionStatus,
@@ -140,6 +141,10 @@ class WordQueries:
             ),
             terms,
         )
+
+    async def assignments(self) -> Assignments:
+        """See `Queries.assignments`."""
+        return await self._parties.assignments(self._timeout_s / 2)
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Queries.partitions`."""

@@ -13,7 +13,7 @@ from typing import Annotated, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
-from app.reads.answers import Behind, PartitionStatus, Role
+from app.reads.answers import Behind, FollowerStatus, PartitionStatus, Role
 from tables.model.tally import Totals
 
 Value = TypeVar("Value")
@@ -104,24 +104,6 @@ class PartStats(Struct, frozen=True, array_like=True):
 
     totals: Totals
     partitions: dict[Number, PartitionStatus]
-
-
-class FollowerStatus(Struct, frozen=True, kw_only=True):
-    """State of a partition that a worker follows.
-
-    Attributes:
-        state: "following", "restoring" or "stopped".
-        position: next source offset to count, as of the last marker; None before the first.
-        behind: how far the follower is behind the changelog.
-        restored: share of the changelog that has been read, from 0 to 1.
-        error: why the follower has stopped; "" = it has not.
-    """
-
-    state: str
-    position: Number | None
-    behind: Behind
-    restored: float
-    error: str = ""
 
 
 class WorkerStatus(Struct, frozen=True):

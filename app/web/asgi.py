@@ -15,7 +15,7 @@ from app.web import openapi
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
-from app.web.resources import metrics, page, peer, probes, stats, top, version, words
+from app.web.resources import assignments, metrics, page, peer, probes, stats, top, version, words
 from tables.errors import WordcountError
 
 
@@ -46,6 +46,7 @@ def create_asgi_app(
             *words.routes(queries, normalise),
             *top.routes(queries),
             *stats.routes(queries),
+            *assignments.routes(queries),
             *probes.routes(health),
             *metrics.routes(metrics_registry),
             *version.routes(version_info),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from app.bodies import (
     BODIES,
+    AssignmentMap,
     Incomplete,
     Liveness,
     NotYetCounted,
@@ -127,6 +128,9 @@ def _paths() -> Schema:
         },
         "/v1/stats": {
             "get": _get("Totals, and state and position of each partition.", _body(Stats), terms, _COUNTING)
+        },
+        "/v1/assignments": {
+            "get": _get("Which worker counts and follows which partition.", _body(AssignmentMap))
         },
         "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness))},
         "/readyz": {

@@ -10,7 +10,7 @@ from app.reads.local import LocalReads
 from app.reads.parties import Parties
 from app.reads.peers import PeerError
 from app.reads.queries import WordQueries
-from app.reads.questions import Question, Told
+from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.store_reads import StoreReads
 
 
@@ -19,6 +19,9 @@ class NoWorkers:
 
     def is_suspect(self, url: str) -> bool:
         return False
+
+    async def status(self, url: str, timeout_s: float) -> WorkerStatus:
+        raise PeerError(f"{url} is not there")
 
     async def ask(self, url: str, question: Question, timeout_s: float) -> Told[Any]:
         raise PeerError(f"{url} is not there")

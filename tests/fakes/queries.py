@@ -10,14 +10,18 @@ from app.bodies import ReadinessCheck, Version
 from app.reads.answers import (
     WHOLE,
     Answer,
+    Assignments,
     Behind,
+    FollowerStatus,
     IncompleteError,
     NotCountedYetError,
     PartitionStatus,
+    RestoreStatus,
     Role,
     Stats,
     Terms,
     WordPage,
+    WorkerAssignment,
 )
 from tables.errors import NotReadyError
 from tables.model.tally import Totals
@@ -42,6 +46,28 @@ class FakeQueries:
             2: PartitionStatus("counting", 123, 130),
             10: PartitionStatus("restoring"),
         }
+    )
+    assigned: Assignments = field(
+        default_factory=lambda: Assignments(
+            7,
+            3,
+            [
+                WorkerAssignment(
+                    "http://10.0.0.1:8080",
+                    True,
+                    "",
+                    "1.2.3",
+                    {
+                        2: PartitionStatus("counting", 123, 130),
+                        10: PartitionStatus("restoring", restore=RestoreStatus(0.25, 30, 1.0)),
+                    },
+                    {1: FollowerStatus("following", 40, Behind(3, 0.2), 1.0)},
+                ),
+                WorkerAssignment(
+                    "http://10.0.0.2:8080", False, "it does not answer", "", {1: None}, {2: None}
+                ),
+            ],
+        )
     )
     max_error: int | None = None
     served_by: Mapping[int, Role] = field(default_factory=lambda: {10: "active", 2: "standby"})
@@ -84,6 +110,9 @@ class FakeQueries:
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         return self._answer(Stats(self.totals, self.status), terms)
+
+    async def assignments(self) -> Assignments:
+        return self.assigned
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         return self.status
