@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import structlog
@@ -232,8 +233,10 @@ def _consumer_options(
 
 
 def _allowed_hosts(settings: Settings) -> AllowedHosts:
-    """Return the names that a client may send as Host: the advertised name, the address that HTTP listens on, names of the setting."""
-    return AllowedHosts([socket.gethostname(), settings.http_host, *settings.http_allowed_hosts])
+    """Return the names that a client may send as Host: this machine's, the advertised, the one that HTTP listens on, the setting's."""
+    advertised = urlsplit(settings.advertised_url or "").hostname
+    names = [socket.gethostname(), settings.http_host, *settings.http_allowed_hosts]
+    return AllowedHosts(names if advertised is None else [advertised, *names])
 
 
 def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:

@@ -21,7 +21,8 @@ from app.reads.peers import DEPLOYMENT, MEDIA_TYPE, NONCE, PATH, PROOF, TIME_LEF
 from app.reads.proof import Proofs
 from app.reads.questions import AnyQuestion, StatusAsked
 from app.web.disconnection import while_connected
-from app.web.problems import ProblemKind, problem_response
+from app.web.problems import ProblemKind, problem_response, wordcount_error
+from tables.errors import WordcountError
 
 MOST_QUESTION_BYTES: Final = 8 << 20
 """Longest question, in bytes: 10,000 words of 800 bytes."""
@@ -80,7 +81,12 @@ def routes(answers: Answers) -> Sequence[Route]:
             told: object = answers.local.status()
         else:
             end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000
-            told = await while_connected(request, answers.local.ask(question, end_s))
+            try:
+                told = await while_connected(request, answers.local.ask(question, end_s))
+            except WordcountError as error:
+                refusal = await wordcount_error(request, error)
+                refusal.headers[DEPLOYMENT] = mine
+                return refusal
         answer = msgspec.msgpack.encode(told)
         headers[PROOF] = answers.proofs.proof("answer", nonce, answer)
         return Response(answer, headers=headers, media_type=MEDIA_TYPE)
