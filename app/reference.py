@@ -93,7 +93,13 @@ def http_page() -> str:
     """List all resources, the members of their answers, and all problems."""
     api = document(Version("", "", ""))
     rows = [
-        (f"`GET {path}`", item["get"]["summary"], _body(item["get"]), _answers(item["get"]))
+        (
+            f"`GET {path}`",
+            item["get"]["summary"],
+            _body(item["get"]),
+            _answers(item["get"]),
+            _scope(item["get"]),
+        )
         for path, item in api["paths"].items()
     ]
     parameters = [
@@ -120,7 +126,11 @@ def http_page() -> str:
             "All resources take `GET` and `HEAD` only. Answers are JSON and must not be cached. `GET /openapi.json` returns this "
             "page as an OpenAPI 3.1 document.",
             "",
-            *_table(("Resource", "What it answers", "Answer", "Status"), rows),
+            *_table(("Resource", "What it answers", "Answer", "Status", "Scope"), rows),
+            "",
+            "Without `WORDCOUNT_TOKENS_FILE` no resource needs a token; with it, each needs one with the scope of this table, except "
+            "where none is named ([access to HTTP](../access-http.md)). Every answer has `X-Content-Type-Options: nosniff`, "
+            "`X-Frame-Options: DENY` and `Referrer-Policy: no-referrer`, over TLS also `Strict-Transport-Security`.",
             "",
             "## Freshness",
             "",
@@ -294,6 +304,13 @@ def _default(field: FieldInfo) -> str:
 
 def _answers(operation: dict[str, Any]) -> str:
     return ", ".join(sorted(status for status in operation["responses"] if status != "default"))
+
+
+def _scope(operation: dict[str, Any]) -> str:
+    """Return the scope of a token that an operation needs; "" if it needs none."""
+    return "".join(
+        f"`{scope}`" for need in operation["security"] for scopes in need.values() for scope in scopes
+    )
 
 
 def _body(operation: dict[str, Any]) -> str:

@@ -23,11 +23,11 @@ def get(
     from app.bodies import UnknownWord
     from app.config.loading import load_settings
     from app.operate.answer_text import freshness_lines
-    from app.operate.worker_client import ask_word, worker_url
+    from app.operate.worker_client import ask_word, worker_address
     from app.output import say_json
     from app.printable import printable
 
-    answer = ask_word(url or worker_url(load_settings()), word, allow_partial=allow_partial)
+    answer = ask_word(worker_address(load_settings(), url), word, allow_partial=allow_partial)
     unknown = isinstance(answer, UnknownWord)
     if as_json:
         say_json(answer)

@@ -24,7 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.config.rules import check_security, check_values
+from app.config.rules import check_access, check_security, check_values
 from app.config.settings import Settings
 from app.config.types import PREFIX, expectation, is_secret, variable
 from tables.errors import ConfigurationError
@@ -52,6 +52,7 @@ def load_settings(**overrides: object) -> Settings:
         settings = Settings.model_construct(**dict(_Sources(**given)))  # The values are validated already.
         check_values(settings)
         check_security(settings)
+        check_access(settings)
     except ValidationError as invalid:
         problems = [_problem(str(error["loc"][0]), error["input"]) for error in invalid.errors()]
         raise ConfigurationError("; ".join(problems)) from None

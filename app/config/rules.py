@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from app.config.settings import Settings
@@ -82,3 +83,26 @@ def check_security(settings: Settings) -> None:
             )
     if settings.ssl_cert_file is None and (settings.ssl_key_file or settings.ssl_key_password):
         raise ConfigurationError("a private key is set without a certificate", "set WORDCOUNT_SSL_CERT_FILE")
+
+
+def check_access(settings: Settings) -> None:
+    """Check that the settings about access to HTTP fit together.
+
+    Raises:
+        ConfigurationError: a setting is useless, not a file or not a token; the error names the setting, and no secret.
+    """
+    for name in ("http_tls_cert_file", "http_tls_key_file", "http_tls_ca_file", "tokens_file"):
+        path = getattr(settings, name)
+        if isinstance(path, Path) and not path.is_file():
+            raise ConfigurationError(
+                f'{variable(name)} is "{path}", which is not a file',
+                "name an existing file of tokens" if name == "tokens_file" else "name an existing PEM file",
+            )
+    if settings.http_tls_key_file is not None and settings.http_tls_cert_file is None:
+        raise ConfigurationError(
+            "WORDCOUNT_HTTP_TLS_KEY_FILE is set without a certificate", "set WORDCOUNT_HTTP_TLS_CERT_FILE"
+        )
+    if settings.token is not None and not re.fullmatch(r"[!-~]+", settings.token.get_secret_value()):
+        raise ConfigurationError(
+            "WORDCOUNT_TOKEN has characters that no token has", "give the token alone, without blanks"
+        )

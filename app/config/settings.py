@@ -22,6 +22,7 @@ from app.config.types import (
     HttpUrl,
     JsonPointer,
     KafkaName,
+    Origins,
     ReplicationFactor,
     WordList,
 )
@@ -251,6 +252,41 @@ class Settings(BaseModel):
         description="Other workers that keep each partition's counts up to date: they answer while a partition moves, and take it "
         "over without a restore. Where there are fewer other workers, all of them do.",
     )
+    http_tls_cert_file: Path | None = Field(
+        None,
+        description="PEM file of the HTTP server's certificate and its chain; none = HTTP without TLS. This file and "
+        "`WORDCOUNT_HTTP_TLS_KEY_FILE` are read again when they change. `wordcount top`, `get` and `doctor` trust the certificate of "
+        "this file when they ask the worker of these settings, without `--url`.",
+    )
+    http_tls_key_file: Path | None = Field(
+        None,
+        description="PEM file of the private key of the HTTP server, without a password; none = the key is in the certificate's file.",
+    )
+    http_tls_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities by which `wordcount top`, `get` and `doctor` verify a worker's certificate; none = "
+        "those of the system.",
+    )
+    tokens_file: Path | None = Field(
+        None,
+        description="File of the tokens that HTTP requires, a line `<name> <scope>[,<scope>] <token>` for each; scopes are `read`, "
+        "`ingest` and `admin`; none = no token is required. The file is read again when it changes.",
+    )
+    token: SecretStr | None = Field(
+        None, description="Token that `wordcount top`, `get` and `doctor` send to a worker."
+    )
+    rate_limit_per_s: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Requests per second that a client may send over HTTP in the long run, twice as many at once; none = no bound. A "
+        "client is the name of a token, else an IP address (of IPv6 the first 64 bits).",
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="Origins, such as `https://dashboard.example`, whose pages may read answers in a browser (CORS). `*`: pages of "
+        "every origin, so that any page that a person opens can read what this person's computer can reach without a token.",
+    )
     query_timeout_ms: int = Field(
         1_000,
         ge=10,
@@ -279,7 +315,7 @@ class Settings(BaseModel):
             raise ValueError
         return None if field.default is None else value
 
-    @field_validator("stop_words", "http_allowed_hosts", mode="before")
+    @field_validator("stop_words", "http_allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -58,6 +58,14 @@ def _http_url(value: str) -> str:
     return url
 
 
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        # Browsers send origins in lower case, without a path, and without the usual port.
+        if not re.fullmatch(r"\*|https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", origin):
+            raise ValueError
+    return origins
+
+
 def _json_pointer(value: str) -> str:
     parsed(value)
     return value
@@ -83,6 +91,14 @@ HttpUrl = Annotated[
     str,
     AfterValidator(_http_url),
     Expected("a URL of scheme http or https, with host and port and without a path"),
+]
+Origins = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    AfterValidator(_origins),
+    Expected(
+        "origins such as https://dashboard.example or http://127.0.0.1:3000, lower case, no path, separated by commas; * for all"
+    ),
 ]
 JsonPointer = Annotated[
     str, AfterValidator(_json_pointer), Expected("an RFC 6901 pointer such as /message/text, or nothing")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from app.machine.sockets import bound_to
 from app.operate.check import Check
-from app.operate.worker_client import ask_version, worker_url
-from tables.errors import WordcountError
+from app.operate.worker_client import ask_version, worker_address
+from tables.errors import ConfigurationError, WordcountError
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -78,13 +78,15 @@ def _http_port(settings: Settings) -> Check:
 
 def _taken_port(title: str, where: str, settings: Settings, error: OSError) -> Check:
     try:
-        version = ask_version(worker_url(settings)).version
+        version = ask_version(worker_address(settings)).version
     except WordcountError as other:
         return Check(
             title,
             "fail",
             f"{where} cannot be used ({error.strerror}); {other.message}",
-            "end the process that listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
+            other.remedy
+            if isinstance(other, ConfigurationError)
+            else "end the process that listens there, or set WORDCOUNT_HTTP_HOST and WORDCOUNT_HTTP_PORT",
         )
     return Check(title, "ok", f"a worker of version {version} answers at {where}")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -35,25 +38,62 @@ def worker_url(settings: Settings) -> str:
             "give --url with the address that the worker logs",
         )
     host = _ANY_ADDRESS.get(settings.http_host, settings.http_host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+    scheme = "http" if settings.http_tls_cert_file is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 
-def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = None) -> httpx.Response:
+@dataclass(frozen=True, slots=True)
+class WorkerAddress:
+    """Where a worker is asked, and how.
+
+    Attributes:
+        url: its URL; the path of a resource is appended.
+        token: what the worker may want to know its client by; never shown.
+        tls: verifies the worker if the URL begins with https.
+    """
+
+    url: str
+    token: str | None
+    tls: ssl.SSLContext
+
+    def __repr__(self) -> str:
+        return f"WorkerAddress({self.url!r})"
+
+
+def worker_address(settings: Settings, url: str | None = None) -> WorkerAddress:
+    """Return the address of the worker at `url`; None = the worker with these settings on this machine.
+
+    Raises:
+        ConfigurationError: the port of the worker with these settings is not known, or certificates cannot be read.
+    """
+    token = None if settings.token is None else settings.token.get_secret_value()
+    return WorkerAddress(url or worker_url(settings), token, _verifying(settings, own=url is None))
+
+
+def ask_path(
+    worker: WorkerAddress, path: str, parameters: Mapping[str, str | int] | None = None
+) -> httpx.Response:
     """Send GET for a resource, and return the answer, which has status 200, or 404 for an unknown word.
 
     Raises:
-        ConfigurationError: `url` is not a URL.
-        NotReadyError: the worker cannot answer now, or the process that listens at `url` gives no answer in time.
+        ConfigurationError: the worker's URL is not a URL, its certificate is not trusted, or it wants another token.
+        NotReadyError: the worker cannot answer now, or the process that listens at the URL gives no answer in time.
         BadRequestError: the worker refuses the question.
-        WordcountError: the worker failed, or no worker listens at `url`.
+        WordcountError: the worker failed, or no worker listens at the URL.
     """
-    answer = _received(url, path, parameters)
+    url = worker.url
+    answer = _received(worker, path, parameters)
     if answer.status_code == httpx.codes.OK:
         return answer
     problem = _decoded(url, answer, Problem)
     if problem.type == _UNKNOWN_WORD:
         return answer
-    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+    if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise ConfigurationError(
+            f"the worker at {url} does not let this command ask: {problem.detail}",
+            "set WORDCOUNT_TOKEN to a token that the worker knows",
+        )
+    if answer.status_code in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS}:
         retry_after = answer.headers.get("retry-after", "")
         raise NotReadyError(
             f"the worker at {url} cannot answer now: {problem.detail}",
@@ -64,36 +104,36 @@ def ask_path(url: str, path: str, parameters: Mapping[str, str | int] | None = N
     raise WordcountError(f"the worker at {url} failed: {problem.detail}", "the worker's log says more")
 
 
-def ask_word(url: str, word: str, *, allow_partial: bool = False) -> Word | UnknownWord:
+def ask_word(worker: WorkerAddress, word: str, *, allow_partial: bool = False) -> Word | UnknownWord:
     """Return the count of `word`; raise as `ask_path` does, and BadRequestError if `word` is not Unicode text.
 
     Args:
-        url: address of the worker.
+        worker: address of the worker.
         word: the word, which the worker normalises.
         allow_partial: whether the answer may leave partitions out.
     """
-    answer = ask_path(url, word_path(word), _terms(allow_partial))
+    answer = ask_path(worker, word_path(word), _terms(allow_partial))
     if answer.status_code == httpx.codes.OK:
-        return _decoded(url, answer, Word)
-    return _decoded(url, answer, UnknownWord)
+        return _decoded(worker.url, answer, Word)
+    return _decoded(worker.url, answer, UnknownWord)
 
 
-def ask_top(url: str, k: int, *, exact: bool = False, allow_partial: bool = False) -> Top:
+def ask_top(worker: WorkerAddress, k: int, *, exact: bool = False, allow_partial: bool = False) -> Top:
     """Return the `k` most frequent words; raise as `ask_path` does.
 
     Args:
-        url: address of the worker.
+        worker: address of the worker.
         k: most words in the answer, >= 1.
         exact: whether the worker reads all words if nothing less proves which words are the most frequent.
         allow_partial: whether the answer may leave partitions out.
     """
     parameters = {"k": k, "exact": str(exact).lower(), **_terms(allow_partial)}
-    return _decoded(url, ask_path(url, "/v1/top", parameters), Top)
+    return _decoded(worker.url, ask_path(worker, "/v1/top", parameters), Top)
 
 
-def ask_version(url: str) -> Version:
-    """Return the versions of the worker at `url`; raise as `ask_path` does."""
-    return _decoded(url, ask_path(url, "/version"), Version)
+def ask_version(worker: WorkerAddress) -> Version:
+    """Return the versions of a worker; raise as `ask_path` does."""
+    return _decoded(worker.url, ask_path(worker, "/version"), Version)
 
 
 def word_path(word: str) -> str:
@@ -115,11 +155,60 @@ def _terms(allow_partial: bool) -> dict[str, str | int]:
     return {"allow_partial": "true"} if allow_partial else {}
 
 
-def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
+def _verifying(settings: Settings, *, own: bool) -> ssl.SSLContext:
+    """Return a TLS context that verifies a worker; `own` = the worker with these settings.
+
+    The certificate of that worker is known from its file. So exactly this certificate is trusted, whoever signed it and whatever host
+    it names: nobody else has its key, and it hardly names 127.0.0.1.
+
+    Raises:
+        ConfigurationError: a file of certificates cannot be used.
+    """
+    pinned = settings.http_tls_cert_file if own else None
+    file = pinned or settings.http_tls_ca_file
+    try:
+        if pinned is None:
+            return ssl.create_default_context(cafile=file)
+        found = re.search(
+            r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pinned.read_text(), re.DOTALL
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=found[0] if found else "")
+    except (OSError, ValueError) as unusable:
+        name = "WORDCOUNT_HTTP_TLS_CA_FILE" if pinned is None else "WORDCOUNT_HTTP_TLS_CERT_FILE"
+        raise ConfigurationError(
+            f'{name} "{file}" holds no usable certificate: {unusable}', "name a PEM file of certificates"
+        ) from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context
+
+
+def _unconnected(url: str, error: httpx.HTTPError) -> WordcountError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        reason = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+        return ConfigurationError(
+            f"the certificate of what listens at {url} is not trusted ({reason})",
+            "name the file of its authority in WORDCOUNT_HTTP_TLS_CA_FILE, and ask by a host name that the certificate has",
+        )
+    if "[SSL" in str(error):
+        return ConfigurationError(
+            f"what listens at {url} does not speak TLS as this command does ({error})",
+            "give the worker's address by --url, with http:// if it has no TLS",
+        )
+    return WordcountError(
+        f"no worker answers at {url} ({error})",
+        "start one (wordcount worker, or wordcount run), or give its address by --url",
+    )
+
+
+def _received(worker: WorkerAddress, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
+    url = worker.url
+    headers = {} if worker.token is None else {"Authorization": f"Bearer {worker.token}"}
     try:
         # With `trust_env` a proxy that the environment names would be asked also for loopback and cluster addresses.
         with (
-            httpx.Client(trust_env=False, timeout=_TIMEOUT_S) as client,
+            httpx.Client(trust_env=False, timeout=_TIMEOUT_S, verify=worker.tls, headers=headers) as client,
             client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,
         ):
             if not answer.headers.get("content-type", "").startswith(
@@ -139,15 +228,13 @@ def _received(url: str, path: str, parameters: Mapping[str, str | int] | None) -
     except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
         raise NotReadyError(
             f"what listens at {url} gave no answer in HTTP ({str(error) or type(error).__name__})",
-            "if it is a worker that stops, or is crowded, ask again in a moment; else give the worker's address by --url",
+            "if it is a worker that stops, or is crowded, ask again in a moment; else give the worker's address by --url, with "
+            "https:// if it has TLS",
         ) from None
     except httpx.DecodingError:
         raise _not_a_worker(url) from None
     except httpx.HTTPError as error:
-        raise WordcountError(
-            f"no worker answers at {url} ({error})",
-            "start one (wordcount worker, or wordcount run), or give its address by --url",
-        ) from None
+        raise _unconnected(url, error) from None
     return answer
 
 

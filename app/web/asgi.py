@@ -1,4 +1,4 @@
-"""The ASGI application: the routes of all HTTP resources, the check of host names, and the mapping of errors to answers."""
+"""The ASGI application: all HTTP resources, the checks of host names and access, and the mapping of errors to answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app.bodies import Version
 from app.reads.answers import Queries
 from app.web import openapi
+from app.web.access.options import Access
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
@@ -28,6 +29,7 @@ def create_asgi_app(
     *,
     peer_answers: peer.Answers | None = None,
     allowed_hosts: AllowedHosts | None = None,
+    access: Access | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -39,6 +41,7 @@ def create_asgi_app(
         normalise: normalises a word of a path as the tokeniser's profile does; by default the word stays as it is.
         peer_answers: answers questions of other workers; None = no other worker may ask.
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
+        access: tokens, rate limit and origins of pages; None = no restriction.
     """
     asgi_app = Starlette(
         routes=[
@@ -53,7 +56,10 @@ def create_asgi_app(
             *openapi.routes(version_info),
             *(peer.routes(peer_answers) if peer_answers is not None else ()),
         ],
-        middleware=[Middleware(HostCheck, allowed_hosts or AllowedHosts())],
+        middleware=[
+            Middleware(HostCheck, allowed_hosts or AllowedHosts()),
+            *(access or Access()).middleware(),
+        ],
         exception_handlers={
             WordcountError: wordcount_error,
             HTTPException: http_error,

@@ -124,7 +124,7 @@ class Connections:
                 connection.refuse(TOO_MANY_CONNECTIONS, "too many connections are open", linger=False)
                 self.closed(connection, "refused")
             else:
-                shed.transport.close()
+                shed.drop()
                 self.closed(shed, "shed")
         self._observer.http_connections(len(self._open))
 
@@ -283,7 +283,7 @@ class HttpConnection(H11Protocol):
         """
         if self._refused:
             return "refused"
-        if self.transport.get_write_buffer_size():
+        if self.unsent_bytes():
             return "unread"
         if self.transport.is_closing():
             return "answering"
@@ -293,6 +293,14 @@ class HttpConnection(H11Protocol):
             return "answering"
         # uvicorn's timer of idle connections runs from an answer to the next byte of the client.
         return "asking" if self.timeout_keep_alive_task is None else "idle"
+
+    def unsent_bytes(self) -> int:
+        """Return how many bytes wait for the client, who reads too slowly."""
+        return self.transport.get_write_buffer_size()
+
+    def drop(self) -> None:
+        """Close the connection, which waits for nothing."""
+        self.transport.close()
 
     def look(self, now_s: float) -> bool:
         """Close the connection if the client has used up its time; return whether it was closed. Called every `LOOK_EVERY_S`."""
@@ -337,6 +345,7 @@ class HttpConnection(H11Protocol):
             self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self._refused = True
         if linger:
-            self.transport.write_eof()
+            if self.transport.can_write_eof():  # TLS has no end of one direction.
+                self.transport.write_eof()
         else:
             self.transport.close()

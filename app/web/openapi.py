@@ -26,6 +26,7 @@ from app.bodies import (
     Word,
     Words,
 )
+from app.web.access.scopes import is_limited, needed_scope
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
 from app.web.resources.top import DEFAULT_K, MAX_K
@@ -37,6 +38,12 @@ from app.web.terms import NAMES as TERMS
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
+_BEARER: Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of the worker's `WORDCOUNT_TOKENS_FILE`. Without that setting no resource needs one; with it, a resource "
+    "needs a token with the scope that it names.",
+}
 _CURSOR: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
 _SCHEMAS = "#/components/schemas/"
 _RESPONSES = "#/components/responses/"
@@ -55,8 +62,9 @@ def document(version: Version) -> Schema:
             "description": "Exact word counts of a Kafka topic. Every answer is durable, and says how fresh "
             "(`as_of`: partition -> next offset to count) and how complete it is.",
         },
-        "paths": _paths(),
+        "paths": _with_access(_paths()),
         "components": {
+            "securitySchemes": {"bearer": _BEARER},
             "schemas": _schemas(),
             "responses": {
                 kind.__name__: _body(kind, MEDIA_TYPE)
@@ -179,6 +187,19 @@ def _terms() -> Schema:
         ),
     }
     return {name: _parameter("query", name, *described[name]) for name in TERMS}
+
+
+def _with_access(paths: Schema) -> Schema:
+    """Return `paths` with what each operation needs of a client, and with the refusals of clients that lack it."""
+    refused = {"$ref": _RESPONSES + Problem.__name__}
+    for path, item in paths.items():
+        for method, operation in item.items():
+            scope = needed_scope(method.upper(), path)
+            statuses = [401, 403] if scope is not None else []
+            statuses += [429] if is_limited(path) else []
+            operation["security"] = [] if scope is None else [{}, {"bearer": [scope]}]
+            operation["responses"] |= {str(status): refused for status in statuses}
+    return paths
 
 
 def _schemas() -> Schema:

@@ -49,14 +49,18 @@ class ProblemKind:
 UNKNOWN_WORD = ProblemKind(404, "unknown-word", "The word does not occur")
 UNEXPECTED = ProblemKind(500, "unexpected", "Unexpected error")
 MALFORMED = ProblemKind(400, "malformed", "The request is not HTTP as RFC 9112 has it")
+UNAUTHORIZED = ProblemKind(401, "unauthorized", "A token is needed")
+FORBIDDEN = ProblemKind(403, "forbidden", "The token does not allow this")
+ORIGIN_NOT_ALLOWED = ProblemKind(400, "origin-not-allowed", "Pages of this origin may not ask this")
 TOO_SLOW = ProblemKind(408, "too-slow", "The request did not arrive in time")
 HOST_NOT_ALLOWED = ProblemKind(421, "host-not-allowed", "This service is not known by that name")
+TOO_MANY_REQUESTS = ProblemKind(429, "too-many-requests", "The client sends too many requests", retry=True)
 HEAD_TOO_LARGE = ProblemKind(431, "head-too-large", "The path or the headers are too large")
 NOT_IMPLEMENTED = ProblemKind(501, "not-implemented", "The transfer coding is not known")
 TOO_MANY_CONNECTIONS = ProblemKind(503, "too-many-connections", "Too many connections", retry=True)
 OTHERS = (
     *(UNKNOWN_WORD, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE, NOT_IMPLEMENTED),
-    TOO_MANY_CONNECTIONS,
+    *(UNAUTHORIZED, FORBIDDEN, ORIGIN_NOT_ALLOWED, TOO_MANY_REQUESTS, TOO_MANY_CONNECTIONS),
 )
 """Problems that no `WordcountError` leads to."""
 

@@ -12,7 +12,13 @@ from starlette.responses import Response
 from app.bodies import Behind, CountedWord
 from app.reads.answers import Answer, Role
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of every answer: it is not kept, not taken for another type, not shown inside of another page, and tells no address."""
 
 
 class FreshnessMembers(TypedDict):

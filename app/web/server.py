@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import structlog
 from faust.contrib.asgi import AsgiService
 
 from app.machine.sockets import bound_to
+from app.web.access.tls_connection import TlsConnection
 from app.web.connections import ConnectionObserver, Connections, HttpConnection, Limits
 from tables.errors import ConfigurationError
 
@@ -18,6 +20,12 @@ _log = structlog.get_logger(__name__)
 
 SHUTDOWN_S = 2.0
 """How long open requests may go on when the server stops."""
+
+HSTS = "max-age=604800"
+"""A browser that has asked over TLS asks this host only over TLS, at every port, for a week after its last request.
+
+A longer time would keep browsers away long after TLS was switched off again.
+"""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -45,6 +53,7 @@ class WebServer(AsgiService):
         limits: returns the bounds for clients; called when the server starts, because the limit of file descriptors may be raised
             until then.
         observer: reports connections.
+        tls: returns the present TLS context; None = HTTP without TLS.
     """
 
     server_shutdown_timeout = SHUTDOWN_S
@@ -55,12 +64,14 @@ class WebServer(AsgiService):
         listeners: Callable[[], Sequence[socket.socket]],
         limits: Callable[[], Limits],
         observer: ConnectionObserver,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(asgi_app, host="", port=0, **options)
         self._listeners = listeners
         self._limits = limits
         self._observer = observer
+        self._tls = tls
 
     async def on_start(self) -> None:
         """Start uvicorn as Faust does, but on the sockets of `listeners` and with the bounds of `limits`."""
@@ -73,7 +84,12 @@ class WebServer(AsgiService):
             "log_level": "error",
             "server_header": False,
             "timeout_graceful_shutdown": int(SHUTDOWN_S),
-            "http": partial(HttpConnection, connections),
+            "http": partial(HttpConnection, connections)
+            if self._tls is None
+            else partial(TlsConnection, self._tls, connections),
+            "headers": [] if self._tls is None else [("Strict-Transport-Security", HSTS)],
+            # Anybody can send X-Forwarded-For, and uvicorn would believe it where it comes from this machine.
+            "proxy_headers": False,
             "ws": "none",
             # The application has nothing to start or stop, and uvicorn logs a traceback if Faust cancels a lifespan.
             "lifespan": "off",
@@ -81,9 +97,10 @@ class WebServer(AsgiService):
         self._server = self._create_server()
         listeners = self._listeners()
         self._serve_fut = self.add_future(self._server.serve(sockets=list(listeners)))
+        scheme = "http" if self._tls is None else "https"
         for listener in listeners:
             host, port = listener.getsockname()[:2]
-            _log.info("HTTP listens", address=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+            _log.info("HTTP listens", address=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
 
     @property
     def label(self) -> str:

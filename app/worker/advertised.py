@@ -37,4 +37,5 @@ def advertised_url(settings: Settings, listeners: Sequence[socket.socket]) -> st
             host = own_address(broker.strip("[]"), int(broker_port))
         except OSError:
             host = socket.gethostname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    scheme = "http" if settings.http_tls_cert_file is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

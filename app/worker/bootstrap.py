@@ -27,6 +27,10 @@ from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
 from app.machine import open_files
 from app.machine.memory_limit import memory_budget
+from app.web.access.options import Access
+from app.web.access.renewed import Renewed
+from app.web.access.tls import server_context
+from app.web.access.tokens import read_tokens
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
@@ -82,7 +86,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         print_counts: whether to print each counted word, see `app.worker.console`.
 
     Raises:
-        ConfigurationError: options of the tokeniser, or certificates, are wrong.
+        ConfigurationError: options of the tokeniser, certificates or tokens are wrong.
     """
     open_files.raise_limit()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -148,7 +152,10 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         _normalise(words),
         peer_answers=reads,
         allowed_hosts=_allowed_hosts(settings),
+        access=_access(settings),
     )
+    cert_file, key_file = settings.http_tls_cert_file, settings.http_tls_key_file
+    tls = None if cert_file is None else server_context(cert_file, key_file).present
     preparation = Preparation(settings)
 
     def card() -> Card:
@@ -164,6 +171,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             lambda: preparation.listeners,
             limits=lambda: limits_for(settings.max_word_bytes),
             observer=metrics,
+            tls=tls,
             loop=faust_app.loop,
             beacon=faust_app.beacon,
         ),
@@ -237,6 +245,12 @@ def _allowed_hosts(settings: Settings) -> AllowedHosts:
     advertised = urlsplit(settings.advertised_url or "").hostname
     names = [socket.gethostname(), settings.http_host, *settings.http_allowed_hosts]
     return AllowedHosts(names if advertised is None else [advertised, *names])
+
+
+def _access(settings: Settings) -> Access:
+    file = settings.tokens_file
+    tokens = None if file is None else Renewed(lambda: read_tokens(file), [file]).present
+    return Access(tokens, settings.rate_limit_per_s, settings.cors_origins)
 
 
 def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:

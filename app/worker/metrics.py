@@ -100,7 +100,7 @@ class Metrics:
             "wordcount_http_connections_closed",
             "HTTP connections that the worker closed: silent (no request within 10 s), slow (request incomplete after 10 s), unread "
             "(answer not read within 30 s), shed (idle, closed for a new connection), refused (too many connections), malformed (not "
-            "HTTP).",
+            "HTTP, or not TLS where TLS is on).",
             ["reason"],
             registry=self.registry,
         )

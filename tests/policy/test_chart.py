@@ -19,6 +19,16 @@ CHART = ROOT / "helm" / "wordcount"
 KUBERNETES = [f"1.{minor}" for minor in range(30, 38)]
 FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yaml").read_text())
 
+FILES = {
+    "SSL_CA": ("certificates", "authority.pem"),
+    "SSL_CERT": ("certificates", "client.pem"),
+    "SSL_KEY": ("certificates", "client.key"),
+    "TOKENS": ("tokens", "tokens.txt"),
+    "HTTP_TLS_CERT": ("http", "server.pem"),
+    "HTTP_TLS_KEY": ("http", "server.key"),
+}
+"""Secret and key of each file that a setting names in a chart with all values."""
+
 Values = dict[str, Any]
 Helm = Callable[..., "subprocess.CompletedProcess[str]"]
 Render = Callable[[Values], Any]
@@ -122,11 +132,12 @@ def test_no_token_and_no_service_variables_reach_the_worker(render: Render, char
 
 def test_probes_ask_what_they_mean(render: Render, chart_values: Values) -> None:
     (container,) = render(chart_values).pod["containers"]
+    scheme = "HTTPS" if chart_values else "HTTP"
     asked = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert asked == {
-        "startupProbe": {"path": "/livez", "port": "http"},
-        "livenessProbe": {"path": "/livez", "port": "http"},
-        "readinessProbe": {"path": "/readyz", "port": "http"},
+        "startupProbe": {"path": "/livez", "port": "http", "scheme": scheme},
+        "livenessProbe": {"path": "/livez", "port": "http", "scheme": scheme},
+        "readinessProbe": {"path": "/readyz", "port": "http", "scheme": scheme},
     }
 
 
@@ -176,18 +187,15 @@ def test_secrets_are_only_referred_to(render: Render) -> None:
     mounted = {mount["name"]: mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"]}
     assert mounted["passwords"] == given["WORDCOUNT_SECRETS_DIR"]["value"]
     assert "passwords" not in {volume["name"] for volume in render({}).pod["volumes"]}
-    (volume,) = (volume["secret"] for volume in chart.pod["volumes"] if "secret" in volume)
-    (folder,) = (
-        mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"] if mount["name"] == "tls"
-    )
-    assert volume["secretName"] == "certificates"
-    files = {f"{folder}/{item['path']}": item["key"] for item in volume["items"]}
-    assert {name: files[given[f"WORDCOUNT_SSL_{name}_FILE"]["value"]] for name in ("CA", "CERT", "KEY")} == {
-        "CA": "authority.pem",
-        "CERT": "client.pem",
-        "KEY": "client.key",
+    files = {
+        f"{mounted[volume['name']]}/{item['path']}": (volume["secret"]["secretName"], item["key"])
+        for volume in chart.pod["volumes"]
+        if "secret" in volume
+        for item in volume["secret"]["items"]
     }
-    assert len(files) == 3
+    assert {files.pop(given[f"WORDCOUNT_{name}_FILE"]["value"]) for name in FILES} == set(FILES.values())
+    assert files == {}
+    assert [volume for volume in render({}).pod["volumes"] if "secret" in volume] == []
     assert not {"Secret", "ConfigMap"} & {document["kind"] for document in chart.documents}
 
 
@@ -219,3 +227,28 @@ def test_a_new_version_of_the_chart_changes_no_claim_and_restarts_no_worker(
         documents = list(yaml.safe_load_all(done.stdout))
         rendered.append([each["spec"] for each in documents if each["kind"] == "StatefulSet"])
     assert rendered[0] == rendered[1] != []
+
+
+def test_the_example_with_access_to_http_is_what_the_chart_takes_and_the_worker_reads(
+    render: Render,
+) -> None:
+    values = yaml.safe_load((ROOT / "docs" / "examples" / "chart-access.yaml").read_text())
+    chart = render(values)
+    given = {name: entry.get("value") for name, entry in chart.environment.items()}
+    assert given["WORDCOUNT_TOKENS_FILE"] == "/etc/wordcount/http-tokens/tokens"
+    assert given["WORDCOUNT_HTTP_TLS_CERT_FILE"] == "/etc/wordcount/http-tls/tls.crt"
+    assert given["WORDCOUNT_HTTP_TLS_KEY_FILE"] == "/etc/wordcount/http-tls/tls.key"
+    assert (given["WORDCOUNT_RATE_LIMIT_PER_S"], given["WORDCOUNT_CORS_ORIGINS"]) == (
+        "20",
+        "https://dashboard.example",
+    )
+    for document in chart.documents:
+        assert kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)
+    # A mounted secret follows its changes only where a whole folder is mounted.
+    assert [mount for mount in chart.pod["containers"][0]["volumeMounts"] if "subPath" in mount] == []
+
+
+def test_access_to_http_is_open_by_default(render: Render) -> None:
+    chart = render({})
+    assert not {"WORDCOUNT_TOKENS_FILE", "WORDCOUNT_HTTP_TLS_CERT_FILE"} & chart.environment.keys()
+    assert "scheme: HTTPS" not in yaml.safe_dump_all(chart.documents)

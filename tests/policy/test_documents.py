@@ -24,7 +24,7 @@ PACKAGES = ("app", "agents", "tables")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = {"app", "agents", "tables", "tests", "bench", "docs", "helm", "requirements", ".ci"}
 HOSTS = {"github.com", "keepachangelog.com", "semver.org", "127.0.0.1"}
-"""Hosts that documents may link to; a package registry is not among them."""
+"""Hosts that documents may link to, besides the reserved names below `.example`; a package registry is not among them."""
 
 PAGES = pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -160,7 +160,8 @@ def test_named_resources_exist(page):
 def test_no_place_of_a_machine_and_no_foreign_host(page):
     text = page.read_text("utf-8")
     assert not re.search(r"(?<![\w.])(/home/|/root/|/Users/|/work/|/tmp/\w|[A-Z]:\\)", text)
-    assert {urlsplit(url).hostname for url in re.findall(r"https?://[^\s)\"'`>]+", text)} <= HOSTS
+    named = {urlsplit(url).hostname for url in re.findall(r"https?://[^\s,)\"'`>]+", text)}
+    assert {host for host in named if not host.endswith(".example")} <= HOSTS
 
 
 @PAGES

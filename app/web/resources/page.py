@@ -20,7 +20,6 @@ def routes() -> list[Resource]:
     headers = {
         **HEADERS,
         "Content-Security-Policy": content_security_policy(html),
-        "Referrer-Policy": "no-referrer",
     }
 
     async def get_page(_: Request) -> Response:

@@ -99,6 +99,23 @@ written as 4.194304e+06.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.access }}
+{{- if .tokens.existingSecret }}
+- name: WORDCOUNT_TOKENS_FILE
+  value: /etc/wordcount/http-tokens/tokens
+{{- end }}
+{{- if .tls.existingSecret }}
+- name: WORDCOUNT_HTTP_TLS_CERT_FILE
+  value: /etc/wordcount/http-tls/tls.crt
+- name: WORDCOUNT_HTTP_TLS_KEY_FILE
+  value: /etc/wordcount/http-tls/tls.key
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Probes go over TLS where the interface has it; the kubelet verifies no certificate. */}}
+{{- define "wordcount.scheme" -}}
+{{- ternary "HTTPS" "HTTP" (not (empty .Values.access.tls.existingSecret)) -}}
 {{- end -}}
 
 {{/*

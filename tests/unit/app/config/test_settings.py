@@ -273,6 +273,7 @@ def test_no_secret_is_named_with_its_value():
         "sasl_password",
         "ssl_key_password",
         "peer_secret",
+        "token",
     }
 
 
@@ -339,3 +340,28 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path):
 def test_a_short_secret_of_peers_is_refused_without_showing_it():
     assert "WORDCOUNT_PEER_SECRET is too short" in refusal(peer_secret="hush-hush")
     assert "hush" not in refusal(peer_secret="hush-hush")
+
+
+@pytest.mark.parametrize("name", ["http_tls_cert_file", "http_tls_ca_file", "tokens_file"])
+def test_a_file_of_access_that_does_not_exist_is_named(name):
+    assert refusal(**{name: "none"}).startswith(
+        f'{variable(name)} is "none", which is not a file; name an existing'
+    )
+
+
+def test_a_key_of_the_server_without_its_certificate_is_refused():
+    said = "WORDCOUNT_HTTP_TLS_KEY_FILE is set without a certificate; set WORDCOUNT_HTTP_TLS_CERT_FILE"
+    assert refusal(http_tls_key_file=ENCRYPTED_KEY) == said
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nfeed", "Bearer abc", "hüsh"])
+def test_what_cannot_be_sent_as_a_token_is_refused_without_being_shown(token):
+    said = "WORDCOUNT_TOKEN has characters that no token has; give the token alone, without blanks"
+    assert refusal(token=token) == said
+
+
+def test_a_token_is_read_from_the_folder_of_secrets(tmp_path):
+    (tmp_path / "WORDCOUNT_TOKEN").write_text("a-token-0123456789\n")
+    settings = load_settings(secrets_dir=tmp_path)
+    assert settings.token.get_secret_value() == "a-token-0123456789"
+    assert "a-token" not in repr(settings)

@@ -261,6 +261,10 @@ TOLD = [
     ("host-not-allowed", "This service is not known by that name", 421),
     ("head-too-large", "The path or the headers are too large", 431),
     ("not-implemented", "The transfer coding is not known", 501),
+    ("unauthorized", "A token is needed", 401),
+    ("forbidden", "The token does not allow this", 403),
+    ("origin-not-allowed", "Pages of this origin may not ask this", 400),
+    ("too-many-requests", "The client sends too many requests", 429),
     ("too-many-connections", "Too many connections", 503),
 ]
 

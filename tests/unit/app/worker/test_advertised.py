@@ -1,6 +1,7 @@
 """The URL at which other workers ask this worker."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,10 @@ def test_a_worker_without_http_is_nowhere() -> None:
 def test_what_is_no_address_of_a_worker_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="advertised_url"):
         Settings(advertised_url=url)
+
+
+def test_a_worker_with_tls_advertises_https() -> None:
+    listener, port = listening("127.0.0.1")
+    with listener:
+        settings = Settings(http_tls_cert_file=Path("server.pem"))
+        assert advertised_url(settings, [listener]) == f"https://127.0.0.1:{port}"

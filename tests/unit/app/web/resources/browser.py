@@ -13,6 +13,8 @@ let now = 0, timers = [], requests = [], failures = [];
 const performance = { now: () => now };
 const setTimeout = (task, waitMs) => { const timer = { task, at: now + (waitMs || 0) }; timers.push(timer); return timer; };
 const clearTimeout = (timer) => { timers = timers.filter((other) => other !== timer); };
+const kept = {};
+const sessionStorage = { getItem: (name) => kept[name] ?? null, setItem: (name, text) => { kept[name] = text; } };
 const Intl = { NumberFormat: class { format(value) { return String(value); } } };
 const AbortSignal = { timeout: (waitMs) => ({ waitMs }) };
 class Node {
@@ -25,7 +27,7 @@ class Node {
   insertCell() { const cell = new Node(); this.cells.push(cell); return cell; }
   append(node) { this.cells.push(node); }
   addEventListener(name, listener) { (this.listeners[name] ||= []).push(listener); }
-  dispatch(name) { (this.listeners[name] || []).forEach((listener) => listener()); }
+  dispatch(name) { (this.listeners[name] || []).forEach((listener) => listener({ preventDefault() {} })); }
 }
 const nodes = {};
 const document = Object.assign(new Node(), {
@@ -33,9 +35,9 @@ const document = Object.assign(new Node(), {
   getElementById: (id) => nodes[id] ||= new Node(),
   createElement: () => new Node(),
 });
-function fetch(path, { signal }) {
+function fetch(path, { signal, headers }) {
   return new Promise((resolve, reject) => {
-    const request = { path, resolve, reject };
+    const request = { path, headers, resolve, reject };
     request.timer = setTimeout(() => settle(request, () => reject(new Error("timed out"))), signal.waitMs);
     requests.push(request);
   });
@@ -49,6 +51,7 @@ function answer(path, status, body, retryAfter) {
   const request = requests.find((one) => one.path === path);
   settle(request, () => request.resolve({
     ok: status === 200,
+    status,
     headers: { get: () => retryAfter },
     json: async () => JSON.parse(body),
   }));
@@ -75,12 +78,19 @@ class Browser:
         (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
         self._context = quickjs.Context()
         self._run(_BROWSER)
+        for name in re.findall(r'<[a-z]+ id="([^"]+)" hidden>', html):
+            self._run(f"document.getElementById({json.dumps(name)}).hidden = true")
         self._run(script)
 
     def asked(self) -> list[str]:
         """Paths that are asked for and not answered yet."""
         paths: list[str] = json.loads(self._run("JSON.stringify(requests.map((request) => request.path))"))
         return paths
+
+    def tokens(self) -> set[str | None]:
+        """The `Authorization` of each request that is not answered yet."""
+        sent = "requests.map((request) => request.headers.Authorization ?? null)"
+        return set(json.loads(self._run(f"JSON.stringify({sent})")))
 
     def answer(self, path: str, body: object, status: int = 200, retry_after: int | None = None) -> None:
         """Answer the request for `path`."""
@@ -113,6 +123,25 @@ class Browser:
         """Type into a field by its id."""
         node = f"document.getElementById({json.dumps(name)})"
         self._run(f"{node}.value = {json.dumps(text)}; {node}.dispatch('input')")
+
+    def submit(self, form: str, name: str, text: str) -> None:
+        """Type into a field and submit its form, both by their ids."""
+        self._run(f"document.getElementById({json.dumps(name)}).value = {json.dumps(text)}")
+        self._run(f"document.getElementById({json.dumps(form)}).dispatch('submit')")
+
+    def hidden(self, name: str) -> bool:
+        """Whether an element is hidden, by its id."""
+        return bool(self._run(f"!!document.getElementById({json.dumps(name)}).hidden"))
+
+    def value(self, name: str) -> str:
+        """The text in a field by its id."""
+        value: str = self._run(f"document.getElementById({json.dumps(name)}).value")
+        return value
+
+    def kept(self) -> dict[str, str]:
+        """What the page has put into the storage of its session."""
+        kept: dict[str, str] = json.loads(self._run("JSON.stringify(kept)"))
+        return kept
 
     def hide(self, hidden: bool) -> None:
         """Another tab is looked at, or this one again."""

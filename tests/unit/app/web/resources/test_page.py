@@ -234,3 +234,42 @@ def test_a_page_that_nobody_looks_at_asks_nothing(browser):
     assert browser.asked() == []
     browser.hide(False)
     assert sorted(browser.asked()) == [READY, STATS, TOP]
+
+
+UNAUTHORIZED = {
+    "type": "urn:problem-type:wordcount:unauthorized",
+    "title": "A token is needed",
+    "status": 401,
+    "detail": "none was sent",
+}
+
+
+def test_a_page_asks_for_a_token_only_where_one_is_needed(browser):
+    browser.answer(READY, IS_READY)
+    browser.answer(STATS, SOME_STATS)
+    assert (browser.hidden("access"), browser.hidden("metrics")) == (True, False)
+    browser.answer(TOP, UNAUTHORIZED, 401)
+    assert (browser.hidden("access"), browser.hidden("metrics")) == (False, True)
+    assert browser.text("top-note") == "A token is needed: none was sent."
+    assert browser.text("status") == "Ready, but: A token is needed: none was sent."
+
+
+def test_a_token_that_was_entered_is_sent_as_a_header_and_kept_for_the_session_alone(browser):
+    assert browser.tokens() == {None}
+    browser.answer(READY, IS_READY)
+    browser.answer(STATS, UNAUTHORIZED, 401)
+    browser.answer(TOP, UNAUTHORIZED, 401)
+    browser.submit("access", "token", " secret-0123456789 ")
+    browser.wait(0)
+    assert sorted(browser.asked()) == [STATS, TOP]
+    assert browser.tokens() == {"Bearer secret-0123456789"}
+    assert browser.value("token") == ""
+    assert browser.kept() == {"token": "secret-0123456789"}
+    browser.answer(STATS, SOME_STATS)
+    browser.answer(TOP, SOME_TOP)
+    assert (browser.hidden("access"), browser.hidden("metrics")) == (True, True)
+    assert browser.text("status") == "Ready. Counts are complete and durable."
+    browser.type("prefix", "th")
+    browser.wait(2)
+    assert browser.tokens() == {"Bearer secret-0123456789"}
+    assert "secret" not in "".join(browser.asked())
