@@ -115,7 +115,12 @@ def _free_port(wanted: int) -> int:
 def _variables(settings: Settings) -> dict[str, str]:
     """Return the variables that the worker must be given; the worker reads all other settings where this process has read them."""
     names = "bootstrap_servers security_protocol topic group state_dir value_format http_host http_port shutdown_timeout_s"
-    return {variable(name): str(getattr(settings, name)) for name in names.split()}
+    # The worker is this command's own, on an address of this machine: what restricts access to other workers is left out.
+    without = "tokens_file rate_limit_per_s http_tls_cert_file http_tls_key_file"
+    return {
+        **{variable(name): str(getattr(settings, name)) for name in names.split()},
+        **{variable(name): "" for name in without.split()},
+    }
 
 
 async def _forget_earlier_runs(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from threading import Thread
 import pytest
 
 from app.config.loading import load_settings
+from tests.integration.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 Instruction = tuple[str, str]
@@ -164,7 +166,7 @@ def test_the_build_context_is_what_is_copied() -> None:
 
 
 @contextmanager
-def server(status: int) -> Iterator[tuple[int, list[str]]]:
+def server(status: int, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[str]]]:
     """A server on loopback that answers with one status; yields its port and the paths it was asked for."""
     asked: list[str] = []
 
@@ -178,6 +180,8 @@ def server(status: int) -> Iterator[tuple[int, list[str]]]:
             """Keep the test's output clean."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as listener:
+        if tls is not None:
+            listener.socket = tls.wrap_socket(listener.socket, server_side=True)
         thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -187,11 +191,11 @@ def server(status: int) -> Iterator[tuple[int, list[str]]]:
             thread.join()
 
 
-def health_check(port: int) -> int:
+def health_check(port: int, **more: str) -> int:
     """Exit code of the image's health check, run as the engine would, behind a proxy that does not exist."""
     program, *rest = json.loads(only(RUNTIME, "HEALTHCHECK").split(" CMD ", 1)[1])
     assert program == "python"
-    variables = {"WORDCOUNT_HTTP_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    variables = {"WORDCOUNT_HTTP_PORT": str(port), "http_proxy": "http://127.0.0.1:9", **more}
     done = subprocess.run(
         [sys.executable, *rest], env=variables, capture_output=True, timeout=20, check=False
     )
@@ -201,6 +205,15 @@ def health_check(port: int) -> int:
 def test_health_check_passes_when_the_worker_is_alive() -> None:
     with server(200) as (port, asked):
         assert health_check(port) == 0
+    assert asked == ["/livez"]
+
+
+def test_health_check_passes_over_tls_whatever_the_certificate_names(tmp_path: Path) -> None:
+    cert_file = Authority().write_signed(tmp_path / "server.pem", "x", hosts=["192.0.2.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert_file)
+    with server(200, context) as (port, asked):
+        assert health_check(port, WORDCOUNT_HTTP_TLS_CERT_FILE=str(cert_file)) == 0
     assert asked == ["/livez"]
 
 
