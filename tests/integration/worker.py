@@ -68,9 +68,14 @@ class Worker:
         self.renew_client()
         self.started_at = 0.0
 
-    def renew_client(self) -> None:
-        """Make a new HTTP client, because the connections of a client belong to the event loop of one test."""
-        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+    def renew_client(self, scheme: str = "http", **options: Any) -> None:
+        """Make a new HTTP client, because the connections of a client belong to the event loop of one test.
+
+        Args:
+            scheme: http, or https for a worker with TLS.
+            options: what the client is made with besides: headers, how it verifies the worker.
+        """
+        self._client = httpx.AsyncClient(base_url=f"{scheme}://127.0.0.1:{self.port}", timeout=10, **options)
 
     def start(self, *flags: str, **settings: str) -> Worker:
         """Start the process; `settings` also hold for later starts, `flags` only for this start."""

@@ -1,3 +1,6 @@
+import asyncio
+
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
@@ -6,6 +9,8 @@ from app.web.access.options import Access
 from app.web.access.rate_limit import RateLimit
 from app.web.access.scopes import is_limited, needed_scope
 from app.web.asgi import create_asgi_app
+from app.web.connections import Limits
+from app.web.server import WebServer, bound_socket
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 from tests.unit.app.web.access.conftest import ADMIN, READER, WRITER, bearer
 
@@ -173,3 +178,26 @@ async def test_clients_with_tokens_are_told_apart_by_name_and_others_by_address(
 def test_nothing_is_between_client_and_resources_where_nothing_is_set():
     assert Access().middleware() == []
     assert RateLimit(5).per_s == 5
+
+
+class _Nobody:
+    """An observer of connections that keeps nothing."""
+
+    def __getattr__(self, name):
+        return lambda *_, **__: None
+
+
+async def test_the_server_does_not_believe_who_a_client_says_it_speaks_for():
+    listener = bound_socket("127.0.0.1", 0)
+    asgi_app = create_asgi_app(
+        FakeQueries(), FakeHealth(), CollectorRegistry(), VERSION, access=Access(requests_per_s=1)
+    )
+    server = WebServer(asgi_app, lambda: [listener], lambda: Limits(10, 20_000), _Nobody())
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with server, httpx.AsyncClient(base_url=base_url) as client:
+        while not server._server.started:
+            await asyncio.sleep(0.01)
+        told = [
+            {"X-Forwarded-For": f"198.51.100.{number}", "X-Forwarded-Proto": "https"} for number in range(3)
+        ]
+        assert [(await client.get("/v1/top", headers=sent)).status_code for sent in told] == [200, 200, 429]
