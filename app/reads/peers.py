@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
@@ -64,7 +65,7 @@ class Peers:
         deployment: an answer of another deployment is refused.
         proofs: proves questions, and checks the proofs of answers.
         observer: is told how each question ended.
-        ssl: TLS options of aiohttp for workers whose URL begins with https; called for each new connection's session.
+        tls: returns the TLS context for workers whose URL begins with https; True = the authorities of the system.
     """
 
     def __init__(
@@ -72,12 +73,12 @@ class Peers:
         deployment: Deployment,
         proofs: Proofs,
         observer: PeerObserver,
-        ssl: Callable[[], Any] = lambda: True,
+        tls: Callable[[], ssl.SSLContext | bool] = lambda: True,
     ) -> None:
         self._deployment = deployment
         self._proofs = proofs
         self._observer = observer
-        self._ssl = ssl
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._failed_s: dict[str, float] = {}
 
@@ -143,7 +144,7 @@ class Peers:
             PROOF: self._proofs.proof("question", nonce, question),
         }
         async with self._open().post(
-            url + PATH, data=question, headers=headers, ssl=self._ssl(), allow_redirects=False
+            url + PATH, data=question, headers=headers, ssl=self._tls(), allow_redirects=False
         ) as answer:
             body = await _read(url, answer)
             whose = answer.headers.get(DEPLOYMENT)
