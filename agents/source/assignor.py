@@ -7,7 +7,7 @@ never learns the generation; the assignor of this module keeps its state on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,8 +18,10 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
 )
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.structs import TopicPartition
+from msgspec.structs import replace
 
 from agents.source.group_map import (
+    MOST_GROUP_BYTES,
     Card,
     GroupMap,
     Member,
@@ -115,12 +117,10 @@ class MappingStickyAssignor(StickyPartitionAssignor):
             Member(card.url if card is not None else "", active[member], followed.get(member, ()))
             for member, card in sorted(cards.items())
         ]
-        generation = self.current_generation()
+        maps = _maps(GroupMap(topic, self.current_generation(), workers, 0))
         return {
-            member: ConsumerProtocolMemberAssignment(
-                self.version, found[member], encode_map(GroupMap(topic, generation, workers, number))
-            )
-            for number, member in enumerate(sorted(cards))
+            member: ConsumerProtocolMemberAssignment(self.version, found[member], copy)
+            for member, copy in zip(sorted(cards), maps, strict=True)
         }
 
     def on_assignment(self, assignment: Any) -> None:
@@ -134,6 +134,20 @@ class MappingStickyAssignor(StickyPartitionAssignor):
                 remedy="upgrade the other workers",
             )
         self._on_assigned(self._partitions)
+
+
+def _maps(group_map: GroupMap) -> Sequence[bytes]:
+    """Return the copy of the map for each member; empty ones if the group is too large for a broker's record of it."""
+    copies = [encode_map(replace(group_map, me=number)) for number in range(len(group_map.members))]
+    if (size := sum(map(len, copies))) <= MOST_GROUP_BYTES:
+        return copies
+    _log.error(
+        "the group has no map of its workers, because it is too large for one record; workers answer for their own partitions",
+        bytes=size,
+        most=MOST_GROUP_BYTES,
+        remedy="use fewer workers or fewer partitions",
+    )
+    return [b""] * len(copies)
 
 
 def _claims(former: Mapping[str, StickyAssignorMemberMetadataV1], topic: str) -> dict[str, list[int]]:

@@ -24,6 +24,12 @@ MAP_MAGIC: Final = b"wordcount-map:"
 MOST_MAP_BYTES: Final = 1 << 20
 """Longest map that is unpacked, in bytes: the map of about 500 workers and 10,000 partitions."""
 
+MOST_GROUP_BYTES: Final = 700_000
+"""Most bytes of all copies of a map together: a broker refuses the record of a group above `max.message.bytes`, 1 MiB by default.
+
+100 workers and 1,000 partitions take 270,000 bytes.
+"""
+
 
 class Card(msgspec.Struct, frozen=True):
     """What a worker tells the group of itself when it joins.
@@ -151,22 +157,25 @@ def preferred(
         stores: member id -> partitions of which the member has a store, old or new.
         partitions: number of partitions of the input topic.
     """
-    kept = {member: list(numbers) for member, numbers in owned.items()}
+    members = sorted(owned)
+    kept = {member: set(owned[member]) for member in members}
     least, most = partitions // max(1, len(kept)), -(-partitions // max(1, len(kept)))
-    orphans = set(range(partitions)).difference(*kept.values())
-    for has in (standby, stores):
-        for number in sorted(orphans):
-            free = [one for one in sorted(kept) if number in has.get(one, ()) and len(kept[one]) < most]
-            if free:
-                kept[min(free, key=lambda one: len(kept[one]))].append(number)
-                orphans.discard(number)
-    for has in (standby, stores):
-        for member in sorted(kept):
-            for number in sorted(has.get(member, ())):
-                owner = next((one for one, numbers in kept.items() if number in numbers), None)
-                if owner not in (None, member) and len(kept[member]) < least < len(kept[owner]):
+    owner_of = {number: member for member, numbers in kept.items() for number in numbers}
+    for had in (standby, stores):
+        holders = _holders(had, members)
+        for number in range(partitions):
+            free = [one for one in holders.get(number, ()) if len(kept[one]) < most]
+            if number not in owner_of and free:
+                owner_of[number] = min(free, key=lambda one: len(kept[one]))
+                kept[owner_of[number]].add(number)
+    for had in (standby, stores):
+        for member in members:
+            for number in sorted(had.get(member, ())):
+                owner = owner_of.get(number)
+                if owner is not None and len(kept[member]) < least < len(kept[owner]):
                     kept[owner].remove(number)
-                    kept[member].append(number)
+                    kept[member].add(number)
+                    owner_of[number] = member
     return {member: sorted(numbers) for member, numbers in kept.items()}
 
 
@@ -183,23 +192,30 @@ def placed_standbys(
         had: member id -> partitions that the member owned or followed until now, or of which it has a store.
         standbys: number of followers of each partition, >= 0.
     """
-    copies = min(standbys, len(active) - 1)
+    members, copies = sorted(active), min(standbys, len(active) - 1)
     numbers = sorted(number for owned in active.values() for number in owned)
-    followed: dict[str, list[int]] = {member: [] for member in active}
-    if copies < 1:
-        return followed
-    share = -(-len(numbers) * copies // len(active))
-    owns = {member: frozenset(owned) for member, owned in active.items()}
-    has = {member: frozenset(had.get(member, ())) for member in active}
-    lacking = dict.fromkeys(numbers, copies)
-    for number in numbers:
-        for member in sorted(active):
-            if lacking[number] and number in has[member] - owns[member] and len(followed[member]) < share:
-                followed[member].append(number)
+    followed: dict[str, set[int]] = {member: set() for member in members}
+    if copies >= 1:
+        owns = {member: frozenset(active[member]) for member in members}
+        share = -(-len(numbers) * copies // len(members))
+        holders, lacking = _holders(had, members), dict.fromkeys(numbers, copies)
+        for number in numbers:
+            for member in holders.get(number, ()):
+                if lacking[number] and number not in owns[member] and len(followed[member]) < share:
+                    followed[member].add(number)
+                    lacking[number] -= 1
+        for number in numbers:
+            while lacking[number]:
+                free = [one for one in members if number not in owns[one] and number not in followed[one]]
+                followed[min(free, key=lambda one: len(followed[one]))].add(number)
                 lacking[number] -= 1
-    for number in numbers:
-        while lacking[number]:
-            free = [one for one in sorted(active) if number not in owns[one] and number not in followed[one]]
-            followed[min(free, key=lambda one: len(followed[one]))].append(number)
-            lacking[number] -= 1
     return {member: sorted(owned) for member, owned in followed.items()}
+
+
+def _holders(had: Mapping[str, Sequence[int]], members: Sequence[str]) -> Mapping[int, Sequence[str]]:
+    """Return partition -> the members that have it, in the order of `members`."""
+    holders: dict[int, list[str]] = {}
+    for member in members:
+        for number in set(had.get(member, ())):
+            holders.setdefault(number, []).append(member)
+    return holders

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import pytest
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
@@ -132,3 +133,11 @@ def test_a_leader_of_a_former_version_sends_no_map() -> None:
     worker.assignor.on_assignment(ConsumerProtocolMemberAssignment(0, [("in", [0])], b""))
     assert worker.assignor.group_map is None
     assert worker.active == [0]
+
+
+@pytest.mark.slow
+def test_a_group_that_is_too_large_for_one_record_still_gets_its_partitions() -> None:
+    workers = {f"w{number:03}": Worker(f"w{number:03}") for number in range(250)}
+    rebalance(workers, "w000", 3_000)
+    assert {len(worker.active) for worker in workers.values()} == {12}
+    assert all(worker.assignor.group_map is None for worker in workers.values())
