@@ -12,7 +12,6 @@ from app.reads.peers import Deployment, PeerObserver, Peers
 from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
-from app.worker.peer_tls import peer_tls
 from tables.errors import PartitionsLostError
 
 if TYPE_CHECKING:
@@ -89,6 +88,6 @@ def build_reads(
     deployment = Deployment(settings.group, settings.topic)
     secret = settings.peer_secret
     proofs = Proofs(lambda: "" if secret is None else secret.get_secret_value())
-    peers = Peers(deployment, proofs, observer, peer_tls(settings))
+    peers = Peers(deployment, proofs, observer)
     parties = Parties(local, partition_count, lambda: faust_app.consumer.membership.group_map, peers)
     return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment)
