@@ -102,6 +102,11 @@ def check_access(settings: Settings) -> None:
         raise ConfigurationError(
             "WORDCOUNT_HTTP_TLS_KEY_FILE is set without a certificate", "set WORDCOUNT_HTTP_TLS_CERT_FILE"
         )
+    if settings.tokens_file is not None and settings.peer_secret is None:
+        raise ConfigurationError(
+            "WORDCOUNT_TOKENS_FILE is set without WORDCOUNT_PEER_SECRET: who asks as a worker does needs no token",
+            "set WORDCOUNT_PEER_SECRET to the same 16 or more random characters in all workers",
+        )
     if settings.token is not None and not re.fullmatch(r"[!-~]+", settings.token.get_secret_value()):
         raise ConfigurationError(
             "WORDCOUNT_TOKEN has characters that no token has", "give the token alone, without blanks"

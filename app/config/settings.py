@@ -264,13 +264,13 @@ class Settings(BaseModel):
     )
     http_tls_ca_file: Path | None = Field(
         None,
-        description="PEM file of the authorities by which `wordcount top`, `get` and `doctor` verify a worker's certificate; none = "
-        "those of the system.",
+        description="PEM file of the authorities that sign workers' certificates. `wordcount top`, `get` and `doctor` verify a worker "
+        "by it, none = by those of the system; workers verify each other by it, none = by exactly their own certificate.",
     )
     tokens_file: Path | None = Field(
         None,
         description="File of the tokens that HTTP requires, a line `<name> <scope>[,<scope>] <token>` for each; scopes are `read`, "
-        "`ingest` and `admin`; none = no token is required. The file is read again when it changes.",
+        "`ingest` and `admin`; none = no token is required. The file is read again when it changes. Needs `WORDCOUNT_PEER_SECRET`.",
     )
     token: SecretStr | None = Field(
         None, description="Token that `wordcount top`, `get` and `doctor` send to a worker."

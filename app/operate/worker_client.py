@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +11,7 @@ import httpx
 import msgspec
 
 from app.bodies import PROBLEM_TYPE, Problem, Top, UnknownWord, Version, Word
+from app.config.http_trust import commands_trust
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def worker_address(settings: Settings, url: str | None = None) -> WorkerAddress:
         ConfigurationError: the port of the worker with these settings is not known, or certificates cannot be read.
     """
     token = None if settings.token is None else settings.token.get_secret_value()
-    return WorkerAddress(url or worker_url(settings), token, _verifying(settings, own=url is None))
+    return WorkerAddress(url or worker_url(settings), token, commands_trust(settings, own=url is None))
 
 
 def ask_path(
@@ -153,35 +153,6 @@ def word_path(word: str) -> str:
 def _terms(allow_partial: bool) -> dict[str, str | int]:
     # A worker of an earlier version does not know the parameter, and answers all the same.
     return {"allow_partial": "true"} if allow_partial else {}
-
-
-def _verifying(settings: Settings, *, own: bool) -> ssl.SSLContext:
-    """Return a TLS context that verifies a worker; `own` = the worker with these settings.
-
-    The certificate of that worker is known from its file. So exactly this certificate is trusted, whoever signed it and whatever host
-    it names: nobody else has its key, and it hardly names 127.0.0.1.
-
-    Raises:
-        ConfigurationError: a file of certificates cannot be used.
-    """
-    pinned = settings.http_tls_cert_file if own else None
-    file = pinned or settings.http_tls_ca_file
-    try:
-        if pinned is None:
-            return ssl.create_default_context(cafile=file)
-        found = re.search(
-            r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pinned.read_text(), re.DOTALL
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=found[0] if found else "")
-    except (OSError, ValueError) as unusable:
-        name = "WORDCOUNT_HTTP_TLS_CA_FILE" if pinned is None else "WORDCOUNT_HTTP_TLS_CERT_FILE"
-        raise ConfigurationError(
-            f'{name} "{file}" holds no usable certificate: {unusable}', "name a PEM file of certificates"
-        ) from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.check_hostname = False
-    return context
 
 
 def _unconnected(url: str, error: httpx.HTTPError) -> WordcountError:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.config.http_trust import workers_trust
 from app.reads.local import LocalReads
 from app.reads.parties import Parties
 from app.reads.peers import Deployment, PeerObserver, Peers
 from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
+from app.web.access.renewed import Renewed
 from tables.errors import PartitionsLostError
 
 if TYPE_CHECKING:
@@ -88,6 +91,12 @@ def build_reads(
     deployment = Deployment(settings.group, settings.topic)
     secret = settings.peer_secret
     proofs = Proofs(lambda: "" if secret is None else secret.get_secret_value())
-    peers = Peers(deployment, proofs, observer)
+    peers = Peers(deployment, proofs, observer, _trust(settings))
     parties = Parties(local, partition_count, lambda: faust_app.consumer.membership.group_map, peers)
     return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment)
+
+
+def _trust(settings: Settings) -> Callable[[], ssl.SSLContext | bool]:
+    """Return a function that returns how other workers are verified over TLS, as the files of certificates are now."""
+    file = settings.http_tls_ca_file or settings.http_tls_cert_file
+    return (lambda: True) if file is None else Renewed(lambda: workers_trust(settings), [file]).present

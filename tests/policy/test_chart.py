@@ -26,6 +26,7 @@ FILES = {
     "TOKENS": ("tokens", "tokens.txt"),
     "HTTP_TLS_CERT": ("http", "server.pem"),
     "HTTP_TLS_KEY": ("http", "server.key"),
+    "HTTP_TLS_CA": ("http", "authorities.pem"),
 }
 """Secret and key of each file that a setting names in a chart with all values."""
 
@@ -183,6 +184,7 @@ def test_secrets_are_only_referred_to(render: Render) -> None:
         "SASL_USERNAME": {"name": "login", "key": "user"},
         "SASL_PASSWORD": {"name": "login", "key": "pass"},
         "SSL_KEY_PASSWORD": {"name": "certificates", "key": "client.password"},
+        "PEER_SECRET": {"name": "peers", "key": "peers.txt"},
     }
     mounted = {mount["name"]: mount["mountPath"] for mount in chart.pod["containers"][0]["volumeMounts"]}
     assert mounted["passwords"] == given["WORDCOUNT_SECRETS_DIR"]["value"]

@@ -112,7 +112,7 @@ def test_the_product_reads_what_the_chart_writes(
             (tmp_path / volume["name"] / item["path"]).write_text("PEM")
         for source in volume.get("projected", {}).get("sources", []):
             for item in source["secret"]["items"]:
-                (secrets / item["path"]).write_text("from elsewhere")
+                (secrets / item["path"]).write_text("from somewhere else")
     for name, entry in chart.environment.items():
         assert ("value" in entry) != ("valueFrom" in entry), entry
         value = entry.get("value", "true-0")
@@ -136,7 +136,7 @@ def test_the_product_reads_what_the_chart_writes(
         "image.registry",
         "resources.limits.cpus",
         "tls.password",
-        "access.tls.caKey",
+        "access.tls.authority",
         "settings.tokens_file",
         "settings.token",
         "persistence.enabled",
@@ -200,6 +200,14 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
         (changed("settings.security_protocol", "SSL"), ["sasl.existingSecret", "SSL"]),
         (changed("settings.security_protocol", "SASL_PLAINTEXT"), ["tls.existingSecret", "SASL_PLAINTEXT"]),
         ({"sasl": {"existingSecret": "login"}}, ["sasl.existingSecret", "PLAINTEXT"]),
+        (
+            changed("access.peers.existingSecret", ""),
+            ["access.tokens.existingSecret", "access.peers.existingSecret is empty"],
+        ),
+        (
+            {"access": {"tls": {"caKey": "ca.crt"}}},
+            ["access.tls.caKey", "access.tls.existingSecret is empty"],
+        ),
         ({"tls": {"certKey": "client.pem"}}, ["tls.certKey", "tls.existingSecret is empty"]),
         (changed("tls.certKey", ""), ["private key without a certificate", "tls.certKey"]),
         (

@@ -109,6 +109,10 @@ written as 4.194304e+06.
   value: /etc/wordcount/http-tls/tls.crt
 - name: WORDCOUNT_HTTP_TLS_KEY_FILE
   value: /etc/wordcount/http-tls/tls.key
+{{- if .tls.caKey }}
+- name: WORDCOUNT_HTTP_TLS_CA_FILE
+  value: /etc/wordcount/http-tls/ca.crt
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -141,6 +145,15 @@ pod do not change while it runs, files do.
     items:
       - key: {{ .privateKeyPasswordKey | quote }}
         path: WORDCOUNT_SSL_KEY_PASSWORD
+{{- end }}
+{{- end }}
+{{- with .Values.access.peers }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret | quote }}
+    items:
+      - key: {{ .key | quote }}
+        path: WORDCOUNT_PEER_SECRET
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -192,5 +205,11 @@ pod do not change while it runs, files do.
 {{- end -}}
 {{- if and (or $tls.privateKeyKey $tls.privateKeyPasswordKey) (not $tls.certKey) -}}
 {{- fail "tls has a private key without a certificate: set tls.certKey" -}}
+{{- end -}}
+{{- if and .Values.access.tokens.existingSecret (not .Values.access.peers.existingSecret) -}}
+{{- fail "access.tokens.existingSecret is set, but access.peers.existingSecret is empty: who asks as a worker does needs no token, so name the secret by which workers prove that they are workers" -}}
+{{- end -}}
+{{- if and .Values.access.tls.caKey (not .Values.access.tls.existingSecret) -}}
+{{- fail "access.tls.caKey is set, but access.tls.existingSecret is empty: name the secret that holds the certificates" -}}
 {{- end -}}
 {{- end -}}

@@ -18,6 +18,7 @@ from tests.integration.worker import Worker, counts_of, lines, recount, wait_cou
 READER, FORMER, WRITER, NEW = (
     f"{name}-token-0123456789abcdef" for name in ("reader", "former", "writer", "new")
 )
+PEER_SECRET = "peers-secret-0123456789abcdef"
 DATA = [
     "/v1/stats",
     "/v1/top",
@@ -57,7 +58,11 @@ class Guarded:
         draft.replace(self.tokens_file)
 
     def settings(self) -> dict[str, object]:
-        return {"tokens_file": self.tokens_file, "http_tls_cert_file": self.cert_file}
+        return {
+            "tokens_file": self.tokens_file,
+            "peer_secret": PEER_SECRET,
+            "http_tls_cert_file": self.cert_file,
+        }
 
     def client(self, worker: Worker, token: str | None = None) -> httpx.AsyncClient:
         headers = {} if token is None else bearer(token)
@@ -86,9 +91,7 @@ def guarded(tmp_path: Path) -> Guarded:
     return Guarded(tmp_path)
 
 
-async def test_a_worker_with_tokens_and_tls(
-    guarded: Guarded, workers: Workers, kafka: KafkaClient, tmp_path: Path
-) -> None:
+async def test_a_worker_with_tokens_and_tls(guarded: Guarded, workers: Workers, kafka: KafkaClient) -> None:
     await kafka.create_topic(workers.topic, 2)
     await kafka.produce(workers.topic, lines(1, 500))
     worker = workers(**guarded.settings())
@@ -167,9 +170,44 @@ async def test_a_worker_with_tokens_and_tls(
 
     commands = [done.stdout + done.stderr for done in (got, refused, wrong, doctor, shown)]
     key_lines = guarded.cert_file.read_text().partition("-----END PRIVATE KEY")[0].splitlines()[1:]
-    for secret in (READER, FORMER, WRITER, NEW, *key_lines):
+    for secret in (READER, FORMER, WRITER, NEW, PEER_SECRET, *key_lines):
         for text in (worker.log, worker.stdout, *commands, *answers):
             assert secret not in text
+
+
+@pytest.mark.parametrize("known_by", ["own certificate", "authority"])
+async def test_workers_with_tokens_and_tls_answer_for_each_other(
+    guarded: Guarded, workers: Workers, kafka: KafkaClient, tmp_path: Path, known_by: str
+) -> None:
+    await kafka.create_topic(workers.topic, 4)
+    await kafka.produce(workers.topic, lines(2, 500))
+    made = [workers(**guarded.settings()) for _ in range(2)]
+    if known_by == "authority":
+        other = guarded.authority.write_signed(tmp_path / "other.pem", "other", hosts=["192.0.2.1"])
+        made[1].settings["WORDCOUNT_HTTP_TLS_CERT_FILE"] = str(other)
+        for worker in made:
+            worker.settings["WORDCOUNT_HTTP_TLS_CA_FILE"] = str(guarded.ca_file)
+    trusting = ssl.create_default_context(cafile=guarded.ca_file)
+    trusting.check_hostname = False
+    for worker in made:
+        worker.renew_client("https", verify=trusting, headers=bearer(READER))
+        worker.start()
+    right = await recount(kafka.bootstrap_servers, workers.topic)
+    for worker in made:
+        await worker.wait_ready()
+
+        async def complete(asked: Worker = worker) -> bool:
+            stats = await asked.stats()
+            return bool(stats.get("complete")) and stats["words"] == right.total()
+
+        await wait_for(complete, f"{worker.name} answers for all partitions")
+    both = await made[0].json("/v1/assignments")
+    assert sorted(len(worker["active"]) for worker in both["workers"]) == [2, 2]
+    async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{made[0].port}", verify=trusting) as client:
+        refused = await client.post(
+            "/peer/v1/ask", headers={"Wordcount-Deployment": f"{workers.group}/{workers.topic}"}
+        )
+    assert (refused.status_code, "no-proof" in refused.text) == (401, True)
 
 
 async def test_a_client_above_the_rate_limit_waits_and_probes_do_not(

@@ -11,6 +11,7 @@ def test_what_restricts_access_to_other_workers_is_not_asked_of_the_commands_own
         (tmp_path / name).touch()
         monkeypatch.setenv(f"WORDCOUNT_{name}", str(tmp_path / name))
     monkeypatch.setenv("WORDCOUNT_RATE_LIMIT_PER_S", "1")
+    monkeypatch.setenv("WORDCOUNT_PEER_SECRET", "0123456789abcdef")
     for name, value in _variables(load_settings(topic="texts")).items():
         monkeypatch.setenv(name, value)
     settings = load_settings()

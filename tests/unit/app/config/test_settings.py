@@ -365,3 +365,11 @@ def test_a_token_is_read_from_the_folder_of_secrets(tmp_path):
     settings = load_settings(secrets_dir=tmp_path)
     assert settings.token.get_secret_value() == "a-token-0123456789"
     assert "a-token" not in repr(settings)
+
+
+def test_tokens_need_the_secret_of_the_workers_because_their_questions_need_no_token(tmp_path):
+    file = tmp_path / "tokens"
+    file.touch()
+    said = refusal(tokens_file=file)
+    assert said.startswith("WORDCOUNT_TOKENS_FILE is set without WORDCOUNT_PEER_SECRET")
+    assert load_settings(tokens_file=file, peer_secret="0123456789abcdef").tokens_file == file
