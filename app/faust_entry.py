@@ -15,7 +15,7 @@ from app.config.loading import load_settings
 from app.exit_codes import exit_code
 from app.worker import faust_commands
 from app.worker.bootstrap import build_worker
-from app.worker.faust_app import say
+from app.worker.ending import say
 from tables.errors import WordcountError
 
 try:

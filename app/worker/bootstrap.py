@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import pyarrow as pa
 import structlog
 
 from agents.source.assignor import GroupFacts
 from agents.source.group_map import Card
 from agents.source.worker_app import ConsumerOptions
 from agents.text.tally import RecordTally
-from agents.text.tokenizer import Tokenizer
 from agents.topology import TopologyOptions, build_topology
 from app.config.kafka_auth import faust_credentials
 from app.config.settings import Settings
@@ -25,41 +19,28 @@ from app.kafka import handshake
 from app.kafka.access import needed_rights
 from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
-from app.machine import open_files
 from app.machine.memory_limit import memory_budget
-from app.web.access.options import Access
-from app.web.access.renewed import Renewed
-from app.web.access.tls import server_context
-from app.web.access.tokens import read_tokens
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
-from app.web.hosts import AllowedHosts
 from app.web.resources.version import version_info
 from app.web.server import WebServer
 from app.worker import logs
 from app.worker.advertised import advertised_url
 from app.worker.console import CountPrinter, tokens_of
-from app.worker.faust_app import Deadline, WordcountApp, WorkerParts
+from app.worker.ending import Deadline
+from app.worker.faust_app import WordcountApp, WorkerParts
 from app.worker.group_reads import build_reads
 from app.worker.health import Health, assignment_check, broker_check, restored_check
+from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
 from app.worker.metrics import Metrics
 from app.worker.preparation import Preparation, faust_port
+from app.worker.tuning import tune_process
 from tables.kafka import connections
 from tables.kafka.connections import Refusal
 from tables.kafka.rights import Rights
 from tables.pace.memory import MemoryBudget
 from tables.pace.policy import FlushPolicy
 from tables.partitions.shard import Shard
-
-SWITCH_INTERVAL_S = 0.0002
-"""Seconds that the event loop waits each time it takes the GIL from a thread that counts or restores: many times for one request.
-
-Python's default is 5 ms. When the interval was lowered from 0.5 to 0.2 ms, the longest delay during a restore fell from 40-76 to
-13-32 ms at the same speed (ADR 3).
-"""
-
-GC_THRESHOLDS = (50_000, 20, 50)
-"""Higher than Python's defaults: batches are bytes and arrays, so the cyclic garbage collector finds little and may run less often."""
 
 BATCHES_PER_POLL = 50
 """Largest number of batches that a poll returns."""
@@ -88,11 +69,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     Raises:
         ConfigurationError: options of the tokeniser, certificates or tokens are wrong.
     """
-    open_files.raise_limit()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(*GC_THRESHOLDS)
-    # Arrow's own allocator keeps 70 MB more of freed memory than the system's allocator, and is not faster.
-    pa.set_memory_pool(pa.system_memory_pool())
+    tune_process()
     logs.install()
     words = tokenizer_of(settings)
     text_format = value_format_of(settings)
@@ -149,13 +126,12 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         health,
         metrics.registry,
         versions,
-        _normalise(words),
+        normaliser(words),
         peer_answers=reads,
-        allowed_hosts=_allowed_hosts(settings),
-        access=_access(settings),
+        allowed_hosts=allowed_hosts(settings),
+        access=access_of(settings),
     )
-    cert_file, key_file = settings.http_tls_cert_file, settings.http_tls_key_file
-    tls = None if cert_file is None else server_context(cert_file, key_file).present
+    tls = server_tls(settings)
     preparation = Preparation(settings)
 
     def card() -> Card:
@@ -240,19 +216,6 @@ def _consumer_options(
     )
 
 
-def _allowed_hosts(settings: Settings) -> AllowedHosts:
-    """Return the names that a client may send as Host: this machine's, the advertised, the one that HTTP listens on, the setting's."""
-    advertised = urlsplit(settings.advertised_url or "").hostname
-    names = [socket.gethostname(), settings.http_host, *settings.http_allowed_hosts]
-    return AllowedHosts(names if advertised is None else [advertised, *names])
-
-
-def _access(settings: Settings) -> Access:
-    file = settings.tokens_file
-    tokens = None if file is None else Renewed(lambda: read_tokens(file), [file]).present
-    return Access(tokens, settings.rate_limit_per_s, settings.cors_origins)
-
-
 def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
     """Return a function that logs why a broker refuses this worker, each reason once in `REFUSAL_LOG_S`."""
     told_s: dict[str, float] = {}
@@ -264,16 +227,3 @@ def _refusal_log(settings: Settings) -> Callable[[Refusal], None]:
             _log.error("a broker does not let this worker in; the worker tries again", reason=str(error))
 
     return tell
-
-
-def _normalise(words: Tokenizer) -> Callable[[str], str]:
-    """Return a function that normalises the word of a query by the profile.
-
-    A text of which the profile makes no word, or several words, is looked up unchanged.
-    """
-
-    def normalise(word: str) -> str:
-        tokens = words.tokens(word)
-        return tokens[0] if len(tokens) == 1 else word
-
-    return normalise

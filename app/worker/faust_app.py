@@ -25,11 +25,8 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 from __future__ import annotations
 
 import gc
-import math
 import os
 import signal
-import sys
-import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +38,8 @@ from faust.app.base import BootStrategy
 from agents.source.consumer import BatchTransport
 from agents.source.worker_app import ConsumerOptions, WorkerApp
 from agents.topology import Topology
-from app.exit_codes import EXIT_DEADLINE, exit_code
-from app.printable import printable
+from app.exit_codes import exit_code
+from app.worker.ending import Deadline, say
 from app.worker.loop_delay import watch_loop
 from tables.errors import WordcountError
 from tables.partitions.partitions import Partitions
@@ -92,36 +89,6 @@ class WebFirst(BootStrategy):
     def web_server(self) -> Iterable[Any]:
         """Return our web server; empty if Faust's flag `--without-web` is set."""
         return [self.app.parts.web_server()] if self.app.conf.web_enabled else []
-
-
-class Deadline:
-    """Ends the process if stopping takes longer than `timeout_s` seconds.
-
-    Runs in a thread, because the event loop may be what hangs.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._timer: threading.Timer | None = None
-
-    def start(self, code: int = EXIT_DEADLINE, *, at_most_s: float = math.inf) -> None:
-        """Begin the time after which the process ends with exit code `code`. Later calls have no effect.
-
-        Args:
-            code: exit code of a process that is ended by the deadline.
-            at_most_s: shorter time, in seconds, which wins over `timeout_s`.
-        """
-        if self._timer is None:
-            timeout_s = min(self._timeout_s, at_most_s)
-            self._timer = threading.Timer(timeout_s, self._end, [code, timeout_s])
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _end(self, code: int, timeout_s: float) -> None:
-        say(
-            f"not stopped within {timeout_s:g} s; ending now, records that were not flushed will be counted again"
-        )
-        os._exit(code)
 
 
 class WordcountApp(faust.App, WorkerApp):
@@ -207,11 +174,3 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_shutdown()
         if self.fatal_error is not None:
             os._exit(exit_code(self.fatal_error))
-
-
-def say(message: str) -> None:
-    """Write one line for the operator to the real standard error, which Faust redirects into its log."""
-    stream = sys.__stderr__
-    if stream is not None:
-        stream.write(f"wordcount: {printable(message)}\n")
-        stream.flush()

@@ -18,7 +18,7 @@ from mode.utils.loops import get_event_loop
 from app.config.loading import load_settings
 from app.exit_codes import EXIT_CONFIGURATION, exit_code
 from app.kafka.admin import open_admin
-from app.worker.faust_app import say
+from app.worker.ending import say
 from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 

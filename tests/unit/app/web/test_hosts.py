@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from app.config.loading import load_settings
 from app.web.asgi import create_asgi_app
 from app.web.hosts import AllowedHosts
-from app.worker.bootstrap import _allowed_hosts
+from app.worker.http_options import allowed_hosts
 from tables.errors import ConfigurationError
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
@@ -73,7 +73,7 @@ async def test_a_host_that_is_none_is_answered_even_where_all_are_allowed(host):
 def test_a_worker_is_known_by_what_it_listens_on_what_it_advertises_and_what_is_set(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "pod-0")
     monkeypatch.setenv("WORDCOUNT_HTTP_ALLOWED_HOSTS", "counts, *.pods.example")
-    allowed = _allowed_hosts(load_settings(http_host="counts.lan"))
+    allowed = allowed_hosts(load_settings(http_host="counts.lan"))
     for host in ("pod-0:8080", "counts.lan", "counts", "pod-0.pods.example"):
         assert allowed.allows(host)
     assert not allowed.allows("attacker.example")

@@ -1,0 +1,56 @@
+"""What HTTP needs of the settings: names of the service, access, certificates, and how the words of questions are normalised."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from app.web.access.options import Access
+from app.web.access.renewed import Renewed
+from app.web.access.tls import server_context
+from app.web.access.tokens import read_tokens
+from app.web.hosts import AllowedHosts
+
+if TYPE_CHECKING:
+    from agents.text.tokenizer import Tokenizer
+    from app.config.settings import Settings
+
+
+def allowed_hosts(settings: Settings) -> AllowedHosts:
+    """Return the names that a client may send as Host: this machine's, the advertised, the one that HTTP listens on, the setting's."""
+    advertised = urlsplit(settings.advertised_url or "").hostname
+    names = [socket.gethostname(), settings.http_host, *settings.http_allowed_hosts]
+    return AllowedHosts(names if advertised is None else [advertised, *names])
+
+
+def access_of(settings: Settings) -> Access:
+    """Return who may ask, how often, and from pages of which origins. Raise ConfigurationError if the tokens cannot be read."""
+    file = settings.tokens_file
+    tokens = None if file is None else Renewed(lambda: read_tokens(file), [file]).present
+    return Access(tokens, settings.rate_limit_per_s, settings.cors_origins)
+
+
+def server_tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:
+    """Return a function that returns the server's TLS context by its present files; None = HTTP without TLS.
+
+    Raises:
+        ConfigurationError: the files cannot be used.
+    """
+    cert_file, key_file = settings.http_tls_cert_file, settings.http_tls_key_file
+    return None if cert_file is None else server_context(cert_file, key_file).present
+
+
+def normaliser(words: Tokenizer) -> Callable[[str], str]:
+    """Return a function that normalises the word of a query by the profile.
+
+    A text of which the profile makes no word, or several words, is looked up unchanged.
+    """
+
+    def normalise(word: str) -> str:
+        tokens = words.tokens(word)
+        return tokens[0] if len(tokens) == 1 else word
+
+    return normalise
