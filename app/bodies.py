@@ -16,6 +16,9 @@ from tables.observer import PartitionState
 MOST_WORDS: Final = 1000
 """Most words in one answer."""
 
+MOST_WORDS_ASKED: Final = 10_000
+"""Most words in one question."""
+
 PROBLEM_TYPE: Final = "urn:problem-type:wordcount:"
 """The beginning of every problem's `type`; the name of the kind of problem follows."""
 
@@ -58,8 +61,8 @@ class Freshness(Struct, frozen=True, kw_only=True):
         dict[Count, Count],
         Meta(
             description="Partition → next offset to count. The answer covers every record below that offset and no record from that "
-            "offset on. To read your own write, ask until `as_of` of your record's partition is above your record's offset. No crash "
-            "takes back what was answered.",
+            "offset on. To read your own write, ask with `after`, or until `as_of` of your record's partition is above your record's "
+            "offset. No crash takes back what was answered.",
             extra_json_schema=_BY_PARTITION,
         ),
     ]
@@ -131,6 +134,53 @@ class Top(Freshness, frozen=True):
         ),
     ]
     next_cursor: Annotated[None, Meta(description="Always null.")]
+
+
+class WordsAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """Words whose counts are asked for."""
+
+    words: Annotated[
+        list[str],
+        Meta(
+            description="The words, in any order, also several times; each is normalised as the tokeniser does.",
+            extra_json_schema={"maxItems": MOST_WORDS_ASKED},
+        ),
+    ]
+
+
+class AskedWord(Struct, frozen=True):
+    """A word that was asked for, and its count."""
+
+    word: Annotated[str, Meta(description="The word, normalised by the tokeniser.")]
+    count: Annotated[
+        Count,
+        Meta(
+            description="How often the word occurs in the partitions in `as_of`; 0 = it does not occur there."
+        ),
+    ]
+
+
+class Counts(Freshness, frozen=True):
+    """The counts of the words that were asked for, all as of the same positions."""
+
+    words: Annotated[
+        list[AskedWord],
+        Meta(max_length=MOST_WORDS_ASKED, description="The words, in the order of the question."),
+    ]
+
+
+class DumpEnd(Freshness, frozen=True):
+    """The last line of a complete list of words; `as_of` is that of the last words."""
+
+    words: Annotated[Count, Meta(description="Number of words before this line.")]
+    first_as_of: Annotated[
+        dict[Count, Count],
+        Meta(
+            description="`as_of` of the first words. A count covers each record below `first_as_of`, and none from `as_of` on.",
+            extra_json_schema=_BY_PARTITION,
+        ),
+    ]
+    next_cursor: Annotated[None, Meta(description="Always null: no word follows.")]
 
 
 class Partition(Struct, frozen=True):
@@ -287,6 +337,17 @@ class Incomplete(Problem, frozen=True):
     ]
 
 
+class BrokenDump(Problem, frozen=True):
+    """The last line of a list of words that breaks off: the problem, in the format of RFC 9457, and where to go on."""
+
+    next_cursor: Annotated[
+        str | None,
+        Meta(
+            description="`cursor` with which the list goes on; null if no word was sent, and no `cursor` was given."
+        ),
+    ]
+
+
 class NotYetCounted(Problem, frozen=True):
     """The problem of records that were not counted within the time that the client would wait, in the format of RFC 9457."""
 
@@ -316,7 +377,7 @@ class UnknownWord(Freshness, frozen=True):
 
 BODIES: Final = (
     AssignmentMap,
-    *(Word, Words, Top, Stats, Liveness, Readiness, Version),
-    *(UnknownWord, Incomplete, NotYetCounted, Problem),
+    *(Word, Words, Top, WordsAsked, Counts, Stats, DumpEnd, Liveness, Readiness, Version),
+    *(UnknownWord, Incomplete, NotYetCounted, BrokenDump, Problem),
 )
 """The bodies whose members are fixed. Objects inside of these bodies are not listed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from app.bodies import Freshness, Version
+from app.bodies import MOST_WORDS_ASKED, Freshness, Version
 from app.config.settings import Settings
 from app.config.types import expectation, is_secret, variable
 from app.kafka.access import ACCESS
@@ -19,6 +19,7 @@ from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
 from app.web.problems import OTHERS, PROBLEMS
+from app.web.request_bodies import MOST_BYTES
 from app.worker.metrics import Metrics
 from tables.kafka.rights import Right, Rights
 from tables.model.names import changelog_topic, dead_letter_topic
@@ -94,18 +95,20 @@ def http_page() -> str:
     api = document(Version("", "", ""))
     rows = [
         (
-            f"`GET {path}`",
-            item["get"]["summary"],
-            _body(item["get"]),
-            _answers(item["get"]),
-            _scope(item["get"]),
+            f"`{method.upper()} {path}`",
+            operation["summary"],
+            _body(operation),
+            _answers(operation),
+            _scope(operation),
         )
         for path, item in api["paths"].items()
+        for method, operation in item.items()
     ]
     parameters = [
         (f"`{path}`", f"`{parameter['name']}`", parameter["description"], _bounds(parameter["schema"]))
         for path, item in api["paths"].items()
-        for parameter in item["get"]["parameters"]
+        for operation in item.values()
+        for parameter in operation["parameters"]
         if "$ref" not in parameter
     ]
     terms = [
@@ -117,14 +120,14 @@ def http_page() -> str:
         (f"`{schema['title']}`", f"`{name}`", _type(member), member["description"])
         for schema in api["components"]["schemas"].values()
         for name, member in schema["properties"].items()
-        if name not in fresh
+        if name not in fresh or not schema["properties"].keys() >= set(fresh)
     ]
     problems = sorted([*PROBLEMS.values(), *OTHERS], key=lambda problem: (problem.status, problem.name))
     return _page(
         "HTTP",
         [
-            "All resources take `GET` and `HEAD` only. Answers are JSON and must not be cached. `GET /openapi.json` returns this "
-            "page as an OpenAPI 3.1 document.",
+            "Resources take `GET` and `HEAD`, one takes `POST` instead. `GET /openapi.json` returns this page as an OpenAPI 3.1 "
+            "document. Commands to copy, representations, compression and caching: [Asking over HTTP](../http.md).",
             "",
             *_table(("Resource", "What it answers", "Answer", "Status", "Scope"), rows),
             "",
@@ -140,8 +143,8 @@ def http_page() -> str:
             "",
             "## Answers",
             "",
-            "Each answer is a JSON object with these members, besides those of freshness. A client should ignore unknown "
-            "members, because a later version may send more.",
+            "Each answer is a JSON object with these members, besides those of freshness, or an array of such objects. A client "
+            "should ignore unknown members, because a later version may send more. `WordsAsked` is the body of a question.",
             "",
             *_table(("Answer", "Member", "Type", "What it is"), members),
             "",
@@ -171,12 +174,13 @@ def http_page() -> str:
             "",
             "An unknown parameter, a parameter that is given twice, and percent-encoding that is not UTF-8 are answered with "
             "400; a value out of bounds is answered with 422. A page has at most `limit` words, each of at most "
-            "`WORDCOUNT_MAX_WORD_BYTES`.",
+            f"`WORDCOUNT_MAX_WORD_BYTES`. A body has at most {MOST_BYTES:,} bytes and {MOST_WORDS_ASKED:,} words.",
             "",
             "## Connections",
             "",
             f"The first request has to be complete {REQUEST_S:g} s after the connection was made, a later request {REQUEST_S:g} s "
-            f"after its first byte. An answer has to be read {ANSWER_S:g} s after it is ready. There are at most "
+            f"after its first byte. An answer, or each part of a list without `limit`, has to be read {ANSWER_S:g} s after it is "
+            f"ready. There are at most "
             f"{MOST_CONNECTIONS:,} connections, or a quarter of the limit of file descriptors if that is less; if a further "
             f"client connects, an idle connection is closed. A request has at most {MOST_HEADERS} headers; path and headers "
             f"together have at most {HEADERS_BYTES:,} bytes plus three times `WORDCOUNT_MAX_WORD_BYTES`. `Host` has to be an IP "

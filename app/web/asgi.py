@@ -13,10 +13,12 @@ from app.bodies import Version
 from app.reads.answers import Queries
 from app.web import openapi
 from app.web.access.options import Access
+from app.web.compression import Compression
+from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
-from app.web.resources import assignments, metrics, page, peer, probes, stats, top, version, words
+from app.web.resources import assignments, batch, metrics, page, peer, probes, stats, top, version, words
 from tables.errors import WordcountError
 
 
@@ -47,6 +49,7 @@ def create_asgi_app(
         routes=[
             *page.routes(),
             *words.routes(queries, normalise),
+            *batch.routes(queries, normalise),
             *top.routes(queries),
             *stats.routes(queries),
             *assignments.routes(queries),
@@ -56,9 +59,12 @@ def create_asgi_app(
             *openapi.routes(version_info),
             *(peer.routes(peer_answers) if peer_answers is not None else ()),
         ],
+        # Tags are outside of the compression, because a tag belongs to the bytes that are sent.
         middleware=[
             Middleware(HostCheck, allowed_hosts or AllowedHosts()),
             *(access or Access()).middleware(),
+            Middleware(EntityTags),
+            Middleware(Compression),
         ],
         exception_handlers={
             WordcountError: wordcount_error,

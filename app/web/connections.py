@@ -8,6 +8,7 @@ real server, and fails when a new version of uvicorn or h11 lacks an internal th
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from app.web.problems import (
     ProblemKind,
     problem_response,
 )
+from app.web.streams import BrokenStreamError
 
 MOST_CONNECTIONS = 1_000
 SHARE_OF_DESCRIPTORS = 4
@@ -42,6 +44,13 @@ NEXT_LOOK_S = 0.01
 """Pause before the next look after a look that closed `CLOSED_AT_ONCE` connections.
 
 Closing a thousand connections in one look would keep other clients waiting for 50 ms.
+"""
+
+MOST_UNSENT_BYTES = 131_072
+"""Bytes that the system takes of an answer before the client asks for them.
+
+By default the system takes megabytes, and more only once a third of these is read: a client that reads slowly and steadily would seem
+to read nothing for longer than `ANSWER_S`.
 """
 
 TELL_EVERY_S = 30.0
@@ -84,7 +93,7 @@ class Limits:
         head_bytes: largest size of request line and headers together.
         request_s: longest time from the beginning of the connection, or from the first byte of a later request, to the last byte of
             the request.
-        answer_s: longest time that a client may take to read an answer that is ready.
+        answer_s: longest time that a client may take to read an answer that is ready, or the next part of an answer in parts.
     """
 
     connections: int
@@ -247,12 +256,17 @@ class HttpConnection(H11Protocol):
         self._connections = connections
         self._limits = connections.limits
         self._refused = False
-        self._looked_at: tuple[Phase, object] = ("asking", None)
+        self._looked_at: tuple[Phase, object, int] = ("asking", None, 0)
+        self._parts_read = 0
+        self._asgi_app, self.app = self.app, self._answer
         self._since_s = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin as uvicorn does, and add the connection to `Connections`."""
         super().connection_made(transport)
+        channel = transport.get_extra_info("socket")
+        if channel is not None and channel.family in {socket.AF_INET, socket.AF_INET6}:
+            channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)
         self._connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -265,6 +279,11 @@ class HttpConnection(H11Protocol):
         if not self._refused:
             super().data_received(data)
 
+    def resume_writing(self) -> None:
+        """Go on as uvicorn does when the client has read most of what was sent, and count that: the time for reading runs anew."""
+        self._parts_read += 1
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """End an answer as uvicorn does, and tell `Connections`."""
         self._connections.answered(self)
@@ -274,6 +293,14 @@ class HttpConnection(H11Protocol):
         """Answer a malformed request with a problem document; uvicorn's own answer is plain text."""
         self.refuse(self.conn.problem, self.conn.detail or msg)
         self._connections.closed(self, "malformed")
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; if the answer breaks off, close the connection without its end, where uvicorn would log a traceback."""
+        try:
+            await self._asgi_app(scope, receive, send)
+        except BrokenStreamError:
+            self.cycle.disconnected = True
+            self.transport.close()
 
     @property
     def phase(self) -> Phase:
@@ -306,8 +333,8 @@ class HttpConnection(H11Protocol):
     def look(self, now_s: float) -> bool:
         """Close the connection if the client has used up its time; return whether it was closed. Called every `LOOK_EVERY_S`."""
         phase = self.phase
-        if self._looked_at != (phase, self.cycle):
-            self._looked_at, self._since_s = (phase, self.cycle), now_s
+        if self._looked_at != (phase, self.cycle, self._parts_read):
+            self._looked_at, self._since_s = (phase, self.cycle, self._parts_read), now_s
         waited_s = now_s - self._since_s
         if phase == "refused" and waited_s >= LINGER_S:
             self.transport.abort()

@@ -13,11 +13,15 @@ from tables.errors import QueryTimeoutError
 Value = TypeVar("Value")
 
 
+class ClientGoneError(QueryTimeoutError):
+    """The client has closed its connection before the end of its answer, so that nobody reads what this error becomes."""
+
+
 async def while_connected(request: Request, answering: Coroutine[Any, Any, Value]) -> Value:
     """Return the result of `answering`; cancel `answering` if the client closes its connection earlier.
 
     Raises:
-        QueryTimeoutError: the client has closed its connection; so nobody reads the answer that this error becomes.
+        ClientGoneError: the client has closed its connection.
     """
     answer = asyncio.ensure_future(answering)
     gone = asyncio.ensure_future(_gone(request))
@@ -25,7 +29,7 @@ async def while_connected(request: Request, answering: Coroutine[Any, Any, Value
         await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
-        raise QueryTimeoutError("the client has gone")
+        raise ClientGoneError("the client has gone")
     finally:
         gone.cancel()
         answer.cancel()

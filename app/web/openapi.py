@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.bodies import (
     BODIES,
     AssignmentMap,
+    Counts,
     Incomplete,
     Liveness,
     NotYetCounted,
@@ -25,13 +26,15 @@ from app.bodies import (
     Version,
     Word,
     Words,
+    WordsAsked,
 )
 from app.web.access.scopes import is_limited, needed_scope
+from app.web.formats import CSV, NDJSON
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
 from app.web.resources.top import DEFAULT_K, MAX_K
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT
-from app.web.responses import json_response
+from app.web.responses import REVALIDATED, json_response
 from app.web.terms import AFTER_PATTERN, MOST_LAG_RECORDS, MOST_WAIT_MS
 from app.web.terms import NAMES as TERMS
 
@@ -60,7 +63,7 @@ def document(version: Version) -> Schema:
             "title": "Wordcount",
             "version": version.version,
             "description": "Exact word counts of a Kafka topic. Every answer is durable, and says how fresh "
-            "(`as_of`: partition -> next offset to count) and how complete it is.",
+            "(`as_of`: partition -> next offset to count) and how complete it is. What takes GET also takes HEAD.",
         },
         "paths": _with_access(_paths()),
         "components": {
@@ -80,7 +83,7 @@ def routes(version: Version) -> list[Resource]:
     content = document(version)
 
     async def get_openapi(_: Request) -> Response:
-        return json_response(content)
+        return json_response(content, headers=REVALIDATED)
 
     return [Resource("/openapi.json", get_openapi)]
 
@@ -104,11 +107,23 @@ def _paths() -> Schema:
         "/": {"get": _get("A live page for people.", _media("text/html", _TEXT, "The page."))},
         "/v1/words": {
             "get": _get(
-                "Words in the byte order of UTF-8, page by page.",
-                _body(Words),
+                "Words in the byte order of UTF-8, page by page; as NDJSON or CSV without `limit`, all words in one answer.",
+                _list(Words),
                 [prefix, limit, cursor, *terms],
-                _COUNTING,
+                [*_COUNTING, 406],
             )
+        },
+        "/v1/words:batch": {
+            "post": {
+                **_get(
+                    "The counts of many words, all as of the same positions.",
+                    _list(Counts),
+                    terms,
+                    [*_COUNTING, 406, 413, 415],
+                    kept=False,
+                ),
+                "requestBody": {**_body(WordsAsked), "required": True},
+            }
         },
         "/v1/words/{word}": {
             "get": _get(
@@ -129,29 +144,31 @@ def _paths() -> Schema:
         "/v1/top": {
             "get": _get(
                 "The most frequent words: count descending, then word ascending.",
-                _body(Top),
+                _list(Top),
                 [k, exact, *terms],
-                _COUNTING,
+                [*_COUNTING, 406],
             )
         },
         "/v1/stats": {
             "get": _get("Totals, and state and position of each partition.", _body(Stats), terms, _COUNTING)
         },
         "/v1/assignments": {
-            "get": _get("Which worker counts and follows which partition.", _body(AssignmentMap))
+            "get": _get("Which worker counts and follows which partition.", _body(AssignmentMap), kept=False)
         },
-        "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness))},
+        "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness), kept=False)},
         "/readyz": {
             "get": _get(
                 "Readiness probe: whether the worker should be asked.",
                 _body(Readiness),
                 others={"503": _body(Readiness)},
+                kept=False,
             )
         },
         "/metrics": {
             "get": _get(
                 "Metrics, as OpenMetrics where the client accepts it.",
                 _media("text/plain", _TEXT, "Prometheus text format."),
+                kept=False,
             )
         },
         "/version": {"get": _get("Versions of Wordcount, Python and Faust.", _body(Version))},
@@ -214,18 +231,27 @@ def _get(
     parameters: Sequence[Schema] = (),
     problems: Sequence[int] = (),
     others: Mapping[str, Schema] | None = None,
+    *,
+    kept: bool = True,
 ) -> Schema:
+    """Return an operation; `kept` = a client may keep the answer, and ask whether it still holds."""
     refused = {"$ref": _RESPONSES + Problem.__name__}
     by_status = {
         404: {"$ref": _RESPONSES + UnknownWord.__name__},
         503: _any_of(Incomplete, Problem),
         504: {"$ref": _RESPONSES + NotYetCounted.__name__},
     }
+    tag = {"headers": {"ETag": {"schema": _TEXT, "description": "Tag of these bytes, for `If-None-Match`."}}}
     return {
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
-            "200": answer,
+            "200": {**answer, **(tag if kept else {})},
+            **(
+                {"304": {"description": "The answer is still the one with the tag in `If-None-Match`."}}
+                if kept
+                else {}
+            ),
             **{str(status): by_status.get(status, refused) for status in sorted(problems)},
             **(others or {}),
             "default": refused,
@@ -249,6 +275,13 @@ def _number(default: int, most: int) -> Schema:
 
 def _body(kind: type[msgspec.Struct], media_type: str = "application/json") -> Schema:
     return _media(media_type, {"$ref": _SCHEMAS + kind.__name__}, inspect.getdoc(kind) or "")
+
+
+def _list(kind: type[msgspec.Struct]) -> Schema:
+    """Return the response with a list of words, in each of its media types."""
+    response = _body(kind)
+    response["content"] |= {NDJSON: {"schema": _TEXT}, CSV: {"schema": _TEXT}}
+    return response
 
 
 def _any_of(*kinds: type[msgspec.Struct]) -> Schema:

@@ -25,7 +25,7 @@ def path_word(request: Request, before: str, after: str = "") -> str:
     Raises:
         BadRequestError: the path is not the percent-encoding of UTF-8.
     """
-    path = _decoded(request.scope["raw_path"], "the path")
+    path = decoded(request.scope["raw_path"], "the path")
     return path.removeprefix(before).removesuffix(after)
 
 
@@ -39,7 +39,7 @@ def query_parameters(request: Request, *known: str) -> dict[str, str]:
     for part in request.scope["query_string"].split(b"&"):
         if not part:
             continue
-        name, _, value = (_decoded(side.replace(b"+", b" "), "the query") for side in part.partition(b"="))
+        name, _, value = (decoded(side.replace(b"+", b" "), "the query") for side in part.partition(b"="))
         if name not in known:
             remedy = f"known here: {', '.join(known)}" if known else "there are none here"
             raise BadRequestError(f'unknown query parameter "{name[:100]}"', remedy)
@@ -99,7 +99,12 @@ def word_of_cursor(cursor: str, prefix: str) -> str:
     return word
 
 
-def _decoded(encoded: bytes, where: str) -> str:
+def decoded(encoded: bytes, where: str) -> str:
+    """Return text from its percent-encoded UTF-8; `where` says in errors where the text stands.
+
+    Raises:
+        BadRequestError: `encoded` is something else.
+    """
     if re.search(rb"%(?![0-9A-Fa-f]{2})", encoded):
         raise BadRequestError(f"{where} has a % without two hexadecimal digits", "encode % as %25")
     try:

@@ -24,6 +24,18 @@ class OutOfRangeError(errors.BadRequestError):
     """A query parameter that is well formed, but has a value that cannot be used."""
 
 
+class NotAcceptableError(errors.BadRequestError):
+    """A request that accepts no media type of the resource."""
+
+
+class MediaTypeError(errors.BadRequestError):
+    """A body in a media type or content coding that the resource does not take."""
+
+
+class TooLargeError(errors.BadRequestError):
+    """A body with more bytes than any body may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
     """A kind of problem.
@@ -74,6 +86,9 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     errors.ConfigurationError: ProblemKind(500, "configuration", "The service is not configured correctly"),
     errors.BadRequestError: ProblemKind(400, "bad-request", "The request cannot be understood"),
     OutOfRangeError: ProblemKind(422, "out-of-range", "A parameter's value cannot be used"),
+    NotAcceptableError: ProblemKind(406, "not-acceptable", "No media type of the resource is accepted"),
+    MediaTypeError: ProblemKind(415, "unsupported-media-type", "The media type of the body cannot be used"),
+    TooLargeError: ProblemKind(413, "content-too-large", "The body is too large"),
     IncompleteError: ProblemKind(503, "incomplete", "Partitions do not answer", retry=True),
     NotCountedYetError: ProblemKind(504, "not-yet-counted", "The records are not counted yet", retry=True),
     errors.NotReadyError: ProblemKind(503, "not-ready", "No answer yet", retry=True),

@@ -1,8 +1,8 @@
-"""JSON responses of all resources: encoded by msgspec, with headers against caching and against guessing the media type."""
+"""JSON responses of all resources: encoded by msgspec, with headers about caching and against guessing the media type."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import starmap
 from typing import TypedDict
 
@@ -19,6 +19,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """Headers of every answer: it is not kept, not taken for another type, not shown inside of another page, and tells no address."""
+REVALIDATED = {**HEADERS, "Cache-Control": "no-cache"}
+"""Headers of an answer that a client may keep, if it asks each time whether the answer still holds.
+
+`app.web.etag` gives each such answer a tag to ask by. An answer is true for ever, because it names its positions; but it is old a
+moment later, so that no client should show it without asking.
+"""
 
 
 class FreshnessMembers(TypedDict):
@@ -32,7 +38,7 @@ class FreshnessMembers(TypedDict):
 
 
 def json_response(
-    body: msgspec.Struct | Mapping[str, object],
+    body: msgspec.Struct | Mapping[str, object] | Sequence[msgspec.Struct],
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     media_type: str = "application/json",

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from app.web.formats import HEADER_NAMES
 from app.web.problems import ORIGIN_NOT_ALLOWED, problem_response
 from app.web.responses import HEADERS
 
@@ -26,8 +27,8 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=("Authorization",),
-            expose_headers=("Retry-After", "WWW-Authenticate"),
+            allow_headers=("Authorization", "If-None-Match"),
+            expose_headers=("Retry-After", "WWW-Authenticate", "ETag", *HEADER_NAMES),
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

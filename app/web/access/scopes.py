@@ -23,6 +23,9 @@ ADMIN: Final = "/v1/admin/"
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+ASKING: Final = frozenset({"/v1/words:batch"})
+"""Paths of questions that are too long for a path, so that they are sent by POST."""
+
 
 def needed_scope(method: str, path: str) -> Scope | None:
     """Return the scope that a request needs; None = it needs no token.
@@ -37,7 +40,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
         return None
     if path.startswith(ADMIN):
         return "admin"
-    if method in READING:
+    if method in READING or (method == "POST" and path in ASKING):
         return "read"
     return "ingest" if method == "POST" else "admin"
 

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.web.resource import Resource
-from app.web.responses import HEADERS
+from app.web.responses import REVALIDATED
 
 
 def routes() -> list[Resource]:
     """Return the route of the page."""
     html = resources.files("app.web.resources").joinpath("page.html").read_text("utf-8")
     headers = {
-        **HEADERS,
+        **REVALIDATED,
         "Content-Security-Policy": content_security_policy(html),
     }
 

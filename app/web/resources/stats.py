@@ -10,7 +10,7 @@ from app.reads.answers import PartitionStatus, Queries
 from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters
 from app.web.resource import Resource
-from app.web.responses import freshness, json_response
+from app.web.responses import REVALIDATED, freshness, json_response
 from app.web.terms import NAMES, terms_of
 
 
@@ -31,7 +31,8 @@ def routes(queries: Queries) -> list[Resource]:
                 dropped_words=dict(totals.dropped_words),
                 partitions={number: _partition(partitions[number]) for number in sorted(partitions)},
                 **freshness(answer),
-            )
+            ),
+            headers=REVALIDATED,
         )
 
     return [Resource("/v1/stats", get_stats)]

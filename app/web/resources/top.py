@@ -8,9 +8,10 @@ from starlette.responses import Response
 from app.bodies import MOST_WORDS, Top
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
+from app.web.formats import accepted, list_response
 from app.web.parameters import query_parameters, truth, whole_number
 from app.web.resource import Resource
-from app.web.responses import counted_words, freshness, json_response
+from app.web.responses import counted_words, freshness
 from app.web.terms import NAMES, terms_of
 
 DEFAULT_K = 10
@@ -24,11 +25,10 @@ def routes(queries: Queries) -> list[Resource]:
         parameters = query_parameters(request, "k", "exact", *NAMES)
         k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
         exact = truth(parameters, "exact", default=False)
-        terms = terms_of(parameters)
+        media_type, terms = accepted(request), terms_of(parameters)
         answer = await while_connected(request, queries.top(k, exact=exact, terms=terms))
         top = answer.value
-        return json_response(
-            Top(counted_words(top.words), top.exact, top.max_error or 0, None, **freshness(answer))
-        )
+        words = counted_words(top.words)
+        return list_response(media_type, Top(words, top.exact, top.max_error or 0, None, **freshness(answer)))
 
     return [Resource("/v1/top", get_top)]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.bodies import Version
 from app.web.resource import Resource
-from app.web.responses import json_response
+from app.web.responses import REVALIDATED, json_response
 
 
 def version_info(commit: str | UnsetType = UNSET) -> Version:
@@ -27,6 +27,6 @@ def routes(version: Version) -> list[Resource]:
     """Return the route of `/version`."""
 
     async def get_version(_: Request) -> Response:
-        return json_response(version)
+        return json_response(version, headers=REVALIDATED)
 
     return [Resource("/version", get_version)]

@@ -1,4 +1,4 @@
-"""`/v1/words`: the count of one word, and pages of words; `/count/{word}/`: a count as Faust's own word-count example answers."""
+"""`/v1/words`: the count of a word, pages of words, and all words; `/count/{word}/`: a count as Faust's word-count example answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from starlette.responses import Response
 from app.bodies import MOST_WORDS, Word, Words
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
+from app.web.dumps import Lines, Table, Wanted, dump_response
+from app.web.formats import JSON, NDJSON, accepted, list_response
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
 from app.web.problems import absent_word_response
 from app.web.resource import Resource
-from app.web.responses import counted_words, freshness, json_response
+from app.web.responses import REVALIDATED, counted_words, freshness, json_response
 from app.web.terms import NAMES, terms_of
 
 DEFAULT_LIMIT = 100
@@ -34,7 +36,7 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         answer = await while_connected(request, queries.get(word, terms))
         if answer.value is None:
             return absent_word_response(word, answer)
-        return json_response(Word(word, answer.value, **freshness(answer)))
+        return json_response(Word(word, answer.value, **freshness(answer)), headers=REVALIDATED)
 
     async def get_stock_count(request: Request) -> Response:
         terms = terms_of(query_parameters(request, *NAMES))
@@ -42,18 +44,23 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         answer = await while_connected(request, queries.get(normalise(asked), terms))
         if answer.value is None:
             return absent_word_response(asked, answer)
-        return json_response({asked: answer.value})
+        return json_response({asked: answer.value}, headers=REVALIDATED)
 
     async def list_words(request: Request) -> Response:
         parameters = query_parameters(request, "prefix", "limit", "cursor", *NAMES)
+        media_type, terms = accepted(request), terms_of(parameters)
         prefix = parameters.get("prefix", "")
         limit = whole_number(parameters, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         cursor = parameters.get("cursor")
         after = None if cursor is None else word_of_cursor(cursor, prefix)
-        answer = await while_connected(request, queries.list(prefix, after, limit, terms_of(parameters)))
+        if media_type != JSON and "limit" not in parameters:
+            written = Lines() if media_type == NDJSON else Table()
+            return await dump_response(request, queries, Wanted(prefix, after), terms, written)
+        answer = await while_connected(request, queries.list(prefix, after, limit, terms))
         page = answer.value
         next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
-        return json_response(Words(counted_words(page.words), next_cursor, **freshness(answer)))
+        words = Words(counted_words(page.words), next_cursor, **freshness(answer))
+        return list_response(media_type, words)
 
     return [
         Resource("/v1/words", list_words),

@@ -28,7 +28,12 @@ class Slow(FakeQueries):
     get = list = top = stats = _never
 
 
-@pytest.mark.parametrize("path", ["/v1/top", "/v1/words", "/v1/words/fox", "/v1/stats", "/count/fox/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/top", "/v1/words", "/v1/words/fox", "/v1/stats", "/count/fox/"),
+    ],
+)
 async def test_a_question_ends_with_its_clients_connection(path: str) -> None:
     queries, messages = Slow(), asyncio.Queue[dict[str, Any]]()
     queries.watch()

@@ -1,3 +1,5 @@
+import json
+
 import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,7 +11,12 @@ from app.web.openapi import document
 from tables.errors import NotReadyError
 
 VERSION = Version("1.2.3", "3.11.7", "0.15.3")
-CONCRETE = {"/v1/words/{word}": "/v1/words/fox", "/count/{word}/": "/count/fox/"}
+CONCRETE = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z"}
+
+
+def concrete(path):
+    """The path with a value for each parameter."""
+    return path.format(**CONCRETE)
 
 
 def test_the_document_has_every_route_and_no_other(queries, health):
@@ -21,7 +28,8 @@ def test_the_document_has_every_route_and_no_other(queries, health):
 
 def schema_of(path, status, media_type):
     api = document(VERSION)
-    response = api["paths"][path]["get"]["responses"].get(str(status))
+    (operation,) = api["paths"][path].values()
+    response = operation["responses"].get(str(status))
     assert response is not None, f"{path} may not answer {status}"
     if "$ref" in response:
         response = api["components"]["responses"][response["$ref"].rpartition("/")[2]]
@@ -32,7 +40,9 @@ def schema_of(path, status, media_type):
     "path", [path for path in document(VERSION)["paths"] if path not in {"/", "/metrics"}]
 )
 async def test_answers_have_the_documented_shape(client, path):
-    reply = await client.get(CONCRETE.get(path, path))
+    ((method, operation),) = document(VERSION)["paths"][path].items()
+    asked = {"words": ["fox", "wolf"]} if "requestBody" in operation else None
+    reply = await client.request(method, concrete(path), json=asked)
     assert reply.status_code == 200
     jsonschema.Draft202012Validator(schema_of(path, 200, "application/json")).validate(reply.json())
 
@@ -59,6 +69,30 @@ async def test_problems_have_the_documented_shape(client, asked, path, status):
     )
 
 
+@pytest.mark.parametrize("path", document(VERSION)["paths"])
+async def test_answers_that_may_be_kept_are_those_that_have_a_tag(client, path):
+    ((method, operation),) = document(VERSION)["paths"][path].items()
+    asked = {"words": ["fox"]} if "requestBody" in operation else None
+    reply = await client.request(method, concrete(path), json=asked)
+    assert ("304" in operation["responses"]) is ("etag" in reply.headers)
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status"),
+    [
+        (b"{}", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b" " * 1_048_577, "application/json", 413),
+        (json.dumps({"words": ["a"] * 10_001}).encode(), "application/json", 422),
+    ],
+)
+async def test_problems_of_a_body_have_the_documented_shape(client, content, media_type, status):
+    reply = await client.post("/v1/words:batch", content=content, headers={"Content-Type": media_type})
+    assert reply.status_code == status
+    schema = schema_of("/v1/words:batch", status, "application/problem+json")
+    jsonschema.Draft202012Validator(schema).validate(reply.json())
+
+
 async def test_a_cursor_that_the_document_lets_through_is_no_empty_one(client):
     (cursor,) = [
         p for p in document(VERSION)["paths"]["/v1/words"]["get"]["parameters"] if p.get("name") == "cursor"
@@ -81,8 +115,14 @@ async def test_not_ready_has_the_documented_shape(client, queries, health):
 
 async def test_an_incomplete_answer_has_the_documented_shape(client, queries):
     queries.complete, queries.missing = False, [3]
-    for path in ("/v1/words/{word}", "/v1/words", "/v1/top", "/v1/stats", "/count/{word}/"):
-        reply = await client.get(CONCRETE.get(path, path))
+    counting = [
+        path
+        for path, item in document(VERSION)["paths"].items()
+        if "504" in item.get("get", {"responses": ()})["responses"]
+    ]
+    assert len(counting) == 5
+    for path in counting:
+        reply = await client.get(concrete(path))
         assert reply.status_code == 503
         schema = schema_of(path, 503, "application/problem+json")
         jsonschema.Draft202012Validator(schema).validate(reply.json())

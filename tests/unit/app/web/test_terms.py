@@ -4,7 +4,9 @@ import pytest
 
 from app.reads.answers import WHOLE, Terms
 
-COUNTING = ["/v1/words/fox", "/v1/words", "/v1/top", "/v1/stats", "/count/fox/"]
+COUNTING = [
+    *("/v1/words/fox", "/v1/words", "/v1/top", "/v1/stats", "/count/fox/"),
+]
 
 
 @pytest.mark.parametrize("path", COUNTING)

@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from app.web.access.options import Access
 from app.web.access.rate_limit import RateLimit
-from app.web.access.scopes import is_limited, needed_scope
+from app.web.access.scopes import ASKING, is_limited, needed_scope
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits
 from app.web.server import WebServer, bound_socket
@@ -46,7 +46,7 @@ def test_every_route_is_open_or_closed_here():
     routes = {
         route.path.replace("{word:path}", "fox") for route in asgi_app.routes if isinstance(route, Route)
     }
-    assert routes <= {*OPEN, *CLOSED}
+    assert routes <= {*OPEN, *CLOSED, *ASKING}
 
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
@@ -98,6 +98,8 @@ async def test_what_does_not_exist_is_closed_too(asking, tokens, path):
         ("HEAD", "/v1/top", "read"),
         ("OPTIONS", "/v1/top", "read"),
         ("POST", "/v1/texts", "ingest"),
+        ("POST", "/v1/words:batch", "read"),
+        ("PUT", "/v1/words:batch", "admin"),
         ("PUT", "/v1/texts", "admin"),
         ("DELETE", "/v1/top", "admin"),
         ("get", "/v1/top", "admin"),
@@ -110,6 +112,14 @@ async def test_what_does_not_exist_is_closed_too(asking, tokens, path):
 )
 def test_the_scope_follows_from_method_and_path(method, path, scope):
     assert needed_scope(method, path) == scope
+
+
+@pytest.mark.parametrize("path", ASKING)
+async def test_a_question_that_is_posted_needs_the_scope_read(asking, tokens, path):
+    async with asking(Access(tokens.present)) as client:
+        for token, status in ((READER, 200), (WRITER, 403), ("wrong", 401)):
+            reply = await client.post(path, json={"words": ["fox"]}, headers=bearer(token))
+            assert reply.status_code == status
 
 
 async def test_a_post_needs_the_scope_ingest(asking, tokens):

@@ -41,7 +41,7 @@ async def test_a_known_word_has_its_count_and_freshness(client):
     reply = await client.get("/v1/words/fox")
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/json"
-    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["cache-control"] == "no-cache"
     assert reply.json() == {"word": "fox", "count": 2, **FRESH}
 
 

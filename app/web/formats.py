@@ -1,0 +1,132 @@
+"""Representations of lists of words: JSON, a line of JSON per word (NDJSON), and CSV; and which of them a request accepts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.bodies import Behind, Counts, Top, Words
+from app.web.problems import NotAcceptableError
+from app.web.responses import REVALIDATED, json_response
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
+OFFERED: Final = (JSON, NDJSON, CSV)
+"""The media types of lists; of two that a client accepts equally, the first is sent."""
+
+CONTENT_TYPES: Final = {JSON: JSON, NDJSON: NDJSON, CSV: "text/csv; charset=utf-8; header=present"}
+CSV_HEADER: Final = b"word,count\r\n"
+VARY: Final = {"Vary": "Accept"}
+
+
+def _header_name(member: str) -> str:
+    return f"Wordcount-{member.replace('_', '-').title()}"
+
+
+HEADER_NAMES: Final = tuple(
+    _header_name(name)
+    for name in dict.fromkeys((*Words.__struct_fields__, *Top.__struct_fields__))
+    if name != "words"
+)
+"""All headers that `header_fields` makes of a list."""
+
+_encoder = msgspec.json.Encoder()
+
+
+def accepted(request: Request) -> str:
+    """Return the one of `OFFERED` that the request accepts most.
+
+    Raises:
+        NotAcceptableError: the request accepts none of them.
+    """
+    header = ",".join(request.headers.getlist("accept"))
+    if not header.strip():
+        return JSON
+    ranges = [found for part in header.split(",") if (found := _media_range(part)) is not None]
+    qualities = {offered: _quality(offered, ranges) for offered in OFFERED}
+    best = max(OFFERED, key=lambda offered: qualities[offered])
+    if not qualities[best]:
+        raise NotAcceptableError(f'"Accept" is "{header[:100]}"', f"this resource has {', '.join(OFFERED)}")
+    return best
+
+
+def list_response(
+    media_type: str, body: Words | Top | Counts, headers: Mapping[str, str] = REVALIDATED
+) -> Response:
+    """Return a response with `body` in one of `OFFERED`.
+
+    NDJSON has a line per word, and a last line with the other members. CSV has a row per word; the other members are headers.
+    """
+    headers = {**headers, **VARY}
+    if media_type == JSON:
+        return json_response(body, headers=headers)
+    others = {name: getattr(body, name) for name in body.__struct_fields__ if name != "words"}
+    rows = ((row.word, row.count) for row in body.words)
+    if media_type == NDJSON:
+        content = _encoder.encode_lines([*body.words, others])
+    else:
+        content = CSV_HEADER + csv_rows(rows)
+        headers |= header_fields(others)
+    return Response(content, headers={**headers, "Content-Type": CONTENT_TYPES[media_type]})
+
+
+def csv_rows(words: Iterable[tuple[str, int]]) -> bytes:
+    """Return a row per word as RFC 4180 has it: CRLF at the end, and quotes around a word that contains a comma, quote or line end.
+
+    A word is never changed, also one that a spreadsheet would take for a formula: it would be another word then.
+    """
+    rows = io.StringIO(newline="")
+    csv.writer(rows, lineterminator="\r\n").writerows(words)
+    return rows.getvalue().encode()
+
+
+def header_fields(members: Mapping[str, object]) -> dict[str, str]:
+    """Return members of a body as headers, `as_of` as `Wordcount-As-Of`; a member that is null has no header.
+
+    Objects are written like the parameter `after`: "0:123,3:456".
+    """
+    return {_header_name(name): _text(value) for name, value in members.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}:{_text(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    if isinstance(value, Behind):
+        return f"{value.records}:{value.seconds}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _media_range(part: str) -> tuple[str, float] | None:
+    """Return a media range of `Accept` and its quality; None if it cannot be read, or names a CSV without a header."""
+    found = re.fullmatch(r"([^\s;/]+/[^\s;/]+)((?:\s*;[^;]*)*)", part.strip().lower())
+    if found is None:
+        return None
+    quality = 1.0
+    for parameter in found[2].split(";")[1:]:
+        name, _, value = (side.strip() for side in parameter.partition("="))
+        if name == "q":
+            if not re.fullmatch(r"(?:0?\.[0-9]{1,3}|[01](?:\.[0-9]{0,3})?)", value):
+                return None
+            quality = min(1.0, float(value))
+        elif name == "header" and value != "present":
+            return None
+    return found[1], quality
+
+
+def _quality(offered: str, ranges: Iterable[tuple[str, float]]) -> float:
+    """Return the quality of the most specific range that contains `offered`; 0 if none does."""
+    by_range = dict(ranges)
+    for wanted in (offered, offered.partition("/")[0] + "/*", "*/*"):
+        if wanted in by_range:
+            return by_range[wanted]
+    return 0.0
