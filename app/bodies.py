@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from tables.observer import PartitionState
 
@@ -181,6 +181,23 @@ class DumpEnd(Freshness, frozen=True):
         ),
     ]
     next_cursor: Annotated[None, Meta(description="Always null: no word follows.")]
+
+
+class Instance(Struct, frozen=True):
+    """A worker, as Kafka Streams describes an instance."""
+
+    host: Annotated[str, Meta(description="Host name or address of the worker.")]
+    port: Annotated[Count, Meta(description="Port of the worker.")]
+    store_names: Annotated[list[str], Meta(description="The stores that the worker answers for.")] = field(
+        name="storeNames"
+    )
+
+
+class KeyValue(Struct, frozen=True):
+    """A word and its count, as Kafka Streams has them in a store."""
+
+    key: Annotated[str, Meta(description="The word, normalised by the tokeniser.")]
+    value: Annotated[Occurrences, Meta(description="How often the word occurs.")]
 
 
 class Partition(Struct, frozen=True):
@@ -377,7 +394,7 @@ class UnknownWord(Freshness, frozen=True):
 
 BODIES: Final = (
     AssignmentMap,
-    *(Word, Words, Top, WordsAsked, Counts, Stats, DumpEnd, Liveness, Readiness, Version),
+    *(Word, Words, Top, WordsAsked, Counts, Stats, DumpEnd, Instance, KeyValue, Liveness, Readiness, Version),
     *(UnknownWord, Incomplete, NotYetCounted, BrokenDump, Problem),
 )
 """The bodies whose members are fixed. Objects inside of these bodies are not listed."""

@@ -18,7 +18,19 @@ from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
-from app.web.resources import assignments, batch, metrics, page, peer, probes, stats, top, version, words
+from app.web.resources import (
+    assignments,
+    batch,
+    metrics,
+    page,
+    peer,
+    probes,
+    state,
+    stats,
+    top,
+    version,
+    words,
+)
 from tables.errors import WordcountError
 
 
@@ -32,6 +44,7 @@ def create_asgi_app(
     peer_answers: peer.Answers | None = None,
     allowed_hosts: AllowedHosts | None = None,
     access: Access | None = None,
+    workers: state.Workers | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -42,6 +55,7 @@ def create_asgi_app(
         version_info: the versions that `/version` shows.
         normalise: normalises a word of a path as the tokeniser's profile does; by default the word stays as it is.
         peer_answers: answers questions of other workers; None = no other worker may ask.
+        workers: returns host and port of all workers, this worker first; None = this worker alone, by the address that was asked.
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
         access: tokens, rate limit and origins of pages; None = no restriction.
     """
@@ -53,6 +67,7 @@ def create_asgi_app(
             *top.routes(queries),
             *stats.routes(queries),
             *assignments.routes(queries),
+            *state.routes(queries, normalise, workers),
             *probes.routes(health),
             *metrics.routes(metrics_registry),
             *version.routes(version_info),

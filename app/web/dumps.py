@@ -16,10 +16,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import BrokenDump, CountedWord, DumpEnd
+from app.bodies import BrokenDump, CountedWord, DumpEnd, KeyValue
 from app.reads.answers import Answer, Queries, Terms, WordPage
 from app.web.disconnection import while_connected
-from app.web.formats import CONTENT_TYPES, CSV, CSV_HEADER, NDJSON, VARY, csv_rows, header_fields
+from app.web.formats import CONTENT_TYPES, CSV, CSV_HEADER, JSON, NDJSON, VARY, csv_rows, header_fields
 from app.web.parameters import cursor_after
 from app.web.problems import UNEXPECTED, problem_of
 from app.web.responses import HEADERS, freshness
@@ -42,10 +42,14 @@ class Wanted:
     Attributes:
         prefix: text that all words start with; "" = every word.
         after: a word; only words that sort after it. None = from the first word on.
+        first: only words from this one on, inclusive.
+        last: only words up to this one, inclusive; None = to the last word.
     """
 
     prefix: str = ""
     after: str | None = None
+    first: str = ""
+    last: str | None = None
 
 
 class Format(Protocol):
@@ -130,6 +134,34 @@ class Table:
     broken = end
 
 
+class KeyValues:
+    """A JSON array of keys and values, as Kafka Streams' example answers."""
+
+    content_type = CONTENT_TYPES[JSON]
+    headers = True
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder()
+        self._separator = b""
+
+    def begin(self) -> bytes:
+        """See `Format`."""
+        return b"["
+
+    def rows(self, words: Rows) -> bytes:
+        """See `Format`."""
+        separator, self._separator = self._separator, b","
+        return separator + b",".join([self._encoder.encode(KeyValue(word, count)) for word, count in words])
+
+    def end(self, *_: Any) -> bytes:
+        """See `Format`."""
+        return b"]"
+
+    def broken(self, *_: Any) -> bytes:
+        """See `Format`."""
+        return b""
+
+
 async def dump_response(
     request: Request, queries: Queries, wanted: Wanted, terms: Terms, written: Format
 ) -> Response:
@@ -146,7 +178,8 @@ async def dump_response(
     ask = partial(queries.list, wanted.prefix, limit=PAGE_WORDS, terms=terms)
     first = await while_connected(request, ask(after=wanted.after))
     told = header_fields(dict(freshness(first))) if written.headers else {}
-    headers = {**HEADERS, **VARY, **told, "Content-Type": written.content_type}
+    varies = {} if written.content_type == JSON else VARY
+    headers = {**HEADERS, **varies, **told, "Content-Type": written.content_type}
     return Stream(_parts(first, ask, wanted, written), headers)
 
 
@@ -159,16 +192,19 @@ async def _parts(
     yield written.begin()
     try:
         while True:
-            words = answer.value.words
+            words = _between(answer.value.words, wanted)
             for some in _slices(words):
                 yield written.rows(some)
                 last = some[-1][0]
                 # Where nothing has to be waited for, neither the client nor a store, others would wait until the last word.
                 await asyncio.sleep(0)
             count += len(words)
-            if not (answer.value.has_more and words):
+            page = answer.value.words
+            if not (answer.value.has_more and page) or (
+                wanted.last is not None and page[-1][0] >= wanted.last
+            ):
                 break
-            answer = await ask(after=words[-1][0])
+            answer = await ask(after=page[-1][0])
             missing.update(answer.missing_partitions)
             complete = complete and answer.complete
     except Exception as error:
@@ -189,6 +225,11 @@ def _without(missing: Set[int], complete: bool, answer: Answer[WordPage]) -> Ans
         {number: role for number, role in answer.served_by.items() if number not in missing},
         {number: behind for number, behind in answer.behind.items() if number not in missing},
     )
+
+
+def _between(words: Rows, wanted: Wanted) -> Rows:
+    first, last = wanted.first, wanted.last
+    return [row for row in words if first <= row[0] and (last is None or row[0] <= last)]
 
 
 def _slices(words: Iterable[tuple[str, int]]) -> Iterator[Rows]:

@@ -15,6 +15,8 @@ from app.bodies import (
     AssignmentMap,
     Counts,
     Incomplete,
+    Instance,
+    KeyValue,
     Liveness,
     NotYetCounted,
     Problem,
@@ -32,6 +34,7 @@ from app.web.access.scopes import is_limited, needed_scope
 from app.web.formats import CSV, NDJSON
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
+from app.web.resources.state import STORES
 from app.web.resources.top import DEFAULT_K, MAX_K
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT
 from app.web.responses import REVALIDATED, json_response
@@ -155,6 +158,7 @@ def _paths() -> Schema:
         "/v1/assignments": {
             "get": _get("Which worker counts and follows which partition.", _body(AssignmentMap), kept=False)
         },
+        **_state(terms),
         "/livez": {"get": _get("Liveness probe: whether the process is alive.", _body(Liveness), kept=False)},
         "/readyz": {
             "get": _get(
@@ -175,6 +179,64 @@ def _paths() -> Schema:
         "/openapi.json": {
             "get": _get(
                 "The OpenAPI document.", _media("application/json", {"type": "object"}, "The document.")
+            )
+        },
+    }
+
+
+def _state(terms: Sequence[Schema]) -> Schema:
+    """Return the paths in the shapes of Kafka Streams."""
+    text = 'Percent-encoded UTF-8; "/" as %2F.'
+    store = _parameter("path", "store", {"type": "string", "enum": list(STORES)}, "Name of the store.")
+    key = _parameter("path", "key", _TEXT, "The word, which is first normalised as the tokeniser does.")
+    first = _parameter("path", "from", _TEXT, f"First key of the range, inclusive, not normalised. {text}")
+    last = _parameter("path", "to", _TEXT, f"Last key of the range, inclusive, not normalised. {text}")
+    workers = _array(Instance, "The workers.")
+    pairs = _array(
+        KeyValue, "Words and their counts; freshness is in headers `Wordcount-…`, as of the first words."
+    )
+    store_only = {"404": {"$ref": _RESPONSES + Problem.__name__}}
+    return {
+        "/state/instances": {"get": _get("All workers.", workers, [], [400])},
+        "/state/instances/{store}": {
+            "get": _get("The workers that answer for the store.", workers, [store], [400], store_only)
+        },
+        "/state/instance/{store}/{key}": {
+            "get": _get(
+                "A worker that answers for the key: this one, as each answers for all.",
+                _body(Instance),
+                [store, key],
+                [400],
+                store_only,
+            )
+        },
+        "/state/keyvalue/{store}/{key}": {
+            "get": _get(
+                "The count of one word.",
+                _body(KeyValue),
+                [store, key, *terms],
+                _COUNTING,
+                {"404": _any_of(UnknownWord, Problem)},
+            )
+        },
+        "/state/keyvalues/{store}/all": {
+            "get": _get(
+                "All words, in the byte order of UTF-8.",
+                pairs,
+                [store, *terms],
+                _COUNTING,
+                store_only,
+                kept=False,
+            )
+        },
+        "/state/keyvalues/{store}/range/{from}/{to}": {
+            "get": _get(
+                "The words of a range, in the byte order of UTF-8.",
+                pairs,
+                [store, first, last, *terms],
+                _COUNTING,
+                store_only,
+                kept=False,
             )
         },
     }
@@ -275,6 +337,11 @@ def _number(default: int, most: int) -> Schema:
 
 def _body(kind: type[msgspec.Struct], media_type: str = "application/json") -> Schema:
     return _media(media_type, {"$ref": _SCHEMAS + kind.__name__}, inspect.getdoc(kind) or "")
+
+
+def _array(kind: type[msgspec.Struct], description: str) -> Schema:
+    items = {"$ref": _SCHEMAS + kind.__name__}
+    return _media("application/json", {"type": "array", "items": items}, description)
 
 
 def _list(kind: type[msgspec.Struct]) -> Schema:

@@ -70,9 +70,10 @@ TOO_MANY_REQUESTS = ProblemKind(429, "too-many-requests", "The client sends too 
 HEAD_TOO_LARGE = ProblemKind(431, "head-too-large", "The path or the headers are too large")
 NOT_IMPLEMENTED = ProblemKind(501, "not-implemented", "The transfer coding is not known")
 TOO_MANY_CONNECTIONS = ProblemKind(503, "too-many-connections", "Too many connections", retry=True)
+UNKNOWN_STORE = ProblemKind(404, "unknown-store", "There is no store of that name")
 OTHERS = (
-    *(UNKNOWN_WORD, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE, NOT_IMPLEMENTED),
-    *(UNAUTHORIZED, FORBIDDEN, ORIGIN_NOT_ALLOWED, TOO_MANY_REQUESTS, TOO_MANY_CONNECTIONS),
+    *(UNKNOWN_WORD, UNKNOWN_STORE, UNEXPECTED, MALFORMED, TOO_SLOW, HOST_NOT_ALLOWED, HEAD_TOO_LARGE),
+    *(NOT_IMPLEMENTED, UNAUTHORIZED, FORBIDDEN, ORIGIN_NOT_ALLOWED, TOO_MANY_REQUESTS, TOO_MANY_CONNECTIONS),
 )
 """Problems that no `WordcountError` leads to."""
 

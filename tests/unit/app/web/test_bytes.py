@@ -84,6 +84,7 @@ REFUSED = incomplete(
     '"3":"no worker has the partition","4":"no worker has the partition"',
 )
 BAD, RANGE = "The request cannot be understood", "A parameter's value cannot be used"
+THIS_WORKER = '{"host":"127.0.0.1","port":80,"storeNames":["word-count"]}'
 OVER_THE_FOX = '{"word":"fox","count":2},{"word":"over","count":1},{"word":"the","count":5}'
 THE_FOX_OVER = '{"word":"the","count":5},{"word":"fox","count":2},{"word":"over","count":1}'
 ANSWERS = [
@@ -112,6 +113,34 @@ ANSWERS = [
         f'{{"words":[{THE_FOX_OVER}],"exact":true,"max_error":0,"next_cursor":null,{FRESH}}}',
     ),
     (plain, "/v1/stats", 200, f"{{{TOTALS},{FRESH},{PARTITIONS}}}"),
+    (plain, "/state/instances", 200, f"[{THIS_WORKER}]"),
+    (plain, "/state/instances/word-count", 200, f"[{THIS_WORKER}]"),
+    (plain, "/state/instance/word-count/wolf", 200, THIS_WORKER),
+    (plain, "/state/keyvalue/word-count/FOX", 200, '{"key":"fox","value":2}'),
+    (plain, "/state/keyvalue/word-count/Wolf", 404, unknown('"wolf"')),
+    (
+        plain,
+        "/state/keyvalues/word-count/all",
+        200,
+        '[{"key":"fox","value":2},{"key":"over","value":1},{"key":"the","value":5}]',
+    ),
+    (
+        plain,
+        "/state/keyvalues/word-count/range/fox/over",
+        200,
+        '[{"key":"fox","value":2},{"key":"over","value":1}]',
+    ),
+    (
+        plain,
+        "/state/keyvalue/counts/fox",
+        404,
+        problem(
+            "unknown-store",
+            "There is no store of that name",
+            404,
+            'there is no store \\"counts\\"; there is word-count',
+        ),
+    ),
     (
         plain,
         "/version",
@@ -258,6 +287,7 @@ RAISED = [
 ]
 TOLD = [
     ("unknown-word", "The word does not occur", 404),
+    ("unknown-store", "There is no store of that name", 404),
     ("unexpected", "Unexpected error", 500),
     ("malformed", "The request is not HTTP as RFC 9112 has it", 400),
     ("too-slow", "The request did not arrive in time", 408),

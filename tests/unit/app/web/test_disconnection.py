@@ -32,6 +32,7 @@ class Slow(FakeQueries):
     "path",
     [
         *("/v1/top", "/v1/words", "/v1/words/fox", "/v1/stats", "/count/fox/"),
+        *("/state/keyvalue/word-count/fox", "/state/keyvalues/word-count/all"),
     ],
 )
 async def test_a_question_ends_with_its_clients_connection(path: str) -> None:

@@ -146,7 +146,9 @@ async def test_a_failure_in_the_midst_is_the_last_line_of_ndjson_and_says_where_
     assert {row["word"]: row["count"] for row in words + further} == queries.counts
 
 
-@pytest.mark.parametrize(("path", "headers"), [("/v1/words", NDJSON), ("/v1/words", CSV)])
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/v1/words", NDJSON), ("/v1/words", CSV), ("/state/keyvalues/word-count/all", {})]
+)
 async def test_a_failure_in_the_midst_breaks_the_answer_off(path, headers):
     async with client_of(Breaking(2500, 2, FAILURE), raises=True) as client:
         with pytest.raises(BrokenStreamError):

@@ -17,7 +17,7 @@ KEPT = [
         "/",
         "/version",
     ),
-    "/openapi.json",
+    *("/openapi.json", "/state/instances", "/state/keyvalue/word-count/fox"),
 ]
 NOT_KEPT = [
     "/livez",
@@ -25,6 +25,7 @@ NOT_KEPT = [
     "/metrics",
     "/v1/words/wolf",
     "/v1/words?limit=0",
+    "/state/keyvalues/word-count/all",
 ]
 
 

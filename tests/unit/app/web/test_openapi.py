@@ -59,6 +59,10 @@ async def test_answers_have_the_documented_shape(client, path):
         ("/v1/stats?wait_ms=-1", "/v1/stats", 422),
         ("/v1/words/fox?max_lag_records=x", "/v1/words/{word}", 422),
         ("/v1/top?after=2:123", "/v1/top", 504),
+        ("/state/keyvalue/word-count/wolf", "/state/keyvalue/{store}/{key}", 404),
+        ("/state/keyvalue/counts/fox", "/state/keyvalue/{store}/{key}", 404),
+        ("/state/instances/counts", "/state/instances/{store}", 404),
+        ("/state/instances?x=1", "/state/instances", 400),
     ],
 )
 async def test_problems_have_the_documented_shape(client, asked, path, status):
@@ -120,7 +124,7 @@ async def test_an_incomplete_answer_has_the_documented_shape(client, queries):
         for path, item in document(VERSION)["paths"].items()
         if "504" in item.get("get", {"responses": ()})["responses"]
     ]
-    assert len(counting) == 5
+    assert len(counting) == 8
     for path in counting:
         reply = await client.get(concrete(path))
         assert reply.status_code == 503

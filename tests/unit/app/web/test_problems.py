@@ -9,6 +9,11 @@ from tables import errors
 
 ASKING = [
     *("/v1/words/fox", "/v1/words", "/v1/top", "/v1/stats", "/count/fox/"),
+    *(
+        "/state/keyvalue/word-count/fox",
+        "/state/keyvalues/word-count/all",
+        "/state/keyvalues/word-count/range/a/z",
+    ),
 ]
 
 
@@ -72,7 +77,7 @@ async def test_records_that_are_not_counted_in_time_are_a_504_that_says_how_far_
     assert int(reply.headers["retry-after"]) >= 1
 
 
-@pytest.mark.parametrize("path", ["/v1/words/wolf", "/count/wolf/"])
+@pytest.mark.parametrize("path", ["/v1/words/wolf", "/count/wolf/", "/state/keyvalue/word-count/wolf"])
 async def test_a_word_is_unknown_only_where_every_partition_answers(client, queries, path):
     queries.complete, queries.missing = False, [3]
     reply = await client.get(path, params={"allow_partial": "true"})
@@ -127,7 +132,9 @@ async def test_a_path_or_host_that_would_act_on_a_terminal_is_told_escaped(clien
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("path", [*ASKING, "/", "/livez", "/readyz", "/metrics", "/version", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", [*ASKING, "/state/instances", "/", "/livez", "/readyz", "/metrics", "/version", "/openapi.json"]
+)
 async def test_another_method_is_a_405_that_says_which_are_allowed(client, method, path):
     reply = await client.request(method, path)
     assert_problem(reply, 405)

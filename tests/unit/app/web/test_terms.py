@@ -6,6 +6,11 @@ from app.reads.answers import WHOLE, Terms
 
 COUNTING = [
     *("/v1/words/fox", "/v1/words", "/v1/top", "/v1/stats", "/count/fox/"),
+    *(
+        "/state/keyvalue/word-count/fox",
+        "/state/keyvalues/word-count/all",
+        "/state/keyvalues/word-count/range/a/z",
+    ),
 ]
 
 

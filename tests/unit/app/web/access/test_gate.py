@@ -24,7 +24,14 @@ CLOSED = [
     "/count/fox/",
     "/metrics",
     "/version",
+    *("/state/instances", "/state/instances/word-count", "/state/instance/word-count/fox"),
+    *(
+        "/state/keyvalue/word-count/fox",
+        "/state/keyvalues/word-count/all",
+        "/state/keyvalues/word-count/range/a/z",
+    ),
 ]
+PARAMETERS = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z"}
 UNKNOWN = [
     "/nothing",
     "/v1",
@@ -44,7 +51,9 @@ def name_of(reply):
 def test_every_route_is_open_or_closed_here():
     asgi_app = create_asgi_app(FakeQueries(), FakeHealth(), CollectorRegistry(), VERSION)
     routes = {
-        route.path.replace("{word:path}", "fox") for route in asgi_app.routes if isinstance(route, Route)
+        route.path.replace(":path", "").format(**PARAMETERS)
+        for route in asgi_app.routes
+        if isinstance(route, Route)
     }
     assert routes <= {*OPEN, *CLOSED, *ASKING}
 
