@@ -76,7 +76,7 @@ def _record(rig: Rig, kind: str, output: Path) -> None:
             [*command, *options, "--duration", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as spy:
             try:
-                wait_counted([worker], topic.records)
+                wait_counted(worker, topic.records)
             finally:
                 spy.send_signal(2)
                 _, said = spy.communicate(timeout=_STOP_S)

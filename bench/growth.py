@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import httpx
-
 from app.local.worker import LocalWorker
 from bench.corpus import distinct_lines, zipf_lines
 from bench.machine import commit, machine, versions
@@ -122,7 +120,7 @@ def _several(rig: Rig, count: int) -> dict[str, Any]:
         before = [usage_of(worker.pid) for worker in workers]
         started = time.perf_counter()
         asyncio.run(_fill(rig.servers, load))
-        wait_counted(workers, load.sent * load.lines * PARTITIONS)
+        wait_counted(workers[0], load.sent * load.lines * PARTITIONS)
         seconds = time.perf_counter() - started
         used = [usage_of(worker.pid) - usage for worker, usage in zip(workers, before, strict=True)]
         rss_mb = [peak_rss_mb(worker.pid) for worker in workers]
@@ -153,8 +151,9 @@ def _wait_shared(workers: Sequence[LocalWorker], partitions: int) -> None:
 
 
 def _owned(worker: LocalWorker) -> int:
-    """Return the number of partitions of a worker; 0 while the worker cannot answer."""
-    return len(worker.ask("/v1/stats")["partitions"]) if worker.status("/v1/stats") == httpx.codes.OK else 0
+    """Return the number of partitions that a worker itself has."""
+    (here,) = [each for each in worker.ask("/v1/assignments")["workers"] if each["here"]]
+    return len(here["active"])
 
 
 async def _fill(servers: str, load: PreparedLoad) -> None:

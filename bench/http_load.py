@@ -53,7 +53,7 @@ def _measure(rig: Rig, topic: LoadedTopic, group: str) -> tuple[dict[str, Any], 
         delays = loop_delays(worker.url)
         started = time.perf_counter()
         with _client(worker.url, loaded):
-            wait_counted([worker], topic.records)
+            wait_counted(worker, topic.records)
         words_per_s = topic.words / (time.perf_counter() - started)
         stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
         with _client(worker.url, idle):

@@ -88,7 +88,7 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
         with idle_clocks() as machine_delays_s:
             seconds, taken = asyncio.run(_run(rig.servers, worker.url, load))
         after = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
-        wait_counted([worker], load.sent * load.lines * PARTITIONS)
+        wait_counted(worker, load.sent * load.lines * PARTITIONS)
         stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
         truth = load.truth()
         answered = answers_right(worker, truth)

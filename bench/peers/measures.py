@@ -46,7 +46,7 @@ def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
     with rig.worker(attempt.topic.name, attempt.name, system.settings["profile"]) as worker:
         words_before = wait_answering(worker)
         first = moment(worker.pid, rig.broker.pid)
-        wait_counted([worker], attempt.topic.records)
+        wait_counted(worker, attempt.topic.records)
         took = span(first, moment(worker.pid, rig.broker.pid), worker.pid)
         share = 1 - words_before / attempt.topic.words
         return [Outcome(took.extended(share), difference(worker.counts(), truth(attempt)))]

@@ -25,7 +25,7 @@ from tests.chaos.oracle import Answer, Recount
 from tests.chaos.proxy import TcpProxy
 from tests.chaos.security import broker_security, worker_security
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
-from tests.integration.worker import Worker, end_offsets, free_port, wait_for
+from tests.integration.worker import Worker, end_offsets, free_port, positions_of, wait_for
 
 SESSION_TIMEOUT_S = 2.5
 COMPACTION_LAG_MS = 20_000
@@ -100,6 +100,7 @@ class Cluster:
         self.feed = Feed(self.servers, seed)
         self.recount = Recount(self.servers, TOPIC, PARTITIONS, WATCHED)
         self._answers: list[Answer] = []
+        self._seen: Counter[int] = Counter()
         self._readers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -167,7 +168,7 @@ class Cluster:
 
         Args:
             since: time on the monotonic clock from which recovery is measured.
-            among: workers that are asked for their positions; None = all that run.
+            among: workers that must answer for all partitions; None = all that run.
 
         Returns:
             Seconds from `since` until every record is counted.
@@ -280,41 +281,51 @@ class Cluster:
         return ends
 
     async def _counts(self) -> tuple[Counter[str], dict[int, int] | None]:
-        """Return all counts and their positions; the positions are None if they changed, or if two workers answer for a partition."""
+        """Return all counts and their positions; the positions are None if they changed, or if a worker did not answer.
+
+        Raises:
+            ChaosError: two workers answer differently at the same positions.
+        """
         found: Counter[str] = Counter()
-        positions: dict[int, int] = {}
+        positions: dict[int, int] | None = None
         for worker in self.running:
-            cursor: str | None = None
-            seen: set[str] = set()
-            while True:
-                response = await worker.get("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
-                if response.status_code != 200:
-                    return found, None
-                page = response.json()
-                seen.add(repr(page["as_of"]))
-                found.update({entry["word"]: entry["count"] for entry in page["words"]})
-                cursor = page["next_cursor"]
-                if cursor is None:
-                    break
-            as_of = {int(number): position for number, position in page["as_of"].items()}
-            if len(seen) > 1 or as_of.keys() & positions.keys():
-                return found, None
-            positions |= as_of
+            counts, at = await self._counts_of(worker)
+            if at is None or positions not in {None, at}:
+                return counts, None
+            if positions is not None and counts != found:
+                raise ChaosError(f"{worker.name} and the other workers differ about counts at {at}")
+            found, positions = counts, at
         return found, positions
 
+    async def _counts_of(self, worker: Worker) -> tuple[Counter[str], dict[int, int] | None]:
+        found: Counter[str] = Counter()
+        cursor: str | None = None
+        seen: set[str] = set()
+        while True:
+            response = await worker.get("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
+            if response.status_code != 200:
+                return found, None
+            page = response.json()
+            seen.add(repr(page["as_of"]))
+            found.update({entry["word"]: entry["count"] for entry in page["words"]})
+            cursor = page["next_cursor"]
+            if len(seen) > 1:
+                return found, None
+            if cursor is None:
+                return found, {int(number): position for number, position in page["as_of"].items()}
+
     async def _positions(self, workers: Sequence[Worker]) -> dict[int, int]:
-        at: dict[int, int] = {}
+        """Return the positions that each of `workers` answers at least; without the partitions that one of them does not answer."""
         for worker in workers:
             if not worker.is_running():
                 raise ChaosError(f"{worker.name} ended by itself with {worker.exit_code}")
-            with suppress(httpx.HTTPError):
-                for number, position in (await worker.stats())["as_of"].items():
-                    at[int(number)] = max(position, at.get(int(number), 0))
-        return at
+        return await positions_of(workers)
 
     async def _read(self, worker: Worker) -> None:
-        """Ask a worker repeatedly; check that its positions never go back, and keep its answers for `compare`."""
-        seen: Counter[int] = Counter()
+        """Ask a worker repeatedly, keep its answers for `compare`, and check that positions never go back.
+
+        No position may be below one in an answer that any worker gave before the question was asked.
+        """
         chance = random.Random(worker.name)
         while True:
             await asyncio.sleep(0.05)
@@ -322,6 +333,7 @@ class Cluster:
                 continue
             word = chance.choice(WATCHED)
             with suppress(httpx.HTTPError):
+                seen = Counter(self._seen)
                 response = await worker.get(f"/v1/words/{word}")
                 if response.status_code != 200:
                     continue
@@ -332,7 +344,7 @@ class Cluster:
                         raise ChaosError(
                             f"{worker.name} partition {number} went back from {seen[number]} to {position}"
                         )
-                    seen[number] = position
+                    self._seen[number] = max(position, self._seen[number])
                 self._answers.append(Answer(worker.name, word, body["count"], as_of))
 
     def _check_answers(self) -> None:

@@ -59,10 +59,8 @@ async def stopped(worker: Worker, *numbers: int) -> str:
     """Wait until exactly these partitions are stopped; return the last log line about a stopped partition."""
 
     async def are_stopped() -> bool:
-        if await worker.status("/readyz") is None:
-            return False
-        partitions = (await worker.stats())["partitions"]
-        return {int(n) for n, status in partitions.items() if status["state"] == "stopped"} == set(numbers)
+        states = {number: partition["state"] for number, partition in (await worker.partitions()).items()}
+        return {number for number, state in states.items() if state == "stopped"} == set(numbers)
 
     await wait_for(are_stopped, f"partitions {numbers} stopped")
     return [line for line in worker.log.splitlines() if "partition stopped" in line][-1]

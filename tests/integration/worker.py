@@ -34,6 +34,15 @@ SETTINGS = {
 _PORTS = range(10_000, 20_000)
 """Ports for tests: below those that systems give to outgoing connections and those that embedded brokers choose from."""
 _kept_ports: list[socket.socket] = []
+_NOTHING: Mapping[str, Any] = {
+    "records": 0,
+    "as_of": {},
+    "missing_partitions": [],
+    "complete": False,
+    "partitions": {},
+}
+"""The part of /v1/stats that tests look at, of a worker where no partition answers."""
+
 COMMANDS: Mapping[str, Sequence[str]] = {
     "wordcount": [str(BIN / "wordcount"), "worker"],
     "faust": [sys.executable, "-m", "faust", "-A", "app.faust_entry", "worker", "-l", "info"],
@@ -127,15 +136,26 @@ class Worker:
             return None
 
     async def stats(self) -> Any:
-        """Return the body of /v1/stats, an empty body while no partition answers or no process listens; fail if the worker ended."""
+        """Return /v1/stats over the partitions that answer now, also those of other workers; without any partition while none answers.
+
+        Fail if the process has ended.
+        """
         assert self.is_running(), f"{self.name} ended with {self.exit_code}"
         try:
-            response = await self.get("/v1/stats")
+            response = await self.get("/v1/stats", allow_partial="true")
         except httpx.TransportError:
-            return {"records": 0, "as_of": {}, "missing_partitions": [], "complete": False, "partitions": {}}
-        if response.status_code == 503:
-            return {"records": 0, "as_of": {}, "missing_partitions": [], "complete": False, "partitions": {}}
-        return response.json()
+            return _NOTHING
+        return _NOTHING if response.status_code == 503 else response.json()
+
+    async def partitions(self) -> dict[int, Any]:
+        """Return what this worker itself has: partition -> its entry in /v1/assignments. None while no process listens."""
+        assert self.is_running(), f"{self.name} ended with {self.exit_code}"
+        try:
+            workers = (await self.json("/v1/assignments"))["workers"]
+        except httpx.TransportError:
+            return {}
+        (here,) = [worker for worker in workers if worker["here"]]
+        return {int(number): partition for number, partition in here["active"].items()}
 
     async def metrics(self) -> dict[str, float]:
         """Return the samples of /metrics; a key is the name with its labels, as /metrics writes them."""
@@ -221,27 +241,31 @@ async def wait_for(
 
 
 async def counts_of(workers: Iterable[Worker]) -> Counter[str]:
-    """Return all counts, summed over workers, because a worker answers for its own partitions only."""
-    found: Counter[str] = Counter()
-    for worker in workers:
-        cursor: str | None = None
-        while True:
-            page = await worker.json("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
-            found.update({entry["word"]: entry["count"] for entry in page["words"]})
-            cursor = page["next_cursor"]
-            if cursor is None:
-                break
-    return found
+    """Return all counts. Each of the workers answers for all partitions, whoever counts them; fail if two answers differ."""
+    found = [await _counts(worker) for worker in workers]
+    for counts in found[1:]:
+        differing = [word for word in counts.keys() | found[0].keys() if counts[word] != found[0][word]]
+        assert not differing, f"workers disagree about {len(differing)} words, like {differing[:5]}"
+    return found[0]
+
+
+async def _counts(worker: Worker) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    cursor: str | None = None
+    while True:
+        page = await worker.json("/v1/words", limit=1000, **({"cursor": cursor} if cursor else {}))
+        assert page["complete"], page["missing_partitions"]
+        counts.update({entry["word"]: entry["count"] for entry in page["words"]})
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return counts
 
 
 async def positions_of(workers: Iterable[Worker]) -> dict[int, int]:
-    """Return partition -> next offset to count; fail if two workers answer for a partition."""
-    found: dict[int, int] = {}
-    for worker in workers:
-        for partition, position in (await worker.stats())["as_of"].items():
-            assert int(partition) not in found, f"partition {partition} is answered for by two workers"
-            found[int(partition)] = position
-    return found
+    """Return partition -> next offset to count, of the partitions that all workers answer for: the least that one names."""
+    answers = [(await worker.stats())["as_of"] for worker in workers]
+    numbers = set[str](answers[0]).intersection(*answers)
+    return {int(number): min(answer[number] for answer in answers) for number in sorted(numbers, key=int)}
 
 
 async def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
@@ -255,16 +279,14 @@ async def end_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
 
 async def wait_counted(workers: Sequence[Worker], bootstrap_servers: str, topic: str) -> float:
     """
-    Wait until the workers have counted every partition up to its present end; return the seconds that this took.
+    Wait until each of the workers answers for every partition up to its present end; return the seconds that this took.
 
     A position may be beyond the end: a broker writes the marker of a transaction after it answered the producer.
     """
     ends = await end_offsets(bootstrap_servers, topic)
 
     async def counted() -> bool:
-        at: dict[int, int] = {}
-        for worker in workers:
-            at |= {int(number): place for number, place in (await worker.stats())["as_of"].items()}
+        at = await positions_of(workers)
         return at.keys() == ends.keys() and all(at[number] >= end for number, end in ends.items())
 
     return await wait_for(counted, f"{topic} counted up to {ends}", 2 * DEADLINE_S)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.integration.worker import ROOT, free_port, lines, recount, wait_for
+from tests.integration.worker import BIN, ROOT, free_port, lines, recount, wait_for
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient
@@ -35,7 +35,7 @@ async def test_two_workers_started_as_documented_share_the_partitions(
         "127.0.0.1:9092": kafka.bootstrap_servers,
         "WORDCOUNT_TOPIC=texts": "WORDCOUNT_TOPIC=several-texts",
         "WORDCOUNT_GROUP=wordcount": f"WORDCOUNT_GROUP={GROUP}",
-        ".venv/bin/wordcount": str(ROOT / ".venv/bin/wordcount"),
+        ".venv/bin/wordcount": str(BIN / "wordcount"),
         **ports,
     }
     for text, replacement in replaced.items():
@@ -49,32 +49,27 @@ async def test_two_workers_started_as_documented_share_the_partitions(
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
 
-            async def stats() -> list[dict[str, Any]]:
-                answers = [await client.get(f"http://127.0.0.1:{port}/v1/stats") for port in ports.values()]
+            async def bodies(path: str) -> list[dict[str, Any]]:
+                answers = [await client.get(f"http://127.0.0.1:{port}{path}") for port in ports.values()]
                 return [answer.json() if answer.status_code == 200 else {} for answer in answers]
 
-            async def counted_together() -> bool:
+            async def shared() -> bool:
                 try:
-                    found = await stats()
+                    found = await bodies("/v1/assignments")
+                    stats = await bodies("/v1/stats")
                 except httpx.TransportError:
                     return False
                 return (
                     all(found)
-                    and [len(each["as_of"]) for each in found] == [PARTITIONS // 2] * 2
-                    and sum(each["words"] for each in found) == truth.total()
+                    and [_shares(each) for each in found] == [[PARTITIONS // 2] * 2] * 2
+                    and [each.get("words") for each in stats] == [truth.total()] * 2
                 )
 
-            await wait_for(counted_together, "two workers share the partitions")
-            first, second = await stats()
-            assert sorted(map(int, [*first["as_of"], *second["as_of"]])) == list(range(PARTITIONS))
-            assert first["missing_partitions"] == sorted(map(int, second["as_of"]))
-            assert first["complete"] is second["complete"] is False
+            await wait_for(shared, "two workers share the partitions, and each of them answers for all")
             word = max(truth, key=lambda each: truth[each])
-            counts = [
-                (await client.get(f"http://127.0.0.1:{port}/v1/words/{word}")).json().get("count", 0)
-                for port in ports.values()
-            ]
-            assert sum(counts) == truth[word]
+            for answer in await bodies(f"/v1/words/{word}"):
+                assert (answer["count"], answer["complete"]) == (truth[word], True)
+                assert sorted(map(int, answer["as_of"])) == list(range(PARTITIONS))
             assert sorted(path.name for path in (tmp_path / ".wordcount").iterdir()) == ["state-0", "state-1"]
     finally:
         os.killpg(shell.pid, signal.SIGTERM)
@@ -83,6 +78,17 @@ async def test_two_workers_started_as_documented_share_the_partitions(
         except AssertionError:
             os.killpg(shell.pid, signal.SIGKILL)
             raise
+
+
+def _shares(assignments: dict[str, Any]) -> list[int]:
+    """Return the number of partitions that each worker counts."""
+    return [
+        sum(
+            partition is not None and partition["state"] == "counting"
+            for partition in worker["active"].values()
+        )
+        for worker in assignments["workers"]
+    ]
 
 
 async def _ended(shell: subprocess.Popen[bytes]) -> bool:

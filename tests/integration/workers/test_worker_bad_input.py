@@ -246,7 +246,12 @@ async def test_records_that_expired_before_they_were_counted_stop_their_partitio
         return await positions_of([worker]) == {1: 200}
 
     await wait_for(other_is_counted, "partition 1 counted")
-    assert (await worker.stats())["missing_partitions"] == [0]
+    stats = await worker.stats()
+    assert (stats["complete"], stats["missing_partitions"]) == (False, [0])
+    refused = await worker.get("/v1/stats")
+    problem = refused.json()
+    assert (refused.status_code, problem["missing_partitions"]) == (503, [0])
+    assert problem["type"].endswith("incomplete")
 
 
 async def test_a_topic_that_was_created_again_stops_the_partitions(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tests.integration.worker import (
     Worker,
     counts_of,
-    positions_of,
     recount,
     wait_counted,
     wait_for,
@@ -22,8 +21,11 @@ PARTITIONS = 8
 
 async def partitions_of(worker: Worker) -> set[int]:
     """Return the partitions that the worker is counting."""
-    states = (await worker.stats())["partitions"]
-    return {int(number) for number, status in states.items() if status["state"] == "counting"}
+    return {
+        number
+        for number, partition in (await worker.partitions()).items()
+        if partition["state"] == "counting"
+    }
 
 
 async def wait_shared(workers: Sequence[Worker]) -> list[set[int]]:
@@ -62,17 +64,17 @@ async def test_workers_join_and_leave_while_they_count(kafka: KafkaClient, worke
         assert after[1] >= three[2]
     await wait_counted([second, third], servers, topic)
     assert await counts_of([second, third]) == await recount(servers, topic)
-    assert (await positions_of([second])).keys() == after[0]
-    stats = [await worker.stats() for worker in (second, third)]
-    assert [one["missing_partitions"] for one in stats] == [sorted(after[1]), sorted(after[0])]
-    assert [one["complete"] for one in stats] == [False, False]
+    # Whoever is asked answers for all partitions.
+    stats = [await worker.json("/v1/stats") for worker in (second, third)]
+    assert [one["complete"] for one in stats] == [True, True]
+    assert stats[0]["as_of"] == stats[1]["as_of"]
+    assert {int(number) for number in stats[0]["as_of"]} == after[0] | after[1]
 
-    # The last worker takes all partitions over, and its answers are complete again.
+    # The last worker takes all partitions over.
     assert (await third.stop())[0] == 0
     assert await wait_shared([second]) == [set(range(PARTITIONS))]
     await wait_counted([second], servers, topic)
     assert await counts_of([second]) == await recount(servers, topic)
-    assert (await second.stats())["complete"] is True
 
 
 async def test_a_worker_that_was_frozen_past_its_session_writes_nothing_wrong(
