@@ -15,7 +15,11 @@ Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="WORD
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]
 WorkerUrl = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="Address of a worker; by default from the HTTP settings."),
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="Address of a worker; by default those of the group, found through Kafka, else from the HTTP settings.",
+    ),
 ]
 AllowPartial = Annotated[
     bool,

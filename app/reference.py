@@ -243,7 +243,8 @@ def access_page() -> str:
             "before a restore or a dead letter needs this right. Brokers before Kafka 2.3 do not answer this question: there the "
             "worker ends when a request is refused.",
             "- `wordcount doctor` needs only the rights in the table, and reports the rights that a worker would lack.",
-            "- `wordcount run` starts its own broker. `wordcount top` and `wordcount get` ask a worker, and no broker.",
+            "- `wordcount top` and `wordcount get` ask a worker. With `--url` they ask no broker.",
+            "- `wordcount run` starts its own broker.",
         ],
     )
 

@@ -23,11 +23,13 @@ def get(
     from app.bodies import UnknownWord
     from app.config.loading import load_settings
     from app.operate.answer_text import freshness_lines
-    from app.operate.worker_client import ask_word, worker_address
+    from app.operate.asked_workers import AskedWorkers
+    from app.operate.worker_client import ask_word
     from app.output import say_json
     from app.printable import printable
 
-    answer = ask_word(worker_address(load_settings(), url), word, allow_partial=allow_partial)
+    workers = AskedWorkers(load_settings(), url)
+    answer = workers.ask(lambda worker: ask_word(worker, word, allow_partial=allow_partial))
     unknown = isinstance(answer, UnknownWord)
     if as_json:
         say_json(answer)

@@ -35,15 +35,16 @@ def top(
     from rich.text import Text
 
     from app.config.loading import load_settings
-    from app.operate.worker_client import ask_top, worker_address
+    from app.operate.asked_workers import AskedWorkers
+    from app.operate.worker_client import ask_top
     from app.output import say_error, say_json
     from app.printable import printable
     from tables.errors import NotReadyError
 
-    worker = worker_address(load_settings(), url)
+    workers = AskedWorkers(load_settings(), url)
 
     def answer() -> Top:
-        return ask_top(worker, k, exact=exact, allow_partial=allow_partial)
+        return workers.ask(lambda worker: ask_top(worker, k, exact=exact, allow_partial=allow_partial))
 
     def show(say: Callable[[Top], None]) -> None:
         """Show each answer as soon as it arrives; if the worker is not ready, show the error and ask again."""

@@ -32,6 +32,9 @@ class Need:
 _CREATE: Final = "if the topic does not exist yet"
 _EXTEND: Final = "if the input topic has got more partitions"
 _CHECK: Final = "to check the topic's configuration, which is otherwise not checked"
+_FIND: Final = (
+    "without `--url`, to find the workers of the group; otherwise the worker of the HTTP settings is asked"
+)
 
 ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     "worker": (
@@ -67,6 +70,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("dead letters", ("Describe",)),
         Need("group", ("Describe",)),
     ),
+    **{command: (Need("group", ("Describe",), _FIND),) for command in ("top", "get")},
     "verify": (
         Need("input", ("Read",)),
         Need("changelog", ("Read",)),

@@ -117,11 +117,19 @@ class Admin:
         node = await self._coordinator(group)
         if found := await strangers(lambda request: self._send(request, node), group):
             return found
-        answer = await self._send(DescribeGroup(group), node)
-        error_code, _, _, _, _, members, *_ = answer.groups[0]
+        _, members = await self.described_group(group)
+        return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
+
+    async def described_group(self, group: str) -> tuple[str, Sequence[Any]]:
+        """Return the state of a group of the classic protocol, and its members; no members if the group does not exist.
+
+        A member is (member id, client id, host, metadata, assignment); while the group rebalances both are empty.
+        """
+        answer = await self._send(DescribeGroup(group), await self._coordinator(group))
+        error_code, _, state, _, _, members, *_ = answer.groups[0]
         if error_code not in {NO_ERROR, NO_GROUP}:
             raise for_code(error_code)()
-        return [f"{client_id} at {host.removeprefix('/')}" for _, client_id, host, *_ in members]
+        return state, members
 
     async def strangers(self, group: str) -> Sequence[str]:
         """Return `client id at host` of each member that speaks the new group protocol, which no worker speaks."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.config.settings import Settings
 
 _TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 3.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _UNKNOWN_WORD = f"{PROBLEM_TYPE}unknown-word"
 
@@ -179,7 +180,12 @@ def _received(worker: WorkerAddress, path: str, parameters: Mapping[str, str | i
     try:
         # With `trust_env` a proxy that the environment names would be asked also for loopback and cluster addresses.
         with (
-            httpx.Client(trust_env=False, timeout=_TIMEOUT_S, verify=worker.tls, headers=headers) as client,
+            httpx.Client(
+                trust_env=False,
+                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+                verify=worker.tls,
+                headers=headers,
+            ) as client,
             client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,
         ):
             if not answer.headers.get("content-type", "").startswith(

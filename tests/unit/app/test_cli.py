@@ -101,6 +101,8 @@ MANAGE = ASK - {"aiokafka"}
         (["tokenize", os.devnull], {"aiokafka", "faust", "httpx", "rocksdict", "uvicorn"}),
         (["get", "a", "--url", f"http://{NOWHERE}"], ASK),
         (["top", "--url", f"http://{NOWHERE}"], ASK),
+        (["get", "a"], MANAGE),
+        (["top"], MANAGE),
         (["produce", os.devnull, "--bootstrap-servers", NOWHERE], MANAGE),
         (["topics", "create", "--bootstrap-servers", NOWHERE], MANAGE),
         (["doctor", "--bootstrap-servers", NOWHERE], MANAGE),
@@ -116,7 +118,12 @@ def test_a_command_loads_only_libraries_that_it_uses(arguments, unused, pytestco
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath), "WORDCOUNT_HTTP_PORT": "0"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(pytestconfig.rootpath),
+            "WORDCOUNT_HTTP_PORT": "0",
+            "WORDCOUNT_BOOTSTRAP_SERVERS": NOWHERE,
+        },
         capture_output=True,
         check=False,
     )

@@ -25,7 +25,7 @@ HOSTILE = "\x1b[31m\u202e\u200b\u061c\U000e0041\x85\x7f\nwordcount: forged"
 WRITERS = {
     "app/output.py",
     "app/worker/console.py",
-    "app/worker/faust_app.py",
+    "app/worker/ending.py",
     "app/commands/tokenize.py",
     "app/commands/top.py",
 }

@@ -28,9 +28,10 @@ class Outcome:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty working directory, no variable of ours, and a terminal too wide to break lines."""
+    """An empty working directory, no variable of ours, no broker, and a terminal too wide to break lines."""
     for name in Settings.model_fields:
         monkeypatch.delenv(variable(name), raising=False)
+    monkeypatch.setenv("WORDCOUNT_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 

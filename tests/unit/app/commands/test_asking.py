@@ -172,7 +172,8 @@ def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_p
     queries.error = NotReadyError("no partition is restored yet")
     outcome = wordcount("top")
     assert outcome.code == 1
-    assert "cannot answer now: no partition is restored yet; ask again in 1 s" in outcome.err
+    assert "cannot answer now: no partition is restored yet (asked here, because" in outcome.err
+    assert outcome.err.endswith("; ask again in 1 s\n")
 
 
 FRESH = b'"as_of": {}, "complete": true, "missing_partitions": [], "served_by": {}, "behind": {}'
