@@ -1,8 +1,8 @@
 """HTTP connections: their number, the size of a request's head, and the time a client has to send a request and read an answer.
 
-uvicorn bounds none of the three. No module but this one and `app.web.access.tls_connection`
-uses internals of uvicorn and h11. `tests/unit/app/web/test_connections.py` asks a
-real server, and fails when a new version of uvicorn or h11 lacks an internal that this module uses.
+uvicorn bounds none of the three. No module but this one and `app.web.access.tls_connection` uses internals of uvicorn and h11.
+`tests/unit/app/web/test_connections.py` asks a real server, and fails when a new version of uvicorn or h11 lacks an internal that this
+module uses.
 """
 
 from __future__ import annotations

@@ -71,3 +71,12 @@ def test_workers_trust_the_authority_of_the_deployment_else_their_own_certificat
         assert not trusts(by_authority, files["foreign"], host)
         assert not trusts(by_own, files["foreign"], host)
         assert not trusts(workers_trust(Settings()), files["own"], host)
+
+
+@pytest.mark.parametrize("trust", [workers_trust, lambda settings: commands_trust(settings, own=True)])
+def test_the_authority_behind_an_own_certificate_is_not_trusted_although_its_file_has_the_chain(files, trust):
+    chain = files["own"].with_name("chain.pem")
+    chain.write_text(files["own"].read_text() + files["ca"].read_text())
+    context = trust(Settings(http_tls_cert_file=chain))
+    assert trusts(context, chain, HOST)
+    assert not trusts(context, files["other"], HOST)
