@@ -19,6 +19,7 @@ from agents.source.worker_app import WorkerApp
 from agents.watchdog import Watchdog
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import KafkaChangelog
+from tables.kafka.changelog_tail import KafkaChangelogTail
 from tables.kafka.client import REQUESTS_PER_STEP
 from tables.kafka.offsets import TopicOffsets
 from tables.kafka.producer import ReplaceableProducer
@@ -40,6 +41,9 @@ FLUSH_THREADS = 2
 
 EXAMINE_S = 60.0
 """Seconds between two examinations of idle changelogs; well below the changelog's `min.compaction.lag.ms`, 10 minutes by default."""
+
+FOLLOW_THREADS = 1
+"""The tail of the changelog belongs to one thread, which begins with the first standby."""
 
 RESTORE_THREADS = 2
 """Threads for restores alone, so that a restore does not delay the flushes of other partitions."""
@@ -182,6 +186,7 @@ def build_topology(
         changelog=KafkaChangelog(
             topics.changelog, options.connection, producer, offsets, options.ensure_topics
         ),
+        tail=KafkaChangelogTail(topics.changelog, options.connection, step_timeout_s),
         ownership=GroupOwnership(membership, options.topic),
         source=KafkaSource(membership, options.topic, offsets),
         dead_letters=KafkaDeadLetters(topics.dead_letters, topics.input, producer),
@@ -189,6 +194,7 @@ def build_topology(
         memory=options.memory,
         run=_runner("flush", FLUSH_THREADS),
         run_long=_runner("restore", RESTORE_THREADS),
+        run_tail=_runner("follow", FOLLOW_THREADS),
         witness=options.witness,
     )
     partitions = Partitions(

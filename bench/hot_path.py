@@ -42,6 +42,7 @@ from tables.model.tally import Tally
 from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
+from tables.ports import Tailed
 from tables.store.partition_store import PartitionStore
 from tables.top.leaders import Leaders
 
@@ -293,6 +294,15 @@ class _NoDeadLetters:
         raise AssertionError("nothing here cannot be counted")
 
 
+class _NoTail:
+    def poll(self, wanted: Mapping[int, int], timeout_s: float) -> Mapping[int, Tailed]:
+        raise AssertionError("nothing here is followed")
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def _services(tally: Any, vocabulary_words: int) -> ShardServices:
     def run(function: Callable[..., Any], /, *arguments: Any) -> Awaitable[Any]:
         return asyncio.get_running_loop().run_in_executor(None, function, *arguments)
@@ -303,12 +313,14 @@ def _services(tally: Any, vocabulary_words: int) -> ShardServices:
         profile=tally.identity,
         tally=tally,
         changelog=_Acknowledging(),
+        tail=_NoTail(),
         ownership=_Owner(),
         source=_Source(),
         dead_letters=_NoDeadLetters(),
         vocabulary=VocabularyLimit(vocabulary_words),
         run=run,
         run_long=run,
+        run_tail=run,
     )
 
 

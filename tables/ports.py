@@ -1,14 +1,15 @@
-"""Ports: Protocols of what partitions need from outside, that is, changelog, ownership, source, dead letters, threads, commit witness.
+"""Ports: Protocols of what partitions need from outside: changelog, tail, ownership, source, dead letters, threads, commit witness.
 
 The product implements them in `tables.kafka.changelog`, `agents` and `app`. The simulation drives the real tables through fakes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from tables.errors import InexactError
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 
 Result = TypeVar("Result")
@@ -65,6 +66,44 @@ class Changelog(Protocol[Packed]):
             BrokerUnavailableError: no broker answers.
             InexactError: records between `start` and `end` are gone for another reason than compaction.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Tailed:
+    """What a poll brought of one changelog partition.
+
+    Attributes:
+        slices: the records from the offset that was asked for, in order; () = no records came.
+        end: offset after the last record of the partition, as the broker said last; None = the broker has not said it yet.
+        told_s: time at which the broker still said so, or an earlier time, on the monotonic clock.
+        error: why the partition cannot be followed from this offset; None = it can.
+    """
+
+    slices: Sequence[ChangelogSlice]
+    end: int | None
+    told_s: float
+    error: InexactError | None = None
+
+
+class ChangelogTail(Protocol):
+    """Reads the ends of changelog partitions as they grow. `poll` and `close` block, and are called in one and the same thread."""
+
+    def poll(self, wanted: Mapping[int, int], timeout_s: float) -> Mapping[int, Tailed]:
+        """Wait for records of the partitions in `wanted`, which maps each partition to the next offset to read.
+
+        Returns:
+            What came by partition, of bounded size; at the latest after `timeout_s`, or soon after a call of `wake`.
+
+        Raises:
+            BrokerUnavailableError: no broker answers.
+            ConfigurationError: this user may not read the topic.
+        """
+
+    def wake(self) -> None:
+        """End the poll under way, or the next poll, without waiting for records. May be called from any thread."""
+
+    def close(self) -> None:
+        """Close the connections. A later poll opens them again."""
 
 
 class Ownership(Protocol):

@@ -12,6 +12,7 @@ from tables.fetch.fetching import (
     PART_BYTES,
     PART_RECORDS,
     PARTITION_POLL_BYTES,
+    POLL_BYTES,
     BatchedPartitionRecords,
 )
 from tables.model.records import ChangelogSlice
@@ -20,21 +21,15 @@ from tables.model.records import ChangelogSlice
 class ChangelogUnpacker:
     """Makes one `ChangelogSlice` of a response, or several of a large response; implements `tables.fetch.fetching.Unpacker`.
 
+    Who polls sets `room_bytes` before each poll.
+
     A slice per batch would cost the thread that restores its turn more often. A record without key or value was not written by
     Wordcount; it is kept, with b"" as its key or value.
     """
 
     def __init__(self) -> None:
+        self.room_bytes = POLL_BYTES
         self._space = unpacking_space()
-
-    @property
-    def room_bytes(self) -> int:
-        """Bytes that a poll may take: a constant, because the reader merges the records of a poll before the next poll."""
-        return PARTITION_POLL_BYTES
-
-    @room_bytes.setter
-    def room_bytes(self, _: int) -> None:
-        pass
 
     def unpack(self, records: BatchedPartitionRecords) -> Iterator[ChangelogSlice]:
         """Yield slices, see `Unpacker.unpack`."""

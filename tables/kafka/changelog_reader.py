@@ -21,7 +21,7 @@ from tables.kafka.rights import Right, Rights
 from tables.model.records import ChangelogSlice
 from tables.threads import beside_the_loop
 
-_READ_BYTES = 1 << 20
+READ_BYTES = 1 << 20
 """Largest answer to a fetch. All records of an answer become arrays together: about 130,000 rows, as they are compressed."""
 _POLL_MS = 500
 
@@ -72,23 +72,7 @@ class ChangelogReader:
                 runner.run(consumer.stop())
 
     async def _open(self, partition: int, start: int) -> AIOKafkaConsumer:
-        fetching.install()
-        kafka_client.install()
-        consumer = AIOKafkaConsumer(
-            **self._connection,
-            value_deserializer=ChangelogUnpacker(),
-            auto_offset_reset="none",
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=_READ_BYTES,
-        )
-        try:
-            await asyncio.wait_for(consumer.start(), self._timeout_s)
-        except (KafkaError, TimeoutError, OSError) as error:
-            await consumer.stop()
-            raise BrokerUnavailableError(
-                f"the changelog cannot be read ({error!r})",
-                "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers",
-            ) from error
+        consumer = await opened_consumer(self._connection, self._timeout_s)
         tp = TopicPartition(self.topic, partition)
         consumer.assign([tp])
         consumer.seek(tp, start)
@@ -100,20 +84,11 @@ class ChangelogReader:
         tp = TopicPartition(self.topic, partition)
         try:
             with self._rights.needed(Right("Read", "topic", self.topic)):
-                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+                found = await polled(consumer, _POLL_MS)
             parts: Sequence[ChangelogSlice] = found.get(tp, [])
             reached = await consumer.position(tp)
-        except OffsetOutOfRangeError as error:
-            raise InexactError(
-                f"changelog {self.topic} partition {partition} has no offset {position} any more",
-                "its cleanup.policy must be compact, without delete; wordcount reset counts again what the input has now",
-            ) from error
-        except fetching.UnreadableBatchError as error:
-            raise InexactError(
-                f"changelog {error.description}",
-                "have the broker serve an intact replica and start the worker again; if no replica is intact, run wordcount reset, "
-                "which counts again what the input has now",
-            ) from error
+        except (OffsetOutOfRangeError, fetching.UnreadableBatchError) as error:
+            raise unreadable(error, TopicPartition(self.topic, partition), position) from error
         except KafkaError as error:
             raise BrokerUnavailableError(
                 f"{self.topic} partition {partition} cannot be read ({error!r})"
@@ -121,3 +96,61 @@ class ChangelogReader:
         if reached > (parts[-1].next_offset if parts else position):
             return [*parts, ChangelogSlice.of([], reached)]
         return parts
+
+
+async def opened_consumer(
+    connection: Mapping[str, Any], timeout_s: float, **options: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer of changelog slices that belongs to no group.
+
+    Args:
+        connection: keyword arguments of every Kafka client.
+        timeout_s: longest wait for the start, in seconds.
+        options: further keyword arguments.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+    """
+    fetching.install()
+    kafka_client.install()
+    consumer = AIOKafkaConsumer(
+        **connection,
+        value_deserializer=ChangelogUnpacker(),
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=READ_BYTES,
+        **options,
+    )
+    try:
+        await asyncio.wait_for(consumer.start(), timeout_s)
+    except (KafkaError, TimeoutError, OSError) as error:
+        await consumer.stop()
+        raise BrokerUnavailableError(
+            f"the changelog cannot be read ({error!r})", "check WORDCOUNT_BOOTSTRAP_SERVERS and the brokers"
+        ) from error
+    return consumer
+
+
+async def polled(
+    consumer: AIOKafkaConsumer, timeout_ms: int
+) -> Mapping[TopicPartition, Sequence[ChangelogSlice]]:
+    """Return what comes within `timeout_ms`, of about `fetching.POLL_BYTES` at most. A caller that is cancelled loses no records."""
+    consumer._value_deserializer.room_bytes = fetching.POLL_BYTES
+    found: Mapping[TopicPartition, Sequence[ChangelogSlice]] = await consumer.getmany(timeout_ms=timeout_ms)
+    return found
+
+
+def unreadable(
+    error: OffsetOutOfRangeError | fetching.UnreadableBatchError, tp: TopicPartition, position: int
+) -> InexactError:
+    """Return the error that says why `tp` cannot be read from the offset `position` on."""
+    if isinstance(error, fetching.UnreadableBatchError):
+        return InexactError(
+            f"changelog {error.description}",
+            "have the broker serve an intact replica and start the worker again; if no replica is intact, run wordcount reset, "
+            "which counts again what the input has now",
+        )
+    return InexactError(
+        f"changelog {tp.topic} partition {tp.partition} has no offset {position} any more",
+        "its cleanup.policy must be compact, without delete; wordcount reset counts again what the input has now",
+    )

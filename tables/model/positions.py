@@ -48,6 +48,25 @@ def check_owner(marker: Marker, owner: Owner) -> None:
     )
 
 
+def check_changelog(marker: Marker, changelog_id: str, where: str) -> None:
+    """Check that a marker was written for the present changelog.
+
+    Args:
+        marker: marker of the last flush.
+        changelog_id: id of the present changelog topic; "" = not known.
+        where: topic and partition, for the message.
+
+    Raises:
+        InexactError: the marker was written for a changelog that was deleted, whose earlier rows are missing.
+    """
+    if _replaced(marker.changelog_id, changelog_id):
+        raise InexactError(
+            f"{where}: a worker that counted up to {marker.position} wrote to the changelog after it was deleted and created "
+            f"again (id {marker.changelog_id}, now {changelog_id})",
+            COUNT_AGAIN,
+        )
+
+
 def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id: str, profile: str) -> None:
     """Check that counting can go on at the position of `marker`.
 
@@ -63,12 +82,7 @@ def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id:
     """
     check_owner(marker, owner)
     _check_topic_id(marker, now)
-    if _replaced(marker.changelog_id, changelog_id):
-        raise InexactError(
-            f"{now}: a worker that counted up to {marker.position} wrote to the changelog after it was deleted and created "
-            f"again (id {marker.changelog_id}, now {changelog_id})",
-            COUNT_AGAIN,
-        )
+    check_changelog(marker, changelog_id, str(now))
     if marker.profile != profile:
         raise InexactError(
             f"{now} was counted with profile {marker.profile}, now configured: {profile}",
@@ -98,6 +112,18 @@ def can_catch_up_from(state: StoreState, changelog_id: str, changelog_end: int) 
     return changelog_end >= state.examined and not _replaced(former_id, changelog_id)
 
 
+def is_made_again(state: StoreState, changelog_id: str, changelog_end: int) -> bool:
+    """Return whether the present changelog alone makes the counts of a store of a former changelog: nothing is lost with the store.
+
+    Args:
+        state: state of the store.
+        changelog_id: id of the present changelog topic; "" = not known.
+        changelog_end: offset after the last record of the changelog partition, exclusive.
+    """
+    marker = state.marker
+    return marker is None or (changelog_end > 0 and _replaced(marker.changelog_id, changelog_id))
+
+
 def check_replaceable(state: StoreState, now: InputNow, *, changelog_id: str, changelog_end: int) -> None:
     """Check that a store which is not of the present changelog can be thrown away, because its counts can be made again.
 
@@ -113,7 +139,7 @@ def check_replaceable(state: StoreState, now: InputNow, *, changelog_id: str, ch
         InexactError: the changelog was truncated, or it is empty and the input topic no longer has all counted records.
     """
     marker = state.marker
-    if marker is None or (changelog_end > 0 and _replaced(marker.changelog_id, changelog_id)):
+    if marker is None or is_made_again(state, changelog_id, changelog_end):
         return
     if changelog_end > 0:
         # Compaction may have removed a row in favour of a later row that is lost now: the remaining records prove nothing.

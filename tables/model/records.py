@@ -135,6 +135,20 @@ class ChangelogSlice:
         """Bytes of keys and values."""
         return int(self.keys.nbytes + self.values.nbytes)
 
+    def parted_after(self, count: int, first_offset: int) -> tuple[ChangelogSlice, ChangelogSlice | None]:
+        """Return the first `count` records, and the rest; None = there is no rest.
+
+        A slice does not know the offset of each record. So the first part says, as the offset after its last record, a lower bound.
+
+        Args:
+            count: number of records of the first part, from 0 to `record_count`.
+            first_offset: offset of the first record, or lower.
+        """
+        if count == self.record_count:
+            return self, None
+        first = ChangelogSlice(self.keys[:count], self.values[:count], first_offset)
+        return first, ChangelogSlice(self.keys[count:], self.values[count:], self.next_offset)
+
     @classmethod
     def of(cls, records: Sequence[tuple[bytes, bytes]], next_offset: int) -> ChangelogSlice:
         """Return a slice of `records`, (key, value) pairs of which there may be none. Meant for few records."""

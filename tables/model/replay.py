@@ -188,11 +188,19 @@ class Replay:
             self._merge_at_bytes = self._buffer_bytes + 2 * self._buffered_bytes
             self.full = self._buffered_bytes >= self._buffer_bytes // 2
 
-    def state(self, examined: int) -> StoreState:
-        """Return the state of a store that has all taken rows and has examined the changelog up to `examined` (exclusive)."""
-        changelog_id = self._changelog_id if self.marker is None else ""
+    def state(self, examined: int, *, whole: bool = True) -> StoreState:
+        """Return the state of a store that has all taken rows.
+
+        Args:
+            examined: changelog offset up to which the store has examined the changelog, exclusive.
+            whole: see `StoreState`.
+        """
         return StoreState(
-            marker=self.marker, examined=examined, max_upto=self.max_upto, changelog_id=changelog_id
+            marker=self.marker,
+            examined=examined,
+            max_upto=self.max_upto,
+            changelog_id=self._changelog_id if self.marker is None else "",
+            whole=whole,
         )
 
     def needs_healing(self) -> bool:

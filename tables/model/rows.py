@@ -114,12 +114,15 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         examined: changelog offset up to which records have been examined, exclusive. Named `changelog_next` on disk.
         max_upto: largest `upto` of any row; larger than the marker's position only while there are rows ahead. Named `ahead` on disk.
         changelog_id: id of the changelog from which rows without a marker come; "" = the marker has the id, or not known.
+        whole: whether all rows below the position are in the store. They may not be while a part of the changelog that compaction has
+            been through is read: the row of a word may have given way to a later row, which is still to be read.
     """
 
     marker: Marker | None
     examined: int = msgspec.field(name="changelog_next")
     max_upto: int = msgspec.field(name="ahead")
     changelog_id: str = ""
+    whole: bool = True
 
     @property
     def position(self) -> int:
@@ -127,9 +130,14 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         return self.marker.position if self.marker else 0
 
     @property
+    def has_rows(self) -> bool:
+        """Whether the store may have rows: the `upto` of every row is above 0."""
+        return self.max_upto > 0
+
+    @property
     def exact_position(self) -> int | None:
-        """The position if the rows are those of exactly `[origin, position)`; None = some rows are ahead of the position."""
-        return self.position if self.position >= self.max_upto else None
+        """The position if the rows are those of exactly `[origin, position)`; None = rows are ahead of the position, or missing."""
+        return self.position if self.whole and self.position >= self.max_upto else None
 
     @property
     def totals(self) -> Totals:

@@ -1,5 +1,7 @@
 """Partitions of this process: assignment, rebalance, intake of records, and what readers and metrics are told of each partition.
 
+A partition is *active* where this process owns it, and a *standby* where this process follows it, ready to take it over.
+
 All methods run on the event loop unless their docstring says otherwise. Before each poll the source calls `choose_for_poll` and
 fetches only the partitions that were chosen. This is the back-pressure (ADR 5).
 """
@@ -23,6 +25,7 @@ from tables.observer import Observer, PartitionState
 from tables.pace.policy import FlushPolicy
 from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
+from tables.partitions.followers import Followers
 from tables.partitions.intake import Intake
 from tables.partitions.life import Event, State
 from tables.partitions.owned_partition import OwnedPartition
@@ -35,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Partitions:
-    """Owns some partitions of the input topic and counts their records.
+    """Owns some partitions of the input topic and counts their records; follows some others.
 
     Args:
         folder: state folder, which holds one store per partition.
@@ -43,6 +46,9 @@ class Partitions:
         policy: when to flush, and how much to buffer.
         observer: receives flushes, restores and changes of state.
         on_fatal: called with an error after which the process must end.
+
+    Attributes:
+        followers: the standbys.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Partitions:
         self._on_fatal = on_fatal
         self._intake = Intake(policy.near_offsets, policy.total_bytes)
         self._actions = Actions(self._stores, services, policy, observer, on_fatal=on_fatal)
+        self.followers = Followers(self._stores, services.for_followers(), on_fatal=on_fatal)
         self._partitions: dict[int, OwnedPartition] = {}
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: after SIGTERM, `close` may be called while `assign` opens stores."""
@@ -70,26 +77,32 @@ class Partitions:
 
     # Assignment
 
-    async def assign(self, partitions: Collection[int]) -> None:
-        """Own exactly `partitions` from now on, and release the others. After `close`, take no partition.
+    async def assign(self, active: Collection[int], standby: Collection[int] = ()) -> None:
+        """Own exactly the partitions `active` and follow exactly `standby` from now on. After `close`, take no partition.
+
+        A partition in both is owned. A standby that becomes active hands its open store over, whose restore reads only the end of the
+        changelog.
 
         Returns once all stores are open. The restores go on in the background. If this process owns partitions already, call `suspend`
         first.
         """
+        followed = set(standby) - set(active)
         async with self._changing:
-            for number in self._partitions.keys() - set(partitions):
+            for number in self._partitions.keys() - set(active):
                 await self._release(number)
-            self._services.memory.divide(len(partitions))
-            for number in sorted(partitions):
+            self._services.memory.divide(len(set(active) | followed))
+            for number in sorted(active):
                 if self._closed:
                     return
                 part = self._partitions.get(number)
                 if part is None:
-                    part = OwnedPartition(await self._services.run(self._open_shard, number))
+                    part = OwnedPartition(await self._opened_shard(number))
                     self._partitions[number] = part
                     self._observer.partition_state(number, part.phase)
                 part.attempts = 0
                 self._actions.on(part, Event.ASSIGNED)
+            if not self._closed:
+                await self.followers.follow(followed)
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
         """Flush the buffers if the membership still stands, then end all tasks and take in nothing more: a rebalance or a stop begins.
@@ -115,6 +128,7 @@ class Partitions:
         async with self._changing:
             for number in list(self._partitions):
                 await self._release(number)
+            await self.followers.close()
 
     # Intake
 
@@ -203,6 +217,7 @@ class Partitions:
         for number, part in self._partitions.items():
             if error.folder == self._stores.folder_of(number) and part.state is State.COUNTING:
                 self._actions.failed(part, error)
+        self.followers.rebuild_corrupted(error)
 
     # Reads
 
@@ -218,6 +233,10 @@ class Partitions:
     def shards(self) -> Mapping[int, Shard]:
         """Return the shards that can answer. May be called from any thread: the copy is made in one step."""
         return {number: part.shard for number, part in list(self._partitions.items()) if part.shard.readable}
+
+    def counting(self) -> Collection[int]:
+        """Return the partitions that this process counts at present."""
+        return {number for number, part in self._partitions.items() if part.is_counting}
 
     def progress(self) -> Mapping[int, Progress]:
         """Return the progress of each partition that is not stopped."""
@@ -277,8 +296,12 @@ class Partitions:
                 "some buffers were not flushed in time; their records are read again", timeout_s=timeout_s
             )
 
-    def _open_shard(self, number: int) -> Shard:
-        return Shard(number, self._stores.open(number), self._services)
+    async def _opened_shard(self, number: int) -> Shard:
+        """Return a shard on the store of a standby, if there is one, or else on a store that is opened now."""
+        standby = await self.followers.take(number)
+        if standby is not None:
+            return Shard(number, standby.store, self._services, standby.served.leaders)
+        return Shard(number, await self._services.run(self._stores.open, number), self._services)
 
     async def _release(self, number: int) -> None:
         part = self._partitions.pop(number)

@@ -138,19 +138,19 @@ class Restore:
             replay.apply(part)
             self._progress.examined = replay.examined
             if replay.full or self._services.clock() - self._written_s > WRITE_S:
-                rows += self._write_replayed()
+                rows += self._write_replayed(whole=False)
         replay.examined = max(replay.examined, end)
-        rows += self._write_replayed(learn=rows == 0)
+        rows += self._write_replayed(whole=True, learn=rows == 0)
         self._progress.examined = replay.examined
         return rows
 
-    def _write_replayed(self, *, learn: bool = False) -> int:
-        """Write the merged rows to the store, and to the cache if `learn`. Return the number of rows."""
+    def _write_replayed(self, *, whole: bool, learn: bool = False) -> int:
+        """Write the merged rows to the store, and to the cache if `learn`. Return the number of rows. For `whole` see `StoreState`."""
         shard, replay = self._shard, self._replay
         rows = replay.take()
         # After a crash before the healing, the next restore has to read the foreign records again: they are not examined until then.
         examined = shard.store.state.examined if replay.needs_healing() else replay.examined
-        state = replay.state(examined)
+        state = replay.state(examined, whole=whole)
         if len(rows) or state != shard.store.state:
             shard.served.write(rows, state)
         if learn and self._services.vocabulary.has_room(len(rows)):

@@ -27,22 +27,27 @@ class ServedRows:
     Args:
         store: open store of the partition.
         cache: returns the present cache of the partition's counts.
+        leaders: leaders of the same open store, kept by whoever had the store before; None = the store was just opened.
 
     Attributes:
         leaders: the most frequent words of the partition.
     """
 
-    def __init__(self, store: PartitionStore, cache: Callable[[], CountCache]) -> None:
-        # The `upto` of every row is above 0, so that `max_upto` 0 means a store without rows.
-        self.leaders = PartitionLeaders(
-            store.state.exact_position, empty=not store.state.max_upto, most=MOST_LEADERS
+    def __init__(
+        self,
+        store: PartitionStore,
+        cache: Callable[[], CountCache],
+        leaders: PartitionLeaders | None = None,
+    ) -> None:
+        self.leaders = leaders or PartitionLeaders(
+            store.state.exact_position, empty=not store.state.has_rows, most=MOST_LEADERS
         )
         self._store = store
         self._cache = cache
 
     @property
     def exact_position(self) -> int | None:
-        """Position of the store; None while some rows are ahead of the position."""
+        """Position of the store; None while some rows are ahead of the position, or missing."""
         return self._store.state.exact_position
 
     @property

@@ -1,4 +1,4 @@
-"""Services that all shards of a process share: changelog, ownership, source, threads, clock. The simulation passes fakes."""
+"""Services that all shards and followers of a process share: changelog, ownership, source, threads. The simulation passes fakes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,40 @@ from tables.model.tally import TallyRecords
 from tables.pace.memory import MemoryBudget
 from tables.pace.turns import FlushTurns
 from tables.partitions.changes import Changes
-from tables.ports import Changelog, CommitWitness, DeadLetters, Ownership, RunInThread, Source
+from tables.ports import (
+    Changelog,
+    ChangelogTail,
+    CommitWitness,
+    DeadLetters,
+    Ownership,
+    RunInThread,
+    Source,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerServices:
+    """Holds what the followers of a process share.
+
+    Attributes:
+        owner: the group and topic whose counts the changelog has.
+        changelog: tells identity and ends of the changelog; nothing is appended.
+        tail: reads the changelog.
+        run: runs a blocking function that opens or closes a store in a thread.
+        run_tail: runs a blocking function of the tail in its thread, always the same one.
+        vocabulary, changes, memory, clock, chance: see `ShardServices`.
+    """
+
+    owner: Owner
+    changelog: Changelog[Any]
+    tail: ChangelogTail
+    run: RunInThread
+    run_tail: RunInThread
+    vocabulary: VocabularyLimit
+    changes: Changes
+    memory: MemoryBudget
+    clock: Callable[[], float]
+    chance: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +59,14 @@ class ShardServices:
         profile: identity of the tokeniser, recorded in markers.
         tally: counts the words of record batches.
         changelog: packs and appends changelog records; packed records are opaque to the shards.
+        tail: reads the changelog for the followers.
         ownership: proves that this process owns a partition.
         source: the input topic.
         dead_letters: takes the records that cannot be counted.
         vocabulary: bounds and renews the word ids of the cache of old counts.
         run: runs a blocking function of a flush in a thread.
         run_long: runs a blocking function of a restore, which may take seconds, in a thread.
+        run_tail: runs a blocking function of the tail in its thread, always the same one.
         turns: bounds the flushes that are under way at a time.
         changes: publishes each durable change.
         memory: bounds the memory of each part of the process.
@@ -45,12 +80,14 @@ class ShardServices:
     profile: str
     tally: TallyRecords
     changelog: Changelog[Any]
+    tail: ChangelogTail
     ownership: Ownership
     source: Source
     dead_letters: DeadLetters
     vocabulary: VocabularyLimit
     run: RunInThread
     run_long: RunInThread
+    run_tail: RunInThread
     turns: FlushTurns = field(default_factory=FlushTurns)
     changes: Changes = field(default_factory=Changes)
     memory: MemoryBudget = field(default_factory=MemoryBudget)
@@ -62,3 +99,18 @@ class ShardServices:
     def owner(self) -> Owner:
         """The group and topic whose counts the changelog has."""
         return Owner(self.group, self.topic)
+
+    def for_followers(self) -> FollowerServices:
+        """Return the services that the followers of this process share with its shards."""
+        return FollowerServices(
+            owner=self.owner,
+            changelog=self.changelog,
+            tail=self.tail,
+            run=self.run,
+            run_tail=self.run_tail,
+            vocabulary=self.vocabulary,
+            changes=self.changes,
+            memory=self.memory,
+            clock=self.clock,
+            chance=self.chance,
+        )

@@ -40,6 +40,7 @@ from tables.partitions.waiting import cancel, finish_despite_cancel
 from tables.ports import CountedRows, Result
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.threads import beside_the_loop
+from tables.top.leaders import PartitionLeaders
 
 _log = structlog.get_logger(__name__)
 
@@ -65,9 +66,16 @@ class Shard:
         partition: number of the partition.
         store: open store of the partition.
         services: what this shard shares with the other shards of the process.
+        leaders: see `ServedRows`.
     """
 
-    def __init__(self, partition: int, store: PartitionStore, services: ShardServices) -> None:
+    def __init__(
+        self,
+        partition: int,
+        store: PartitionStore,
+        services: ShardServices,
+        leaders: PartitionLeaders | None = None,
+    ) -> None:
         self.partition = partition
         self.store = store
         self.restored = False
@@ -78,8 +86,9 @@ class Shard:
         self.next = self.position
         """Next source offset to take in: the end of the buffer and of a flush under way."""
         self.services = services
-        self.cache = CountCache(services.vocabulary.current, complete=self.store.was_empty)
-        self.served = ServedRows(store, lambda: self.cache)
+        # Not "was empty when it was opened": a follower may have written to the store since.
+        self.cache = CountCache(services.vocabulary.current, complete=not store.state.has_rows)
+        self.served = ServedRows(store, lambda: self.cache, leaders)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
         self.leaving = Event()

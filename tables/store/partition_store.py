@@ -87,7 +87,6 @@ class PartitionStore:
 
     Attributes:
         state: state of the last commit.
-        was_empty: whether the store had no state when it was opened.
 
     Raises:
         StateLockedError: another process has the store open.
@@ -120,7 +119,6 @@ class PartitionStore:
             self.close()
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or _EMPTY
-        self.was_empty = value is None
 
     def stored_state(self) -> StoreState:
         """Read the state from RocksDB, where it is newer than `state` for a moment during a commit. `close` waits for this read.

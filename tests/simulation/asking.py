@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from app.reads.answers import Terms
@@ -48,9 +49,37 @@ def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) 
     return queries_alone(partitions, stores, partition_count)
 
 
-def slow_queries(process: Process) -> WordQueries:
-    """Return the real queries of one process, answered in threads that stop at their breaths."""
-    return queries_alone(process.counts, SlowStores(process), lambda: len(process.broker.source))
+def slow_queries(process: Process, counts: Any) -> WordQueries:
+    """Return the real queries of one process over its partitions or its followers, answered in threads that stop at their breaths."""
+    return queries_alone(counts, SlowStores(process), lambda: len(process.broker.source))
+
+
+class Followed:
+    """The followers of a process in the place of its partitions, so that the real queries ask them."""
+
+    def __init__(self, counts: Partitions) -> None:
+        self._counts = counts
+
+    def shards(self) -> Mapping[int, Any]:
+        """Return the followers that can answer."""
+        followers = self._counts.followers.followers().items()
+        return {
+            number: SimpleNamespace(served=one.served, position=one.position, unsettled=None)
+            for number, one in followers
+            if one.readable
+        }
+
+    def partition_numbers(self) -> Collection[int]:
+        return self._counts.followers.followers().keys()
+
+    def state(self, number: int) -> tuple[str, int]:
+        return "counting", 0
+
+    def restoring(self) -> Mapping[int, Any]:
+        return {}
+
+    def errors(self) -> Mapping[int, str]:
+        return {}
 
 
 @contextmanager

@@ -130,10 +130,17 @@ class ChangelogPartition:
         """Offset up to which an owner has examined this changelog; compaction stays below it (`min.compaction.lag.ms`)."""
         self.delayed: list[list[Sequence[Record]]] = []
         """Per producer, the batches that have not arrived yet; they arrive in order or not at all."""
+        self.foreign_position = 0
+        """Largest position of a marker that was foreign when it was appended."""
         self._inputs = inputs
 
-    def append(self, records: Sequence[Record]) -> tuple[int, int]:
-        """Append a batch, and return its offsets [base, end). Raise WrongError if a row is not the true count below its `upto`."""
+    def append(self, records: Sequence[Record], *, foreign: bool = False) -> tuple[int, int]:
+        """Append a batch, and return its offsets [base, end). Raise WrongError if a row is not the true count below its `upto`.
+
+        Args:
+            records: the batch.
+            foreign: whether its producer does not own the partition, or no longer awaits its acknowledgement.
+        """
         base = self.end
         for key, value in records:
             if key != MARKER_KEY:
@@ -146,6 +153,8 @@ class ChangelogPartition:
                     )
             else:
                 self.markers.add(value)
+                if foreign:
+                    self.foreign_position = max(self.foreign_position, decode_marker(value).position)
             self.records.append((self.end, key, value))
             self.end += 1
         return base, self.end
@@ -164,9 +173,13 @@ class ChangelogPartition:
         """Append the next delayed batch of a former producer."""
         if self.delayed:
             batches = random.choice(self.delayed)
-            self.append(batches.pop(0))
+            self.append(batches.pop(0), foreign=True)
             if not batches:
                 self.delayed = [others for others in self.delayed if others]
+
+    def latest(self) -> dict[bytes, tuple[int, int]]:
+        """Return (offset, `upto`) of the latest row of each word."""
+        return {key: (offset, unpack_row(row)[1]) for offset, key, row in self.records if key != MARKER_KEY}
 
     def compact(self, below: int) -> None:
         """Compact the offsets below `below`: keep only the latest record of each key."""

@@ -15,8 +15,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from agents.source.kafka_source import GroupOwnership, KafkaSource
 from agents.source.membership import BatchConsumerThread
-from tables.errors import BrokerUnavailableError, FlushUnknownError
+from tables.errors import BrokerUnavailableError, FlushUnknownError, InexactError, PartitionsLostError
 from tables.model.records import ChangelogSlice, DeadLetter
+from tables.ports import Tailed
 from tests.simulation.broker import Record, WrongError
 from tests.simulation.threads import breathe
 
@@ -49,7 +50,8 @@ class Changelog:
                 log = process.broker.changelog[partition]
                 if process.fault_rate and process.random.random() < process.late_rate:
                     log.delayed_arrives(process.random)
-                ranges.append(log.append(batches.pop(0)))
+                stranger = process.fenced or process.broker.group.owners.get(partition) != process.name
+                ranges.append(log.append(batches.pop(0), foreign=stranger))
                 await process.pause()
         finally:
             # Batches whose append has failed may still arrive much later, in order.
@@ -82,6 +84,53 @@ class Changelog:
                 raise BrokerUnavailableError("no answer")
             start = waiting[size][0] if len(waiting) > size else stop
             yield ChangelogSlice.of([(key, value) for _, key, value in part], start)
+
+
+class Tail:
+    """Implements `tables.ports.ChangelogTail`: slices of any length, which end anywhere in a flush."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def poll(self, wanted: Mapping[int, int], timeout_s: float) -> Mapping[int, Tailed]:
+        process, found = self._process, {}
+        if process.apart.random() < process.fault_rate:
+            raise BrokerUnavailableError("no answer")
+        for number, start in wanted.items():
+            breathe(reads=True)
+            log = process.broker.changelog[number]
+            now_s = process.now_s()
+            if start > log.end:
+                found[number] = Tailed((), log.end, now_s, InexactError("out of range"))
+                continue
+            waiting = [record for record in log.records if record[0] >= start]
+            sizes = [process.apart.randint(1, 6) for _ in range(process.apart.randint(0, 3))]
+            slices, reached = [], start
+            for size in sizes if process.fault_rate else [len(waiting)]:
+                part, waiting = waiting[:size], waiting[size:]
+                end = waiting[0][0] if waiting else log.end
+                if end > reached:
+                    slices.append(ChangelogSlice.of([(key, value) for _, key, value in part], end))
+                    reached = end
+            found[number] = Tailed(slices, log.end, now_s)
+        return found
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Lease:
+    """The lease of a membership, which has expired when the group gives the partitions of the process to another one."""
+
+    def __init__(self, process: Process, ownership: Ownership) -> None:
+        self._process = process
+        self._ownership = ownership
+
+    def check(self) -> None:
+        if self._process.fenced:
+            raise PartitionsLostError("the last accepted heartbeat is too old")
+        self._ownership.check()
 
 
 class Membership:

@@ -91,7 +91,6 @@ class MemoryStore:
         """Number of threads that commit; meanwhile rows, state and cache may belong to two flushes."""
         disk.locked = True
         self._closed = False
-        self.was_empty = disk.images[-1].state is None
         self.state = disk.images[-1].state or EMPTY
 
     @property
@@ -211,6 +210,28 @@ _REFUSALS = {
     "damaged": partial(StoreCorruptedError, "damaged"),
 }
 """Errors of the system or the disk with which nothing is written."""
+
+
+def break_store(store: MemoryStore, random: Random, aside: Random) -> str:
+    """Let a store fail now, or at one of its next writes; return how.
+
+    Args:
+        store: an open store.
+        random: decides whether the store fails now.
+        aside: decides the rest, see `Process`.
+    """
+    fault = random.choice(["corrupt now", "fail", "corrupt", "full"])
+    staging = aside.choice(["", "", "damaged", "full", "unavailable"])
+    if staging:
+        store.staging_faults.append(staging)
+        return f"staging: {staging}"
+    if fault == "full":
+        fault = aside.choice(["full", "unavailable"])
+    if fault == "corrupt now":
+        store.disk.corrupt = True
+    else:
+        store.faults.append(fault)
+    return fault
 
 
 class Snapshot:

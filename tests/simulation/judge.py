@@ -1,6 +1,7 @@
 """The judge of a simulation: checks that stores, caches, changelogs and answers are true at any moment."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,18 @@ from app.reads.answers import Answer
 from tables.cache.counts import UNKNOWN
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.positions import COUNT_AGAIN
-from tables.model.rows import unpack_row
+from tables.model.rows import StoreState, unpack_row
+from tables.partitions import freshness
+from tables.partitions.follower import Follower
+from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
 from tables.top.top_words import TopWords
 from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process
+
+ASK_S = 1.0
+"""How long a question for the newest counts waits, in virtual seconds."""
 
 ASKED = WORDS[0].decode()
 """The word for whose count processes are asked."""
@@ -32,6 +39,9 @@ class Judge:
         self._shown: Counter[tuple[int, str, SourcePartition]] = Counter()
         self._answered: dict[Process, list[object]] = {}
         self._checked: dict[Shard, tuple[Any, ...]] = {}
+        self._followed: dict[Follower, tuple[StoreState, bool]] = {}
+        self._shown_by: dict[Follower, int] = {}
+        self._newest: dict[Any, int] = {}
 
     def look_at(self, process: Process) -> None:
         """Check stores, caches, answers and errors of a process. Raise WrongError if a promise is broken."""
@@ -41,6 +51,8 @@ class Judge:
             self._look_at_shard(process, number, part.shard)
             if part.task is None and not store_of(part.shard).commits:
                 process.tellings.look_at(number)
+        for number, follower in process.counts.followers.followers().items():
+            self._look_at_follower(process, number, follower)
         self._look_at_answers(process)
         for number, error in process.counts.errors().items():
             shared = number in self._broker.intruded and "holds counts of topic theirs" in error
@@ -78,6 +90,147 @@ class Judge:
             return
         self._checked[shard] = looked_at
         self._look_at_rows(f"partition {number} of {process.name}", number, shard)
+
+    def _look_at_follower(self, process: Process, number: int, follower: Follower) -> None:
+        """Check the rows of a follower, that its answers never go back, and that an owner on its store heals what has to be healed."""
+        store = store_of(follower)
+        if store.disk.corrupt or not store.disk.locked or store.commits:
+            return
+        if (follower.store.state, follower.readable) == self._followed.get(follower):
+            return
+        self._followed[follower] = follower.store.state, follower.readable
+        name = f"partition {number} that {process.name} follows"
+        rows = {word: unpack_row(value) for word, value in store.image.rows.items()}
+        for word, (count, upto) in rows.items():
+            true = self._broker.true_counts(number, word, upto)
+            if count not in true:
+                raise WrongError(
+                    "a stored row is the count below its upto",
+                    f"{name}: {word!r} {count} up to {upto}, true is {true}",
+                )
+        state = follower.store.state
+        log = self._broker.changelog[number]
+        if state.marker is not None and state.marker.changelog_id == log.topic_id:
+            for word, (offset, upto) in log.latest().items():
+                if offset < state.examined and word in rows and upto < rows[word][1]:
+                    raise WrongError(
+                        "a follower's store stays before records that have to be healed",
+                        f"{name}: {word!r} at {offset} up to {upto}, examined up to {state.examined}, stored {rows[word]}",
+                    )
+        if state.exact_position is None:
+            return
+        source = self._source_of(number, state)
+        true, totals = source.counts(state.position), source.totals(state.position)
+        if {word: count for word, (count, _) in rows.items()} != true or state.totals != totals:
+            raise WrongError(
+                "rows are those of the position", f"{name} {state}: {rows}, true is {true}, {totals}"
+            )
+        if follower.readable:
+            if state.position < self._shown_by.get(follower, 0):
+                raise WrongError(
+                    "no answer goes back", f"{name}: {state.position} after {self._shown_by[follower]}"
+                )
+            self._shown_by[follower] = state.position
+
+    def _source_of(self, number: int, state: StoreState) -> SourcePartition:
+        return self._broker.source_of(number, state.marker.topic_id if state.marker else "")
+
+    async def ask_followers(self, process: Process, kind: str) -> None:
+        """Ask the followers of a process while they write; check that the answer is true, and not older than what was shown before."""
+        followers = process.counts.followers.followers()
+        sources = {number: self._source_of(number, one.store.state) for number, one in followers.items()}
+        shown = {number: self._shown_by.get(one, 0) for number, one in followers.items()}
+        try:
+            answer = await process.ask_slowly(kind, ASKED, followers=True)
+        except (NotReadyError, StoreCorruptedError):
+            return
+        true: Counter[str] = Counter()
+        for number, position in answer.as_of.items():
+            if number not in sources:
+                return  # The partition is followed only since the question.
+            true.update({w.decode(): c for w, c in sources[number].counts(position).items()})
+            if (
+                position < shown[number]
+                and process.counts.followers.followers().get(number) is followers[number]
+            ):
+                raise WrongError(
+                    "no answer goes back", f"{kind} of {process.name}: {number} at {position} after {shown}"
+                )
+        found = {"list": lambda value: dict(value.words), "top": lambda value: dict(value.words)}.get(kind)
+        if (found(answer.value) if found else answer.value) != (true if found else true.get(ASKED)):
+            raise WrongError(
+                "an answer is true at its as_of",
+                f"{kind} of followers of {process.name}: {answer}, true is {true}",
+            )
+
+    async def ask_newest(self, processes: Sequence[Process], *, by_proof: bool) -> None:
+        """Ask processes one after the other for the newest counts, and add up what they answer.
+
+        Check that no answer is older than any that was given before it was asked for, and that the sum is true.
+
+        Args:
+            processes: some of them may believe that they own partitions which another process owns by now.
+            by_proof: whether no process may answer by its lease.
+        """
+        numbers = range(len(self._broker.source))
+        answers: list[Mapping[int, tuple[int, Counter[bytes]]]] = []
+        for process in processes:
+            if process.dead:
+                return
+            shown = dict(self._newest)
+            leased = () if by_proof else process.freshness.leased()
+            ask = process.freshness.proven if by_proof else process.freshness.newest
+            answer = {}
+            for number, rows in (await ask(numbers, ASK_S)).items():
+                if (found := await self._newest_of(process, number, rows)) is None:
+                    continue
+                key, position, counts = found
+                # Of a foreign record an owner knows by proof only.
+                known = shown.get(key, 0)
+                if position < known and not (
+                    number in leased and known <= self._broker.changelog[number].foreign_position
+                ):
+                    raise WrongError(
+                        "no newest answer goes back",
+                        f"partition {number} of {process.name}: {position} after {known}",
+                    )
+                self._newest[key] = max(position, self._newest.get(key, 0))
+                answer[number] = position, counts
+            answers.append(answer)
+        merged = freshness.furthest(answers)
+        total = sum(counts[WORDS[0]] for _, counts in merged.values())
+        true = sum(
+            self._broker.source[number].count(WORDS[0], position) for number, (position, _) in merged.items()
+        )
+        if total != true and not self._broker.replaced:
+            raise WrongError("the sum over partitions is true", f"{total} of {merged}, true is {true}")
+
+    async def _newest_of(
+        self, process: Process, number: int, rows: ServedRows
+    ) -> tuple[Any, int, Counter[bytes]] | None:
+        """Return (what is counted, position, counts) as `rows` has them; None = it does not answer."""
+
+        def read() -> tuple[StoreState, int | None, Counter[bytes]]:
+            with rows.snapshot() as view:
+                return (
+                    rows.stored_state(),
+                    view.position,
+                    Counter({w: unpack_row(row)[0] for w, row in view.rows()}),
+                )
+
+        try:
+            state, position, counts = await process.read(read)
+        except (NotReadyError, StoreCorruptedError):
+            return None
+        if position is None:
+            return None
+        source = self._source_of(number, state)
+        if counts != source.counts(position) and not self._broker.replaced:
+            raise WrongError(
+                "an answer is true at its as_of",
+                f"newest {number} of {process.name} at {position}: {counts}, true is {source.counts(position)}",
+            )
+        return (number, state.marker.changelog_id if state.marker else "", source), position, counts
 
     def _look_at_answers(self, process: Process) -> None:
         """Check that answers are true at their `as_of`, and that the positions of owners never go back."""
@@ -194,8 +347,8 @@ def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
     return within and all(true[word] == count for word, count in top.words)
 
 
-def store_of(shard: Shard) -> MemoryStore:
-    store: Any = shard.store
+def store_of(part: Shard | Follower) -> MemoryStore:
+    store: Any = part.store
     assert isinstance(store, MemoryStore)
     return store
 

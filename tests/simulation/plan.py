@@ -38,6 +38,7 @@ class Bias:
         length: fewest and most steps, both inclusive.
         stopping: share of the threads that stop at their breaths.
         breaths_s: possible lengths of a stop, in virtual seconds.
+        standbys: the plan chooses one value as the probability that a process follows a partition that it does not own.
         delivered: probability that a poll is delivered at once, and not only after the next poll.
     """
 
@@ -49,6 +50,7 @@ class Bias:
     length: tuple[int, int] = (40, 120)
     stopping: float = 0.15
     breaths_s: Sequence[float] = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0)
+    standbys: Sequence[float] = (0.0, 0.5, 1.0)
     delivered: float = 0.9
 
 
@@ -84,6 +86,8 @@ class Plan:
         fault_rate: probability of each fault at each place.
         wordless: probability that a record is made without words; other records may have no words by chance.
         restore_bytes: bytes of changelog records that a restore holds in memory.
+        standbys: probability that a process follows a partition that it does not own; with 0 nobody asks for newest answers either.
+        held_bytes: bytes of changelog records that a follower holds in memory.
         ends_slowly: whether the last restore, when nothing fails any more, is slow.
         stream: seed of all random choices before the first step and after the last step.
     """
@@ -95,6 +99,8 @@ class Plan:
     fault_rate: float
     wordless: float
     restore_bytes: int
+    standbys: float
+    held_bytes: int
     ends_slowly: bool
     stream: int
     steps: Sequence[Step]
@@ -102,6 +108,7 @@ class Plan:
     @classmethod
     def of(cls, seed: int, bias: Bias = USUAL) -> Plan:
         random = Random(seed)
+        apart = Random(-seed - 1)
         weights = {**WEIGHTS, **bias.weights}
         replaces = "replace_topic" not in bias.weights and random.random() < REPLACING
         if replaces:
@@ -115,6 +122,8 @@ class Plan:
             fault_rate=random.choice(bias.fault_rates),
             wordless=0.9 if random.random() < bias.wordless else 0.0,
             restore_bytes=random.choice([1, 120, 1 << 20]),
+            standbys=apart.choice(bias.standbys),
+            held_bytes=apart.choice([1, 120, 1 << 20]),
             ends_slowly=seed % 4 == 0,
             stream=random.getrandbits(32),
             steps=[

@@ -1,16 +1,13 @@
 """A simulated worker process: the real `Partitions` on fakes of all ports in `tables.ports`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-import pyarrow as pa
 
 from agents.text.choices import Policies
 from agents.text.tally import RecordTally
@@ -22,33 +19,40 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
 from tables.model.records import RecordBatch
 from tables.pace.policy import FlushPolicy
+from tables.partitions.freshness import Freshness
 from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tables.top.top_words import TopWords
 from tests.fakes.null_observer import NullObserver
-from tests.simulation.broker import Broker, KafkaBatch, Value
+from tests.simulation.broker import Broker
 from tests.simulation.connections import (
     GROUP,
     TOPIC,
     Changelog,
     DeadLetters,
     InputOffsets,
+    Lease,
     Membership,
+    Tail,
     connect,
 )
 from tests.simulation.plan import Bias
+from tests.simulation.polls import joined_batches
 from tests.simulation.tellings import Tellings
 from tests.simulation.threads import Thread
 
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
-from tests.simulation.asking import PARTIAL, at_once, off_the_loop, queries_at_once, slow_queries
+from tests.simulation.asking import PARTIAL, Followed, at_once, off_the_loop, queries_at_once, slow_queries
 from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2
 """Number of words in the questions for the most frequent words that do not ask for `exact`."""
+
+TAIL_S = [0.01, 0.05, 0.1, 0.3, 0.3, 1.0]
+"""How long the records of a poll take to come to the followers, in virtual seconds."""
 
 SLOW_S = [1.0, 2.0, 4.0]
 """Pauses of a thread between two reads of the changelog, in a process that reads the changelog slowly."""
@@ -76,6 +80,7 @@ class Process:
         broker: input, changelog and group.
         random: decides every pause and failure.
         aside: decides the rest, without using up `random`: where threads stop, and how long a retry waits.
+        apart: decides what followers read, without using up `random` or `aside`.
         fault_rate: probability of each fault at each place.
         bias: see `Plan`.
         on_fatal: called with the process and an error that ends it.
@@ -88,6 +93,7 @@ class Process:
         broker: Broker,
         random: Random,
         aside: Random,
+        apart: Random,
         fault_rate: float,
         bias: Bias,
         on_fatal: Callable[["Process", Exception], None],
@@ -97,6 +103,7 @@ class Process:
         self.broker = broker
         self.random = random
         self.aside = aside
+        self.apart = apart
         self.fault_rate = fault_rate
         self.late_rate = bias.late_rate
         self._bias = bias
@@ -123,12 +130,14 @@ class Process:
             profile=TALLY.identity,
             tally=TALLY,
             changelog=Changelog(self),
+            tail=Tail(self),
             ownership=ownership,
             source=source,
             dead_letters=DeadLetters(self),
             vocabulary=VocabularyLimit(random.choice([4, 1000])),
             run=self.run,
             run_long=self.run,
+            run_tail=self.run_tail,
             clock=self._loop.time,
             chance=aside.random,
         )
@@ -139,7 +148,16 @@ class Process:
 
         self.counts.changes.subscribe(self.tellings.told)
         self._queries = queries_at_once(self.counts, lambda: len(broker.source))
-        self._slow_queries = slow_queries(self)
+        self._slow_queries = slow_queries(self, self.counts)
+        self._follower_queries = slow_queries(self, Followed(self.counts))
+        self.freshness = Freshness(
+            shards=self.counts.shards,
+            counting=self.counts.counting,
+            followers=self.counts.followers,
+            check_lease=Lease(self, ownership).check,
+            changelog=services.changelog,
+            changes=self.counts.changes,
+        )
         self._top_sizes = cycle([LEADING, 1000])
 
     @contextmanager
@@ -211,6 +229,16 @@ class Process:
             or (bool(self.fault_rate) and self.aside.random() < self._bias.stopping)
         )
         return self._run(function, arguments, early, late, in_pieces)
+
+    def run_tail(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
+        """Run `function` as in the thread of the tail, after the time that records take to come."""
+        early = self.apart.choice(TAIL_S) if self.fault_rate else 0.1
+        in_pieces = bool(self.fault_rate) and self.apart.random() < 0.3
+        return self._run(function, arguments, early, 0, in_pieces=in_pieces or bool(self._threads))
+
+    def now_s(self) -> float:
+        """Return the virtual time, in any thread."""
+        return self._loop.time()
 
     def read(self, function: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
         """Run `function` in a thread that stops at its breaths."""
@@ -291,15 +319,22 @@ class Process:
             except Exception as error:
                 return None, error
 
-    async def ask_slowly(self, kind: str, word: str) -> "Answer[Any]":
-        """Ask for a page of all words ("list"), the most frequent words ("top") or `word` ("get"), while other threads write."""
+    async def ask_slowly(self, kind: str, word: str, *, followers: bool = False) -> "Answer[Any]":
+        """Ask for a page of all words ("list"), the most frequent words ("top") or `word` ("get"), while other threads write.
+
+        Args:
+            kind: kind of the question.
+            word: word for whose count is asked.
+            followers: whether the followers of the process are asked, instead of its partitions.
+        """
+        queries = self._follower_queries if followers else self._slow_queries
         match kind:
             case "list":
-                return await self._slow_queries.list("", None, 1000, PARTIAL)
+                return await queries.list("", None, 1000, PARTIAL)
             case "top":
-                return await self._slow_queries.top(1000, exact=True, terms=PARTIAL)
+                return await queries.top(1000, exact=True, terms=PARTIAL)
             case _:
-                return await self._slow_queries.get(word, PARTIAL)
+                return await queries.get(word, PARTIAL)
 
     def watched(self, stall_timeout_s: float, on_fatal: Callable[[Exception], None]) -> None:
         """Start the real watchdog for this process."""
@@ -336,7 +371,7 @@ class Process:
         if not polled:
             return ""
         self.fetch_position[partition] = polled[-1].next_offset
-        joined = self._joined(polled, position)
+        joined = joined_batches(polled, position, self.random)
         self.fetched.append((partition, joined, source.end))
         return " ".join(f"{batch.first_offset}-{batch.next_offset}" for batch in joined)
 
@@ -346,24 +381,6 @@ class Process:
             partition, batches, highwater = self.fetched.pop(0)
             with self.running():
                 self.counts.add(partition, batches, highwater)
-
-    def _joined(self, polled: Sequence[KafkaBatch], position: int) -> list[RecordBatch]:
-        joined: list[RecordBatch] = []
-        values: dict[int, Value] = {}
-        for batch in polled:
-            values.update((o, value) for o, value in batch.values.items() if o >= position)
-            if self.random.random() < 0.5 or batch is polled[-1]:
-                dense = len(values) == batch.next_offset - position
-                joined.append(
-                    RecordBatch(
-                        pa.array(list(values.values()), pa.binary()),
-                        position,
-                        batch.next_offset,
-                        None if dense else np.array(list(values), np.int64),
-                    )
-                )
-                position, values = batch.next_offset, {}
-        return joined
 
 
 def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":

@@ -1,20 +1,24 @@
 """A schedule: everything that happens to some workers and a broker, as chosen by a plan, with a check after every step."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from random import Random
 from typing import Any
 
 from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
 from tests.simulation.broker import WORDS, Broker, Value, WrongError
-from tests.simulation.disks import Disks
+from tests.simulation.disks import Disks, break_store
 from tests.simulation.judge import Judge, store_of
 from tests.simulation.plan import Plan, Step
 from tests.simulation.process import CURRENT, Process, owned_task
+from tests.simulation.standbys import break_followers, chosen_standbys, followed_upto
 
 STALL_S = 10.0
 """Seconds without progress after which the watchdog ends a process; a slow restore takes longer in all, but makes progress."""
+
+ASKING = 0.3
+"""Share of the steps after which somebody asks for the newest counts, if there are standbys."""
 
 QUIET_S = 600.0
 """Virtual seconds within which all records have to be counted when nothing fails any more."""
@@ -33,6 +37,8 @@ class Schedule:
         """Random choices; seeded anew at each step, so that a step does not depend on the number of earlier choices."""
         self.aside = Random(plan.stream)
         """Further random choices; see `Process`."""
+        self.apart = Random(plan.stream)
+        """Random choices about followers and who asks them; see `Process`."""
         self.trace: list[str] = []
         self.taken: list[Step] = []
         self.broker = Broker(plan.starts)
@@ -63,6 +69,8 @@ class Schedule:
             self.taken.append(step)
             self._draw_from(step.stream)
             getattr(self, f"_{step.name}")()
+            if self._plan.standbys and self.apart.random() < ASKING:
+                self._ask_newest()
             await asyncio.sleep(step.pause_s)
             self._tick()
             self._judge()
@@ -74,6 +82,7 @@ class Schedule:
     def _draw_from(self, stream: int) -> None:
         self.random.seed(stream)
         self.aside.seed(-stream - 1)
+        self.apart.seed(stream + 1)
 
     # Steps
 
@@ -111,6 +120,8 @@ class Schedule:
         if not self._honour_lag:
             log.examined = log.end
         below = self.random.choice([log.examined, self.random.randint(0, log.examined)])
+        if self._honour_lag:
+            below = min([below, *followed_upto(self._alive(), number)])
         log.compact(below)
         self._note(f"changelog {number} compacted below {below}")
 
@@ -165,35 +176,40 @@ class Schedule:
 
     def _break_disk(self) -> None:
         for process in self._alive():
+            self._note(break_followers(process))
             for number, part in process.counts._partitions.items():
                 if self.random.random() < 0.5:
-                    store = store_of(part.shard)
-                    fault = self.random.choice(["corrupt now", "fail", "corrupt", "full"])
-                    staging = self.aside.choice(["", "", "damaged", "full", "unavailable"])
-                    if staging:
-                        store.staging_faults.append(staging)
-                        fault = f"staging: {staging}"
-                    elif fault == "full":
-                        fault = self.aside.choice(["full", "unavailable"])
+                    fault = break_store(store_of(part.shard), self.random, self.aside)
                     self._note(f"store {number} of {process.name}: {fault}")
-                    if fault == "corrupt now":
-                        store.disk.corrupt = True
-                    elif not staging:
-                        store.faults.append(fault)
 
     def _read(self) -> None:
         """Ask a process a question that is answered while other threads write."""
         process = self.random.choice(self._alive())
         kind = self.random.choice(["list", "top", "get"])
+        self._ask(process, self._judgement.ask_slowly(process, kind))
+        if self._plan.standbys:
+            process, kind = self.apart.choice(self._alive()), self.apart.choice(["list", "top", "get"])
+            self._ask(process, self._judgement.ask_followers(process, kind))
+
+    def _ask_newest(self) -> None:
+        """Ask some processes one after the other for the newest counts."""
+        asked = [self.apart.choice(self._alive()) for _ in range(2)]
+        self._ask(None, self._judgement.ask_newest(asked, by_proof=self.apart.random() < 0.5))
+
+    def _ask(self, process: Process | None, question: Coroutine[Any, Any, None]) -> None:
+        """Judge the answer to `question`, which ends with `process`, as soon as it comes; None = with no process."""
 
         async def ask() -> None:
             try:
-                await self._judgement.ask_slowly(process, kind)
+                await question
+            except WrongError as error:
+                self._error = self._error or error
             except AssertionError as error:
-                process.broken.append(error)
+                self._wrong("a question is answered or refused", f"{error!r}")
 
-        with process.running():
-            asyncio.get_running_loop().create_task(ask())
+        token = CURRENT.set(process)
+        asyncio.get_running_loop().create_task(ask())
+        CURRENT.reset(token)
 
     # Group
 
@@ -234,12 +250,14 @@ class Schedule:
         group.members = {process.name for process in members}
         owners = {number: self.random.choice(members) for number in range(len(self.broker.source))}
         group.owners = {number: process.name for number, process in owners.items()}
+        standbys = chosen_standbys(owners, members, self._plan.standbys, self.apart)
         self._note(f"generation {group.generation}: {group.owners}")
         for process in members:
             process.membership.join(process.name, group.generation)
             process.assigned = {number for number, owner in owners.items() if owner is process}
         await self._all(
-            process.start(partial(process.counts.assign, set(process.assigned))) for process in members
+            process.start(partial(process.counts.assign, set(process.assigned), standbys[process]))
+            for process in members
         )
 
     async def _all(self, tasks: Any) -> None:
@@ -256,6 +274,7 @@ class Schedule:
             self.broker,
             self.random,
             self.aside,
+            self.apart,
             0.0 if self._calm else self._plan.fault_rate,
             self._plan.bias,
             self._on_fatal,

@@ -15,6 +15,8 @@ from app.reads import store_reads as store_reads_module
 from app.reads import top_query as top_query_module
 from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
+from tables.partitions import follower as follower_module
+from tables.partitions import followers as followers_module
 from tables.partitions import partitions as partitions_module
 from tables.partitions import served_rows as served_rows_module
 from tables.partitions import shard as shard_module
@@ -23,6 +25,7 @@ from tables.top import leaders as leaders_module
 from tests.simulation.broker import WrongError
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.schedule import Schedule
+from tests.simulation.standbys import CATCH_UP_S
 from tests.simulation.threads import Lock, breathe
 from tests.simulation.virtual_time import StuckError, VirtualLoop
 
@@ -31,6 +34,17 @@ Mutate = Callable[[pytest.MonkeyPatch], None]
 
 MOST_LEADERS = 3
 """Number of leaders of a partition; smaller than the number of words, so that some words are not leaders."""
+
+
+LOGGING = (
+    shard_module,
+    stores_module,
+    partitions_module,
+    actions_module,
+    followers_module,
+    store_reads_module,
+)
+"""Modules whose logs are left out."""
 
 
 def simulate(
@@ -60,9 +74,11 @@ def simulate(
         patch.setattr(stores_module, "PartitionStore", schedule.disks.open)
         patch.setattr(stores_module, "destroy_store", schedule.disks.destroy)
         patch.setattr(stores_module, "Cache", Mock())
-        for module in (shard_module, stores_module, partitions_module, actions_module):
+        for module in LOGGING:
             patch.setattr(module, "_log", _Silent())
         patch.setattr(replay_module, "MERGE_BYTES", plan.restore_bytes)
+        patch.setattr(followers_module, "MOST_BYTES", plan.held_bytes)
+        patch.setattr(follower_module, "CATCH_UP_S", CATCH_UP_S)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(top_query_module, "sleep", breathe)

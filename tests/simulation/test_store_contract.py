@@ -81,7 +81,7 @@ SMALL, LARGE = [b"b", b"d"], [b"a", b"b", b"c", b"d", b"e"]
 
 def test_a_new_store_is_empty(stores: Stores) -> None:
     store = stores.open()
-    assert (store.was_empty, store.state) == (True, StoreState(marker=None, examined=0, max_upto=0))
+    assert store.state == StoreState(marker=None, examined=0, max_upto=0)
     assert (list(store.rows()), store.get_many([b"a"])) == ([], [None])
     store.close()
 
@@ -132,7 +132,7 @@ def test_a_closed_store_comes_back_as_it_was(stores: Stores) -> None:
     flush(store, 6, SMALL)
     store.close()
     store = stores.open()
-    assert (store.was_empty, store.state) == (False, state(6))
+    assert store.state == state(6)
     assert store.get_many([b"a", b"b"]) == [b"%016d" % 5, b"%016d" % 6]
     store.close()
 
@@ -153,7 +153,7 @@ def test_after_a_crash_a_store_is_at_one_of_its_flushes(stores: Stores, flushes:
     store = stores.open()
     assert store.state.position >= durable
     assert dict(store.rows()) == history[store.state.position]
-    assert store.was_empty == (store.state.position == 0)
+    assert (store.state.marker is None) == (store.state.position == 0)
     store.close()
 
 
@@ -193,5 +193,5 @@ def test_a_destroyed_store_is_empty_again(stores: Stores) -> None:
     store.abandon()
     stores.destroy()
     store = stores.open()
-    assert (store.was_empty, list(store.rows())) == (True, [])
+    assert (store.state.marker, list(store.rows())) == (None, [])
     store.close()

@@ -1,8 +1,8 @@
 """The trials of the mutants: within how many schedules, and with which bias, the simulation has to catch each mutant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tests.simulation import mutants
+from tests.simulation import follower_mutants, mutants
 from tests.simulation.plan import SHARED, USUAL, Bias
 from tests.simulation.simulator import Mutate
 
@@ -27,7 +27,11 @@ class Trial:
 
 
 LATE = Bias(
-    {"delayed_arrives": 0, "crash": 8, "replace_topic": 0}, fault_rates=(0.05,), late_rate=0.0, words=16
+    {"delayed_arrives": 0, "crash": 8, "replace_topic": 0},
+    fault_rates=(0.05,),
+    late_rate=0.0,
+    words=16,
+    standbys=(0.0,),
 )
 """Delayed requests arrive only at the end, when the position of every owner is far beyond them."""
 
@@ -47,6 +51,7 @@ HEALING = Bias(
     late_rate=0.9,
     words=16,
     wordless=0.0,
+    standbys=(0.0,),
     stopping=0.0,
 )
 """Many zombies, whose records arrive between the records of other processes; and words that seldom occur again soon."""
@@ -58,6 +63,33 @@ BREAKING = Bias({"break_disk": 12, "rebalance": 15, "replace_topic": 0})
 
 BELATED = Bias({"replace_topic": 0}, fault_rates=(0.1,), delivered=0.5)
 """Many polls are delivered only after the next seek."""
+
+
+ALONE = Bias(standbys=(0.0,))
+"""Nobody follows a partition."""
+
+
+FOLLOWED = Bias({"replace_topic": 0}, standbys=(1.0,))
+"""Every process follows every partition that it does not own."""
+
+
+HEALING_FOLLOWED = replace(HEALING, standbys=(1.0,))
+"""As `HEALING`, and every process follows every partition that it does not own."""
+
+
+OVERTAKEN = Bias(
+    {"compact": 20, "crash": 14, "replace_topic": 0, "read": 0},
+    fault_rates=(0.01,),
+    length=(60, 120),
+    wordless=0.0,
+    standbys=(1.0,),
+    stopping=0.0,
+)
+"""Compaction is everywhere where no follower was of late, and many followers begin with nothing."""
+
+
+FROZEN = Bias({"fence": 12, "replace_topic": 0}, standbys=(1.0,))
+"""Many processes that believe for a while that they own what another process owns."""
 
 
 UNPLANTED = {1, 13, 15, 16}
@@ -90,7 +122,7 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.ahead_forgotten_by_the_store: Trial(10),
     mutants.rows_ahead_counted_again: Trial(10),
     mutants.rows_ahead_skipped_by_whole_batches: Trial(10),
-    mutants.rows_that_end_in_a_hole_counted_again: Trial(10, seeds=300),
+    mutants.rows_that_end_in_a_hole_counted_again: Trial(10, seeds=300, bias=ALONE),
     mutants.torn_rows_shown_to_readers: Trial(10),
     mutants.batches_beyond_a_gap_taken_in: Trial(2, seeds=100, bias=BELATED),
     mutants.ownership_not_proven: Trial(5),
@@ -98,7 +130,17 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.position_taken_from_the_offset_of_the_group: Trial(7),
     mutants.counts_shown_before_they_are_durable: Trial(6),
     mutants.changelog_of_another_deployment_adopted: Trial(12, bias=SHARED),
+    follower_mutants.rows_of_followers_shown_before_their_marker: Trial(17, bias=FOLLOWED),
+    follower_mutants.position_of_followers_taken_from_foreign_markers: Trial(17, seeds=300, bias=FOLLOWED),
+    follower_mutants.followers_past_what_has_to_be_healed: Trial(17, seeds=300, bias=HEALING_FOLLOWED),
+    follower_mutants.followers_overtaken_by_compaction: Trial(17, bias=OVERTAKEN),
+    follower_mutants.stores_that_followers_have_filled_taken_for_empty: Trial(17, seeds=300, bias=FOLLOWED),
+    follower_mutants.followers_that_have_read_but_not_written_taken_for_newest: Trial(18, bias=FOLLOWED),
+    follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
+    follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
+    follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=300, bias=FROZEN),
+    follower_mutants.answers_of_two_owners_added_up: Trial(18, bias=FOLLOWED),
     mutants.compaction_ahead_of_the_examination: Trial(
-        14, seeds=100, bias=HEALING, first=400, honour_lag=False
+        14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),
 }

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from tables.cache.vocabulary import VocabularyLimit
-from tables.errors import FlushUnknownError, WordcountError
+from tables.errors import FlushUnknownError, InexactError, WordcountError
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, RecordBatch
 from tables.model.rows import Marker, encode_marker
@@ -23,6 +24,7 @@ from tables.pace.policy import FlushPolicy
 from tables.partitions.changes import Change
 from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
+from tables.ports import Tailed
 from tests.fakes.null_observer import NullObserver
 from tests.fakes.rows import pack_row
 
@@ -80,6 +82,46 @@ class Log:
             yield ChangelogSlice.of(part, first + len(part))
 
 
+class Tail:
+    """What follows a changelog, whose partitions are all alike.
+
+    Attributes:
+        most: records of a slice.
+        polls: the offsets that each poll asked for.
+        unavailable: raised by a poll.
+        error: told of every partition.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._woken = threading.Event()
+        self.most = 7
+        self.polls: list[dict[int, int]] = []
+        self.unavailable: WordcountError | None = None
+        self.error: InexactError | None = None
+        self.closed = 0
+
+    def poll(self, wanted: Mapping[int, int], timeout_s: float) -> dict[int, Tailed]:
+        self.polls.append(dict(wanted))
+        if self.unavailable is not None:
+            raise self.unavailable
+        end, found = len(self._log.records), {}
+        for number, start in wanted.items():
+            part = self._log.records[start : start + self.most]
+            slices = [ChangelogSlice.of(part, start + len(part))] if part else []
+            found[number] = Tailed(slices, end, time.monotonic(), self.error)
+        if not any(one.slices or one.error for one in found.values()):
+            self._woken.wait(0.01)
+        self._woken.clear()
+        return found
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
 class Group:
     def check(self) -> None: ...
 
@@ -117,6 +159,7 @@ class Worker:
             return asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
         self.log, self.seen = Log(), Seen()
+        self.tail = Tail(self.log)
         self.fatal: list[Exception] = []
         self.changes: list[Change] = []
         services: Any = ShardServices(
@@ -125,12 +168,14 @@ class Worker:
             profile="p",
             tally=one_word,
             changelog=self.log,
+            tail=self.tail,
             ownership=Group(),
             source=Source(),
             dead_letters=None,  # type: ignore[arg-type]
             vocabulary=VocabularyLimit(1000),
             run=run,
             run_long=run,
+            run_tail=run,
         )
         self.counts = Partitions(
             folder, services, FlushPolicy(interval_ms=1), self.seen, on_fatal=self.fatal.append
@@ -185,7 +230,7 @@ async def opened_worker(folder: Path) -> AsyncIterator[Worker]:
 
 def tasks() -> list[str]:
     return sorted(
-        task.get_name() for task in asyncio.all_tasks() if task.get_name()[:5] in ("flush", "resto")
+        task.get_name() for task in asyncio.all_tasks() if task.get_name()[:5] in ("flush", "resto", "follo")
     )
 
 

@@ -1,0 +1,30 @@
+"""Batches of the input as a poll delivers them: some Kafka batches joined, some on their own."""
+
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+
+from tables.model.records import RecordBatch
+from tests.simulation.broker import KafkaBatch, Value
+
+
+def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) -> list[RecordBatch]:
+    """Return the records from the source offset `position` on, in batches of one or more Kafka batches."""
+    joined: list[RecordBatch] = []
+    values: dict[int, Value] = {}
+    for batch in polled:
+        values.update((o, value) for o, value in batch.values.items() if o >= position)
+        if random.random() < 0.5 or batch is polled[-1]:
+            dense = len(values) == batch.next_offset - position
+            joined.append(
+                RecordBatch(
+                    pa.array(list(values.values()), pa.binary()),
+                    position,
+                    batch.next_offset,
+                    None if dense else np.array(list(values), np.int64),
+                )
+            )
+            position, values = batch.next_offset, {}
+    return joined
