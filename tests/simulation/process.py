@@ -259,7 +259,6 @@ class Process:
         in_pieces: bool,
     ) -> Awaitable[Any]:
         future = self._loop.create_future()
-        thread = Thread(function, arguments) if in_pieces else None
 
         def deliver(result: object, error: Exception | None) -> None:
             if self.dead:
@@ -278,7 +277,9 @@ class Process:
         def execute() -> None:
             if self.dead:
                 future.cancel()
-            elif thread is not None:
+            elif in_pieces or self._threads:
+                # Threads that have begun since may hold a lock, for which only a thread that runs in pieces can wait.
+                thread = Thread(function, arguments)
                 self._threads.add(thread)
                 go_on(thread)
             else:
