@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 import structlog
@@ -30,6 +30,7 @@ from tables.model.tally import TallyRecords
 from tables.observer import Observer
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
 from tables.pace.policy import FlushPolicy
+from tables.partitions.freshness import Freshness
 from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tables.ports import CommitWitness, Result, RunInThread
@@ -102,29 +103,42 @@ class PassThrough(faust.Schema):
         return message.value
 
 
+class Readable(NamedTuple):
+    """What readers need of the partitions.
+
+    Attributes:
+        partitions: the partitions of this worker.
+        freshness: finds the rows that no other process can have surpassed.
+        input_ends: looks up partition -> offset after the last readable record of the input.
+    """
+
+    partitions: Partitions
+    freshness: Freshness
+    input_ends: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+
+
 class Topology:
     """The parts that live as long as the worker.
 
     Attributes:
         partitions: the partitions of this worker.
+        readable: what readers need of the partitions.
         watchdog: ends a worker that counts nothing; runs beside the agent.
     """
 
     def __init__(
         self,
-        partitions: Partitions,
+        readable: Readable,
         producer: ReplaceableProducer,
         offsets: Sequence[TopicOffsets],
         watchdog: Watchdog,
-        changelog: str,
-        *,
         tick_s: float,
     ) -> None:
-        self.partitions = partitions
+        self.partitions = readable.partitions
+        self.readable = readable
         self.watchdog = watchdog
         self._producer = producer
         self._offsets = offsets
-        self._changelog = changelog
         self._tick_s = tick_s
 
     async def tick_forever(self) -> None:
@@ -138,10 +152,6 @@ class Topology:
         while True:
             await asyncio.sleep(EXAMINE_S)
             await self.partitions.examine_idle()
-
-    async def changelog_ends(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Return partition -> offset after its last changelog record, looked up after this call; see `TopicOffsets.ends`."""
-        return await self._offsets[0].ends(self._changelog, partitions)
 
     async def close_stores_and_connections(self) -> None:
         """Close the stores and all connections to Kafka, for good. The caller has awaited `Partitions.suspend`."""
@@ -178,6 +188,7 @@ def build_topology(
     offsets = TopicOffsets(options.connection, step_timeout_s)
     readable = TopicOffsets(options.connection, step_timeout_s, options.isolation)
     topics = Topics.of(options.group, options.topic)
+    ownership = GroupOwnership(membership, options.topic)
     services = ShardServices(
         topic=options.topic,
         group=options.group,
@@ -187,7 +198,7 @@ def build_topology(
             topics.changelog, options.connection, producer, offsets, options.ensure_topics
         ),
         tail=KafkaChangelogTail(topics.changelog, options.connection, step_timeout_s),
-        ownership=GroupOwnership(membership, options.topic),
+        ownership=ownership,
         source=KafkaSource(membership, options.topic, offsets),
         dead_letters=KafkaDeadLetters(topics.dead_letters, topics.input, producer),
         vocabulary=VocabularyLimit(options.vocabulary_words),
@@ -234,7 +245,21 @@ def build_topology(
         on_fatal=on_fatal,
     )
     tick_s = options.policy.interval_ms / 1000 / TICKS_PER_INTERVAL
-    return Topology(partitions, producer, [offsets, readable], watchdog, topics.changelog, tick_s=tick_s)
+    freshness = Freshness(
+        shards=partitions.shards,
+        counting=partitions.counting,
+        followers=partitions.followers,
+        check_lease=ownership.check,
+        changelog=services.changelog,
+        changes=partitions.changes,
+        clock=services.clock,
+    )
+
+    async def input_ends(numbers: Collection[int]) -> Mapping[int, int]:
+        return await readable.ends(options.topic, numbers)
+
+    reads = Readable(partitions, freshness, input_ends)
+    return Topology(reads, producer, [offsets, readable], watchdog, tick_s)
 
 
 class _ShortMemory:

@@ -14,7 +14,7 @@ from app.bodies import MOST_WORDS_ASKED, Freshness, Version
 from app.config.settings import Settings
 from app.config.types import expectation, is_secret, variable
 from app.kafka.access import ACCESS
-from app.reads.answers import PartitionStatus, RestoreStatus
+from app.reads.answers import Behind, FollowerStatus, PartitionStatus, RestoreStatus
 from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
@@ -68,7 +68,10 @@ def metrics_page() -> str:
     metrics.partition_state(0, "counting")
     metrics.loop_delayed(0.1)
     metrics.http_connection_closed("slow")
-    metrics.watch(lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))})
+    metrics.watch(
+        lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
+        lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},
+    )
     rows = []
     for family in metrics.registry.collect():
         if family.name.startswith("wordcount_"):

@@ -33,6 +33,16 @@ class CountedRows:
     counts: Int64Array
 
 
+class ChangelogEnds(Protocol):
+    """The changelog as a follower sees it beside its records."""
+
+    async def identity(self) -> str:
+        """Return the id of the topic as it is now, see `Changelog.identity`."""
+
+    async def end_offset(self, partition: int) -> int:
+        """Return the offset after the last record of an existing partition, see `Changelog.end_offset`."""
+
+
 class Changelog(Protocol[Packed]):
     """The changelog topic, with one partition per partition of the input topic. `Packed` is the type of records ready to be sent."""
 
@@ -77,12 +87,14 @@ class Tailed:
         end: offset after the last record of the partition, as the broker said last; None = the broker has not said it yet.
         told_s: time at which the broker still said so, or an earlier time, on the monotonic clock.
         error: why the partition cannot be followed from this offset; None = it can.
+        latest_end: the newest end that is known, if `end` is an older one; None = `end` is the newest.
     """
 
     slices: Sequence[ChangelogSlice]
     end: int | None
     told_s: float
     error: InexactError | None = None
+    latest_end: int | None = None
 
 
 class ChangelogTail(Protocol):

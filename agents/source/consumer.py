@@ -177,7 +177,9 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
             try:
-                await self.app.partitions.assign({tp.partition for tp in assigned})
+                group_map = self.membership.group_map
+                standby = () if group_map is None else group_map.myself.standby
+                await self.app.partitions.assign({tp.partition for tp in assigned}, standby)
                 self.membership.bound_fetches(self.app.consumer_options.memory.bounds.fetch_bytes)
             except Exception as error:  # noqa: BLE001 - aiokafka would log any error and go on without the partitions
                 self.app.end(error)

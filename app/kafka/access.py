@@ -62,6 +62,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("input", ("Write",)),
         Need("input", ("Create",), _CREATE),
     ),
+    "view": (Need("input", ("Describe",)), Need("changelog", ("Read",))),
     "doctor": (
         Need("input", ("Describe",)),
         Need("input", ("DescribeConfigs",), _CHECK),

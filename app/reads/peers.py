@@ -79,6 +79,7 @@ class Peers:
         self._proofs = proofs
         self._observer = observer
         self._tls = tls
+        self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._failed_s: dict[str, float] = {}
 
@@ -103,11 +104,14 @@ class Peers:
         return status
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and ask nobody from now on."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
     async def _asked(self, url: str, question: Question | StatusAsked, timeout_s: float) -> Any:
+        if self._closed:
+            raise PeerError("this worker stops")
         if not url:
             raise PeerError("the worker that has it serves no HTTP, or is of a former version")
         began_s = monotonic()

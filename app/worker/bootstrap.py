@@ -115,7 +115,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         partition_count=lambda: partition_count(faust_app, settings.topic),
         version=versions.version,
     )
-    metrics.watch(reads.local.partitions)
+    metrics.watch(reads.local.partitions, reads.local.standbys)
     health = Health(
         broker=lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
         assignment=lambda: assignment_check(faust_app),
@@ -135,7 +135,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     preparation = Preparation(settings)
 
     def card() -> Card:
-        return Card(advertised_url(settings, preparation.listeners))
+        url = advertised_url(settings, preparation.listeners)
+        return Card(url, topology.partitions.following(), topology.partitions.stored())
 
     connections.watch(_refusal_log(settings))
     faust_app.parts = WorkerParts(

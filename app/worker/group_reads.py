@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.config.http_trust import workers_trust
+from app.reads.holdings import WorkerHoldings
 from app.reads.local import LocalReads
 from app.reads.parties import Parties
 from app.reads.peers import Deployment, PeerObserver, Peers
@@ -15,7 +16,6 @@ from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from app.web.access.renewed import Renewed
-from tables.errors import PartitionsLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,20 +71,11 @@ def build_reads(
         version: version of Wordcount.
     """
 
-    def holds_lease() -> bool:
-        try:
-            faust_app.consumer.membership.check_membership()
-        except PartitionsLostError:
-            return False
-        return True
-
     timeout_s = settings.query_timeout_ms / 1000
     partitions = topology.partitions
     local = LocalReads(
-        partitions,
+        WorkerHoldings(*topology.readable),
         StoreReads(partitions.changes, partitions.rebuild_corrupted, timeout_s),
-        holds_lease=holds_lease,
-        changelog_ends=topology.changelog_ends,
         process=secrets.token_hex(_PROCESS_NAME_BYTES),
         version=version,
     )

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from app.reads.answers import PartitionStatus
+from app.reads.answers import FollowerStatus, PartitionStatus
 from tables.model.tally import Totals
 from tables.observer import PartitionState
 
@@ -120,9 +120,14 @@ class Metrics:
         self._longest_s = 0.0
         self._records.labels("counted", "")
 
-    def watch(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
-        """Add gauges of position, lag and restore, read from `partitions` at each scrape. To be called once."""
+    def watch(
+        self,
+        partitions: Callable[[], Mapping[int, PartitionStatus]],
+        followers: Callable[[], Mapping[int, FollowerStatus]],
+    ) -> None:
+        """Add gauges of position, lag and restore, read from `partitions` and `followers` at each scrape. To be called once."""
         self.registry.register(_PartitionGauges(partitions))
+        self.registry.register(_FollowerGauges(followers))
 
     def flushed(
         self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
@@ -207,5 +212,38 @@ class _PartitionGauges(Collector):
             "wordcount_restore_ratio": "Share of the changelog that a restore under way has read, from 0 to 1.",
             "wordcount_restore_left_records": "Changelog records that a restore under way has still to read, at most.",
             "wordcount_restore_left_seconds": "Seconds that a restore under way still takes if its speed stays the same.",
+        }
+        return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]
+
+
+class _FollowerGauges(Collector):
+    """Gauges per partition that this process follows, computed at each scrape."""
+
+    def __init__(self, followers: Callable[[], Mapping[int, FollowerStatus]]) -> None:
+        self._followers = followers
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the gauges without samples, because the followers may not exist yet."""
+        return self._families()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return how far each follower is."""
+        families = self._families()
+        for number, status in sorted(self._followers().items()):
+            behind = status.behind
+            for family, value in zip(
+                families,
+                (behind.records, behind.seconds, status.restored, status.state == "stopped"),
+                strict=True,
+            ):
+                family.add_metric([str(number)], float(value))
+        return families
+
+    def _families(self) -> Sequence[GaugeMetricFamily]:
+        texts = {
+            "wordcount_follower_behind_records": "Changelog records that a follower has not read yet, at most.",
+            "wordcount_follower_behind_seconds": "Seconds since a follower had read the whole changelog; 0 = it has read it.",
+            "wordcount_follower_restored_ratio": "Share of the changelog that a follower has read, from 0 to 1.",
+            "wordcount_follower_stopped": "1 for a follower that has stopped because of an error.",
         }
         return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]

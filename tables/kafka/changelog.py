@@ -113,7 +113,7 @@ class KafkaChangelog:
         """
         if (await self._offsets.describe(self.topic)).partitions <= partition:
             await self._ensure()
-        return (await self._offsets.bounds(self.topic, partition))[1]
+        return (await self._offsets.ends(self.topic, [partition]))[partition]
 
     def read(self, partition: int, start: int, end: int) -> Iterator[ChangelogSlice]:
         """Yield the records from `start` to at least `end`, see `ChangelogReader.read`."""

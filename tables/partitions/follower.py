@@ -92,6 +92,8 @@ class Follower:
         self._end = self.next
         """End of the changelog as the broker said it last, and when it said so."""
         self._told_s = self._opened_s = clock()
+        self._latest_end = 0
+        """Newest end that is known; records below it may be too new to be shown."""
         self._at_end_s = -math.inf
         """A time at which all records of the changelog had been read."""
         self._target = 0
@@ -108,6 +110,11 @@ class Follower:
     def begun(self) -> bool:
         """Whether `begin` was called."""
         return self._replay is not None
+
+    @property
+    def changelog_id(self) -> str:
+        """Id of the changelog topic that is followed; "" = not known."""
+        return self._changelog_id
 
     @property
     def state(self) -> FollowerState:
@@ -129,8 +136,8 @@ class Follower:
 
     @property
     def behind_records(self) -> int:
-        """Changelog offsets from `next` to the end as the broker said it last: an upper bound of the records."""
-        return max(0, self._end - self.next)
+        """Changelog offsets from `next` to the newest end that is known: an upper bound of the records."""
+        return max(0, self._end - self.next, self._latest_end - self.next)
 
     @property
     def behind_s(self) -> float:
@@ -176,8 +183,10 @@ class Follower:
         assert replay is not None, "apply before begin"
         if part.end is not None:
             self._end, self._told_s = max(part.end, self.next), part.told_s
+        self._latest_end = part.latest_end or 0
         if part.slices and self._clock() - max(self._at_end_s, self._target_told_s) > CATCH_UP_S:
-            self._target, self._target_told_s = self._end, self._told_s
+            # Compaction may have run just before the records were read, and kept rows up to the newest end.
+            self._target, self._target_told_s = max(self._end, self._latest_end), self._told_s
         marker = replay.marker
         for one in part.slices:
             self._add(replay, one)

@@ -7,6 +7,7 @@ that unpacking and merging do not delay the event loop.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ from tables.partitions.changes import Change
 from tables.partitions.follower import Follower
 from tables.partitions.life import MAX_REBUILDS
 from tables.partitions.services import FollowerServices
+from tables.partitions.settled_tail import SettledTail
 from tables.partitions.waiting import cancel, finish_despite_cancel
 from tables.store.partition_store import PartitionStore
 from tables.store.stores import Stores
@@ -34,6 +36,10 @@ _log = structlog.get_logger(__name__)
 
 POLL_S = 1.0
 """Longest wait for records. After this time the end of the changelog is known anew."""
+
+CONFIRM_S = 0.1
+IDLE_CONFIRM_S = 2.0
+"""Shortest time between two looks at the id of the changelog, while records wait and while none do."""
 
 MOST_BYTES = 16 << 20
 """Most bytes of changelog records that a follower holds: twice the rows of a large flush."""
@@ -57,6 +63,9 @@ class Followers:
         self._stores = stores
         self._services = services
         self._on_fatal = on_fatal
+        self._tail = SettledTail(services.tail, services.clock)
+        self._confirmed_s = -math.inf
+        """When the id of the changelog was looked up last."""
         self._followers: dict[int, Follower] = {}
         self._corrupted: dict[int, StoreCorruptedError] = {}
         """Stores that have to be replaced by empty stores."""
@@ -94,7 +103,7 @@ class Followers:
         """Stop following a partition and return its follower, whose store stays open for a take-over; None = it was not followed."""
         if number not in self._followers:
             return None
-        self._services.tail.wake()
+        self._tail.wake()
         async with self._turn:
             await cancel(self._beginning.pop(number, None))
             self._corrupted.pop(number, None)
@@ -140,7 +149,7 @@ class Followers:
         """Read for the followers until there is none, then close the connection."""
         while self._followers:
             await self._read_on()
-            await self._services.run_tail(self._services.tail.close)
+            await self._services.run_tail(self._tail.close)
 
     async def _read_on(self) -> None:
         """Poll for the followers that have begun, until there is no follower."""
@@ -178,8 +187,13 @@ class Followers:
 
     async def _poll(self, wanted: Mapping[int, Follower]) -> Sequence[tuple[Follower, Exception]]:
         """Have `wanted` take in what a poll brings, and publish their positions. Return the followers that failed, and why."""
+        await self._confirm(wanted)
         async with self._turn:
-            wanted = {number: one for number, one in wanted.items() if self._followers.get(number) is one}
+            wanted = {
+                number: one
+                for number, one in wanted.items()
+                if self._followers.get(number) is one and not one.error
+            }
             before = {number: one.store.state for number, one in wanted.items()}
             failures = await finish_despite_cancel(self._services.run_tail(self._step, wanted))
         moved, self._moved = self._moved, asyncio.Event()
@@ -191,11 +205,32 @@ class Followers:
                 self._services.changes.publish(Change(number, one.position, None))
         return failures
 
+    async def _confirm(self, wanted: Mapping[int, Follower]) -> None:
+        """Look up the id of the changelog if something waits for that; stop the followers of a former changelog of this name.
+
+        Raises:
+            BrokerUnavailableError: no broker answers.
+        """
+        services, asked_s = self._services, self._services.clock()
+        age_s = asked_s - self._confirmed_s
+        if age_s < CONFIRM_S or (age_s < IDLE_CONFIRM_S and not self._tail.holds_records):
+            return
+        changelog_id = await services.changelog.identity()
+        for follower in wanted.values():
+            if changelog_id and follower.changelog_id and changelog_id != follower.changelog_id:
+                error = InexactError(
+                    f"the changelog was created again (id {follower.changelog_id}, now {changelog_id})",
+                    "the owner of the partition says what to do",
+                )
+                await self._failed(follower, error)
+        self._confirmed_s = asked_s
+        self._tail.confirm(asked_s)
+
     @beside_the_loop
     def _step(self, wanted: Mapping[int, Follower]) -> Sequence[tuple[Follower, Exception]]:
         """Poll, and have each follower take in what came. Runs in the thread of the tail."""
         failures: list[tuple[Follower, Exception]] = []
-        found = self._services.tail.poll({number: one.next for number, one in wanted.items()}, POLL_S)
+        found = self._tail.poll({number: one.next for number, one in wanted.items()}, POLL_S)
         for number, part in found.items():
             try:
                 wanted[number].apply(part)
@@ -293,7 +328,7 @@ class Followers:
     def _wake(self) -> None:
         """Have the next poll consider what has changed."""
         self._changed.set()
-        self._services.tail.wake()
+        self._tail.wake()
 
 
 @beside_the_loop

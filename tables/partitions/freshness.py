@@ -7,8 +7,8 @@ rules make an answer *newest*, that is, not older than any newest answer that wa
    that the changelog had at a moment after the question arrived: the end of the changelog is asked for then, and nothing is answered
    before it was read. This holds for followers, suspended partitions and owners.
 2. **By lease**, without a request to a broker. While the lease of a membership holds, the group gives its partitions to nobody else.
-   So the rows of a partition that counts are newest if no flush of this process is on its way through the changelog, which a follower
-   may already have read.
+   So the rows of a partition that counts are newest as long as no follower can have shown a flush of this process that is on its way
+   through the changelog: for `OWNER_S` after the process began to append the flush (`tables.partitions.settled_tail`).
 
 The lease does not know of a record that a former owner appended late. A follower that has read such a record is ahead of the owner
 until the owner examines the changelog, with its next flush or within a minute. Who must not see even that asks by proof alone.
@@ -17,9 +17,8 @@ until the owner examines the changelog, with its next flush or within a minute. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
 
 from tables.errors import BrokerUnavailableError, FlushUnknownError, PartitionsLostError
 from tables.model.positions import can_catch_up_from
@@ -27,10 +26,9 @@ from tables.partitions.changes import Change, Changes
 from tables.partitions.follower import Follower
 from tables.partitions.followers import Followers
 from tables.partitions.served_rows import ServedRows
+from tables.partitions.settled_tail import OWNER_S
 from tables.partitions.shard import Shard
-from tables.ports import Changelog
-
-Value = TypeVar("Value")
+from tables.ports import ChangelogEnds
 
 
 class Freshness:
@@ -43,6 +41,7 @@ class Freshness:
         check_lease: raises PartitionsLostError unless the membership and its lease hold, see `Ownership.check`.
         changelog: tells the ends of the changelog.
         changes: tells when a shard has changed.
+        clock: returns monotonic seconds, the clock of the shards.
     """
 
     def __init__(
@@ -52,28 +51,19 @@ class Freshness:
         counting: Callable[[], Collection[int]],
         followers: Followers,
         check_lease: Callable[[], None],
-        changelog: Changelog[Any],
+        changelog: ChangelogEnds,
         changes: Changes,
+        clock: Callable[[], float],
     ) -> None:
         self._shards = shards
         self._counting = counting
         self._followers = followers
         self._check_lease = check_lease
         self._changelog = changelog
+        self._clock = clock
         self._changed = asyncio.Event()
         """Set, and replaced, with each change."""
         changes.subscribe(self._note)
-
-    async def newest(self, numbers: Collection[int], timeout_s: float) -> Mapping[int, ServedRows]:
-        """Return newest rows of those of the partitions `numbers` for which this process has them, by lease or by proof.
-
-        Args:
-            numbers: partitions.
-            timeout_s: longest wait for the end of a changelog and for its records, in seconds.
-        """
-        leased = self.leased()
-        found = {number: leased[number] for number in numbers if number in leased}
-        return {**found, **await self.proven(set(numbers) - found.keys(), timeout_s)}
 
     def leased(self) -> Mapping[int, ServedRows]:
         """Return the rows that are newest by lease at this moment."""
@@ -82,14 +72,20 @@ class Freshness:
         except PartitionsLostError:
             return {}
         shards, counting = self._shards(), self._counting()
+        now_s = self._clock()
         return {
             number: shard.served
             for number, shard in shards.items()
-            if number in counting and shard.unsettled is None
+            if number in counting and (shard.unsettled is None or now_s - shard.unsettled_s < OWNER_S)
         }
 
     async def proven(self, numbers: Collection[int], timeout_s: float) -> Mapping[int, ServedRows]:
-        """Return the rows that are newest by proof; see `newest`."""
+        """Return the newest rows of those of the partitions `numbers` for which this process can prove it.
+
+        Args:
+            numbers: partitions.
+            timeout_s: longest wait for the end of a changelog and for its records, in seconds.
+        """
         asked = list(numbers)
         found = await asyncio.gather(*(self._proven(number, timeout_s) for number in asked))
         return {number: rows for number, rows in zip(asked, found, strict=True) if rows is not None}
@@ -121,19 +117,3 @@ class Freshness:
     def _note(self, _: Change) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-def furthest(answers: Iterable[Mapping[int, tuple[int, Value]]]) -> Mapping[int, tuple[int, Value]]:
-    """Merge what several processes answer for their partitions: of each partition the answer of the largest position.
-
-    Two processes may both answer for a partition; their answers are never added up.
-
-    Args:
-        answers: of each process, (position, value) by partition.
-    """
-    merged: dict[int, tuple[int, Value]] = {}
-    for answer in answers:
-        for number, (position, value) in answer.items():
-            if number not in merged or merged[number][0] < position:
-                merged[number] = position, value
-    return merged

@@ -238,6 +238,15 @@ class Partitions:
         """Return the partitions that this process counts at present."""
         return {number for number, part in self._partitions.items() if part.is_counting}
 
+    def following(self) -> Sequence[int]:
+        """Return the partitions that this process follows and has up to date. May be called from any thread."""
+        followers = self.followers.followers()
+        return sorted(number for number, one in followers.items() if one.state == "following")
+
+    def stored(self) -> Sequence[int]:
+        """Return the partitions of which this process has a store on its disk, old or new. May be called from any thread."""
+        return self._stores.present()
+
     def progress(self) -> Mapping[int, Progress]:
         """Return the progress of each partition that is not stopped."""
         return {

@@ -16,6 +16,7 @@ from tables.pace.turns import FlushTurns
 from tables.partitions.changes import Changes
 from tables.ports import (
     Changelog,
+    ChangelogEnds,
     ChangelogTail,
     CommitWitness,
     DeadLetters,
@@ -39,7 +40,7 @@ class FollowerServices:
     """
 
     owner: Owner
-    changelog: Changelog[Any]
+    changelog: ChangelogEnds
     tail: ChangelogTail
     run: RunInThread
     run_tail: RunInThread

@@ -95,6 +95,8 @@ class Shard:
         """Set to ask the thread that works for this shard to end early."""
         self.progress = RestoreProgress()
         """Progress of the last restore."""
+        self.unsettled_s = 0.0
+        """When the appending of the unsettled flush began."""
         self.unsettled: Flushed | None = None
         """A flush that was sent to the changelog and is not in the store yet; a restore learns whether the changelog has it."""
 
@@ -191,7 +193,7 @@ class Shard:
             staging = asyncio.ensure_future(services.run(self.store.stage, counted.words, counted.values))
             await checking
             flushed = Flushed(counted.marker, len(counted.ids), counted.tally.totals, batches, begun_s)
-            self.unsettled = flushed
+            self.unsettled, self.unsettled_s = flushed, services.clock()
             ranges = await services.changelog.append(self.partition, counted.records)
             examined = self.continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)

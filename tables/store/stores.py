@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -38,6 +39,11 @@ class Stores:
     def folder_of(self, partition: int) -> Path:
         """Return the folder of the store of `partition`, which need not exist."""
         return self._folder / str(partition)
+
+    def present(self) -> Sequence[int]:
+        """Return the partitions of which there is a store, ascending, by the names of the folders."""
+        found = self._folder.iterdir() if self._folder.is_dir() else ()
+        return sorted(int(store.name) for store in found if store.name.isdecimal())
 
     @beside_the_loop
     def open(self, partition: int) -> PartitionStore:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from agents.source.group_map import GroupMap
+from app.reads.answers import FollowerStatus, PartitionStatus
+from app.reads.holdings import Held, Holdings
 from app.reads.local import LocalReads
 from app.reads.parties import Parties
 from app.reads.peers import PeerError
@@ -27,26 +29,45 @@ class NoWorkers:
         raise PeerError(f"{url} is not there")
 
 
-async def nothing_appended(partitions: Collection[int]) -> Mapping[int, int]:
-    """Say of every changelog that it has nothing that a store does not have."""
-    return dict.fromkeys(partitions, 0)
+class OwnedHoldings:
+    """All owned partitions that can answer, whatever other processes may have shown.
 
+    Args:
+        partitions: a `Partitions`, or what looks like it.
+    """
 
-def local_reads(partitions: Any, stores: StoreReads, **options: Any) -> LocalReads:
-    """Reads of `partitions`, a `Partitions` or what looks like it, whose owner holds the lease."""
-    return LocalReads(
-        partitions,
-        stores,
-        **{"holds_lease": lambda: True, "changelog_ends": nothing_appended, "process": "p", "version": "1"}
-        | options,
-    )
+    def __init__(self, partitions: Any) -> None:
+        self._partitions = partitions
+
+    def owned(self) -> Collection[int]:
+        found: Collection[int] = self._partitions.partition_numbers()
+        return found
+
+    def followed(self) -> Collection[int]:
+        return ()
+
+    def partitions(self) -> Mapping[int, PartitionStatus]:
+        return {number: PartitionStatus("counting") for number in self.owned()}
+
+    def standbys(self) -> Mapping[int, FollowerStatus]:
+        return {}
+
+    async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
+        held, shards = Held(), self._partitions.shards()
+        for number in numbers:
+            if number in shards:
+                held.add(number, shards[number].served, "active")
+            else:
+                held.refuse(number, "it is not here")
+        return held
 
 
 def queries_alone(
-    partitions: Any,
+    holdings: Holdings,
     stores: StoreReads,
     partition_count: Callable[[], int | None],
     group_map: Callable[[], GroupMap | None] = lambda: None,
 ) -> WordQueries:
     """Queries of a worker that has no others."""
-    return WordQueries(Parties(local_reads(partitions, stores), partition_count, group_map, NoWorkers()))
+    local = LocalReads(holdings, stores, process="p", version="1")
+    return WordQueries(Parties(local, partition_count, group_map, NoWorkers()))

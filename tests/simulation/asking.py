@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from agents.source.group_map import GroupMap, Member
 from app.reads.answers import Terms
+from app.reads.holdings import Held, Holdings
+from app.reads.parties import Parties
+from app.reads.peers import PeerError
 from app.reads.pool import Budget
 from app.reads.queries import WordQueries
+from app.reads.questions import CountsAsked, Question, Told, WorkerStatus
 from app.reads.store_reads import StoreReads
 from tables.partitions.partitions import Partitions
-from tests.fakes.parties import queries_alone
+from tests.fakes.parties import OwnedHoldings, queries_alone
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -46,40 +52,62 @@ class SlowStores(StoreReads):
 def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) -> WordQueries:
     """Return the real queries of one process, answered at once."""
     stores = StoresAtOnce(partitions.changes, partitions.rebuild_corrupted, math.inf)
-    return queries_alone(partitions, stores, partition_count)
+    return queries_alone(OwnedHoldings(partitions), stores, partition_count)
 
 
-def slow_queries(process: Process, counts: Any) -> WordQueries:
-    """Return the real queries of one process over its partitions or its followers, answered in threads that stop at their breaths."""
-    return queries_alone(counts, SlowStores(process), lambda: len(process.broker.source))
+def slow_queries(process: Process, holdings: Holdings) -> WordQueries:
+    """Return the real queries over what a process has, answered in threads that stop at their breaths."""
+    return queries_alone(holdings, SlowStores(process), lambda: len(process.broker.source))
 
 
-class Followed:
-    """The followers of a process in the place of its partitions, so that the real queries ask them."""
+class FollowedHoldings(OwnedHoldings):
+    """All followers of a process that can answer, however old their rows are."""
 
-    def __init__(self, counts: Partitions) -> None:
-        self._counts = counts
+    async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
+        held = Held()
+        for number, one in self._partitions.followers.followers().items():
+            if one.readable:
+                held.add(number, one.served, "standby")
+        return held
 
-    def shards(self) -> Mapping[int, Any]:
-        """Return the followers that can answer."""
-        followers = self._counts.followers.followers().items()
-        return {
-            number: SimpleNamespace(served=one.served, position=one.position, unsettled=None)
-            for number, one in followers
-            if one.readable
-        }
 
-    def partition_numbers(self) -> Collection[int]:
-        return self._counts.followers.followers().keys()
+class RecordedAnswers:
+    """Other workers, each of which has given an answer: (position, counts) by partition."""
 
-    def state(self, number: int) -> tuple[str, int]:
-        return "counting", 0
+    def __init__(self, answers: Sequence[Mapping[int, tuple[int, Counter[bytes]]]]) -> None:
+        self._answers = {f"p{place}": answer for place, answer in enumerate(answers)}
+        members = [Member("asker", [])]
+        members += [Member(url, [*answer]) for url, answer in self._answers.items()]
+        self.map = GroupMap("input", 1, members, 0)
 
-    def restoring(self) -> Mapping[int, Any]:
-        return {}
+    def is_suspect(self, url: str) -> bool:
+        return False
 
-    def errors(self) -> Mapping[int, str]:
-        return {}
+    async def status(self, url: str, timeout_s: float) -> WorkerStatus:
+        raise PeerError("nobody asks for it")
+
+    async def ask(self, url: str, question: Question, timeout_s: float) -> Told[Any]:
+        assert isinstance(question, CountsAsked)
+        found = {n: one for n, one in self._answers[url].items() if n in question.partitions}
+        total = sum(counts[question.words[0]] for _, counts in found.values())
+        as_of = {number: position for number, (position, _) in found.items()}
+        refused = {number: "not here" for number in question.partitions if number not in found}
+        return Told([total], as_of, dict.fromkeys(as_of, "active"), {}, refused)
+
+
+async def added_up(
+    answers: Sequence[Mapping[int, tuple[int, Counter[bytes]]]], partitions: int, word: bytes
+) -> tuple[int, Mapping[int, int]]:
+    """Return the count of `word`, and its positions, as a worker adds up what others have answered."""
+    workers = RecordedAnswers(answers)
+    nothing: Any = SimpleNamespace(owned=tuple, followed=tuple)
+    parties = Parties(nothing, lambda: partitions, lambda: workers.map, workers)
+    found = await parties.gather(
+        lambda numbers: CountsAsked(partitions=numbers, words=[word]),
+        PARTIAL,
+        asyncio.get_running_loop().time(),
+    )
+    return sum(told.value[0] for told in found.told), found.as_of
 
 
 @contextmanager

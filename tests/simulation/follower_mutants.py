@@ -1,18 +1,19 @@
 """The mutants of followers and of newest answers: each function patches a part of the rules 17 and 18 out of `tables`."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
+from app.reads.answers import Terms
+from app.reads.parties import Asks, Found, Parties
 from tables.cache.counts import CountCache
 from tables.errors import PartitionsLostError
 from tables.model.replay import Replay
 from tables.partitions import follower as follower_module
-from tables.partitions import freshness as freshness_module
+from tables.partitions import settled_tail as settled_tail_module
 from tables.partitions.follower import Follower
 from tables.partitions.followers import Followers
 from tables.partitions.freshness import Freshness
@@ -90,6 +91,17 @@ def owners_taken_for_newest_during_a_flush(patch: Patch) -> None:
     patch.setattr(Freshness, "leased", _leased)
 
 
+def followers_that_show_a_flush_at_once(patch: Patch) -> None:
+    patch.setattr(settled_tail_module, "SETTLE_S", 0.0)
+
+
+def changelogs_that_were_created_again_followed_on(patch: Patch) -> None:
+    async def confirmed(followers: Followers, wanted: Mapping[int, Follower]) -> None:
+        followers._tail.confirm(math.inf)
+
+    patch.setattr(Followers, "_confirm", confirmed)
+
+
 def owners_taken_for_newest_after_their_lease(patch: Patch) -> None:
     patch.setattr(Lease, "check", lambda lease: None)
 
@@ -104,12 +116,11 @@ def _leased(freshness: Freshness) -> Mapping[int, ServedRows]:
 
 
 def answers_of_two_owners_added_up(patch: Patch) -> None:
-    def added(answers: Iterable[Mapping[int, tuple[int, Any]]]) -> Mapping[int, tuple[int, Any]]:
-        merged: dict[int, tuple[int, Any]] = {}
-        for answer in answers:
-            for number, (position, counts) in answer.items():
-                before = merged.get(number, (0, Counter()))
-                merged[number] = max(position, before[0]), counts + before[1]
-        return merged
+    async def all_asked(
+        parties: Parties, asks: Asks, terms: Terms, end_s: float, numbers: Any = None
+    ) -> Found:
+        routes, count = parties._routes_now(), parties.partition_count() or 0
+        told = [await parties.ask(url, asks(range(count)), end_s) for url in routes.urls]
+        return Found([*routes.urls], told)
 
-    patch.setattr(freshness_module, "furthest", added)
+    patch.setattr(Parties, "gather", all_asked)

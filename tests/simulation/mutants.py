@@ -327,7 +327,7 @@ def counts_shown_before_they_are_durable(patch: Patch) -> None:
     async def with_pending(queries: WordQueries, *arguments: Any) -> Any:
         answer = await durable(queries, *arguments)
         words, as_of = Counter(dict(answer.value.words)), dict(answer.as_of)
-        for number, shard in queries._parties.local._partitions.shards().items():
+        for number, shard in queries._parties.local._holdings._partitions.shards().items():
             if shard.buffer and shard.buffer[0].first_offset == as_of.get(number):
                 tally = shard.services.tally(shard.buffer)
                 for word, count in zip(tally.word_list(), tally.counts.tolist(), strict=True):

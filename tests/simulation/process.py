@@ -24,6 +24,7 @@ from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
 from tables.top.top_words import TopWords
 from tests.fakes.null_observer import NullObserver
+from tests.fakes.parties import OwnedHoldings
 from tests.simulation.broker import Broker
 from tests.simulation.connections import (
     GROUP,
@@ -44,7 +45,14 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
-from tests.simulation.asking import PARTIAL, Followed, at_once, off_the_loop, queries_at_once, slow_queries
+from tests.simulation.asking import (
+    PARTIAL,
+    FollowedHoldings,
+    at_once,
+    off_the_loop,
+    queries_at_once,
+    slow_queries,
+)
 from tests.simulation.connections import LiveMembership
 
 CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
@@ -148,8 +156,8 @@ class Process:
 
         self.counts.changes.subscribe(self.tellings.told)
         self._queries = queries_at_once(self.counts, lambda: len(broker.source))
-        self._slow_queries = slow_queries(self, self.counts)
-        self._follower_queries = slow_queries(self, Followed(self.counts))
+        self._slow_queries = slow_queries(self, OwnedHoldings(self.counts))
+        self._follower_queries = slow_queries(self, FollowedHoldings(self.counts))
         self.freshness = Freshness(
             shards=self.counts.shards,
             counting=self.counts.counting,
@@ -157,6 +165,7 @@ class Process:
             check_lease=Lease(self, ownership).check,
             changelog=services.changelog,
             changes=self.counts.changes,
+            clock=self._loop.time,
         )
         self._top_sizes = cycle([LEADING, 1000])
 

@@ -1,13 +1,11 @@
 """The simulation of one seed, from its plan to its verdict, with disks, clock and locks of `tables` replaced by fakes."""
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from unittest.mock import Mock
 
 import pytest
 
-from app.reads import local as local_module
 from app.reads import pace as pace_module
 from app.reads import parties as parties_module
 from app.reads import queries as queries_module
@@ -82,8 +80,7 @@ def simulate(
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(top_query_module, "sleep", breathe)
-        patch.setattr(local_module, "SETTLE_S", math.inf)
-        for timed in (pace_module, queries_module, parties_module, local_module, store_reads_module):
+        for timed in (pace_module, queries_module, parties_module, store_reads_module):
             patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
         if mutate is not None:
             mutate(patch)

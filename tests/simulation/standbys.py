@@ -30,8 +30,13 @@ def followed_upto(processes: Collection[Process], number: int) -> Iterator[int]:
     """
     for process in processes:
         follower = process.counts.followers.followers().get(number)
-        long_ago_s = process.now_s() - 2 * CATCH_UP_S
-        if follower is not None and max(follower._at_end_s, follower._target_told_s) > long_ago_s:
+        if follower is None:
+            continue
+        # What was read and is not old enough to be shown will count as read when it was told.
+        queue = process.counts.followers._tail._queues.get(number)
+        ends = [] if queue is None else [*queue._ends, *([queue._settled] if queue._settled else [])]
+        at_end_s = max(follower._at_end_s, follower._target_told_s, *(end.told_s for end in ends))
+        if at_end_s > process.now_s() - 2 * CATCH_UP_S:
             yield max(follower.next, follower._target)
 
 

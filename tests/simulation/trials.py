@@ -138,6 +138,8 @@ MUTANTS: dict[Mutate, Trial] = {
     follower_mutants.followers_that_have_read_but_not_written_taken_for_newest: Trial(18, bias=FOLLOWED),
     follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
     follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
+    follower_mutants.followers_that_show_a_flush_at_once: Trial(18, seeds=300, bias=FOLLOWED),
+    follower_mutants.changelogs_that_were_created_again_followed_on: Trial(17, seeds=600, bias=FOLLOWED),
     follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=300, bias=FROZEN),
     follower_mutants.answers_of_two_owners_added_up: Trial(18, bias=FOLLOWED),
     mutants.compaction_ahead_of_the_examination: Trial(

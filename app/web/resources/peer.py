@@ -36,6 +36,8 @@ OTHER_DEPLOYMENT: Final = ProblemKind(
 NO_QUESTION: Final = ProblemKind(HTTPStatus.BAD_REQUEST, "no-question", "The question cannot be understood")
 
 _LONGEST_MS: Final = 60_000
+_ANSWER_SHARE: Final = 0.9
+"""Share of the time that the asker has left; the rest is for the way of the answer."""
 
 _decoder = msgspec.msgpack.Decoder(AnyQuestion)
 
@@ -80,7 +82,7 @@ def routes(answers: Answers) -> Sequence[Route]:
         if isinstance(question, StatusAsked):
             told: object = answers.local.status()
         else:
-            end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000
+            end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000 * _ANSWER_SHARE
             try:
                 told = await while_connected(request, answers.local.ask(question, end_s))
             except WordcountError as error:

@@ -26,7 +26,7 @@ from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.top.leaders import PartitionLeaders
 from tables.top.top_words import TopWords
-from tests.fakes.parties import queries_alone
+from tests.fakes.parties import OwnedHoldings, queries_alone
 from tests.fakes.rows import pack_row
 
 PARTIAL = Terms(allow_partial=True)
@@ -72,7 +72,7 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
         )
     counts = counting(shards)
     stores = StoreReads(Changes(), counts.rebuild_corrupted, 1.0)
-    yield queries_alone(counts, stores, lambda: 2)
+    yield queries_alone(OwnedHoldings(counts), stores, lambda: 2)
     stores.close()
     for shard in shards.values():
         shard.store.close()
@@ -111,7 +111,7 @@ def one(
     shard = SimpleNamespace(store=store, served=rows, unsettled=None, position=5)
     counts = counting({0: shard})
     stores = StoreReads(changes, counts.rebuild_corrupted, 1.0)
-    yield queries_alone(counts, stores, lambda: 1), store, rows, cache
+    yield queries_alone(OwnedHoldings(counts), stores, lambda: 1), store, rows, cache
     stores.close()
     store.close()
 

@@ -94,7 +94,7 @@ def test_a_partition_is_in_one_state_until_it_is_released():
 def test_position_and_lag_are_read_at_each_scrape():
     metrics = Metrics()
     partitions = {0: PartitionStatus("counting", 90, 100), 1: PartitionStatus("restoring")}
-    metrics.watch(lambda: partitions)
+    metrics.watch(lambda: partitions, dict)
     assert value(metrics, "wordcount_position_offset", partition="0") == 90
     assert value(metrics, "wordcount_lag_records", partition="0") == 10
     assert value(metrics, "wordcount_lag_records", partition="1") is None
@@ -106,7 +106,7 @@ def test_position_and_lag_are_read_at_each_scrape():
 def test_a_restore_has_metrics_while_it_goes_on():
     metrics = Metrics()
     partitions = {3: PartitionStatus("restoring", restore=RestoreStatus(0.5, 100, None))}
-    metrics.watch(lambda: partitions)
+    metrics.watch(lambda: partitions, dict)
     assert value(metrics, "wordcount_restore_ratio", partition="3") == 0.5
     assert value(metrics, "wordcount_restore_left_records", partition="3") == 100
     assert value(metrics, "wordcount_restore_left_seconds", partition="3") is None

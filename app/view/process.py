@@ -1,0 +1,225 @@
+"""The process of a view: what it is made of, in which order it starts and stops, and with which error it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import structlog
+
+from app.config.settings import Settings
+from app.config.text import tokenizer_of
+from app.kafka.clients import connection, step_timeout_s
+from app.machine.memory_limit import memory_budget
+from app.reads.holdings import ViewHoldings
+from app.reads.local import LocalReads
+from app.reads.parties import Parties
+from app.reads.peers import Deployment, Peers
+from app.reads.proof import Proofs
+from app.reads.queries import WordQueries
+from app.reads.store_reads import StoreReads
+from app.view.changelog import FollowedChangelog
+from app.view.health import broker_check, followed_check, restored_check
+from app.web.asgi import create_asgi_app
+from app.web.connections import limits_for
+from app.web.resources.version import version_info
+from app.web.server import WebServer, bound_socket
+from app.worker.ending import Deadline, say
+from app.worker.health import Health
+from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
+from app.worker.loop_delay import watch_loop
+from app.worker.metrics import Metrics
+from tables.cache.vocabulary import VocabularyLimit
+from tables.errors import BrokerUnavailableError, WordcountError
+from tables.kafka.changelog_tail import KafkaChangelogTail
+from tables.kafka.offsets import TopicOffsets
+from tables.model.rows import Owner
+from tables.pace.memory import MemoryBudget
+from tables.partitions.changes import Changes
+from tables.partitions.followers import Followers
+from tables.partitions.services import FollowerServices
+from tables.ports import Result, RunInThread
+from tables.store.folder_lock import StateLock
+from tables.store.stores import Stores
+
+LOOK_S: Final = 10.0
+"""Seconds between two looks at the number of partitions of the input topic."""
+
+RETRY_S: Final = 1.0
+
+_PROCESS_NAME_BYTES: Final = 8
+
+_log = structlog.get_logger(__name__)
+
+
+class View:
+    """Follows all partitions and serves HTTP until `run` is told to stop.
+
+    Args:
+        settings: settings that were checked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        topics, kafka = settings.topics, connection(settings)
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._partitions: int | None = None
+        self.error: Exception | None = None
+        """The error because of which the view ends; None = there is no error."""
+        timeout_s = step_timeout_s(settings)
+        self._offsets = TopicOffsets(kafka, timeout_s)
+        self._readable = TopicOffsets(kafka, timeout_s, settings.isolation)
+        self._memory = MemoryBudget(memory_budget(settings))
+        vocabulary = VocabularyLimit(1)
+        changes = Changes()
+        stores = Stores(settings.state_dir / topics.changelog)
+        self._memory.follow(stores)
+        self._followers = Followers(
+            stores,
+            FollowerServices(
+                owner=Owner(settings.group, settings.topic),
+                changelog=FollowedChangelog(topics.changelog, self._offsets),
+                tail=KafkaChangelogTail(topics.changelog, kafka, timeout_s),
+                run=_runner("store", 1),
+                run_tail=_runner("follow", 1),
+                vocabulary=vocabulary,
+                changes=changes,
+                memory=self._memory,
+                clock=time.monotonic,
+                chance=random.random,
+            ),
+            on_fatal=self.end,
+        )
+        self._metrics = Metrics()
+        self._holdings = ViewHoldings(
+            self._followers, lambda numbers: self._readable.ends(settings.topic, numbers)
+        )
+        query_timeout_s = settings.query_timeout_ms / 1000
+        versions = version_info()
+        self._local = LocalReads(
+            self._holdings,
+            StoreReads(changes, self._followers.rebuild_corrupted, query_timeout_s),
+            process=secrets.token_hex(_PROCESS_NAME_BYTES),
+            version=versions.version,
+        )
+        peers = Peers(Deployment(settings.group, settings.topic), Proofs(), self._metrics)
+        parties = Parties(self._local, lambda: self._partitions, lambda: None, peers)
+        self._health = Health(
+            broker=lambda: broker_check(self._holdings.standbys()),
+            assignment=lambda: followed_check(self._partitions, self._holdings.standbys()),
+            restored=lambda: restored_check(self._holdings.standbys()),
+        )
+        self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
+        self._asgi_app = create_asgi_app(
+            WordQueries(parties, query_timeout_s),
+            self._health,
+            self._metrics.registry,
+            versions,
+            normaliser(tokenizer_of(settings)),
+            allowed_hosts=allowed_hosts(settings),
+            access=access_of(settings),
+        )
+        self._tls = server_tls(settings)
+
+    def end(self, error: Exception) -> None:
+        """Stop the view because of `error`; later errors are ignored."""
+        if self.error is None:
+            self.error = error
+            if not isinstance(error, WordcountError):
+                _log.error("unexpected error", error=repr(error), exc_info=error)
+            self._stopping.set()
+
+    async def run(self) -> None:
+        """Follow and answer until SIGTERM, Ctrl-C or `end`, then close everything.
+
+        Raises:
+            ConfigurationError, StateLockedError: the state folder or the port cannot be used.
+        """
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        lock = StateLock(settings.state_dir)
+        listener = bound_socket(settings.http_host, settings.http_port)
+        tasks = [
+            asyncio.create_task(self._look_at_partitions()),
+            asyncio.create_task(watch_loop(self._metrics.loop_delayed)),
+        ]
+        deadline = Deadline(settings.shutdown_timeout_s)
+        try:
+            async with self._server([listener]):
+                await self._stopping.wait()
+                deadline.start()
+                self._health.start_draining("stopping")
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._followers.close()
+            self._local.close()
+        finally:
+            for offsets in (self._offsets, self._readable):
+                await offsets.close()
+            lock.release()
+
+    def _server(self, listeners: Sequence[socket.socket]) -> Any:
+        return WebServer(
+            self._asgi_app,
+            lambda: listeners,
+            limits=lambda: limits_for(self._settings.max_word_bytes),
+            observer=self._metrics,
+            tls=self._tls,
+        )
+
+    async def _look_at_partitions(self) -> None:
+        """Follow as many partitions as the input topic has, also when it gets more."""
+        told = ""
+        while True:
+            try:
+                found = (await self._offsets.describe(self._settings.topic)).partitions
+                if found and found != self._partitions:
+                    self._memory.divide(found)
+                    await self._followers.follow(range(found))
+                    self._partitions = found
+                    _log.info("partitions are followed", topic=self._settings.topic, partitions=found)
+                reason = "" if found else f"there is no topic {self._settings.topic}"
+            except BrokerUnavailableError as error:
+                reason = str(error)
+            except Exception as error:  # noqa: BLE001 - nobody knows how to go on
+                self.end(error)
+                return
+            if reason and reason != told:
+                _log.warning("the view waits for the input topic", reason=reason)
+            told = reason
+            await asyncio.sleep(RETRY_S if reason else LOOK_S)
+
+
+def run_view(settings: Settings) -> Exception | None:
+    """Run a view in this process until it is stopped; return the error because of which it ended, or None."""
+
+    async def run() -> Exception | None:
+        view = View(settings)
+        await view.run()
+        return view.error
+
+    from uvloop import run as run_loop
+
+    error: Exception | None = run_loop(run())
+    if error is not None:
+        say(str(error) if isinstance(error, WordcountError) else f"unexpected error: {error!r}")
+    return error
+
+
+def _runner(name: str, threads: int) -> RunInThread:
+    executor = ThreadPoolExecutor(threads, name)
+
+    def run(function: Callable[..., Result], /, *arguments: Any) -> asyncio.Future[Result]:
+        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+
+    return run
