@@ -290,7 +290,7 @@ class Cluster:
         positions: dict[int, int] | None = None
         for worker in self.running:
             counts, at = await self._counts_of(worker)
-            if at is None or positions not in {None, at}:
+            if at is None or (positions is not None and positions != at):
                 return counts, None
             if positions is not None and counts != found:
                 raise ChaosError(f"{worker.name} and the other workers differ about counts at {at}")
