@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-rules test-changes test-brokers test-access test-workers \
-	simulate chaos soak bench bench-growth bench-peers profile lock clean
+	simulate chaos chaos-reads soak bench bench-growth bench-peers profile lock clean
 .DELETE_ON_ERROR:
 
 # `make help` prints these comments: `## time on two cores | what the target does, with its variables and their defaults`.
@@ -63,6 +63,9 @@ simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or 
 chaos: .venv/.dev ## 20 min | Kill and starve workers and broker, compare all counts: CHAOS_SEEDS=3 CHAOS_MINUTES=5 CHAOS_FIRST_SEED=n.
 	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
 		$(BIN)/python -m tests.chaos.chaos
+
+chaos-reads: .venv/.dev ## 12 min | Ask for anything while workers are killed, and judge every answer: READS_MINUTES=10 READS_MODE=restarts READS_SEED=n.
+	READS_MINUTES=$(or $(READS_MINUTES),10) READS_MODE=$(READS_MODE) READS_SEED=$(READS_SEED) $(BIN)/python -m tests.chaos.reads
 
 soak: .venv/.dev ## 15 min | Count steadily, SOAK_MINUTES=15: memory and descriptors must not grow, no count may differ.
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),15) $(BIN)/python -m tests.chaos.soak
