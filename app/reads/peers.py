@@ -81,6 +81,7 @@ class Peers:
         self._tls = tls
         self._closed = False
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
         self._failed_s: dict[str, float] = {}
 
     def is_suspect(self, url: str) -> bool:
@@ -165,6 +166,8 @@ class Peers:
         return body
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise PeerError("this worker stops")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(

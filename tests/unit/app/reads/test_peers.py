@@ -248,6 +248,20 @@ async def test_a_worker_that_comes_back_is_asked_again_and_both_are_logged_once(
     await asking.close()
 
 
+async def test_a_worker_that_stops_asks_nobody_also_where_a_connection_ended_meanwhile() -> None:
+    asking = peers()
+
+    async def stopping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asking.close()
+        writer.close()
+
+    async with stranger(stopping) as url:
+        for _ in range(2):
+            with pytest.raises(PeerError, match="this worker stops"):
+                await asking.ask(url, QUESTION, 5)
+
+
 async def test_a_worker_without_http_is_not_asked() -> None:
     with pytest.raises(PeerError, match="serves no HTTP"):
         await peers().ask("", QUESTION, 5)
