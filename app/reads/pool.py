@@ -76,7 +76,7 @@ class QueryPool:
             NotReadyError: the pool is closed.
         """
         if self._closed:
-            raise NotReadyError("the worker stops", "ask another worker")
+            raise _stops()
         if timeout_s <= 0:
             raise too_slow()
         question = self._waiting.get(key)
@@ -102,8 +102,11 @@ class QueryPool:
                     del self._waiting[key]
 
     def close(self) -> None:
-        """Answer nothing from now on. Questions that are being answered end at their next `Budget.check`, with an error."""
+        """Answer nothing from now on. Questions that wait end with an error at once, the others at their next `Budget.check`."""
         self._closed = True
+        for waiting in self._waiting.values():
+            waiting.result.set_exception(_stops())
+        self._waiting.clear()
         for question in self._answering:
             question.budget.end()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -147,6 +150,10 @@ class _Question:
         self.budget = Budget(0.0)
         self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.askers = 0
+
+
+def _stops() -> NotReadyError:
+    return NotReadyError("the worker stops", "ask another worker")
 
 
 def too_slow() -> QueryTimeoutError:

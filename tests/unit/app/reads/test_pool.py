@@ -173,3 +173,19 @@ async def test_a_closed_pool_is_not_ready(pool: QueryPool) -> None:
     pool.close()
     with pytest.raises(NotReadyError):
         await pool.ask("key", lambda _: None, 1)
+
+
+async def test_a_question_that_waits_while_the_pool_is_closed_ends_at_once(
+    pool: QueryPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    blocking = asked(pool, gate, "a", "blocking")
+    await until(lambda: gate.begun)
+    waiting = asked(pool, gate, "b", "waiting")
+    await asyncio.sleep(0)
+    pool.close()
+    with pytest.raises(NotReadyError):
+        await asyncio.wait_for(waiting, 5)
+    gate.open.set()
+    await asyncio.gather(blocking, return_exceptions=True)
+    assert (gate.begun, caplog.records) == (["blocking"], [])
