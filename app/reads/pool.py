@@ -123,10 +123,9 @@ class QueryPool:
 
     def _answered(self, question: _Question, running: asyncio.Future[Any]) -> None:
         self._answering.discard(question)
-        error = None if running.cancelled() else running.exception()
-        if question.result.done() or running.cancelled():
-            question.result.cancel()
-        elif error is None:
+        # Only `close` cancels, where no thread has begun.
+        error = _stops() if running.cancelled() else running.exception()
+        if error is None:
             question.result.set_result(running.result())
         else:
             question.result.set_exception(error)

@@ -189,3 +189,18 @@ async def test_a_question_that_waits_while_the_pool_is_closed_ends_at_once(
     gate.open.set()
     await asyncio.gather(blocking, return_exceptions=True)
     assert (gate.begun, caplog.records) == (["blocking"], [])
+
+
+async def test_a_question_that_no_thread_has_begun_when_the_pool_is_closed_is_not_cancelled(
+    pool: QueryPool,
+) -> None:
+    busy = threading.Event()
+    pool._executor.submit(busy.wait, 10)
+    question = asyncio.create_task(pool.ask("key", lambda _: None, 10))
+    await asyncio.sleep(0)
+    pool.close()
+    try:
+        with pytest.raises(NotReadyError):
+            await asyncio.wait_for(question, 5)
+    finally:
+        busy.set()
