@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 from tests.chaos.askers import Asker
 from tests.chaos.chaos import commit
 from tests.chaos.history import History
@@ -113,7 +115,10 @@ def _outcome(reply: Reply) -> str:
         return "no reply"
     if reply.is_answer:
         return str(reply.status)
-    return f"{reply.status} {reply.json()['type'].rpartition('/')[2].rpartition(':')[2]}"
+    try:
+        return f"{reply.status} {reply.json()['type'].rpartition(':')[2]}"
+    except msgspec.DecodeError:
+        return f"{reply.status} without a problem"
 
 
 def promises_broken(result: dict[str, Any]) -> list[str]:
