@@ -1,10 +1,7 @@
-"""`wordcount top`: asks a worker for the most frequent words, once or every second."""
+"""`wordcount top`: asks a worker for the most frequent words, once or again and again."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,16 +9,23 @@ import typer
 from app.cli_options import AllowPartial, AsJson, WorkerUrl
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from app.operate.watch import Look
+    from app.operate.worker_client import WorkerAddress
 
-    from app.bodies import Top
-
-_REFRESH_S = 1.0
+_INTERVAL_S = 1.0
 
 
 def top(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many words.")] = 10,
-    watch: Annotated[bool, typer.Option("--watch", help="Ask again every second, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Ask again and again, until Ctrl-C; `--interval` says how often.")
+    ] = False,
+    interval_s: Annotated[
+        float | None,
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.1, max=3600, help="Pause of --watch, 1 s by default."
+        ),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Let the worker read all words if nothing less proves the answer.")
     ] = False,
@@ -30,60 +34,42 @@ def top(
     as_json: AsJson = False,
 ) -> None:
     """Show the most frequent words, asking a worker."""
-    from rich.console import Console, Group
-    from rich.live import Live
+    from rich.console import Console
     from rich.text import Text
 
     from app.config.loading import load_settings
+    from app.operate.answer_text import freshness_lines, proof_lines, word_table
     from app.operate.asked_workers import AskedWorkers
-    from app.operate.worker_client import ask_top
-    from app.output import say_error, say_json
+    from app.operate.watch import JsonView, LineView, Look, TerminalView
+    from app.operate.watch import watch as watch_on
+    from app.operate.worker_client import ask_lag, ask_top
+    from app.output import say_json
     from app.printable import printable
-    from tables.errors import NotReadyError
 
-    workers = AskedWorkers(load_settings(), url)
+    if interval_s is not None and not watch:
+        raise typer.BadParameter("it is the pause of --watch", param_hint="--interval")
+    workers, console = AskedWorkers(load_settings(), url), Console()
+    if not watch:
+        answer = workers.ask(lambda worker: ask_top(worker, k, exact=exact, allow_partial=allow_partial))
+        if as_json:
+            say_json(answer)
+            return
+        console.print(word_table(answer.words))
+        for line in (*proof_lines(answer), *freshness_lines(answer)):
+            console.print(Text(printable(line)))
+        return
 
-    def answer() -> Top:
-        return workers.ask(lambda worker: ask_top(worker, k, exact=exact, allow_partial=allow_partial))
+    def look() -> Look:
+        return workers.ask(look_at)
 
-    def show(say: Callable[[Top], None]) -> None:
-        """Show each answer as soon as it arrives; if the worker is not ready, show the error and ask again."""
-        say(answer())
-        while watch:
-            sys.stdout.flush()
-            time.sleep(_REFRESH_S)
-            try:
-                say(answer())
-            except NotReadyError as error:
-                say_error(error)
+    def look_at(worker: WorkerAddress) -> Look:
+        answer = ask_top(worker, k, exact=exact, allow_partial=allow_partial)
+        return Look(answer, None if as_json else ask_lag(worker), worker.url)
 
-    console = Console()
+    pause_s = interval_s or _INTERVAL_S
     if as_json:
-        show(say_json)
-    elif not watch or not console.is_terminal:
-        show(lambda found: console.print(_table(found)))
-    else:
-        # On a terminal each table is drawn over the last one.
-        table = _table(answer())
-        with Live(table, console=console, auto_refresh=False) as live:
-            while True:
-                time.sleep(_REFRESH_S)
-                try:
-                    table = _table(answer())
-                    live.update(table, refresh=True)
-                except NotReadyError as error:
-                    live.update(Group(table, Text(printable(str(error)))), refresh=True)
-
-
-def _table(answer: Top) -> RenderableType:
-    from rich.console import Group
-    from rich.text import Text
-
-    from app.operate.answer_text import freshness_lines, word_table
-    from app.printable import printable
-
-    notes = freshness_lines(answer)
-    if not answer.exact:
-        further = f"{answer.max_error:,} times more often than the last listed word"
-        notes.insert(0, f"NOT PROVEN: a word that is not listed may occur {further}")
-    return Group(word_table(answer.words), *(Text(printable(line)) for line in notes))
+        watch_on(look, JsonView(), pause_s)
+    if not console.is_terminal:
+        watch_on(look, LineView(), pause_s)
+    with TerminalView.on(console) as live:
+        watch_on(look, TerminalView(live), pause_s)

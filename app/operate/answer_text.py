@@ -12,7 +12,7 @@ from app.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.bodies import CountedWord, Freshness
+    from app.bodies import CountedWord, Freshness, Top
 
 
 def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Table:
@@ -22,6 +22,14 @@ def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Tabl
     for rank, row in enumerate(words, 1):
         table.add_row(str(rank), Text(printable(row.word)), f"{row.count:,}")
     return table
+
+
+def proof_lines(answer: Top) -> list[str]:
+    """Return a line that says how wrong the choice of words may be; no line if it is proven."""
+    if answer.exact:
+        return []
+    further = f"{answer.max_error:,} times more often than the last listed word"
+    return [f"NOT PROVEN: a word that is not listed may occur {further}"]
 
 
 def freshness_lines(answer: Freshness) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from app.bodies import PROBLEM_TYPE, Problem, Top, UnknownWord, Version, Word
+from app.bodies import PROBLEM_TYPE, Problem, Stats, Top, UnknownWord, Version, Word
 from app.config.http_trust import commands_trust
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
@@ -130,6 +130,17 @@ def ask_top(worker: WorkerAddress, k: int, *, exact: bool = False, allow_partial
     """
     parameters = {"k": k, "exact": str(exact).lower(), **_terms(allow_partial)}
     return _decoded(worker.url, ask_path(worker, "/v1/top", parameters), Top)
+
+
+def ask_lag(worker: WorkerAddress) -> int | None:
+    """Return how many records of all partitions are not counted yet; None = not known, because a partition does not say so."""
+    try:
+        stats = _decoded(worker.url, ask_path(worker, "/v1/stats", _terms(allow_partial=True)), Stats)
+    except WordcountError:
+        return None
+    lags = [part.lag_records for part in stats.partitions.values()]
+    known = [lag for lag in lags if lag is not None]
+    return sum(known) if stats.complete and len(known) == len(lags) else None
 
 
 def ask_version(worker: WorkerAddress) -> Version:

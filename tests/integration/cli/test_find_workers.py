@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import signal
 from typing import TYPE_CHECKING
 
-from tests.integration.worker import lines, recount, wait_counted
+from app.exit_codes import EXIT_INTERRUPTED
+from tests.integration.worker import DEADLINE_S, lines, recount, wait_counted
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -57,3 +61,36 @@ async def test_commands_find_the_workers_of_the_group_and_ask_one_that_answers(
     assert said.startswith(f"wordcount: none of the 2 workers of group {workers.group} answers: ")
     assert f"no worker answers at http://127.0.0.1:{pair[0].port} (" in said
     assert f"the worker at http://127.0.0.1:{pair[1].port} cannot answer now: no answer for partition" in said
+
+
+async def test_a_watch_goes_on_with_another_worker_when_the_one_that_answered_is_killed(
+    kafka: KafkaClient, workers: Workers, wordcount: Wordcount
+) -> None:
+    pair = await two_workers(workers, kafka)
+    urls = {f"http://127.0.0.1:{worker.port}": worker for worker in pair}
+    wordcount.environment["WORDCOUNT_GROUP"] = workers.group
+    watching = wordcount.start("top", "--watch", "--interval", "0.2")
+    out = watching.stdout
+    assert out is not None
+
+    async def answered_by_other_than(former: str) -> str:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                line = (await asyncio.to_thread(out.readline)).decode().rstrip("\n")
+                url = line.rpartition("; answered by ")[2]
+                if url in urls and url != former:
+                    # Whoever takes a partition over knows its end only after a first fetch.
+                    assert re.search(
+                        r"; complete: 4 of 4 partitions; records not counted yet: (0|not known); ", line
+                    )
+                    return url
+
+    try:
+        first = await answered_by_other_than("")
+        await urls[first].kill()
+        await answered_by_other_than(first)
+        watching.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(watching.wait, DEADLINE_S) == EXIT_INTERRUPTED
+    finally:
+        watching.kill()
+        watching.communicate()

@@ -27,7 +27,7 @@ WRITERS = {
     "app/worker/console.py",
     "app/worker/ending.py",
     "app/commands/tokenize.py",
-    "app/commands/top.py",
+    "app/operate/watch.py",
 }
 """Modules that may write to a standard stream, or flush it; all others say their lines by `app.output`."""
 

@@ -1,8 +1,11 @@
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+from collections import namedtuple
+from datetime import datetime
 
 import pytest
 
@@ -10,6 +13,7 @@ from app.config.loading import load_settings
 from app.exit_codes import EXIT_READER_GONE
 from app.operate.worker_client import word_path, worker_url
 from app.printable import printable
+from app.reads.answers import PartitionStatus
 from tables.errors import ConfigurationError, NotReadyError
 from tests.unit.app.commands.other_services import JSON, PROBLEM, Other, answer_of
 
@@ -30,17 +34,23 @@ def test_top_shows_words_counts_and_how_fresh_and_complete_they_are(wordcount, w
 
 
 @pytest.mark.slow
-def test_a_watched_table_that_is_no_terminal_comes_as_it_is_asked_for(worker_port, pytestconfig):
+def test_a_watch_that_is_no_terminal_has_a_line_for_each_answer_as_it_comes(worker_port, pytestconfig):
     with subprocess.Popen(
         [sys.executable, "-m", "app", "top", "--watch", "--url", f"http://127.0.0.1:{worker_port}"],
         cwd=pytestconfig.rootpath,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as watching:
-        # The second table is read while the command goes on.
+        # The second line is read while the command goes on.
         for _ in range(2):
-            while b"as of" not in watching.stdout.readline():
-                assert watching.poll() is None
+            line = watching.stdout.readline().decode()
+            time, _, text = line.partition(" ")
+            assert datetime.fromisoformat(time).tzinfo is not None
+            assert text == (
+                "the: 5, fox: 2, over: 1; complete: 2 of 2 partitions; records not counted yet: not known; answered by followers "
+                "(partition: which): 2: standby, 7 records and 0.5 s behind; "
+                f"answered by http://127.0.0.1:{worker_port}\n"
+            )
         watching.stdout.close()
         assert watching.wait(30) == EXIT_READER_GONE
         assert watching.stderr.read() == b""
@@ -146,26 +156,78 @@ def test_without_a_worker_one_line_says_what_to_do(wordcount):
     assert outcome.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["table", "json"])
-def test_a_watch_outlasts_a_worker_that_is_not_ready_for_a_moment(
-    wordcount, worker_port, queries, monkeypatch, flags
-):
-    # The table of a watch is drawn in place: without a terminal only the last one is seen.
-    moments = iter(
-        [NotReadyError("8 questions wait"), None] if flags else [NotReadyError("8 questions wait")]
-    )
+@pytest.fixture
+def moments(queries, monkeypatch):
+    """Errors of the worker, or None, for the questions of a watch after the first; then comes Ctrl-C. Also the pauses."""
+    coming, pauses = [], []
 
-    def wait(_):
-        try:
-            queries.error = next(moments)
-        except StopIteration:
-            raise KeyboardInterrupt from None
+    def wait(pause_s):
+        pauses.append(pause_s)
+        if not coming:
+            raise KeyboardInterrupt
+        queries.error = coming.pop(0)
 
     monkeypatch.setattr("time.sleep", wait)
-    outcome = wordcount("top", "--watch", *flags)
+    coming_and_pauses = namedtuple("Moments", "coming pauses")
+    return coming_and_pauses(coming, pauses)
+
+
+BUSY = NotReadyError("8 questions wait")
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["lines", "json"])
+def test_a_watch_outlasts_a_worker_that_is_not_ready_for_a_moment(
+    wordcount, worker_port, queries, moments, flags
+):
+    queries.error = BUSY
+    moments.coming.extend([None, BUSY, None])
+    outcome = wordcount("top", "--watch", "--interval", "7.5", *flags)
+    assert (outcome.code, outcome.out.count("fox"), moments.pauses) == (130, 2, [7.5] * 4)
+    assert (outcome.err if flags else outcome.out).count("cannot answer now: 8 questions wait") == 2
+
+
+def test_a_watch_on_a_terminal_is_drawn_in_place_and_keeps_what_was_shown(
+    wordcount, worker_port, queries, moments, monkeypatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    moments.coming.append(BUSY)
+    outcome = wordcount("top", "--watch")
     assert outcome.code == 130
-    assert outcome.out.count("fox") == 1 + len(flags)
-    assert "cannot answer now: 8 questions wait" in outcome.out + outcome.err
+    # Before a table is drawn, the lines of the former one are erased, from the last to the first.
+    drawn = [part for part in re.split(r"(?:\x1b\[2K|\x1b\[1A)+", outcome.out) if "fox" in part]
+    assert len(drawn) > 1
+    for table in (drawn[0], drawn[-1]):
+        assert f"answered by http://127.0.0.1:{worker_port}" in table
+        assert "asked at " in table
+        assert ("cannot answer now: 8 questions wait" in table) == (table is drawn[-1])
+
+
+def test_a_watch_that_never_had_an_answer_ends_where_nobody_listens(wordcount, moments):
+    outcome = wordcount("top", "--watch", "--url", "http://127.0.0.1:1")
+    assert (outcome.code, outcome.out, moments.pauses) == (1, "", [])
+    assert "no worker answers at http://127.0.0.1:1 (" in outcome.err
+
+
+def test_a_watch_says_which_partitions_are_missing(wordcount, worker_port, queries, moments):
+    moments.coming.append(None)
+    queries.complete, queries.missing = False, (3,)
+    assert (
+        wordcount("top", "--watch").out.count("no answer for partition 3 (no worker has the partition)") == 2
+    )
+    assert wordcount("top", "--watch", "--allow-partial").out.count("missing: partition 3;") == 1
+
+
+def test_a_watch_tells_how_many_records_are_not_counted_yet(wordcount, worker_port, queries, moments):
+    queries.status = {2: PartitionStatus("counting", 5, 1230), 10: PartitionStatus("counting", 8, 8)}
+    assert "; records not counted yet: 1,225; " in wordcount("top", "--watch").out
+    queries.status[10] = PartitionStatus("restoring")
+    assert "; records not counted yet: not known; " in wordcount("top", "--watch").out
+
+
+def test_a_pause_without_a_watch_is_refused(wordcount, worker_port):
+    outcome = wordcount("top", "--interval", "2")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--interval: it is the pause of --watch" in outcome.err
 
 
 def test_a_worker_that_is_not_ready_is_named_with_its_reason(wordcount, worker_port, queries):
