@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import httpx
-
-from app.machine.sockets import is_free
-from app.operate.worker_client import worker_address
+from app.operate.worker_client import member_addresses, worker_address
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
@@ -84,28 +80,11 @@ class AskedWorkers:
         if self._url is not None:
             return [worker_address(self._settings, self._url)]
         if urls := self._urls_of_group():
-            other = worker_address(self._settings, urls[0])
-            return [self._own(url) or replace(other, url=url) for url in random.sample(urls, len(urls))]
+            return member_addresses(self._settings, random.sample(urls, len(urls)))
         try:
             return [worker_address(self._settings)]
         except ConfigurationError as error:
             raise self._explained(error) from None
-
-    def _own(self, url: str) -> WorkerAddress | None:
-        """Return the address of the worker of these settings on this machine if `url` is its URL, else None.
-
-        Its certificate, which may name another host, is known from its file.
-        """
-        settings = self._settings
-        if settings.http_tls_cert_file is None:
-            return None
-        try:
-            parts = httpx.URL(url)
-        except httpx.InvalidURL:
-            return None
-        if parts.port != settings.http_port or not is_free(parts.host, 0):
-            return None
-        return replace(worker_address(settings), url=url)
 
     def _urls_of_group(self) -> Sequence[str]:
         """Return the URLs of the workers of the group; if there are none, note the reason."""

@@ -11,11 +11,11 @@ import httpx
 import msgspec
 
 from app.bodies import PROBLEM_TYPE, Problem, Stats, Top, UnknownWord, Version, Word
-from app.config.http_trust import commands_trust
+from app.config.http_trust import commands_trust, workers_trust
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from app.config.settings import Settings
 
@@ -67,8 +67,19 @@ def worker_address(settings: Settings, url: str | None = None) -> WorkerAddress:
     Raises:
         ConfigurationError: the port of the worker with these settings is not known, or certificates cannot be read.
     """
-    token = None if settings.token is None else settings.token.get_secret_value()
-    return WorkerAddress(url or worker_url(settings), token, commands_trust(settings, own=url is None))
+    return WorkerAddress(
+        url or worker_url(settings), _token(settings), commands_trust(settings, own=url is None)
+    )
+
+
+def member_addresses(settings: Settings, urls: Sequence[str]) -> list[WorkerAddress]:
+    """Return the addresses of workers of the group, which advertise these URLs and are trusted as they trust each other.
+
+    Raises:
+        ConfigurationError: certificates cannot be read.
+    """
+    trust = workers_trust(settings)
+    return [WorkerAddress(url, _token(settings), trust) for url in urls]
 
 
 def ask_path(
@@ -160,6 +171,10 @@ def word_path(word: str) -> str:
         return "/v1/words/" + quote(text, safe="").replace(".", "%2E")
     except UnicodeError:
         raise BadRequestError("the word is not UTF-8", "use a terminal and a locale with UTF-8") from None
+
+
+def _token(settings: Settings) -> str | None:
+    return None if settings.token is None else settings.token.get_secret_value()
 
 
 def _terms(allow_partial: bool) -> dict[str, str | int]:
