@@ -315,7 +315,7 @@ class Readiness(Struct, frozen=True):
     status: Annotated[Literal["ready", "not_ready"], Meta(description="`ready` if every check is `ok`.")]
     checks: Annotated[
         dict[str, ReadinessCheck],
-        Meta(description="The checks `broker`, `assignment`, `restored` and `draining`."),
+        Meta(description="The checks `broker`, `assignment`, `address`, `restored` and `draining`."),
     ]
 
 

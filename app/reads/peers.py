@@ -40,6 +40,10 @@ class PeerError(Exception):
     """A worker gave no answer that can be used; the text says why."""
 
 
+class OtherDeploymentError(PeerError):
+    """A worker of another deployment answered."""
+
+
 class PeerObserver(Protocol):
     """Is told how questions to other workers ended."""
 
@@ -156,7 +160,8 @@ class Peers:
             if whose is None:
                 raise self._failure(url, "refused", f"{url} is no worker of this version ({answer.status})")
             if whose != str(self._deployment):
-                raise self._failure(url, "refused", f"{url} counts for {whose[:200]}, not {self._deployment}")
+                reason = f"{url} counts for {whose[:200]}, not {self._deployment}"
+                raise self._failure(url, "refused", reason, OtherDeploymentError)
             if answer.status != HTTPStatus.OK:
                 raise self._failure(url, "refused", f"{url} says: {_problem(body) or answer.status}")
             if not self._proofs.holds(answer.headers.get(PROOF, ""), "answer", nonce, body):
@@ -179,13 +184,13 @@ class Peers:
             )
         return self._session
 
-    def _failure(self, url: str, outcome: str, reason: str) -> PeerError:
+    def _failure(self, url: str, outcome: str, reason: str, kind: type[PeerError] = PeerError) -> PeerError:
         """Note a failure, and log the first one since the last answer."""
         if url not in self._failed_s:
             _log.warning("a worker does not answer questions", url=url, reason=reason)
         self._failed_s[url] = monotonic()
         self._observer.peer_asked(outcome, 0.0)
-        return PeerError(reason)
+        return kind(reason)
 
 
 async def _read(url: str, answer: aiohttp.ClientResponse) -> bytes:

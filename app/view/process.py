@@ -112,9 +112,11 @@ class View:
         peers = Peers(Deployment(settings.group, settings.topic), Proofs(), self._metrics)
         parties = Parties(self._local, lambda: self._partitions, lambda: None, peers)
         self._health = Health(
-            broker=lambda: broker_check(self._holdings.standbys()),
-            assignment=lambda: followed_check(self._partitions, self._holdings.standbys()),
-            restored=lambda: restored_check(self._holdings.standbys()),
+            {
+                "broker": lambda: broker_check(self._holdings.standbys()),
+                "assignment": lambda: followed_check(self._partitions, self._holdings.standbys()),
+                "restored": lambda: restored_check(self._holdings.standbys()),
+            }
         )
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
         self._asgi_app = create_asgi_app(

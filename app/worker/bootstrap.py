@@ -106,20 +106,28 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         metrics,
         on_fatal=faust_app.end,
     )
-    versions = version_info()
+    versions, preparation = version_info(), Preparation(settings)
+
+    def own_url() -> str:
+        return advertised_url(settings, preparation.listeners)
+
     reads = build_reads(
         settings,
         faust_app,
         topology,
         metrics,
         partition_count=lambda: partition_count(faust_app, settings.topic),
+        url=own_url,
         version=versions.version,
     )
     metrics.watch(reads.local.partitions, reads.local.standbys)
     health = Health(
-        broker=lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
-        assignment=lambda: assignment_check(faust_app),
-        restored=lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
+        {
+            "broker": lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),
+            "assignment": lambda: assignment_check(faust_app),
+            "address": reads.address.check,
+            "restored": lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
+        }
     )
     asgi_app = create_asgi_app(
         reads.queries,
@@ -132,11 +140,9 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         access=access_of(settings),
     )
     tls = server_tls(settings)
-    preparation = Preparation(settings)
 
     def card() -> Card:
-        url = advertised_url(settings, preparation.listeners)
-        return Card(url, topology.partitions.following(), topology.partitions.stored())
+        return Card(own_url(), topology.partitions.following(), topology.partitions.stored())
 
     connections.watch(_refusal_log(settings))
     faust_app.parts = WorkerParts(
@@ -154,6 +160,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         ),
         start_draining=health.start_draining,
         close_reads=reads.close,
+        find_address=reads.address.find,
         loop_delayed=metrics.loop_delayed,
         deadline=Deadline(settings.shutdown_timeout_s),
         flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,

@@ -8,7 +8,8 @@ Starting:
    measurement of the event loop's delay begin.
 2. Faust starts its services in the order of `BootStrategy.server`: sensors, Faust's producer, HTTP (`WebFirst.web_server`), the
    consumer, which joins the group, agents, conductor, tables.
-3. `on_started_init_extra_tasks`, after the first assignment: the tasks begin that flush due buffers and examine idle partitions.
+3. `on_started_init_extra_tasks`, after the first assignment: the tasks begin that flush due buffers and examine idle partitions, and
+   the worker asks the URL that it advertises whether it leads to this worker.
 
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
@@ -27,7 +28,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,7 @@ class WorkerParts:
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
         start_draining: makes readiness false, with the reason that is passed.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
+        find_address: asks whether the advertised URL leads to this worker, until it does.
         loop_delayed: called with each measured delay of the event loop, in seconds.
         deadline: ends the process if a stop hangs.
         flush_timeout_s: longest duration of the last flush, in seconds.
@@ -75,6 +77,7 @@ class WorkerParts:
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
     close_reads: Callable[[], Awaitable[None]]
+    find_address: Callable[[], Coroutine[Any, Any, None]]
     loop_delayed: Callable[[float], None]
     deadline: Deadline
     flush_timeout_s: float
@@ -136,10 +139,11 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_first_start()
 
     async def on_started_init_extra_tasks(self) -> None:
-        """Start Faust's tasks, and the tasks that flush due buffers and examine idle partitions."""
+        """Start Faust's tasks, and the tasks that flush due buffers, examine idle partitions and ask the advertised URL."""
         await super().on_started_init_extra_tasks()
         self.add_future(self.parts.topology.tick_forever())
         self.add_future(self.parts.topology.examine_forever())
+        self.add_future(self.parts.find_address())
 
     def end(self, error: Exception) -> None:
         """Stop the whole process because of `error`: in order if possible, otherwise at the deadline. Later errors are ignored."""

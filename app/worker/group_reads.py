@@ -16,6 +16,7 @@ from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from app.web.access.renewed import Renewed
+from app.worker.own_address import OwnAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class GroupReads:
         peers: asks the other workers.
         proofs: makes and checks the proofs between workers.
         deployment: the group and topic that are counted.
+        address: asks whether the URL that this worker advertises leads to it.
     """
 
     queries: WordQueries
@@ -44,9 +46,11 @@ class GroupReads:
     peers: Peers
     proofs: Proofs
     deployment: Deployment
+    address: OwnAddress
 
     async def close(self) -> None:
-        """Answer nothing from now on."""
+        """Answer and ask nothing from now on."""
+        self.address.close()
         self.local.close()
         await self.peers.close()
 
@@ -58,6 +62,7 @@ def build_reads(
     observer: PeerObserver,
     *,
     partition_count: Callable[[], int | None],
+    url: Callable[[], str],
     version: str,
 ) -> GroupReads:
     """Build the reads of a worker. Nothing is connected.
@@ -68,15 +73,16 @@ def build_reads(
         topology: has the partitions of this process.
         observer: is told how questions to other workers end.
         partition_count: number of partitions of the input topic; None while it is not known.
+        url: the URL that this worker advertises, as soon as HTTP is served.
         version: version of Wordcount.
     """
 
-    timeout_s = settings.query_timeout_ms / 1000
+    timeout_s, process = settings.query_timeout_ms / 1000, secrets.token_hex(_PROCESS_NAME_BYTES)
     partitions = topology.partitions
     local = LocalReads(
         WorkerHoldings(*topology.readable),
         StoreReads(partitions.changes, partitions.rebuild_corrupted, timeout_s),
-        process=secrets.token_hex(_PROCESS_NAME_BYTES),
+        process=process,
         version=version,
     )
     deployment = Deployment(settings.group, settings.topic)
@@ -84,7 +90,8 @@ def build_reads(
     proofs = Proofs(lambda: "" if secret is None else secret.get_secret_value())
     peers = Peers(deployment, proofs, observer, _trust(settings))
     parties = Parties(local, partition_count, lambda: faust_app.consumer.membership.group_map, peers)
-    return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment)
+    address = OwnAddress(url, process, peers.status)
+    return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment, address)
 
 
 def _trust(settings: Settings) -> Callable[[], ssl.SSLContext | bool]:

@@ -1,4 +1,4 @@
-"""Readiness of the process: four checks, each made again for every probe, from memory and without a request to a broker."""
+"""Readiness of the process: five checks, each made again for every probe, from memory and without a request to a broker."""
 
 from __future__ import annotations
 
@@ -18,24 +18,16 @@ NAMED = 10
 
 
 class Health:
-    """Makes the checks of readiness: three by functions of the process, and whether the process is draining.
+    """Makes the checks of readiness: some by functions of the process, and whether the process is draining.
 
     The functions are called on the event loop for each probe, so they must return immediately and raise nothing.
 
     Args:
-        broker: checks whether the brokers are reachable, see `broker_check`.
-        assignment: checks whether the group has given this worker its partitions, see `assignment_check`.
-        restored: checks whether the assigned partitions are up to date, see `restored_check`.
+        checks: makes each check, by its name, in the order in which a starting process passes the checks.
     """
 
-    def __init__(
-        self,
-        *,
-        broker: Callable[[], ReadinessCheck],
-        assignment: Callable[[], ReadinessCheck],
-        restored: Callable[[], ReadinessCheck],
-    ) -> None:
-        self._sources = {"broker": broker, "assignment": assignment, "restored": restored}
+    def __init__(self, checks: Mapping[str, Callable[[], ReadinessCheck]]) -> None:
+        self._checks = checks
         self._draining: str | None = None
 
     def start_draining(self, reason: str) -> None:
@@ -43,8 +35,8 @@ class Health:
         self._draining = reason
 
     def checks(self) -> Mapping[str, ReadinessCheck]:
-        """Return every check by name, in the order in which a starting worker passes the checks."""
-        found = {name: source() for name, source in self._sources.items()}
+        """Return every check by name, in the order in which a starting process passes the checks."""
+        found = {name: check() for name, check in self._checks.items()}
         found["draining"] = ReadinessCheck(self._draining is None, self._draining or "not draining")
         return found
 

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from app.reads.peers import Deployment, PeerError, Peers
+from app.reads.peers import Deployment, OtherDeploymentError, PeerError, Peers
 from app.reads.proof import Proofs
 from app.reads.questions import CountsAsked, PageAsked, Question, Told, WorkerStatus, is_sound
 from app.web.asgi import create_asgi_app
@@ -123,7 +123,7 @@ async def test_workers_with_different_secrets_do_not_believe_each_other(
 async def test_a_worker_of_another_deployment_is_not_believed() -> None:
     asking = peers()
     async with worker(Local(), Deployment("another", "topic")) as url:
-        with pytest.raises(PeerError, match="counts for another/topic, not group/topic"):
+        with pytest.raises(OtherDeploymentError, match="counts for another/topic, not group/topic"):
             await asking.ask(url, QUESTION, 5)
         await asking.close()
 

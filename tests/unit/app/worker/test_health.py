@@ -12,21 +12,27 @@ from tables.errors import ConfigurationError
 def test_checks_are_asked_anew_each_time():
     found = {"broker": ReadinessCheck(False, "no connection yet")}
     health = Health(
-        broker=lambda: found["broker"],
-        assignment=lambda: ReadinessCheck(True, "3 partitions"),
-        restored=lambda: ReadinessCheck(True, "3 partitions up to date"),
+        {
+            "broker": lambda: found["broker"],
+            "assignment": lambda: ReadinessCheck(True, "3 partitions"),
+            "address": lambda: ReadinessCheck(True, "http://127.0.0.1 leads here"),
+            "restored": lambda: ReadinessCheck(True, "3 partitions up to date"),
+        }
     )
     assert health.checks()["broker"] == ReadinessCheck(False, "no connection yet")
     found["broker"] = ReadinessCheck(True, "connected")
     assert health.checks()["broker"].ok
-    assert list(health.checks()) == ["broker", "assignment", "restored", "draining"]
+    assert list(health.checks()) == ["broker", "assignment", "address", "restored", "draining"]
 
 
 def test_draining_never_ends():
     health = Health(
-        broker=lambda: ReadinessCheck(True, ""),
-        assignment=lambda: ReadinessCheck(True, ""),
-        restored=lambda: ReadinessCheck(True, ""),
+        {
+            "broker": lambda: ReadinessCheck(True, ""),
+            "assignment": lambda: ReadinessCheck(True, ""),
+            "address": lambda: ReadinessCheck(True, ""),
+            "restored": lambda: ReadinessCheck(True, ""),
+        }
     )
     assert health.checks()["draining"] == ReadinessCheck(True, "not draining")
     health.start_draining("SIGTERM")
