@@ -236,9 +236,7 @@ class OwnedPartition(Struct, frozen=True):
 
     state: Annotated[PartitionState, Meta(description="What the worker does with the partition.")]
     position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
-    lag_records: Annotated[
-        Offset, Meta(description="Records of the partition that are not counted yet; null while not known.")
-    ]
+    lag_records: Annotated[Offset, Meta(description="Records that are not counted yet; null if not known.")]
     restored: Annotated[float, Meta(ge=0, le=1, description="Share of the changelog that has been read.")]
 
 

@@ -1,10 +1,11 @@
-"""The checks of `wordcount doctor` that ask the brokers: topics, replicas, rights, group, and the files and memory for all partitions.
+"""The checks of `wordcount doctor` that ask brokers and workers: topics, rights, group, files and memory for all partitions.
 
 Nothing is sent to a topic.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,10 +15,12 @@ from app.kafka.access import needed_rights
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import rights_of
 from app.kafka.coordinator import no_coordinator
+from app.kafka.group_members import group_members
 from app.kafka.topics import check_cleanup_policy, command, plan
 from app.machine import open_files
 from app.machine.memory_limit import memory_budget
 from app.operate.check import Check
+from app.operate.member_checks import member_check
 from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
@@ -59,6 +62,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         ),
         await _group_rights(admin, settings, [right for right in needed if right.kind == "group"]),
         await _group_members(admin, settings),
+        await _workers(admin, settings),
     ]
 
 
@@ -233,6 +237,15 @@ async def _group_members(admin: Admin, settings: Settings) -> Check:
             "stop these members, or set WORDCOUNT_GROUP to another name",
         )
     return Check(title, "ok", "no member uses the new group protocol")
+
+
+async def _workers(admin: Admin, settings: Settings) -> Check:
+    try:
+        members = await group_members(admin, settings.group)
+    except KafkaError as error:
+        title = f"workers of group {settings.group}"
+        return Check(title, "warn", f"cannot be asked for now ({error!r})", "ask again in a few seconds")
+    return await asyncio.to_thread(member_check, settings, members)
 
 
 def _rights(settings: Settings, title: str, rights: frozenset[str] | None, needed: Sequence[Right]) -> Check:

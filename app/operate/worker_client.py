@@ -10,8 +10,18 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from app.bodies import PROBLEM_TYPE, Problem, Stats, Top, UnknownWord, Version, Word
+from app.bodies import (
+    PROBLEM_TYPE,
+    AssignmentMap,
+    Problem,
+    Stats,
+    Top,
+    UnknownWord,
+    Version,
+    Word,
+)
 from app.config.http_trust import commands_trust, workers_trust
+from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
@@ -154,6 +164,22 @@ def ask_lag(worker: WorkerAddress) -> int | None:
     return sum(known) if stats.complete and len(known) == len(lags) else None
 
 
+def ask_assignments(worker: WorkerAddress) -> AssignmentMap:
+    """Return which worker has which partition, as a worker knows it; raise as `ask_path` does."""
+    return _decoded(worker.url, ask_path(worker, "/v1/assignments"), AssignmentMap)
+
+
+def ask_deployment(worker: WorkerAddress) -> str:
+    """Return `group/topic` for which a worker counts; raise as `ask_path` does.
+
+    A worker names them in every answer to another worker, also where it refuses the question, as it does here.
+    """
+    deployment = _received(worker, PEER_PATH, None, "POST").headers.get(DEPLOYMENT_HEADER)
+    if deployment is None:
+        raise _not_a_worker(worker.url)
+    return str(deployment)
+
+
 def ask_version(worker: WorkerAddress) -> Version:
     """Return the versions of a worker; raise as `ask_path` does."""
     return _decoded(worker.url, ask_path(worker, "/version"), Version)
@@ -200,7 +226,9 @@ def _unconnected(url: str, error: httpx.HTTPError) -> WordcountError:
     )
 
 
-def _received(worker: WorkerAddress, path: str, parameters: Mapping[str, str | int] | None) -> httpx.Response:
+def _received(
+    worker: WorkerAddress, path: str, parameters: Mapping[str, str | int] | None, method: str = "GET"
+) -> httpx.Response:
     url = worker.url
     headers = {} if worker.token is None else {"Authorization": f"Bearer {worker.token}"}
     try:
@@ -212,7 +240,7 @@ def _received(worker: WorkerAddress, path: str, parameters: Mapping[str, str | i
                 verify=worker.tls,
                 headers=headers,
             ) as client,
-            client.stream("GET", url.rstrip("/") + path, params=parameters) as answer,
+            client.stream(method, url.rstrip("/") + path, params=parameters) as answer,
         ):
             if not answer.headers.get("content-type", "").startswith(
                 ("application/json", "application/problem+json")

@@ -13,11 +13,12 @@ import aiohttp
 import msgspec
 import structlog
 
+from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
 from app.reads.proof import Proofs, new_nonce
 from app.reads.questions import TOLD, Question, StatusAsked, Told, WorkerStatus, is_sound
 
-PATH: Final = "/peer/v1/ask"
-DEPLOYMENT: Final = "Wordcount-Deployment"
+PATH: Final = PEER_PATH
+DEPLOYMENT: Final = DEPLOYMENT_HEADER
 NONCE: Final = "Wordcount-Nonce"
 PROOF: Final = "Wordcount-Proof"
 TIME_LEFT_MS: Final = "Wordcount-Time-Left-Ms"

@@ -9,7 +9,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from app.exit_codes import EXIT_INTERRUPTED
-from tests.integration.worker import DEADLINE_S, lines, recount, wait_counted
+from tests.integration.commands import examine
+from tests.integration.worker import DEADLINE_S, lines, recount, wait_counted, wait_for
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -45,13 +46,27 @@ async def test_commands_find_the_workers_of_the_group_and_ask_one_that_answers(
     assert f"group {workers.group} has no members".encode() in nobody.stderr
 
     # A long session keeps a killed worker a member, so that commands find it and have to ask the other one.
-    pair = await two_workers(workers, kafka, session_timeout_ms=30_000)
+    pair = await two_workers(workers, kafka, session_timeout_ms=60_000)
     truth = await recount(kafka.bootstrap_servers, workers.topic)
     assert json.loads(run("get", "--json", "w1").stdout)["count"] == truth["w1"]
     words = json.loads(run("top", "--json", "-k", "3").stdout)["words"]
     assert [word["count"] for word in words] == [count for _, count in truth.most_common(3)]
 
+    for worker in pair:
+
+        async def knows_its_address(worker: Worker = worker) -> bool:
+            found = (await worker.json("/readyz"))["checks"]["address"]
+            return bool(found["detail"] == f"http://127.0.0.1:{worker.port} leads here")
+
+        await wait_for(knows_its_address, f"{worker.name} finds itself")
+    title = f"workers of group {workers.group}"
+    checks = examine(wordcount, code=0, group=workers.group)
+    assert checks[title]["detail"].startswith("2 answer where they say, version ")
+
     await pair[0].kill()
+    found = examine(wordcount, code=0, group=workers.group)[title]
+    assert found["status"] == "warn"
+    assert f"no worker answers at http://127.0.0.1:{pair[0].port} (" in found["detail"]
     for _ in range(3):
         partial = json.loads(run("get", "--json", "--allow-partial", "w1").stdout)
         assert len(partial["missing_partitions"]) == PARTITIONS / 2
@@ -94,3 +109,28 @@ async def test_a_watch_goes_on_with_another_worker_when_the_one_that_answered_is
     finally:
         watching.kill()
         watching.communicate()
+
+
+async def test_workers_whose_advertised_addresses_are_exchanged_say_so_and_are_not_ready(
+    kafka: KafkaClient, workers: Workers, wordcount: Wordcount
+) -> None:
+    await kafka.create_topic(workers.topic, PARTITIONS)
+    first, second = workers(), workers()
+    first.start(WORDCOUNT_ADVERTISED_URL=f"http://127.0.0.1:{second.port}")
+    second.start(WORDCOUNT_ADVERTISED_URL=f"http://127.0.0.1:{first.port}")
+    for worker, other in ((first, second), (second, first)):
+        said = f"another worker of this deployment answers at http://127.0.0.1:{other.port}; set WORDCOUNT_ADVERTISED_URL"
+
+        async def says_so(worker: Worker = worker, said: str = said) -> bool:
+            if await worker.status("/readyz") != 503:
+                return False
+            check = (await worker.get("/readyz")).json()["checks"].get("address", {"detail": ""})
+            return check["detail"].startswith(said) and not check["ok"]
+
+        await wait_for(says_so, f"{worker.name} is not ready")
+        told = [
+            line
+            for line in worker.log.splitlines()
+            if "does not lead to this worker" in line and said in line
+        ]
+        assert len(told) == 1
