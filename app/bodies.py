@@ -238,6 +238,7 @@ class OwnedPartition(Struct, frozen=True):
     position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
     lag_records: Annotated[Offset, Meta(description="Records that are not counted yet; null if not known.")]
     restored: Annotated[float, Meta(ge=0, le=1, description="Share of the changelog that has been read.")]
+    problem: Annotated[str, Meta(description="Why it is stopped; empty otherwise.")]
 
 
 class AssignedWorker(Struct, frozen=True):

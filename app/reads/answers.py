@@ -148,12 +148,14 @@ class PartitionStatus:
         position: next offset to count, durable; None while it is not known.
         highwater: offset after the last record of the input partition; None while it is not known.
         restore: the restore under way; None if there is none, or if the restore still waits for its turn.
+        error: why the partition has stopped; "" = it has not stopped.
     """
 
     state: PartitionState
     position: int | None = None
     highwater: int | None = None
     restore: RestoreStatus | None = None
+    error: str = ""
 
     @property
     def lag_records(self) -> int | None:

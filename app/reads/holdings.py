@@ -107,13 +107,13 @@ class WorkerHoldings:
     def partitions(self) -> Mapping[int, PartitionStatus]:
         """See `Holdings.partitions`."""
         parts = self._partitions
-        answering, restoring = parts.shards(), parts.restoring()
+        answering, restoring, errors = parts.shards(), parts.restoring(), parts.errors()
         statuses: dict[int, PartitionStatus] = {}
         for number in sorted(parts.partition_numbers()):
             state, highwater = parts.state(number)
             position = answering[number].position if number in answering else None
             restore = RestoreStatus(*restoring[number]) if number in restoring else None
-            statuses[number] = PartitionStatus(state, position, highwater, restore)
+            statuses[number] = PartitionStatus(state, position, highwater, restore, errors.get(number, ""))
         return statuses
 
     def standbys(self) -> Mapping[int, FollowerStatus]:

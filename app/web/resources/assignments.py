@@ -48,7 +48,7 @@ def _owned_partition(status: PartitionStatus) -> OwnedPartition:
     restored = 0.0 if status.state == "restoring" else 1.0
     if status.restore is not None:
         restored = status.restore.share
-    return OwnedPartition(status.state, status.position, status.lag_records, restored)
+    return OwnedPartition(status.state, status.position, status.lag_records, restored, status.error)
 
 
 def _followed(statuses: Mapping[int, FollowerStatus | None]) -> dict[int, FollowedPartition | None]:

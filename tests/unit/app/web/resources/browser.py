@@ -119,6 +119,12 @@ class Browser:
         found: list[list[str]] = json.loads(self._run(f"JSON.stringify({rows})"))
         return found
 
+    def classes(self, name: str) -> list[str]:
+        """The classes of the rows of a table's body by its id."""
+        rows = f"document.getElementById({json.dumps(name)}).rows.map((row) => row.className)"
+        found: list[str] = json.loads(self._run(f"JSON.stringify({rows})"))
+        return found
+
     def type(self, name: str, text: str) -> None:
         """Type into a field by its id."""
         node = f"document.getElementById({json.dumps(name)})"

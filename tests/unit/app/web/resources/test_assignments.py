@@ -11,8 +11,14 @@ async def test_every_worker_is_shown_with_its_partitions(client):
         "problem": "",
         "version": "1.2.3",
         "active": {
-            "2": {"state": "counting", "position": 123, "lag_records": 7, "restored": 1.0},
-            "10": {"state": "restoring", "position": None, "lag_records": None, "restored": 0.25},
+            "2": {"state": "counting", "position": 123, "lag_records": 7, "restored": 1.0, "problem": ""},
+            "10": {
+                "state": "restoring",
+                "position": None,
+                "lag_records": None,
+                "restored": 0.25,
+                "problem": "",
+            },
         },
         "standby": {
             "1": {

@@ -4,14 +4,18 @@ import re
 
 import pytest
 
-from tests.unit.app.web.resources.browser import Browser
-
-
-async def page_of(client):
-    reply = await client.get("/")
-    assert reply.status_code == 200
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    return reply
+from tests.unit.app.web.resources.page_answers import (
+    ALONE,
+    ASSIGNMENTS,
+    BUSY,
+    IS_READY,
+    READY,
+    SOME_STATS,
+    SOME_TOP,
+    STATS,
+    TOP,
+    page_of,
+)
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client):
@@ -75,39 +79,16 @@ async def test_every_element_that_the_script_looks_for_exists(client):
         assert f'id="{name}"' in page
 
 
-READY, STATS, TOP = "readyz", "v1/stats?allow_partial=true", "v1/top?k=20&allow_partial=true"
-FRESH = {"as_of": {"0": 7}, "complete": True, "missing_partitions": []}
-IS_READY = {"status": "ready", "checks": {"broker": {"ok": True, "detail": "answers"}}}
-SOME_STATS = {
-    "words": 8,
-    "records": 7,
-    "partitions": {"0": {"state": "counting", "position": 7, "highwater": 9, "lag_records": 2}},
-    **FRESH,
-}
-SOME_TOP = {
-    "words": [{"word": "the", "count": 5}],
-    "exact": True,
-    "max_error": 0,
-    "next_cursor": None,
-    **FRESH,
-}
-BUSY = {"type": "urn:problem-type:wordcount:busy", "title": "Busy", "status": 503, "detail": "8 are waiting"}
-
-
-@pytest.fixture
-async def browser(client):
-    return Browser((await page_of(client)).text)
-
-
 def test_everything_is_asked_for_at_once(browser):
-    assert sorted(browser.asked()) == [READY, STATS, TOP]
+    assert sorted(browser.asked()) == [READY, ASSIGNMENTS, STATS, TOP]
     assert browser.text("top-note") == ""
 
 
 def test_what_is_there_is_shown_while_the_slowest_is_awaited(browser):
     browser.answer(STATS, SOME_STATS)
     assert (browser.text("words"), browser.text("lag")) == ("8", "2")
-    assert browser.rows("partitions") == [["0", "counting", "7", "2"]]
+    browser.answer(ASSIGNMENTS, ALONE)
+    assert browser.rows("partitions") == [["0", "10.0.0.1:80 (this one)", "counting", "7", "2"]]
     browser.answer(READY, IS_READY)
     assert browser.text("status") == "Ready. Counts are complete and durable."
     assert browser.asked() == [TOP]
@@ -121,7 +102,7 @@ def test_what_is_there_is_shown_while_the_slowest_is_awaited(browser):
 def test_nothing_is_asked_for_again_before_it_was_answered_and_a_second_has_passed(browser):
     for _ in range(4):
         browser.wait(1)
-        assert sorted(browser.asked()) == [READY, STATS, TOP]
+        assert sorted(browser.asked()) == [READY, ASSIGNMENTS, STATS, TOP]
     browser.answer(TOP, SOME_TOP)
     browser.wait(0.9)
     assert TOP not in browser.asked()
@@ -166,10 +147,10 @@ def test_without_any_answer_the_page_says_so_and_goes_on(browser):
     browser.wait(6)
     assert browser.text("status") == "No answer from the service; trying again."
     browser.wait(1)
-    assert sorted(browser.asked()) == [READY, STATS, TOP]
+    assert sorted(browser.asked()) == [READY, ASSIGNMENTS, STATS, TOP]
 
 
-@pytest.mark.parametrize("path", [READY, STATS, TOP])
+@pytest.mark.parametrize("path", [READY, ASSIGNMENTS, STATS, TOP])
 def test_an_answer_of_something_between_is_no_failure_of_the_page(browser, path):
     browser.refuse(path, "<html>Bad Gateway")
     browser.wait(2)
@@ -230,10 +211,11 @@ def test_a_page_that_nobody_looks_at_asks_nothing(browser):
     browser.answer(READY, IS_READY)
     browser.answer(STATS, SOME_STATS)
     browser.answer(TOP, SOME_TOP)
+    browser.answer(ASSIGNMENTS, ALONE)
     browser.wait(60)
     assert browser.asked() == []
     browser.hide(False)
-    assert sorted(browser.asked()) == [READY, STATS, TOP]
+    assert sorted(browser.asked()) == [READY, ASSIGNMENTS, STATS, TOP]
 
 
 UNAUTHORIZED = {
@@ -257,11 +239,11 @@ def test_a_page_asks_for_a_token_only_where_one_is_needed(browser):
 def test_a_token_that_was_entered_is_sent_as_a_header_and_kept_for_the_session_alone(browser):
     assert browser.tokens() == {None}
     browser.answer(READY, IS_READY)
-    browser.answer(STATS, UNAUTHORIZED, 401)
-    browser.answer(TOP, UNAUTHORIZED, 401)
+    for path in (ASSIGNMENTS, STATS, TOP):
+        browser.answer(path, UNAUTHORIZED, 401)
     browser.submit("access", "token", " secret-0123456789 ")
     browser.wait(0)
-    assert sorted(browser.asked()) == [STATS, TOP]
+    assert sorted(browser.asked()) == [ASSIGNMENTS, STATS, TOP]
     assert browser.tokens() == {"Bearer secret-0123456789"}
     assert browser.value("token") == ""
     assert browser.kept() == {"token": "secret-0123456789"}
