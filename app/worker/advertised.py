@@ -1,4 +1,4 @@
-"""The URL at which the other workers of the group ask this worker."""
+"""Addresses of workers: the URL at which the others of the group ask this worker, and host and port of each of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from app.machine.sockets import own_address
 
 if TYPE_CHECKING:
+    from agents.source.group_map import GroupMap
     from app.config.settings import Settings
 
 NOWHERE = ""
@@ -39,3 +41,19 @@ def advertised_url(settings: Settings, listeners: Sequence[socket.socket]) -> st
             host = socket.gethostname()
     scheme = "http" if settings.http_tls_cert_file is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def worker_addresses(group_map: GroupMap | None) -> list[tuple[str, int]]:
+    """Return host and port of the workers in the map of the group, this worker first; empty while no map is known.
+
+    A worker that serves no HTTP, or is of a version that tells no URL, is left out.
+    """
+    if group_map is None:
+        return []
+    others = [member for number, member in enumerate(group_map.members) if number != group_map.me]
+    addresses = []
+    for member in (group_map.myself, *others):
+        url = urlsplit(member.url)
+        if url.hostname is not None:
+            addresses.append((url.hostname, url.port or (443 if url.scheme == "https" else 80)))
+    return addresses

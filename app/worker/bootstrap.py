@@ -25,7 +25,7 @@ from app.web.connections import limits_for
 from app.web.resources.version import version_info
 from app.web.server import WebServer
 from app.worker import logs
-from app.worker.advertised import advertised_url
+from app.worker.advertised import advertised_url, worker_addresses
 from app.worker.console import CountPrinter, tokens_of
 from app.worker.ending import Deadline
 from app.worker.faust_app import WordcountApp, WorkerParts
@@ -138,6 +138,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         peer_answers=reads,
         allowed_hosts=allowed_hosts(settings),
         access=access_of(settings),
+        workers=lambda: worker_addresses(faust_app.consumer.membership.group_map),
     )
     tls = server_tls(settings)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.source.group_map import GroupMap, Member
 from app.config.settings import Settings
 from app.machine.sockets import bound_to
-from app.worker.advertised import advertised_url
+from app.worker.advertised import advertised_url, worker_addresses
 
 
 def listening(host: str) -> tuple[socket.socket, int]:
@@ -61,3 +62,10 @@ def test_a_worker_with_tls_advertises_https() -> None:
     with listener:
         settings = Settings(http_tls_cert_file=Path("server.pem"))
         assert advertised_url(settings, [listener]) == f"https://127.0.0.1:{port}"
+
+
+def test_addresses_of_workers_begin_with_this_worker_and_leave_out_who_tells_none() -> None:
+    urls = ["http://10.0.0.7:8080", "", "https://[fd00::1]", "http://w.example"]
+    group_map = GroupMap("texts", 3, [Member(url, [number]) for number, url in enumerate(urls)], me=2)
+    assert worker_addresses(group_map) == [("fd00::1", 443), ("10.0.0.7", 8080), ("w.example", 80)]
+    assert worker_addresses(None) == []
