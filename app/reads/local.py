@@ -108,6 +108,11 @@ class LocalReads:
     ) -> tuple[Leading, AsOf]:
         if not rows:
             return Leading([], 0, True), {}
+        if question.needed:
+            found = await self._stores.listed(rows, question.needed, question.also, end_s)
+            if found is not None:
+                listing, as_of = found
+                return Leading([*listing.counts.items()], listing.bound, False), as_of
         top, as_of = await self._stores.top(rows, question.k, question.exact, end_s)
         words = [(word.encode(), count) for word, count in top.words]
         last = words[-1][1] if words else 0

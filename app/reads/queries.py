@@ -25,17 +25,14 @@ from app.reads.answers import (
     WordPage,
 )
 from app.reads.parties import Asks, Found, Parties, all_of, united
-from app.reads.pool import too_slow
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
-    Leading,
     PageAsked,
     PositionsAsked,
     Told,
     TotalsAsked,
 )
-from app.reads.routes import Party
 from tables.errors import BadRequestError, QueryTimeoutError
 from tables.model.tally import Totals
 from tables.top.listings import Listing, decided, look_ups
@@ -46,12 +43,13 @@ TIMEOUT_S: Final = 1.0
 _LOOK_S: Final = 0.02
 """Pause between two looks whether records are counted by now."""
 
-_LEAST_LISTED: Final = 200
-"""Fewest words that a party lists when top words are searched over several parties: more words leave less to look up."""
+_ROUNDS: Final = 2
+"""Most times that missing counts of top words are asked for."""
 
 _EXACT_LISTED: Final = 4_096
+"""Fewest words that a party lists, after reading all its rows if need be, when top words have to be proven over several parties."""
+
 _MOST_LOOK_UPS: Final = 20_000
-_EXACT_LOOK_UPS: Final = 100_000
 
 Value = TypeVar("Value")
 
@@ -114,22 +112,25 @@ class WordQueries:
         )
 
     async def top(self, k: int, *, exact: bool = False, terms: Terms = WHOLE) -> Answer[TopWords]:
-        """See `Queries.top`. Missing counts are looked up at the positions of the lists; if these moved on, all begins again."""
+        """See `Queries.top`. Over several parties, missing counts are asked for with new lists, each of one moment."""
         await self._await_counted(terms)
         end_s = monotonic() + self._timeout_s
-        listed = k if self._parties.are_alone else max(2 * k, _EXACT_LISTED if exact else _LEAST_LISTED)
-        while True:
-            found = await self._parties.gather(
-                lambda numbers: LeadersAsked(
-                    partitions=numbers, max_lag_records=terms.max_lag_records, k=listed, exact=exact
-                ),
-                terms,
-                end_s,
+        if self._parties.are_alone or exact:
+            found = await self._leaders(
+                k if self._parties.are_alone else max(2 * k, _EXACT_LISTED), terms, end_s, exact=exact
             )
-            if (top := await self._decided(found, k, exact, end_s)) is not None:
-                return self._judged(found, top, terms)
-            if monotonic() > end_s:
-                raise too_slow()
+            return self._judged(found, _top_of(found, k, exact=exact), terms)
+        found = await self._leaders(k, terms, end_s, needed=k)
+        for _ in range(_ROUNDS):
+            listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
+            wanted = look_ups(listings, k, _MOST_LOOK_UPS)
+            missing = [place for place, words in enumerate(wanted) if words]
+            if not missing:
+                break
+            again = await all_of([self._look_up(found, place, wanted[place], k, end_s) for place in missing])
+            for place, told in zip(missing, again, strict=True):
+                found.told[place] = told
+        return self._judged(found, _top_of(found, k, exact=False), terms)
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """See `Queries.stats`."""
@@ -197,46 +198,44 @@ class WordQueries:
                 raise NotCountedYetError(terms.after, as_of)
             await asyncio.sleep(_LOOK_S)
 
-    async def _decided(self, found: Found, k: int, exact: bool, end_s: float) -> TopWords | None:
-        """Return the most frequent words by what was listed and, where needed, looked up; None = positions moved on meanwhile."""
-        if not found.told:
-            return TopWords([])
-        if len(found.told) == 1 and (found.told[0].value.exact or len(found.told[0].value.words) <= k):
-            return _first(found.told[0].value, k)
-        listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
-        wanted = look_ups(listings, k, _EXACT_LOOK_UPS if exact else _MOST_LOOK_UPS)
-        missing = [number for number, words in enumerate(wanted) if words]
-        looked_up = await all_of(
-            [
-                self._look_up(found.parties[number], found.told[number], wanted[number], end_s)
-                for number in missing
-            ]
+    async def _leaders(
+        self, k: int, terms: Terms, end_s: float, *, needed: int = 0, exact: bool = False
+    ) -> Found:
+        """Return lists of frequent words of all parties; see `LeadersAsked`."""
+        return await self._parties.gather(
+            lambda numbers: LeadersAsked(
+                partitions=numbers, max_lag_records=terms.max_lag_records, k=k, needed=needed, exact=exact
+            ),
+            terms,
+            end_s,
         )
-        for number, counts in zip(missing, looked_up, strict=True):
-            if counts is None:
-                return None
-            listings[number] = Listing({**listings[number].counts, **counts}, listings[number].bound)
-        top = decided(listings, k)
-        if exact and not top.exact:
-            raise QueryTimeoutError(
-                "which words are the most frequent cannot be proven over several workers in the time of a query",
-                "ask without exact=true: the answer then says its max_error",
-            )
-        return top
 
     async def _look_up(
-        self, party: Party, told: Told[Any], words: Sequence[bytes], end_s: float
-    ) -> Mapping[bytes, int] | None:
-        """Return the counts of `words` of a party, at the positions that it has told; None = it is at other positions by now."""
-        question = CountsAsked(partitions=sorted(told.as_of), words=words, at=told.as_of)
-        again = await self._parties.ask(party, question, end_s)
-        return dict(zip(words, again.value, strict=True)) if again.as_of == told.as_of else None
+        self, found: Found, place: int, words: Sequence[bytes], k: int, end_s: float
+    ) -> Told[Any]:
+        """Return a new list of a party with the counts of `words`; what the party has told before if there is none."""
+        told = found.told[place]
+        question = LeadersAsked(partitions=sorted(told.as_of), k=k, needed=k, also=words)
+        again = await self._parties.ask(found.parties[place], question, end_s)
+        return again if again.as_of.keys() == told.as_of.keys() else told
 
 
-def _first(leading: Leading, k: int) -> TopWords:
-    """Return the first `k` words of the list of all partitions, which is certain or has no further words."""
-    words = [(word.decode(), count) for word, count in leading.words[:k]]
-    return TopWords(words, None if leading.exact else leading.bound - leading.words[-1][1])
+def _top_of(found: Found, k: int, *, exact: bool) -> TopWords:
+    """Return the most frequent words by the lists that parties have told.
+
+    Raises:
+        QueryTimeoutError: the answer has to be exact, and the lists do not prove it.
+    """
+    if len(found.told) == 1 and found.told[0].value.exact:
+        leading = found.told[0].value
+        return TopWords([(word.decode(), count) for word, count in leading.words[:k]])
+    top = decided([Listing(dict(told.value.words), told.value.bound) for told in found.told], k)
+    if exact and not top.exact:
+        raise QueryTimeoutError(
+            "which words are the most frequent cannot be proven over several workers in the time of a query",
+            "ask without exact=true: the answer then says its max_error",
+        )
+    return top
 
 
 def _with(answer: Answer[Any], value: Value) -> Answer[Value]:

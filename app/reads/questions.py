@@ -65,11 +65,16 @@ class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
     """Asks for the most frequent words of some partitions together; told: `Leading`.
 
     Attributes:
-        k: most words, >= 1.
+        k: most words, >= 1, if exactly the first words are wanted.
+        needed: 0 = exactly the first `k` words are wanted. Otherwise words are told in any number and order, at least this many, as
+            far as they can be found without reading all rows.
+        also: further words whose counts are told, if `needed` is not 0.
         exact: whether all rows may be read to find out.
     """
 
     k: Annotated[int, Meta(ge=1, le=100_000)]
+    needed: Number = 0
+    also: Sequence[bytes] = ()
     exact: bool = False
 
 
@@ -89,9 +94,9 @@ class Leading(Struct, frozen=True, array_like=True):
     """The most frequent words of some partitions together.
 
     Attributes:
-        words: (word, count) pairs, in descending order of the counts.
+        words: (word, count) pairs, in descending order of the counts if `exact`.
         bound: no other word of these partitions occurs more often; 0 = there is no other word.
-        exact: whether `words` are certainly the most frequent ones.
+        exact: whether `words` are certainly the most frequent ones, in order.
     """
 
     words: list[tuple[bytes, Number]]

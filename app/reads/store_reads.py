@@ -25,12 +25,16 @@ from tables.model.tally import Totals
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.threads import beside_the_loop
+from tables.top.listings import Listing
 
 _TURN_SHARE = 0.5
 """Share of a question's time that may be spent on waiting for a turn; the rest is kept for the answer."""
 
 _WORDS_PER_CHECK = 256
 """Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
+
+_MOST_LISTED_AT_ONCE = 32
+"""Most partitions whose heads are added up on the event loop, which takes 0.1 ms for each partition."""
 
 _log = structlog.get_logger(__name__)
 
@@ -114,6 +118,26 @@ class StoreReads:
             found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
         return found
 
+    async def listed(
+        self, rows: Rows, k: int, also: Sequence[bytes], end_s: float
+    ) -> tuple[Listing, AsOf] | None:
+        """Return frequent words with their counts, and a bound of the counts of all others, without reading all rows.
+
+        None means that the leaders of a partition are not known, or that flushes keep intervening; `top` then finds more.
+
+        Args:
+            rows: rows by partition.
+            k: number of words that should be told, if there are as many.
+            also: further words whose counts are told.
+            end_s: end of the time.
+        """
+        if not also and len(rows) <= _MOST_LISTED_AT_ONCE:
+            found = self._leading.listed(rows)
+            if found is not None and _suffices(found[0], k):
+                return found
+        search = partial(self._leading.searched, rows, k, also)
+        return await self._ask(self._tops, (k, *also, None, *rows), search, end_s)
+
     def totals(self, rows: Rows) -> tuple[Totals, AsOf]:
         """Return the totals of the stores that are open."""
         states: dict[int, StoreState] = {}
@@ -161,6 +185,11 @@ class StoreReads:
         """See `QueryPool.ask`. `end_s` is the deadline by `time.monotonic`."""
         with self._corruption_reported():
             return await pool.ask(key, answer, end_s - monotonic())
+
+
+def _suffices(listing: Listing, k: int) -> bool:
+    """Return whether a listing has `k` words that occur more often than all others may, or all words."""
+    return not listing.bound or sum(count > listing.bound for count in listing.counts.values()) >= k
 
 
 @beside_the_loop

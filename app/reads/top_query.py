@@ -21,7 +21,8 @@ from tables.model.slices import SLICE_ROWS
 from tables.partitions.served_rows import ServedRows
 from tables.store.snapshot import StoreSnapshot
 from tables.threads import beside_the_loop
-from tables.top.leaders import LeadersVersion
+from tables.top.leaders import Head, LeadersVersion
+from tables.top.listings import Listing, listing_of, searched
 from tables.top.top_words import TopWords, most_frequent, proven
 
 Rows = Mapping[int, ServedRows]
@@ -62,6 +63,43 @@ class LeadingWords:
         """Return the number of words of the kept answer, if `kept` has returned it since the last call of this method; otherwise 0."""
         again, self._again = self._again, 0
         return again
+
+    def listed(self, rows: Rows) -> tuple[Listing, AsOf] | None:
+        """Return frequent words with their counts, and a bound of the counts of all others, by the heads of the leaders alone.
+
+        None means that the leaders of a partition are not known, or that a commit is under way.
+        """
+        heads: list[Head] = []
+        as_of: dict[int, int] = {}
+        for number, served in rows.items():
+            position = served.stored_state().exact_position
+            if position is None:
+                continue
+            if not served.leaders.whole or (version := served.leaders.at(position)) is None:
+                return None
+            heads.append(version.leaders.head)
+            as_of[number] = position
+        return listing_of(heads), as_of
+
+    @beside_the_loop
+    def searched(
+        self, rows: Rows, k: int, also: Sequence[bytes], budget: Budget
+    ) -> tuple[Listing, AsOf] | None:
+        """Return what `listed` returns, by all leaders and look-ups in the stores; see `tables.top.listings.searched`.
+
+        None means that the leaders of a partition are not known, or that flushes keep intervening.
+        """
+        for _ in range(_ATTEMPTS):
+            if not all(served.leaders.whole for served in rows.values()):
+                break
+            with ExitStack() as open_views, suppress(_MovedError):
+                found = [
+                    _party(number, served, open_views, budget, held_fast=True)
+                    for number, served in rows.items()
+                ]
+                parties = [party for party in found if party is not None]
+                return searched(parties, k, also), {party.number: party.position for party in parties}
+        return None
 
     @beside_the_loop
     def find(self, rows: Rows, k: int, exact: bool, budget: Budget) -> Found | None:

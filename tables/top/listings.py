@@ -1,7 +1,8 @@
 """The most frequent words of parties that each tell a short list: the search of `top_words` in two round trips. Pure.
 
 In the first round trip each party tells its most frequent words and a bound of the counts of its other words. `look_ups` says which
-counts are missing, and the second round trip brings them. `decided` then gives the answer and says how certain it is.
+counts are missing, and the second round trip brings them, with new listings: what a party tells at a time is of one moment. `decided`
+then gives the answer and says how certain it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ import heapq
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tables.top.top_words import TopWords
+import numpy as np
+import pyarrow as pa
+
+from tables.top.leaders import Head
+from tables.top.top_words import Party, TopWords, summed
 
 
 class Listing(NamedTuple):
@@ -23,6 +28,56 @@ class Listing(NamedTuple):
 
     counts: Mapping[bytes, int]
     bound: int
+
+
+def listing_of(heads: Sequence[Head]) -> Listing:
+    """Return the listing of a party that has several parts, by the heads of the parts' leaders: the words that every part knows.
+
+    Args:
+        heads: of each part its most frequent words, and the bound of its other words.
+    """
+    sums: dict[bytes, int] = {}
+    told: dict[bytes, int] = {}
+    for head in heads:
+        for word, count in head.counts.items():
+            sums[word] = sums.get(word, 0) + count
+            told[word] = told.get(word, 0) + head.bound
+    unseen = sum(head.bound for head in heads)
+    known = {word: count for word, count in sums.items() if told[word] == unseen}
+    possible = (count + unseen - told[word] for word, count in sums.items() if told[word] < unseen)
+    return Listing(known, max(unseen, max(possible, default=0)))
+
+
+def searched(parts: Sequence[Party], k: int, also: Sequence[bytes]) -> Listing:
+    """Return the listing of a party that has several parts, by all leaders of the parts and by looking counts up.
+
+    Args:
+        parts: what one part counts, no other part counts.
+        k: number of words that lead by what is known; their counts are looked up where a part does not list them.
+        also: further words whose counts are looked up, each once.
+    """
+    bounds = np.array([part.bound for part in parts], np.int64)
+    unseen = int(bounds.sum())
+    words = pa.concat_arrays([pa.array([], pa.binary()), *(part.words for part in parts)])
+    encoded = words.dictionary_encode()
+    ids, size = encoded.indices.to_numpy(), len(encoded.dictionary)
+    tellers = np.repeat(np.arange(len(parts)), [len(part.words) for part in parts])
+    sums = summed(ids, np.concatenate([np.empty(0, np.int64), *(part.counts for part in parts)]), size)
+    missing = unseen - summed(ids, bounds[tellers], size)
+    leading = np.argsort(-sums, kind="stable")[:k]
+    asked = sorted({*encoded.dictionary.take(pa.array(leading[missing[leading] > 0])).to_pylist(), *also})
+    counts = np.zeros(len(asked), np.int64)
+    for part in parts if asked else ():
+        counts += np.array(part.counts_of(asked), np.int64)
+    missing[np.isin(encoded.dictionary.to_numpy(zero_copy_only=False), asked)] = 0
+    bound = max(unseen, int((sums + missing)[missing > 0].max(initial=0)))
+    places = np.flatnonzero((missing == 0) & (sums > bound))
+    listed = np.union1d(places, leading[missing[leading] == 0])
+    known = dict(
+        zip(encoded.dictionary.take(pa.array(listed)).to_pylist(), sums[listed].tolist(), strict=True)
+    )
+    # Words that are known and not listed do not occur more often than the bound.
+    return Listing(known | dict(zip(asked, counts.tolist(), strict=True)), bound)
 
 
 def look_ups(listings: Sequence[Listing], k: int, most: int) -> Sequence[Sequence[bytes]]:

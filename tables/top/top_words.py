@@ -143,8 +143,8 @@ class _Candidates:
         encoded = pa.concat_arrays([empty, *(party.words for party in parties)]).dictionary_encode()
         ids, size = encoded.indices.to_numpy(), len(encoded.dictionary)
         tellers = np.repeat(np.arange(len(parties)), [len(party.words) for party in parties])
-        lower = _summed(ids, np.concatenate([party.counts for party in parties]), size)
-        upper = lower + (self.unseen - _summed(ids, bounds[tellers], size))
+        lower = summed(ids, np.concatenate([party.counts for party in parties]), size)
+        upper = lower + (self.unseen - summed(ids, bounds[tellers], size))
         least = np.partition(lower, -k)[-k] if size >= k else 0
         places = np.flatnonzero(upper >= least)
         place_of = np.full(size, -1)
@@ -214,7 +214,7 @@ class _Candidates:
         return max(0, limit - last)
 
 
-def _summed(ids: Int64Array, numbers: Int64Array, size: int) -> Int64Array:
+def summed(ids: Int64Array, numbers: Int64Array, size: int) -> Int64Array:
     """Return for each id in [0, size) the sum of its numbers, which are >= 0."""
     sums = np.bincount(ids, numbers, size)
     # `bincount` adds floats, which are exact below 2^53.

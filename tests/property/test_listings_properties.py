@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.top.listings import Listing, decided, look_ups
+from tables.top.leaders import Head
+from tables.top.listings import Listing, decided, listing_of, look_ups, searched
 
 WORDS = [bytes([letter]) for letter in b"abcdefgh"]
 PARTIES = st.lists(st.dictionaries(st.sampled_from(WORDS), st.integers(1, 9)), min_size=1, max_size=4)
@@ -45,6 +48,37 @@ def test_the_answer_is_that_of_counting_everything_or_says_how_wrong_it_may_be(
         assert left_out <= last + (top.max_error or 0)
     if most_look_ups >= 100 and len(right) == k and right[-1][1] > sum(one.bound for one in listings):
         assert top.exact
+
+
+class Part:
+    """A part of a party, with leaders and a store."""
+
+    def __init__(self, told: Listing, counts: dict[bytes, int]) -> None:
+        self.words = pa.array([*told.counts], pa.binary())
+        self.counts = np.array([*told.counts.values()], np.int64)
+        self.bound = told.bound
+        self._counts = counts
+
+    def counts_of(self, words: Sequence[bytes]) -> list[int]:
+        return [self._counts.get(word, 0) for word in words]
+
+
+@given(PARTIES, st.integers(1, 8), st.integers(1, 8), st.lists(st.sampled_from(WORDS), unique=True))
+def test_a_party_of_several_parts_lists_exact_counts_and_bounds_all_others(
+    parts: list[dict[bytes, int]], most: int, k: int, also: list[bytes]
+) -> None:
+    everything: Counter[bytes] = Counter()
+    for counts in parts:
+        everything.update(counts)
+    told_of = [listed(counts, most) for counts in parts]
+    by_heads = listing_of([Head(one.counts, one.bound) for one in told_of])
+    by_leaders = searched([Part(*one) for one in zip(told_of, parts, strict=True)], k, also)
+    assert set(also) <= by_leaders.counts.keys()
+    for listing in (by_heads, by_leaders):
+        assert all(everything[word] == count for word, count in listing.counts.items())
+        assert all(count <= listing.bound for word, count in everything.items() if word not in listing.counts)
+    assert by_leaders.bound <= by_heads.bound
+    assert len(by_leaders.counts) >= min(k, len({word for one in told_of for word in one.counts}))
 
 
 def test_words_that_no_party_lists_keep_an_answer_from_being_certain() -> None:
