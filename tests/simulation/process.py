@@ -330,13 +330,7 @@ class Process:
                 return None, error
 
     async def ask_slowly(self, kind: str, word: str, *, followers: bool = False) -> "Answer[Any]":
-        """Ask for a page of all words ("list"), the most frequent words ("top") or `word` ("get"), while other threads write.
-
-        Args:
-            kind: kind of the question.
-            word: word for whose count is asked.
-            followers: whether the followers of the process are asked, instead of its partitions.
-        """
+        """Ask for all words ("list"), the most frequent words ("top") or `word` ("get") while others write; `followers` = ask them."""
         queries = self._follower_queries if followers else self._slow_queries
         match kind:
             case "list":
