@@ -6,17 +6,13 @@ is sent until its answer is read.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
+from bench.asking import asking, percentiles
 from bench.corpus import vocabulary
 from bench.repeated import summed_up
 from bench.rig import Rig, stop_cleanly
@@ -65,42 +61,22 @@ def _measure(rig: Rig, topic: LoadedTopic, group: str) -> tuple[dict[str, Any], 
     return (
         {
             "name": "http-catching-up",
-            **_percentiles(loaded),
+            **percentiles(loaded),
             "words_per_s": round(words_per_s),
             "loop_stalls": stalls,
             "longest_loop_delay_ms": round(longest_s * 1000, 1),
             "verified": verified,
         },
-        {"name": "http-idle", **_percentiles(idle), "verified": verified},
+        {"name": "http-idle", **percentiles(idle), "verified": verified},
     )
 
 
 @contextmanager
 def _client(url: str, taken: list[float]) -> Iterator[None]:
     """Ask while the context is open; then add the seconds of each answer to `taken`."""
-    paths = [f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)]
-    order = {"url": url, "paths": paths, "every_s": EVERY_S}
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.http_client"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as client:
-        assert client.stdin is not None
-        client.stdin.write(json.dumps(order) + "\n")
-        client.stdin.flush()
-        try:
-            yield
-        finally:
-            output, _ = client.communicate()
-    answer = json.loads(output)
+    answer: dict[str, Any] = {}
+    with asking([url], [f"/v1/words/{quote(word)}" for word in vocabulary(_WORDS)], EVERY_S, answer):
+        yield
     if answer["refused"]:
         raise SystemExit(f"the worker refused {answer['refused']} requests")
     taken += answer["taken"]
-
-
-def _percentiles(seconds: list[float]) -> dict[str, Any]:
-    p50, p99 = (np.percentile(seconds, [50, 99]) * 1000).tolist()
-    return {
-        "requests": len(seconds),
-        "p50_ms": round(p50, 1),
-        "p99_ms": round(p99, 1),
-        "max_ms": round(max(seconds) * 1000, 1),
-    }

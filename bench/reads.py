@@ -8,18 +8,14 @@ of open files, and with a limit of 1,024.
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-
+from bench.asking import asking, percentiles, running_client
 from bench.corpus import vocabulary
 from bench.hot_path import WORKLOADS, leaders_share
 from bench.repeated import summed_up
@@ -90,11 +86,10 @@ def _measure(
         answers: dict[str, dict[str, Any]] = {}
         with ExitStack() as clients:
             if crowd:
-                clients.enter_context(_client("bench.http_crowd", {"url": worker.url, **CROWD}, {}))
+                clients.enter_context(running_client("bench.http_crowd", {"url": worker.url, **CROWD}, {}))
                 time.sleep(_GATHERING_S)
             for kind, (paths, every_s) in QUESTIONS.items():
-                order = {"url": worker.url, "paths": paths, "every_s": every_s}
-                clients.enter_context(_client("bench.http_client", order, answers.setdefault(kind, {})))
+                clients.enter_context(asking([worker.url], paths, every_s, answers.setdefault(kind, {})))
             wait_counted(worker, topic.records)
             counting_s = time.perf_counter() - started
             time.sleep(max(0.0, LEAST_S - counting_s))
@@ -109,7 +104,7 @@ def _measure(
             "name": f"reads-{kind.replace(' ', '-')}",
             "crowd": "crowd" if crowd else "quiet",
             "files": "as it is" if files is None else f"{files:,}",
-            **_percentiles(answers[kind]["taken"]),
+            **percentiles(answers[kind]["taken"]),
             "refused": answers[kind]["refused"],
             "proven": answers[kind]["proven"],
             "words_per_s": round(words_per_s),
@@ -119,29 +114,3 @@ def _measure(
         }
         for kind in QUESTIONS
     ]
-
-
-@contextmanager
-def _client(module: str, order: Mapping[str, Any], answer: dict[str, Any]) -> Iterator[None]:
-    """Run `module` while the context is open; then put the JSON that it prints into `answer`."""
-    with subprocess.Popen(
-        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as client:
-        assert client.stdin is not None
-        client.stdin.write(json.dumps(order) + "\n")
-        client.stdin.flush()
-        try:
-            yield
-        finally:
-            output, _ = client.communicate()
-    answer.update(json.loads(output))
-
-
-def _percentiles(seconds: Sequence[float]) -> dict[str, Any]:
-    p50, p99 = (np.percentile(seconds, [50, 99]) * 1000).tolist()
-    return {
-        "requests": len(seconds),
-        "p50_ms": round(p50, 1),
-        "p99_ms": round(p99, 1),
-        "max_ms": round(max(seconds) * 1000, 1),
-    }

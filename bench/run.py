@@ -1,7 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads` or `latency`. Without names everything is measured, and
-`bench/results/latest.json` is written.
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads` or `latency`. Without names all are measured,
+and `bench/results/latest.json` is written.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from bench.group_reads import measure_group_reads
 from bench.http_load import measure_http
 from bench.latency import measure_latency
 from bench.machine import commit, machine, versions
@@ -26,7 +27,7 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """The case whose changelog is restored."""
 
-SECTIONS = ("restore", "http", "reads", "latency")
+SECTIONS = ("restore", "http", "reads", "group-reads", "latency")
 
 
 def main(names: Sequence[str]) -> None:
@@ -62,6 +63,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["http"] = measure_http(rig)
     if "reads" in names:
         report["reads"] = measure_reads(rig)
+    if "group-reads" in names:
+        report["group_reads"] = measure_group_reads(rig)
     if "latency" in names:
         cases = report["cases"] + read(LATEST).get("cases", [])
         capacity = next(case["words_per_s"] for case in cases if case["name"] == CAPACITY_CASE)
@@ -71,7 +74,7 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
-    sections = ("cases", "http", "reads", "latency")
+    sections = ("cases", "http", "reads", "group_reads", "latency")
     results = [result for section in sections for result in report.get(section, ())]
     results += [report["restore"]] if "restore" in report else []
     return all(result["verified"] for result in results)

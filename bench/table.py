@@ -54,6 +54,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "latency": latency_table(latest),
             "http": http_table(latest),
             "reads": reads_table(latest),
+            "group-reads": group_reads_table(latest),
             "restore": restore_table(latest),
         },
         CAPACITY: {
@@ -212,6 +213,38 @@ def http_table(report: Results) -> str:
         "Max ms",
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
+    )
+    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
+
+
+def group_reads_table(report: Results) -> str:
+    """Return a row per kind of question to three workers, idle and while they catch up."""
+    rows = [
+        (
+            result["load"],
+            result["name"].removeprefix("group-").replace("-", " "),
+            f"{result['words_per_s'] / 1e6:.2f} M" if result["words_per_s"] else "–",
+            f"{result['requests']:,}",
+            f"{result['refused']:,}",
+            f"{result['proven']:.0%}",
+            f"{result['p50_ms']}",
+            _with_spread(result),
+            f"{result['max_ms']}",
+            _yes(result),
+        )
+        for result in report.get("group_reads", ())
+    ]
+    heads = (
+        "Load",
+        "Request",
+        "Words/s",
+        "Requests",
+        "Refused",
+        "Exact",
+        "p50 ms",
+        "p99 ms (min-max, runs)",
+        "Max ms",
+        "Verified",
     )
     return "\n".join(_table(heads, rows)) if rows else UNMEASURED
 
