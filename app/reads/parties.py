@@ -18,7 +18,7 @@ from app.reads.answers import Assignments, Terms, WorkerAssignment
 from app.reads.local import LocalReads
 from app.reads.peers import PeerError
 from app.reads.questions import Question, Told, WorkerStatus
-from app.reads.routes import Party, Routes, grouped
+from app.reads.routes import HERE, Party, Routes
 from tables.errors import NotReadyError
 
 _FIRST_SHARE: Final = 0.3
@@ -117,22 +117,13 @@ class Parties:
         if not numbers:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         found, missing = Found(), set(numbers)
-        asked: dict[int, list[Party]] = {number: [] for number in missing}
+        asked: dict[int, list[Party]] = {}
         while missing:
             routes = self._routes_now()
-            last = True
-            choice: dict[int, Party] = {}
-            for number in missing:
-                parties = self._candidates(routes, number, terms)
-                fresh = [party for party in parties if party not in asked[number]]
-                if fresh:
-                    choice[number] = fresh[0]
-                    asked[number].append(fresh[0])
-                    last = last and len(fresh) == 1
-            if choice:
+            groups, last = self._next_parties(routes, missing, asked, terms)
+            if groups:
                 left_s = end_s - _RESERVE_S - monotonic()
                 until_s = end_s - _RESERVE_S - (0 if last else left_s * (1 - _FIRST_SHARE))
-                groups = grouped(choice)
                 tellings = await all_of(
                     [self.ask(party, asks(parts), until_s) for party, parts in groups.items()]
                 )
@@ -146,7 +137,7 @@ class Parties:
                 break
             else:
                 await asyncio.sleep(_PAUSE_S)
-                asked = {number: [] for number in missing}
+                asked = {}
         found.reasons = {number: found.reasons.get(number, "nobody has it now") for number in sorted(missing)}
         return found
 
@@ -186,14 +177,37 @@ class Parties:
             reason = error.message if isinstance(error, NotReadyError) else str(error)
             return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
 
-    def _candidates(self, routes: Routes, number: int, terms: Terms) -> Sequence[Party]:
-        return routes.parties(
-            number,
-            owned=self.local.owned(),
-            followed=self.local.followed(),
-            is_suspect=self._workers.is_suspect,
-            may_lag=terms.max_lag_records is not None,
-        )
+    def _next_parties(
+        self, routes: Routes, missing: Collection[int], asked: dict[int, list[Party]], terms: Terms
+    ) -> tuple[Mapping[Party, Sequence[int]], bool]:
+        """Choose for each missing partition the next party to ask, and note the choice in `asked`.
+
+        Returns:
+            The partitions by chosen party; whether no party is left that could be asked after these.
+        """
+        owned, followed = self.local.owned(), self.local.followed()
+        may_lag, last = terms.max_lag_records is not None, True
+        groups: dict[Party, list[int]] = {}
+        for number in sorted(missing):
+            before = asked.get(number, ())
+            if not before and number in owned:
+                party, more = HERE, bool(routes.urls)
+            else:
+                parties = routes.parties(
+                    number,
+                    owned=owned,
+                    followed=followed,
+                    is_suspect=self._workers.is_suspect,
+                    may_lag=may_lag,
+                )
+                fresh = [party for party in parties if party not in before]
+                if not fresh:
+                    continue
+                party, more = fresh[0], len(fresh) > 1
+            last = last and not more
+            asked[number] = [*before, party]
+            groups.setdefault(party, []).append(number)
+        return groups, last
 
     def _routes_now(self) -> Routes:
         group_map = self._group_map()

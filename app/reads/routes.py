@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from agents.source.group_map import GroupMap
@@ -62,13 +62,7 @@ class Routes:
         else:
             first, near = [], [HERE] if number in followed else []
         others: list[Party] = [*self._owners.get(number, ()), *near, *self._standbys.get(number, ())]
-        # Stable: among the trusted and among the suspect workers the order stays.
-        return first + sorted(others, key=lambda party: party is not None and is_suspect(party))
-
-
-def grouped(choice: Mapping[int, Party]) -> dict[Party, list[int]]:
-    """Return party -> its partitions, ascending."""
-    parties: dict[Party, list[int]] = {}
-    for number, party in sorted(choice.items()):
-        parties.setdefault(party, []).append(number)
-    return parties
+        if len(others) > 1:
+            # Stable: among the trusted and among the suspect workers the order stays.
+            others.sort(key=lambda party: party is not None and is_suspect(party))
+        return first + others
