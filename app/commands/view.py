@@ -24,6 +24,7 @@ def view(
     from app.config.loading import load_settings
 
     settings = load_settings(
+        with_peers=False,
         topic=topic,
         group=group,
         profile=profile,

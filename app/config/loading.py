@@ -33,10 +33,11 @@ FORMER_NAMES = {"WORDCOUNT_WINDOW_BYTES": "WORDCOUNT_FLUSH_BYTES"}
 """New name by former name of each renamed setting; a former name is refused with a message that names the new name."""
 
 
-def load_settings(**overrides: object) -> Settings:
+def load_settings(*, with_peers: bool = True, **overrides: object) -> Settings:
     """Read all sources, check the values, and return the settings.
 
     Args:
+        with_peers: whether other workers may ask this process; False for a view.
         overrides: values by field name, which win over every source; None = not given.
 
     Raises:
@@ -52,7 +53,7 @@ def load_settings(**overrides: object) -> Settings:
         settings = Settings.model_construct(**dict(_Sources(**given)))  # The values are validated already.
         check_values(settings)
         check_security(settings)
-        check_access(settings)
+        check_access(settings, with_peers=with_peers)
     except ValidationError as invalid:
         problems = [_problem(str(error["loc"][0]), error["input"]) for error in invalid.errors()]
         raise ConfigurationError("; ".join(problems)) from None

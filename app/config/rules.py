@@ -85,8 +85,12 @@ def check_security(settings: Settings) -> None:
         raise ConfigurationError("a private key is set without a certificate", "set WORDCOUNT_SSL_CERT_FILE")
 
 
-def check_access(settings: Settings) -> None:
+def check_access(settings: Settings, *, with_peers: bool = True) -> None:
     """Check that the settings about access to HTTP fit together.
+
+    Args:
+        settings: the settings.
+        with_peers: whether other workers may ask this process, so that tokens need a secret of the workers.
 
     Raises:
         ConfigurationError: a setting is useless, not a file or not a token; the error names the setting, and no secret.
@@ -102,7 +106,7 @@ def check_access(settings: Settings) -> None:
         raise ConfigurationError(
             "WORDCOUNT_HTTP_TLS_KEY_FILE is set without a certificate", "set WORDCOUNT_HTTP_TLS_CERT_FILE"
         )
-    if settings.tokens_file is not None and settings.peer_secret is None:
+    if with_peers and settings.tokens_file is not None and settings.peer_secret is None:
         raise ConfigurationError(
             "WORDCOUNT_TOKENS_FILE is set without WORDCOUNT_PEER_SECRET: who asks as a worker does needs no token",
             "set WORDCOUNT_PEER_SECRET to the same 16 or more random characters in all workers",

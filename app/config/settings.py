@@ -270,7 +270,8 @@ class Settings(BaseModel):
     tokens_file: Path | None = Field(
         None,
         description="File of the tokens that HTTP requires, a line `<name> <scope>[,<scope>] <token>` for each; scopes are `read`, "
-        "`ingest` and `admin`; none = no token is required. The file is read again when it changes. Needs `WORDCOUNT_PEER_SECRET`.",
+        "`ingest` and `admin`; none = no token is required. The file is read again when it changes. A worker, unlike a view, "
+        "then needs `WORDCOUNT_PEER_SECRET`.",
     )
     token: SecretStr | None = Field(
         None, description="Token that `wordcount top`, `get` and `doctor` send to a worker."

@@ -373,3 +373,5 @@ def test_tokens_need_the_secret_of_the_workers_because_their_questions_need_no_t
     said = refusal(tokens_file=file)
     assert said.startswith("WORDCOUNT_TOKENS_FILE is set without WORDCOUNT_PEER_SECRET")
     assert load_settings(tokens_file=file, peer_secret="0123456789abcdef").tokens_file == file
+    # No worker asks a view.
+    assert load_settings(with_peers=False, tokens_file=file).tokens_file == file
