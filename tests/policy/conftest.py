@@ -47,16 +47,38 @@ class RenderedChart:
         (found,) = (document for document in self.documents if document["kind"] == kind)
         return found
 
+    def named(self, kind: str, name: str) -> dict[str, Any]:
+        """The document of a kind and a name."""
+        (found,) = (
+            document
+            for document in self.documents
+            if (document["kind"], document["metadata"]["name"]) == (kind, name)
+        )
+        return found
+
+    @property
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """Specification of a worker's pod, and of a view's if there are views, by the command that the pod runs."""
+        specs = [
+            document["spec"]["template"]["spec"]
+            for document in self.documents
+            if document["kind"] in {"StatefulSet", "Deployment"}
+        ]
+        return {spec["containers"][0]["args"][0]: spec for spec in specs}
+
     @property
     def pod(self) -> dict[str, Any]:
         """Specification of a worker's pod."""
-        spec: dict[str, Any] = self.one("StatefulSet")["spec"]["template"]["spec"]
-        return spec
+        return self.pods["worker"]
 
     @property
     def environment(self) -> dict[str, dict[str, Any]]:
-        """Entries of the worker's environment by name; each name is given once."""
-        (container,) = self.pod["containers"]
+        """Entries of the worker's environment by name."""
+        return self.environment_of("worker")
+
+    def environment_of(self, command: str) -> dict[str, dict[str, Any]]:
+        """Entries of the environment of the pod that runs `command`, by name; each name is given once."""
+        (container,) = self.pods[command]["containers"]
         entries = {entry["name"]: entry for entry in container["env"]}
         assert len(entries) == len(container["env"])
         return entries

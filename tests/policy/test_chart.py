@@ -14,6 +14,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from app.config.loading import load_settings
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "wordcount"
 KUBERNETES = [f"1.{minor}" for minor in range(30, 38)]
@@ -55,8 +57,9 @@ def test_every_document_is_valid(render: Render, chart_values: Values, version: 
     for document in chart.documents:
         assert kubernetes_validate.validate(document, version, strict=True) == version
     kinds = sorted(document["kind"] for document in chart.documents)
-    budget = ["PodDisruptionBudget"] if chart_values else []
-    assert kinds == [*budget, "Service", "Service", "ServiceAccount", "StatefulSet"]
+    views = ["Deployment", "PodDisruptionBudget", "Service"] if chart_values else []
+    workers = ["PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"]
+    assert kinds == sorted(workers + views)
 
 
 def test_the_validation_would_notice(render: Render) -> None:
@@ -77,7 +80,9 @@ def test_documents_find_each_other(render: Render, chart_values: Values) -> None
         if document["kind"] == "Service"
     }
     headless = services.pop(workers["serviceName"])
-    (client,) = services.values()
+    name = chart.one("StatefulSet")["metadata"]["name"]
+    client = services.pop(name)
+    assert services.keys() == ({f"{name}-view"} if chart_values else set())
     assert labels == workers["template"]["metadata"]["labels"] == headless["selector"] == client["selector"]
     assert headless["clusterIP"] == "None"
     assert headless["publishNotReadyAddresses"] is True
@@ -88,8 +93,78 @@ def test_documents_find_each_other(render: Render, chart_values: Values) -> None
     }
     assert chart.pod["serviceAccountName"] == chart.one("ServiceAccount")["metadata"]["name"]
     assert {document["metadata"]["namespace"] for document in chart.documents} == {"counting"}
-    if chart_values:
-        assert chart.one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert chart.named("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == labels
+    (spread,) = chart.pod["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == labels
+
+
+def test_views_have_objects_of_their_own_and_no_selector_finds_pods_of_both(render: Render) -> None:
+    chart = render(FULL)
+    views, name = chart.one("Deployment")["spec"], chart.one("Deployment")["metadata"]["name"]
+    labels = views["selector"]["matchLabels"]
+    assert views["template"]["metadata"]["labels"] == labels
+    assert chart.named("Service", name)["spec"]["selector"] == labels
+    assert chart.named("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == labels
+    assert chart.pods["view"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == labels
+    of_workers = chart.one("StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    # What Kubernetes selects: pods that have all labels of the selector.
+    assert not labels.items() <= of_workers.items()
+    assert not of_workers.items() <= labels.items()
+    assert chart.pods["view"]["serviceAccountName"] == chart.pod["serviceAccountName"]
+
+
+def test_a_view_is_replaced_only_when_a_new_one_is_ready(render: Render) -> None:
+    chart = render({"views": {"replicas": 1}})
+    assert chart.one("Deployment")["spec"]["strategy"]["rollingUpdate"] == {
+        "maxSurge": 1,
+        "maxUnavailable": 0,
+    }
+    (state,) = (volume for volume in chart.pods["view"]["volumes"] if volume["name"] == "state")
+    assert state["emptyDir"] == {"sizeLimit": "10Gi"}
+    (container,) = chart.pods["view"]["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts["state"] == chart.environment_of("view")["WORDCOUNT_STATE_DIR"]["value"]
+
+
+def test_a_view_has_what_a_worker_has_but_no_membership_and_no_secret_of_the_workers(render: Render) -> None:
+    chart = render(FULL)
+    worker, view = chart.environment_of("worker"), chart.environment_of("view")
+    assert worker.keys() - view.keys() == {"WORDCOUNT_GROUP_INSTANCE_ID", "WORDCOUNT_MEMORY_MB"}
+    assert {name for name in view if view[name] != worker.get(name)} == {"WORDCOUNT_HTTP_ALLOWED_HOSTS"}
+    secrets = yaml.safe_dump(chart.pods["view"]["volumes"])
+    assert "WORDCOUNT_SASL_PASSWORD" in secrets
+    assert "WORDCOUNT_PEER_SECRET" not in secrets
+    own = {"args", "env", "resources"}
+    (of_worker,), (of_view,) = (chart.pods[name]["containers"] for name in ("worker", "view"))
+    assert {name: of_view[name] for name in of_view.keys() - own} == {
+        name: of_worker[name] for name in of_worker.keys() - own
+    }
+    assert of_view["resources"] == FULL["views"]["resources"]
+
+
+def test_a_pod_goes_on_answering_while_services_forget_it(render: Render) -> None:
+    for name, pod in render(FULL).pods.items():
+        assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 20}}}, name
+    pod = render({}).pod
+    asleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    settings = load_settings()
+    assert asleep + settings.shutdown_timeout_s < pod["terminationGracePeriodSeconds"]
+    # Kubernetes before 1.32 refuses a sleep of 0 seconds.
+    assert "lifecycle" not in render({"preStopSleepSeconds": 0}).pod["containers"][0]
+
+
+def test_a_rebalance_does_not_take_all_workers_out_of_the_service(render: Render) -> None:
+    probe = render({}).pod["containers"][0]["readinessProbe"]
+    shortest_s = probe["periodSeconds"] * (probe["failureThreshold"] - 1)
+    assert shortest_s >= load_settings().session_timeout_ms / 1000
+
+
+def test_no_more_workers_are_away_at_once_than_each_partition_has_standbys(render: Render) -> None:
+    chart = render({})
+    assert chart.one("PodDisruptionBudget")["spec"]["maxUnavailable"] <= load_settings().standbys
+    workers = chart.one("StatefulSet")["spec"]
+    assert workers["updateStrategy"] == {"type": "RollingUpdate"}
+    assert workers["minReadySeconds"] == 15
 
 
 def test_a_long_name_leaves_room_for_what_is_added(render: Render) -> None:
@@ -98,8 +173,11 @@ def test_a_long_name_leaves_room_for_what_is_added(render: Render) -> None:
     assert len(chart.one("StatefulSet")["metadata"]["name"]) == 52
 
 
-def test_the_restricted_pod_security_profile_is_met(render: Render, chart_values: Values) -> None:
-    spec = render(chart_values).pod
+@pytest.mark.parametrize("command", ["worker", "view"])
+def test_the_restricted_pod_security_profile_is_met(
+    render: Render, chart_values: Values, command: str
+) -> None:
+    spec = render({**chart_values, "views": {"replicas": 1}}).pods[command]
     (container,) = spec["containers"]
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
@@ -123,11 +201,13 @@ def test_the_restricted_pod_security_profile_is_met(render: Render, chart_values
     }
 
 
-def test_no_token_and_no_service_variables_reach_the_worker(render: Render, chart_values: Values) -> None:
+def test_no_token_and_no_service_variables_reach_a_pod(render: Render, chart_values: Values) -> None:
     # A Service called "web" would otherwise set WEB_PORT=tcp://…, which Faust reads as its port.
     chart = render(chart_values)
-    assert chart.pod["enableServiceLinks"] is False
-    assert chart.pod["automountServiceAccountToken"] is False
+    assert chart.pods.keys() == ({"worker", "view"} if chart_values else {"worker"})
+    for pod in chart.pods.values():
+        assert pod["enableServiceLinks"] is False
+        assert pod["automountServiceAccountToken"] is False
     assert chart.one("ServiceAccount")["automountServiceAccountToken"] is False
 
 
@@ -217,18 +297,17 @@ def test_an_account_that_exists_is_used_and_not_made(render: Render) -> None:
     assert "ServiceAccount" not in {document["kind"] for document in chart.documents}
 
 
-def test_a_new_version_of_the_chart_changes_no_claim_and_restarts_no_worker(
-    helm: Helm, tmp_path: Path
-) -> None:
+def test_a_new_version_of_the_chart_changes_no_claim_and_restarts_no_pod(helm: Helm, tmp_path: Path) -> None:
     rendered = []
     for version in ("7.0.0", "8.0.0"):
         packed = helm("package", CHART, "--version", version, "--destination", tmp_path)
         assert packed.returncode == 0, packed.stderr
-        done = helm("template", "wc", tmp_path / f"wordcount-{version}.tgz")
+        done = helm("template", "wc", tmp_path / f"wordcount-{version}.tgz", "--set", "views.replicas=1")
         assert f"wordcount-{version}" in done.stdout
         documents = list(yaml.safe_load_all(done.stdout))
-        rendered.append([each["spec"] for each in documents if each["kind"] == "StatefulSet"])
-    assert rendered[0] == rendered[1] != []
+        rendered.append([each["spec"] for each in documents if each["kind"] in {"StatefulSet", "Deployment"}])
+    assert rendered[0] == rendered[1]
+    assert len(rendered[0]) == 2
 
 
 def test_the_example_with_access_to_http_is_what_the_chart_takes_and_the_worker_reads(
@@ -254,3 +333,11 @@ def test_access_to_http_is_open_by_default(render: Render) -> None:
     chart = render({})
     assert not {"WORDCOUNT_TOKENS_FILE", "WORDCOUNT_HTTP_TLS_CERT_FILE"} & chart.environment.keys()
     assert "scheme: HTTPS" not in yaml.safe_dump_all(chart.documents)
+
+
+def test_the_example_with_views_is_what_the_chart_takes(render: Render) -> None:
+    values = yaml.safe_load((ROOT / "docs" / "examples" / "chart-views.yaml").read_text())
+    chart = render(values)
+    assert chart.pods.keys() == {"worker", "view"}
+    for document in chart.documents:
+        assert kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)

@@ -68,7 +68,9 @@ def test_the_schema_is_closed_and_names_every_value() -> None:
     described = {f"{path}/{name}" for path, schema in objects(SCHEMA) for name in schema["properties"]}
     described = {path for path in described if "*" not in path} - {"/global"}
     assert names(FULL) == described
-    optional = {path for path in described if path.startswith(("/settings/", "/resources/"))}
+    optional = {
+        path for path in described if path.startswith(("/settings/", "/resources/", "/views/resources/"))
+    }
     assert described - optional <= names(DEFAULTS) <= described
 
 
@@ -92,38 +94,43 @@ def test_default_settings_differ_from_the_product_only_where_a_cluster_does() ->
 
 
 def test_every_variable_is_a_setting_of_the_product(render: Render, chart_values: Values) -> None:
-    given = render(chart_values).environment
-    assert given.keys() <= {f"WORDCOUNT_{name.upper()}" for name in Settings.model_fields}
-    assert "WORDCOUNT_BOOTSTRAP_SERVERS" in given
+    chart = render(chart_values)
+    for command in chart.pods:
+        given = chart.environment_of(command)
+        assert given.keys() <= {f"WORDCOUNT_{name.upper()}" for name in Settings.model_fields}
+        assert "WORDCOUNT_BOOTSTRAP_SERVERS" in given
 
 
+@pytest.mark.parametrize("command", ["worker", "view"])
 def test_the_product_reads_what_the_chart_writes(
     render: Render,
     chart_values: Values,
+    command: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    chart = render(chart_values)
-    for volume in chart.pod["volumes"]:
+    chart = render({**chart_values, "views": {"replicas": 1}})
+    for volume in chart.pods[command]["volumes"]:
         for item in volume.get("secret", {}).get("items", []):
             (tmp_path / volume["name"]).mkdir(exist_ok=True)
             (tmp_path / volume["name"] / item["path"]).write_text("PEM")
         for source in volume.get("projected", {}).get("sources", []):
             for item in source["secret"]["items"]:
                 (secrets / item["path"]).write_text("from somewhere else")
-    for name, entry in chart.environment.items():
+    for name, entry in chart.environment_of(command).items():
         assert ("value" in entry) != ("valueFrom" in entry), entry
         value = entry.get("value", "true-0")
         assert isinstance(value, str), entry
         monkeypatch.setenv(name, value.replace("/etc/wordcount", str(tmp_path)))
     monkeypatch.chdir(tmp_path)
-    read = load_settings()
+    read = load_settings(with_peers=command == "worker")
     for name, value in (chart_values or DEFAULTS)["settings"].items():
         found = getattr(read, name)
-        assert (",".join(found) if isinstance(found, tuple) else found) == value, name
-    assert read.shutdown_timeout_s < chart.pod["terminationGracePeriodSeconds"]
+        expected = None if (command, name) == ("view", "memory_mb") else value
+        assert (",".join(found) if isinstance(found, tuple) else found) == expected, name
+    assert read.shutdown_timeout_s < chart.pods[command]["terminationGracePeriodSeconds"]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,8 @@ def test_the_product_reads_what_the_chart_writes(
         "settings.tokens_file",
         "settings.token",
         "persistence.enabled",
+        "views.persistence",
+        "views.service.targetPort",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
@@ -176,6 +185,10 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("persistence.size", "ten"),
         ("podDisruptionBudget.maxUnavailable", "one"),
         ("terminationGracePeriodSeconds", None),
+        ("preStopSleepSeconds", -1),
+        ("minReadySeconds", "15"),
+        ("views.replicas", -1),
+        ("views.stateSizeLimit", "much"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
@@ -189,12 +202,12 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
     ("values", "named"),
     [
         (
-            changed("terminationGracePeriodSeconds", 59),
-            ["terminationGracePeriodSeconds (59)", "shutdown_timeout_s (59)"],
+            changed("terminationGracePeriodSeconds", 79),
+            ["terminationGracePeriodSeconds (79)", "preStopSleepSeconds (20)", "shutdown_timeout_s (59)"],
         ),
         (
-            {"settings": {"shutdown_timeout_s": 40}},
-            ["terminationGracePeriodSeconds (40)", "shutdown_timeout_s (40)"],
+            {"settings": {"shutdown_timeout_s": 35}},
+            ["terminationGracePeriodSeconds (40)", "preStopSleepSeconds (5)", "shutdown_timeout_s (35)"],
         ),
         (changed("sasl.existingSecret", ""), ["SASL_SSL", "sasl.existingSecret is empty"]),
         (changed("settings.security_protocol", "SSL"), ["sasl.existingSecret", "SSL"]),
@@ -243,7 +256,21 @@ def test_clients_may_use_the_names_of_the_service_and_of_the_pods_and_those_that
     assert not allowed.allows(f"other.{namespace}.svc")
 
 
+def test_clients_may_use_the_names_of_the_service_of_views(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chart = render({"views": {"replicas": 1, "service": {"allowedHosts": ["views.example"]}}})
+    given = chart.environment_of("view")["WORDCOUNT_HTTP_ALLOWED_HOSTS"]["value"]
+    monkeypatch.setenv("WORDCOUNT_HTTP_ALLOWED_HOSTS", given)
+    allowed = AllowedHosts(load_settings().http_allowed_hosts)
+    views = chart.one("Deployment")["metadata"]
+    for suffix in ("", f".{views['namespace']}", f".{views['namespace']}.svc"):
+        assert allowed.allows(f"{views['name']}{suffix}:8080")
+    assert allowed.allows("views.example")
+    assert not allowed.allows(chart.one("StatefulSet")["metadata"]["name"])
+
+
 def test_the_grace_period_may_be_one_second_longer(render: Render) -> None:
-    chart = render({"terminationGracePeriodSeconds": 26})
-    assert chart.pod["terminationGracePeriodSeconds"] == 26
+    chart = render({"terminationGracePeriodSeconds": 31})
+    assert chart.pod["terminationGracePeriodSeconds"] == 31
     assert chart.environment["WORDCOUNT_SHUTDOWN_TIMEOUT_S"]["value"] == "25"

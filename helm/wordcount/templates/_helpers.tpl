@@ -20,8 +20,26 @@ app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 |
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{/*
+Labels that select the pods of views. They have another name than those of workers: selectors of workers then never select views, and
+the selector of the StatefulSet, which cannot be changed, stays as it was before there were views.
+*/}}
+{{- define "wordcount.viewSelectorLabels" -}}
+app.kubernetes.io/name: "{{ default .Chart.Name .Values.nameOverride | trunc 58 | trimSuffix "-" }}-view"
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
 {{- define "wordcount.labels" -}}
 {{ include "wordcount.selectorLabels" . }}
+{{ include "wordcount.versionLabels" . }}
+{{- end -}}
+
+{{- define "wordcount.viewLabels" -}}
+{{ include "wordcount.viewSelectorLabels" . }}
+{{ include "wordcount.versionLabels" . }}
+{{- end -}}
+
+{{- define "wordcount.versionLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
@@ -43,22 +61,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* Names by which clients in the cluster call the Service and the pods, and those that were added. */}}
+{{/* Names by which clients in the cluster call the Service and the pods, and those that were added. Takes `role` as well. */}}
 {{- define "wordcount.allowedHosts" -}}
 {{- $name := include "wordcount.fullname" . -}}
+{{- $names := list $name (printf "*.%s-headless" $name) -}}
+{{- $added := .Values.service.allowedHosts -}}
+{{- if eq .role "view" -}}
+{{- $names = list (printf "%s-view" $name) -}}
+{{- $added = .Values.views.service.allowedHosts -}}
+{{- end -}}
 {{- $hosts := list -}}
-{{- range $host := list $name (printf "*.%s-headless" $name) -}}
+{{- range $host := $names -}}
 {{- range $suffix := list "" ".svc" ".svc.cluster.local" -}}
 {{- $hosts = append $hosts (printf "%s.%s%s" $host $.Release.Namespace $suffix) -}}
 {{- end -}}
 {{- $hosts = append $hosts $host -}}
 {{- end -}}
-{{- concat $hosts .Values.service.allowedHosts | join "," -}}
+{{- concat $hosts $added | join "," -}}
 {{- end -}}
 
 {{/*
-Environment of the worker. Numbers of a values file arrive as floating point: without int64 a large one would be
-written as 4.194304e+06.
+Environment of a worker or a view, by `role`. Numbers of a values file arrive as floating point: without int64 a large one would be
+written as 4.194304e+06. A view takes its memory from the limit of its own container: the workers' number may be above it.
 */}}
 {{- define "wordcount.env" -}}
 - name: WORDCOUNT_STATE_DIR
@@ -69,11 +93,11 @@ written as 4.194304e+06.
   value: "8080"
 - name: WORDCOUNT_HTTP_ALLOWED_HOSTS
   value: {{ include "wordcount.allowedHosts" . | quote }}
-{{- range $name, $value := .Values.settings }}
+{{- range $name, $value := eq .role "view" | ternary (omit .Values.settings "memory_mb") .Values.settings }}
 - name: WORDCOUNT_{{ upper $name }}
   value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}
 {{- end }}
-{{- if .Values.staticMembership.enabled }}
+{{- if and .Values.staticMembership.enabled (eq .role "worker") }}
 - name: WORDCOUNT_GROUP_INSTANCE_ID
   valueFrom:
     fieldRef:
@@ -124,7 +148,7 @@ written as 4.194304e+06.
 
 {{/*
 Sources of the volume with login and passwords, as files named after the variables; empty if there are none. Variables of a
-pod do not change while it runs, files do.
+pod do not change while it runs, files do. A view, by `role`, gets no secret of the workers: it asks no worker, and no worker asks it.
 */}}
 {{- define "wordcount.passwords" -}}
 {{- with .Values.sasl }}
@@ -147,8 +171,9 @@ pod do not change while it runs, files do.
         path: WORDCOUNT_SSL_KEY_PASSWORD
 {{- end }}
 {{- end }}
+{{- $role := .role }}
 {{- with .Values.access.peers }}
-{{- if .existingSecret }}
+{{- if and .existingSecret (eq $role "worker") }}
 - secret:
     name: {{ .existingSecret | quote }}
     items:
@@ -185,8 +210,9 @@ pod do not change while it runs, files do.
 {{- $protocol := default "PLAINTEXT" .Values.settings.security_protocol -}}
 {{- $sasl := .Values.sasl -}}
 {{- $tls := .Values.tls -}}
-{{- if le $grace $timeout -}}
-{{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than settings.shutdown_timeout_s (%d), or workers are killed while they shut down: raise the first or lower the second" $grace $timeout) -}}
+{{- $sleep := int64 .Values.preStopSleepSeconds -}}
+{{- if le $grace (add $sleep $timeout) -}}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than preStopSleepSeconds (%d) and settings.shutdown_timeout_s (%d) together, or workers are killed while they shut down: raise the first or lower the others" $grace $sleep $timeout) -}}
 {{- end -}}
 {{- if and (hasPrefix "SASL_" $protocol) (not $sasl.existingSecret) -}}
 {{- fail (printf "settings.security_protocol is %s, but sasl.existingSecret is empty: name the secret that holds the login" $protocol) -}}

@@ -1,0 +1,167 @@
+{{/* What pods of workers and of views have in common. Each template takes Values, Release, Chart and `role`: "worker" or "view". */}}
+
+{{- define "wordcount.podOptions" -}}
+serviceAccountName: {{ include "wordcount.serviceAccountName" . | quote }}
+automountServiceAccountToken: false
+# Faust reads unprefixed variables, and a Service called "web" in this namespace would set WEB_PORT=tcp://…
+# for every container; one called "wordcount-http" would set WORDCOUNT_HTTP_PORT.
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+# Each pod on a node of its own where there are enough nodes: a partition's worker and its standby do not end together.
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- if eq .role "view" }}
+        {{- include "wordcount.viewSelectorLabels" . | nindent 8 }}
+        {{- else }}
+        {{- include "wordcount.selectorLabels" . | nindent 8 }}
+        {{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  # Gives the volume to the worker's group, and only changes owners when the top folder is not right already.
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "wordcount.container" -}}
+image: {{ include "wordcount.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args: [{{ .role | quote }}]
+env:
+  {{- include "wordcount.env" . | nindent 2 }}
+ports:
+  - name: http
+    containerPort: 8080
+    protocol: TCP
+{{- if .Values.preStopSleepSeconds }}
+# Kubernetes takes a pod that ends out of its Services while it stops the process. In this time requests still arrive, and a process
+# that stops answers 503. So it is told to stop only when no new connection comes any more.
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ .Values.preStopSleepSeconds }}
+{{- end }}
+# The interface answers before the state is restored, so a long restore needs no long start.
+startupProbe:
+  httpGet:
+    path: /livez
+    port: http
+    scheme: {{ include "wordcount.scheme" . }}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 30
+# Slow to act: a restart costs more than a minute of patience.
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: http
+    scheme: {{ include "wordcount.scheme" . }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+# All workers are unready while their group rebalances. If that took them out of the Service, nobody would be left to answer, so only
+# a rebalance longer than the session time-out does.
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: http
+    scheme: {{ include "wordcount.scheme" . }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 3
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: ["ALL"]
+resources:
+  {{- eq .role "view" | ternary .Values.views.resources .Values.resources | toYaml | nindent 2 }}
+volumeMounts:
+  - name: state
+    mountPath: /var/lib/wordcount
+  - name: tmp
+    mountPath: /tmp
+  {{- if include "wordcount.tlsItems" . }}
+  - name: tls
+    mountPath: /etc/wordcount/tls
+    readOnly: true
+  {{- end }}
+  {{- if include "wordcount.passwords" . }}
+  - name: passwords
+    mountPath: /etc/wordcount/secrets
+    readOnly: true
+  {{- end }}
+  {{- if .Values.access.tokens.existingSecret }}
+  - name: http-tokens
+    mountPath: /etc/wordcount/http-tokens
+    readOnly: true
+  {{- end }}
+  {{- if .Values.access.tls.existingSecret }}
+  - name: http-tls
+    mountPath: /etc/wordcount/http-tls
+    readOnly: true
+  {{- end }}
+{{- end -}}
+
+{{/* All volumes but the one of the state. */}}
+{{- define "wordcount.volumes" -}}
+{{- $tlsItems := include "wordcount.tlsItems" . -}}
+{{- $passwords := include "wordcount.passwords" . -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: {{ .Values.tmpSizeLimit }}
+{{- if $tlsItems }}
+- name: tls
+  secret:
+    secretName: {{ .Values.tls.existingSecret | quote }}
+    defaultMode: 0440
+    items:
+      {{- $tlsItems | nindent 6 }}
+{{- end }}
+{{- if $passwords }}
+- name: passwords
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- $passwords | nindent 6 }}
+{{- end }}
+{{- with .Values.access.tokens }}
+{{- if .existingSecret }}
+- name: http-tokens
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key | quote }}
+        path: tokens
+{{- end }}
+{{- end }}
+{{- with .Values.access.tls }}
+{{- if .existingSecret }}
+- name: http-tls
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 0440
+    items:
+      - key: {{ .certKey | quote }}
+        path: tls.crt
+      - key: {{ .privateKeyKey | quote }}
+        path: tls.key
+      {{- if .caKey }}
+      - key: {{ .caKey | quote }}
+        path: ca.crt
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
