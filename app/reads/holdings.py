@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -17,6 +18,9 @@ from tables.partitions.served_rows import ServedRows
 
 _PROOF_SHARE = 0.5
 """Share of a question's time that may be spent on proving that rows are the newest; the rest is kept for the answer."""
+
+_LAG_SHARE = 0.5
+"""Share of a question's time that may be spent on asking how far followers lag; the rest is kept for the proof and the answer."""
 
 Ends = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
 """Looks up partition -> offset after its last record, as after the call began. Raises WordcountError if no broker answers."""
@@ -129,7 +133,9 @@ class WorkerHoldings:
         if max_lag_records is not None:
             near = self._partitions.followers.followers()
             asked = {number: near[number] for number in numbers if number in near and number not in held.rows}
-            await hold_followers(held, asked, "standby", max_lag_records, self._input_ends)
+            await hold_followers(
+                held, asked, "standby", max_lag_records, input_ends=self._input_ends, end_s=end_s
+            )
         if doubtful := [number for number in numbers if number not in held.rows]:
             left_s = max(0.0, end_s - monotonic())
             proven = await self._freshness.proven(doubtful, left_s * _PROOF_SHARE)
@@ -151,8 +157,10 @@ class WorkerHoldings:
         status = self.partitions()[number]
         if status.restore is not None:
             return f"it is being restored, {status.restore.share:.0%} of its changelog is read"
-        errors = self._partitions.errors()
-        return f"it is stopped: {errors[number]}" if number in errors else "it waits to be restored"
+        if status.error:
+            return f"it is stopped: {status.error}"
+        waits = status.position is None
+        return "it waits to be restored" if waits else "it cannot be proven that its counts are the newest"
 
 
 class ViewHoldings:
@@ -187,7 +195,7 @@ class ViewHoldings:
         """See `Holdings.held`."""
         held, followers = Held(), self._followers.followers()
         asked = {number: followers[number] for number in numbers if number in followers}
-        await hold_followers(held, asked, "view", max_lag_records, self._input_ends)
+        await hold_followers(held, asked, "view", max_lag_records, input_ends=self._input_ends, end_s=end_s)
         for number in set(numbers) - asked.keys():
             held.refuse(number, "it is not followed yet")
         return held
@@ -198,7 +206,9 @@ async def hold_followers(
     followers: Mapping[int, Follower],
     role: Role,
     max_lag_records: int | None,
+    *,
     input_ends: Ends,
+    end_s: float,
 ) -> None:
     """Answer the partitions of `followers` that can answer and do not lag too far; refuse the others.
 
@@ -208,16 +218,19 @@ async def hold_followers(
         role: role of the followers.
         max_lag_records: most records of the input that an answer may lack; None = any number.
         input_ends: looks up the ends of partitions of the input topic.
+        end_s: end of the question's time by `time.monotonic`.
     """
     readable = {number: one for number, one in followers.items() if one.readable and not one.error}
     for number in followers.keys() - readable.keys():
         held.refuse(number, why_not(followers[number]))
     if max_lag_records is not None and readable:
         try:
-            ends = await input_ends(readable)
-        except WordcountError as error:
+            async with asyncio.timeout(max(0.0, end_s - monotonic()) * _LAG_SHARE):
+                ends = await input_ends(readable)
+        except (WordcountError, TimeoutError) as error:
+            why = error.message if isinstance(error, WordcountError) else "no broker answered in time"
             for number in readable:
-                held.refuse(number, f"how far it lags cannot be found out ({error.message})")
+                held.refuse(number, f"how far it lags cannot be found out ({why})")
             return
     for number, one in readable.items():
         lag = 0 if max_lag_records is None else ends[number] - one.position
@@ -236,8 +249,14 @@ def why_not(follower: Follower) -> str:
     """Return why a follower does not answer."""
     if follower.error:
         return f"its follower has stopped: {follower.error}"
+    if not follower.begun:
+        return "its follower waits for the changelog"
     if follower.state == "restoring":
         return f"its follower reads the changelog, {follower.progress.share:.0%} is read"
+    if follower.store.state.marker is None:
+        return "nothing of it is counted yet"
+    if not follower.readable:
+        return "its follower waits for the end of a flush"
     return "its follower is not as new as what others have shown"
 
 
@@ -248,8 +267,15 @@ def statuses_of(followers: Followers) -> Mapping[int, FollowerStatus]:
             one.state,
             one.position if one.store.state.marker is not None else None,
             behind_of(one),
-            1.0 if one.state == "following" else one.progress.share,
+            _restored(one),
             one.error,
         )
         for number, one in sorted(followers.followers().items())
     }
+
+
+def _restored(follower: Follower) -> float:
+    """Return the share of the changelog that is read, from 0 to 1."""
+    if follower.state == "following":
+        return 1.0
+    return follower.progress.share if follower.begun else 0.0

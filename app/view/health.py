@@ -11,43 +11,56 @@ NAMED = 10
 """Largest number of partitions that readiness describes one by one; further partitions are only counted."""
 
 HEARD_S = 30.0
-"""A view takes the brokers for unreachable when no follower was at the end of its changelog for this long."""
+"""Longest time since a broker answered a look at the input topic, in seconds: three times the pause between two looks."""
 
 
-def followed_check(partitions: int | None, standbys: Mapping[int, FollowerStatus]) -> ReadinessCheck:
+def broker_check(age_s: float | None, why: str) -> ReadinessCheck:
+    """Check that a broker has answered a look at the input topic within `HEARD_S`.
+
+    Args:
+        age_s: seconds since a broker last answered a look; None = no broker has answered yet.
+        why: why the latest look was in vain; "" = it was not.
+    """
+    because = f": {why}" if why else ""
+    if age_s is None:
+        return ReadinessCheck(False, f"no broker has answered yet{because}")
+    return ReadinessCheck(
+        age_s <= HEARD_S, f"a broker answered {age_s:.1f} s ago, limit {HEARD_S:g} s{because}"
+    )
+
+
+def followed_check(partitions: int | None, followed: int, why: str) -> ReadinessCheck:
     """Check that all partitions of the input topic are followed.
 
     Args:
         partitions: number of partitions; None = not known yet.
-        standbys: status of each follower.
+        followed: number of followers.
+        why: why the latest look at the input topic was in vain; "" = it was not.
     """
     if partitions is None:
-        return ReadinessCheck(False, "the partitions of the input topic are not known yet")
-    return ReadinessCheck(
-        len(standbys) == partitions, f"{len(standbys)} of {partitions} partitions are followed"
-    )
+        return ReadinessCheck(False, why or "the partitions of the input topic are not known yet")
+    return ReadinessCheck(followed == partitions, f"{followed} of {partitions} partitions are followed")
 
 
-def restored_check(standbys: Mapping[int, FollowerStatus]) -> ReadinessCheck:
-    """Check that every follower has read its changelog up to the end once, and has not stopped."""
-    waiting = {number: status for number, status in sorted(standbys.items()) if status.state != "following"}
-    if not waiting:
-        records = max((status.behind.records for status in standbys.values()), default=0)
-        seconds = max((status.behind.seconds for status in standbys.values()), default=0.0)
-        return ReadinessCheck(True, f"at most {records:,} changelog records and {seconds:.1f} s behind")
-    named = [
-        f"{number} ({status.error or f'{status.restored:.0%} read'})"
-        for number, status in [*waiting.items()][:NAMED]
-    ]
-    more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
-    return ReadinessCheck(False, f"not up to date: {', '.join(named)}{more}")
+def restored_check(standbys: Mapping[int, FollowerStatus], waiting: Mapping[int, str]) -> ReadinessCheck:
+    """Check that every follower has read its changelog up to the end once, and has not stopped.
 
-
-def broker_check(standbys: Mapping[int, FollowerStatus]) -> ReadinessCheck:
-    """Check that some follower was at the end of its changelog, as a broker said it, within `HEARD_S`."""
-    least_s = min((status.behind.seconds for status in standbys.values()), default=None)
-    if least_s is None:
+    Args:
+        standbys: status of each follower.
+        waiting: partition -> why its follower cannot begin.
+    """
+    if not standbys:
         return ReadinessCheck(False, "nothing is followed yet")
-    return ReadinessCheck(
-        least_s <= HEARD_S, f"the changelog's end was last read {least_s:.1f} s ago, limit {HEARD_S:g} s"
-    )
+    late = {number: status for number, status in sorted(standbys.items()) if status.state != "following"}
+    if not late:
+        records = max(status.behind.records for status in standbys.values())
+        seconds = max(status.behind.seconds for status in standbys.values())
+        return ReadinessCheck(True, f"at most {records:,} changelog records and {seconds:.1f} s behind")
+    named = [f"{number} ({_why(status, number in waiting)})" for number, status in [*late.items()][:NAMED]]
+    more = f" and {len(late) - NAMED} more" if len(late) > NAMED else ""
+    reason = next((f"; {waiting[number]}" for number in late if number in waiting), "")
+    return ReadinessCheck(False, f"not up to date: {', '.join(named)}{more}{reason}")
+
+
+def _why(status: FollowerStatus, waits: bool) -> str:
+    return status.error or ("waits" if waits else f"{status.restored:.0%} read")

@@ -71,6 +71,10 @@ class View:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._partitions: int | None = None
+        self._heard_s: float | None = None
+        """When a broker last answered a look at the input topic; None = none has answered yet."""
+        self._waits = ""
+        """Why the latest look at the input topic was in vain; "" = it was not."""
         self.error: Exception | None = None
         """The error because of which the view ends; None = there is no error."""
         timeout_s = step_timeout_s(settings)
@@ -78,14 +82,14 @@ class View:
         self._readable = TopicOffsets(kafka, timeout_s, settings.isolation)
         self._memory = MemoryBudget(memory_budget(settings))
         vocabulary = VocabularyLimit(1)
-        changes = Changes()
+        changes, changelog = Changes(), FollowedChangelog(topics.changelog, self._offsets)
         stores = Stores(settings.state_dir / topics.changelog)
         self._memory.follow(stores)
         self._followers = Followers(
             stores,
             FollowerServices(
                 owner=Owner(settings.group, settings.topic),
-                changelog=FollowedChangelog(topics.changelog, self._offsets),
+                changelog=changelog,
                 tail=KafkaChangelogTail(topics.changelog, kafka, timeout_s),
                 run=_runner("store", 1),
                 run_tail=_runner("follow", 1),
@@ -113,9 +117,11 @@ class View:
         parties = Parties(self._local, lambda: self._partitions, lambda: None, peers)
         self._health = Health(
             {
-                "broker": lambda: broker_check(self._holdings.standbys()),
-                "assignment": lambda: followed_check(self._partitions, self._holdings.standbys()),
-                "restored": lambda: restored_check(self._holdings.standbys()),
+                "broker": lambda: broker_check(self._heard_age_s(), self._waits),
+                "assignment": lambda: followed_check(
+                    self._partitions, len(self._holdings.followed()), self._waits
+                ),
+                "restored": lambda: restored_check(self._holdings.standbys(), changelog.waiting),
             }
         )
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
@@ -181,10 +187,10 @@ class View:
 
     async def _look_at_partitions(self) -> None:
         """Follow as many partitions as the input topic has, also when it gets more."""
-        told = ""
         while True:
             try:
                 found = (await self._offsets.describe(self._settings.topic)).partitions
+                self._heard_s = time.monotonic()
                 if found and found != self._partitions:
                     self._memory.divide(found)
                     await self._followers.follow(range(found))
@@ -196,10 +202,13 @@ class View:
             except Exception as error:  # noqa: BLE001 - nobody knows how to go on
                 self.end(error)
                 return
-            if reason and reason != told:
+            if reason and reason != self._waits:
                 _log.warning("the view waits for the input topic", reason=reason)
-            told = reason
+            self._waits = reason
             await asyncio.sleep(RETRY_S if reason else LOOK_S)
+
+    def _heard_age_s(self) -> float | None:
+        return None if self._heard_s is None else time.monotonic() - self._heard_s
 
 
 def run_view(settings: Settings) -> Exception | None:

@@ -45,6 +45,7 @@ _NOTHING: Mapping[str, Any] = {
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "wordcount": [str(BIN / "wordcount"), "worker"],
+    "view": [str(BIN / "wordcount"), "view"],
     "faust": [sys.executable, "-m", "faust", "-A", "app.faust_entry", "worker", "-l", "info"],
 }
 
