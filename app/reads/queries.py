@@ -25,6 +25,7 @@ from app.reads.answers import (
     WordPage,
 )
 from app.reads.parties import Asks, Found, Parties, all_of, united
+from app.reads.pool import too_slow
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
@@ -120,17 +121,25 @@ class WordQueries:
                 k if self._parties.are_alone else max(2 * k, _EXACT_LISTED), terms, end_s, exact=exact
             )
             return self._judged(found, _top_of(found, k, exact=exact), terms)
-        found = await self._leaders(k, terms, end_s, needed=k)
-        for _ in range(_ROUNDS):
-            listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
-            wanted = look_ups(listings, k, _MOST_LOOK_UPS)
-            missing = [place for place, words in enumerate(wanted) if words]
-            if not missing:
-                break
-            again = await all_of([self._look_up(found, place, wanted[place], k, end_s) for place in missing])
-            for place, told in zip(missing, again, strict=True):
-                found.told[place] = told
-        return self._judged(found, _top_of(found, k, exact=False), terms)
+        while True:
+            found = await self._leaders(k, terms, end_s, needed=k)
+            for _ in range(_ROUNDS):
+                listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
+                wanted = look_ups(listings, k, _MOST_LOOK_UPS)
+                missing = [place for place, words in enumerate(wanted) if words]
+                if not missing:
+                    break
+                again = await all_of(
+                    [self._look_up(found, place, wanted[place], k, end_s) for place in missing]
+                )
+                for place, told in zip(missing, again, strict=True):
+                    found.told[place] = told
+            top = _top_of(found, k, exact=False)
+            if top.exact or len(top.words) == k:
+                return self._judged(found, top, terms)
+            # A party no longer had its partitions when counts were asked for.
+            if monotonic() > end_s:
+                raise too_slow()
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """See `Queries.stats`."""

@@ -81,20 +81,27 @@ def searched(parts: Sequence[Party], k: int, also: Sequence[bytes]) -> Listing:
 
 
 def look_ups(listings: Sequence[Listing], k: int, most: int) -> Sequence[Sequence[bytes]]:
-    """Return for each party the words whose counts it has to tell before the `k` most frequent words are known.
+    """Return for each party the words whose counts it has to tell, with a new listing, before the `k` most frequent words are known.
+
+    A party that has to tell a count tells those that it has told before once more, because they may have risen.
 
     Args:
         listings: what the parties have told.
         k: number of words (>= 1).
-        most: largest number of counts to ask for. If more are missing, only those of the words that lead now are asked for, so that at
-            least the counts of the answer are exact.
+        most: largest number of missing counts. If more are missing, only the counts of the words that lead now are asked for, so that
+            at least the answer has enough words.
     """
     lower = _sums(listings)
     leading = _first(lower, k)
     least = lower[leading[-1]] if len(leading) == k else 1
-    possible = [word for word, count in lower.items() if count + _missing(listings, word) >= max(1, least)]
-    asked = _lacking(listings, possible)
-    return asked if sum(map(len, asked)) <= most else _lacking(listings, leading)
+    possible = sorted(
+        word for word, count in lower.items() if count + _missing(listings, word) >= max(1, least)
+    )
+    lacking = [_lacks(listing, possible) for listing in listings]
+    if sum(lacking) > most:
+        possible = sorted(leading)
+        lacking = [_lacks(listing, possible) for listing in listings]
+    return [possible if number else [] for number in lacking]
 
 
 def decided(listings: Sequence[Listing], k: int) -> TopWords:
@@ -130,8 +137,6 @@ def _missing(listings: Sequence[Listing], word: bytes) -> int:
     return sum(listing.bound for listing in listings if word not in listing.counts)
 
 
-def _lacking(listings: Sequence[Listing], words: Sequence[bytes]) -> list[list[bytes]]:
-    return [
-        sorted(word for word in words if word not in listing.counts) if listing.bound else []
-        for listing in listings
-    ]
+def _lacks(listing: Listing, words: Sequence[bytes]) -> int:
+    """Return how many counts of `words` the party has not told."""
+    return sum(word not in listing.counts for word in words) if listing.bound else 0

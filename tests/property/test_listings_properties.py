@@ -46,6 +46,8 @@ def test_the_answer_is_that_of_counting_everything_or_says_how_wrong_it_may_be(
             (count for word, count in everything.items() if word.decode() not in dict(top.words)), default=0
         )
         assert left_out <= last + (top.max_error or 0)
+    if most >= k and most_look_ups >= 100:
+        assert len(top.words) == len(right), "there are as many words as were asked for"
     if most_look_ups >= 100 and len(right) == k and right[-1][1] > sum(one.bound for one in listings):
         assert top.exact
 
@@ -87,4 +89,4 @@ def test_words_that_no_party_lists_keep_an_answer_from_being_certain() -> None:
 
 
 def test_a_party_that_has_told_all_its_words_is_not_asked() -> None:
-    assert look_ups([Listing({b"a": 3}, 0), Listing({b"b": 2}, 1)], 2, 100) == [[], [b"a"]]
+    assert look_ups([Listing({b"a": 3}, 0), Listing({b"b": 2}, 1)], 2, 100) == [[], [b"a", b"b"]]

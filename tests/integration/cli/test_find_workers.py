@@ -46,7 +46,7 @@ async def test_commands_find_the_workers_of_the_group_and_ask_one_that_answers(
     assert f"group {workers.group} has no members".encode() in nobody.stderr
 
     # A long session keeps a killed worker a member, so that commands find it and have to ask the other one.
-    pair = await two_workers(workers, kafka, session_timeout_ms=60_000)
+    pair = await two_workers(workers, kafka, session_timeout_ms=60_000, standbys=0)
     truth = await recount(kafka.bootstrap_servers, workers.topic)
     assert json.loads(run("get", "--json", "w1").stdout)["count"] == truth["w1"]
     words = json.loads(run("top", "--json", "-k", "3").stdout)["words"]
