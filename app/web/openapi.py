@@ -258,7 +258,7 @@ def _terms() -> Schema:
         "after": (
             {"type": "string", "pattern": f"^{AFTER_PATTERN}$"},
             "Partition:offset of records that the answer has to cover, with commas between: the partitions and offsets that a "
-            "producer was told. If they are not counted in time, the answer is problem `not-yet-counted`.",
+            "producer was told, each partition once. If they are not counted in time, the answer is problem `not-yet-counted`.",
         ),
         "wait_ms": (
             {"type": "integer", "minimum": 0, "maximum": MOST_WAIT_MS, "default": 0},
