@@ -108,6 +108,8 @@ async def test_an_empty_list_of_one_place_is_not_taken_for_that_of_another(clien
 async def test_head_has_the_headers_of_get_and_no_body(client, path):
     get, head = await client.get(path), await client.head(path)
     assert (head.status_code, head.content) == (get.status_code, b"")
+    if path == "/metrics":  # The process has used more time by the second scrape, perhaps in a longer number.
+        assert head.headers.pop("content-length") and get.headers.pop("content-length")
     assert set(head.headers.items()) == set(get.headers.items())
 
 
