@@ -208,14 +208,17 @@ class Followers:
     async def _confirm(self, wanted: Mapping[int, Follower]) -> None:
         """Look up the id of the changelog if something waits for that; stop the followers of a former changelog of this name.
 
-        Raises:
-            BrokerUnavailableError: no broker answers.
+        Without an answer records wait for the next look; a poll finds out whether brokers are away.
         """
         services, asked_s = self._services, self._services.clock()
         age_s = asked_s - self._confirmed_s
         if age_s < CONFIRM_S or (age_s < IDLE_CONFIRM_S and not self._tail.holds_records):
             return
-        changelog_id = await services.changelog.identity()
+        try:
+            changelog_id = await services.changelog.identity()
+        except BrokerUnavailableError as unknown:
+            _log.debug("the id of the changelog is not known now", reason=str(unknown))
+            return
         for follower in wanted.values():
             if changelog_id and follower.changelog_id and changelog_id != follower.changelog_id:
                 error = InexactError(

@@ -13,12 +13,15 @@ from tables.cache.counts import CountCache
 from tables.errors import PartitionsLostError
 from tables.model.replay import Replay
 from tables.partitions import follower as follower_module
+from tables.partitions import freshness as freshness_module
 from tables.partitions import settled_tail as settled_tail_module
 from tables.partitions.follower import Follower
 from tables.partitions.followers import Followers
 from tables.partitions.freshness import Freshness
 from tables.partitions.served_rows import ServedRows
+from tables.partitions.settled_tail import OWNER_S
 from tables.partitions.shard import Shard
+from tests.simulation import process as process_module
 from tests.simulation.connections import Lease
 from tests.simulation.disks import Disk, MemoryStore
 
@@ -93,13 +96,8 @@ def owners_taken_for_newest_during_a_flush(patch: Patch) -> None:
 
 def followers_that_show_a_flush_at_once(patch: Patch) -> None:
     patch.setattr(settled_tail_module, "SETTLE_S", 0.0)
-
-
-def changelogs_that_were_created_again_followed_on(patch: Patch) -> None:
-    async def confirmed(followers: Followers, wanted: Mapping[int, Follower]) -> None:
-        followers._tail.confirm(math.inf)
-
-    patch.setattr(Followers, "_confirm", confirmed)
+    patch.setattr(freshness_module, "OWNER_S", OWNER_S)
+    patch.setattr(process_module, "TAIL_S", [0.005, 0.01, 0.02, 0.05, 0.1, 0.5])
 
 
 def owners_taken_for_newest_after_their_lease(patch: Patch) -> None:

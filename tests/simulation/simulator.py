@@ -15,8 +15,10 @@ from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
 from tables.partitions import follower as follower_module
 from tables.partitions import followers as followers_module
+from tables.partitions import freshness as freshness_module
 from tables.partitions import partitions as partitions_module
 from tables.partitions import served_rows as served_rows_module
+from tables.partitions import settled_tail as settled_tail_module
 from tables.partitions import shard as shard_module
 from tables.store import stores as stores_module
 from tables.top import leaders as leaders_module
@@ -77,6 +79,10 @@ def simulate(
         patch.setattr(replay_module, "MERGE_BYTES", plan.restore_bytes)
         patch.setattr(followers_module, "MOST_BYTES", plan.held_bytes)
         patch.setattr(follower_module, "CATCH_UP_S", CATCH_UP_S)
+        # Shorter than in reality, because polls come seldom in the simulation.
+        patch.setattr(settled_tail_module, "SETTLE_S", 0.02)
+        patch.setattr(freshness_module, "OWNER_S", 0.015)
+        patch.setattr(followers_module, "CONFIRM_S", 0.0)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(top_query_module, "sleep", breathe)
