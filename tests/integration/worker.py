@@ -48,6 +48,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "view": [str(BIN / "wordcount"), "view"],
     "faust": [sys.executable, "-m", "faust", "-A", "app.faust_entry", "worker", "-l", "info"],
 }
+WORKER_ENTRIES = ("wordcount", "faust")
+"""The entries of `COMMANDS` that start a worker; the others start a view."""
 
 
 class Worker:

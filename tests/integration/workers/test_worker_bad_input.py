@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from app.exit_codes import EXIT_CONFIGURATION, EXIT_FAILED
 from tables.model.names import changelog_topic
 from tests.integration.worker import (
-    COMMANDS,
+    WORKER_ENTRIES,
     Worker,
     counts_of,
     free_port,
@@ -81,7 +81,7 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-@pytest.mark.parametrize("entry", COMMANDS)
+@pytest.mark.parametrize("entry", WORKER_ENTRIES)
 @pytest.mark.parametrize(
     ("setting", "value", "named"),
     [
@@ -97,7 +97,7 @@ async def test_a_bad_setting_is_refused_by_name(
     assert await refused(worker, *named) != 0
 
 
-@pytest.mark.parametrize("entry", COMMANDS)
+@pytest.mark.parametrize("entry", WORKER_ENTRIES)
 async def test_a_taken_port_is_refused(entry: str, taken_port: int, workers: Workers) -> None:
     worker = workers(entry=entry, http_port=taken_port).start()
     assert await refused(worker, str(taken_port), "WORDCOUNT_HTTP_PORT") == EXIT_CONFIGURATION

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.worker import COMMANDS, DEADLINE_S, ROOT, counts_of, wait_counted, wait_for
+from tests.integration.worker import DEADLINE_S, ROOT, WORKER_ENTRIES, counts_of, wait_counted, wait_for
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers
@@ -30,7 +30,8 @@ async def test_both_entry_points_give_the_same_answers(kafka: KafkaClient, worke
     await kafka.create_topic(topic, 3)
     await kafka.produce(topic, MESSAGES, keys=KEYS)
     both = [
-        workers(entry=entry, profile="java-s", group=f"flink_consumer-{topic}-{entry}") for entry in COMMANDS
+        workers(entry=entry, profile="java-s", group=f"flink_consumer-{topic}-{entry}")
+        for entry in WORKER_ENTRIES
     ]
     for worker in both:
         worker.start()
