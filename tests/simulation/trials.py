@@ -100,7 +100,7 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.large_flush_over_unwritten_small_ones: Trial(8, seeds=300),
     mutants.store_written_before_the_acknowledgement: Trial(3),
     mutants.marker_first: Trial(3),
-    mutants.latest_row_wins_in_a_replay: Trial(9),
+    mutants.latest_row_wins_in_a_replay: Trial(9, seeds=400),
     mutants.cache_updated_before_the_commit: Trial(6),
     mutants.cache_left_behind_by_a_cancelled_commit: Trial(6),
     mutants.leaders_not_told_of_flushes: Trial(6),
