@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import faust
 from aiokafka import TopicPartition
 
+from agents.source.assignor import GroupFacts
 from agents.source.consumer import BatchTransport
+from agents.source.group_map import Card
 from agents.source.worker_app import ConsumerOptions
 from agents.topology import PassThrough, count_words
 from tables.kafka.rights import Rights
@@ -33,6 +35,7 @@ class NotedCounts:
         self.values: dict[int, list[bytes]] = defaultdict(list)
         self.highwaters: dict[int, int] = {}
         self.assigned: list[set[int]] = []
+        self.followed: list[set[int]] = []
         self.suspended: list[bool] = []
         self.polls = 0
         self.reexamined: set[int] = set()
@@ -53,8 +56,9 @@ class NotedCounts:
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
         self.suspended.append(clean)
 
-    async def assign(self, partitions: Collection[int]) -> None:
-        self.assigned.append(set(partitions))
+    async def assign(self, active: Collection[int], standby: Collection[int]) -> None:
+        self.assigned.append(set(active))
+        self.followed.append(set(standby))
 
 
 class BareApp(faust.App):
@@ -128,7 +132,7 @@ async def run_bare_app(kafka: KafkaClient, topic_name: str, folder: Path) -> Asy
     )
     faust_app.partitions = counts
     faust_app.consumer_options = ConsumerOptions(
-        "http://worker:8080",
+        GroupFacts(topic_name, 1, lambda: Card("http://worker:8080")),
         "read_committed",
         topic_name,
         Rights("User:ANONYMOUS", kafka.bootstrap_servers),
