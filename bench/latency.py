@@ -46,6 +46,8 @@ class Samples:
     awaited: dict[int, deque[tuple[int, float]]] = field(default_factory=dict)
     seen: list[tuple[float, float]] = field(default_factory=list)
     """(when it was due, seconds until it was visible) of each batch."""
+    behind: list[tuple[float, float]] = field(default_factory=list)
+    """(when the answer came, most seconds that a follower was behind by it) of each answer of followers."""
 
     def add(self, partition: int, end_offset: int, due: float) -> None:
         """Note that a batch which ends before `end_offset` and was due at `due` is in the log."""
@@ -58,6 +60,11 @@ class Samples:
             while waiting and waiting[0][0] <= position:
                 due = waiting.popleft()[1]
                 self.seen.append((due, now - due))
+
+    def forget_before(self, begin: float) -> None:
+        """Leave out batches that were due before `begin`, and answers that came before."""
+        self.seen = [each for each in self.seen if each[0] >= begin]
+        self.behind = [each for each in self.behind if each[0] >= begin]
 
 
 def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any]]:
@@ -76,9 +83,7 @@ def measure_latency(rig: Rig, capacity_words_per_s: float) -> list[dict[str, Any
 def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[str, Any]:
     topic = group = f"latency-{share * 100:.0f}-{number}"
     asyncio.run(create_topic(rig.servers, topic, PARTITIONS))
-    load = prepared_load(
-        topic, PARTITIONS, max(1, round(words_per_s / WORDS_PER_LINE / PARTITIONS / TICKS_PER_S))
-    )
+    load = steady_load(topic, words_per_s)
     gc.collect()
     gc.freeze()
     with rig.worker(topic, group) as worker:
@@ -86,7 +91,7 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
         delays = loop_delays(worker.url)
         before = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
         with idle_clocks() as machine_delays_s:
-            seconds, taken = asyncio.run(_run(rig.servers, worker.url, load))
+            samples, taken = asyncio.run(sampled(rig.servers, worker.url, load))
         after = [usage_of(pid) for pid in (worker.pid, rig.broker.pid, os.getpid())]
         wait_counted(worker, load.sent * load.lines * PARTITIONS)
         stalls, longest_s = loop_delays(worker.url).stalls_since(delays)
@@ -94,6 +99,7 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
         answered = answers_right(worker, truth)
         stop_cleanly(worker)
     gc.unfreeze()
+    seconds = [waited for _, waited in samples.seen]
     p50, p99, p999 = (np.percentile(seconds, [50, 99, 99.9]) * 1000).tolist()
     result = {
         "name": f"latency-{share * 100:.0f}-percent",
@@ -116,8 +122,19 @@ def _measure(rig: Rig, share: float, words_per_s: float, number: int) -> dict[st
     return result
 
 
-async def _run(servers: str, url: str, load: PreparedLoad) -> tuple[list[float], float]:
-    """Return the seconds of each sample after the warm-up, and the duration of the sending in seconds."""
+def steady_load(topic: str, words_per_s: float) -> PreparedLoad:
+    """Return the load that `sampled` sends as about `words_per_s` words a second."""
+    return prepared_load(
+        topic, PARTITIONS, max(1, round(words_per_s / WORDS_PER_LINE / PARTITIONS / TICKS_PER_S))
+    )
+
+
+async def sampled(servers: str, url: str, load: PreparedLoad) -> tuple[Samples, float]:
+    """Send the load for `WARM_UP_S` and `SECONDS` while the process at `url` is asked.
+
+    Returns:
+        The samples after the warm-up, and the duration of the sending in seconds.
+    """
     client, node = await connected(servers)
     samples = Samples()
     asking = asyncio.create_task(_ask(url, samples))
@@ -138,7 +155,8 @@ async def _run(servers: str, url: str, load: PreparedLoad) -> tuple[list[float],
             if asking.done():
                 asking.result()
             await asyncio.sleep(_ASK_EVERY_S)
-        return [seconds for due, seconds in samples.seen if due >= started + WARM_UP_S], taken
+        samples.forget_before(started + WARM_UP_S)
+        return samples, taken
     finally:
         asking.cancel()
         await client.close()
@@ -160,7 +178,10 @@ async def _ask(url: str, samples: Samples) -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             body = msgspec.json.decode(await reader.readexactly(length))
-            samples.answered(body["as_of"], time.perf_counter())
+            now = time.perf_counter()
+            samples.answered(body["as_of"], now)
+            if behind := body.get("behind"):
+                samples.behind.append((now, max(each["seconds"] for each in behind.values())))
             await asyncio.sleep(_ASK_EVERY_S)
     finally:
         writer.close()

@@ -57,17 +57,31 @@ class Rig:
         self, topic: str, group: str, profile: str = "whitespace", *, number: int = 1
     ) -> Iterator[LocalWorker]:
         """Run a worker process while the context is open; `number` distinguishes the workers of one group."""
-        settings = {
+        settings = self._settings(topic, group, profile, self.state_dir(group, number))
+        with LocalWorker(settings, self.folder / f"{group}-{number}.log") as worker:
+            yield worker
+
+    @contextmanager
+    def view(self, topic: str, group: str, profile: str = "whitespace") -> Iterator[LocalWorker]:
+        """Run a view without state while the context is open; its state is removed afterwards."""
+        folder = self.folder / f"{group}-view"
+        settings = self._settings(topic, group, profile, folder)
+        try:
+            with LocalWorker(settings, self.folder / f"{group}-view.log", "view") as view:
+                yield view
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _settings(self, topic: str, group: str, profile: str, state_dir: Path) -> dict[str, str]:
+        return {
             "WORDCOUNT_BOOTSTRAP_SERVERS": self.servers,
             "WORDCOUNT_TOPIC": topic,
             "WORDCOUNT_GROUP": group,
-            "WORDCOUNT_STATE_DIR": str(self.state_dir(group, number)),
+            "WORDCOUNT_STATE_DIR": str(state_dir),
             "WORDCOUNT_PROFILE": profile,
             "WORDCOUNT_HTTP_PORT": str(free_port()),
             "WORDCOUNT_LOG_LEVEL": "warning",
         }
-        with LocalWorker(settings, self.folder / f"{group}-{number}.log") as worker:
-            yield worker
 
     def state_dir(self, group: str, number: int = 1) -> Path:
         """Return the state folder of a worker."""

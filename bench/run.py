@@ -1,7 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads` or `latency`. Without names all are measured,
-and `bench/results/latest.json` is written.
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency` or `views`. Without names all are
+measured, and `bench/results/latest.json` is written.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench.restoring import measure_restore
 from bench.results import LATEST, read, write
 from bench.rig import Rig, running_rig
 from bench.throughput import CASES, RUNS, group, measure_cases
+from bench.views import measure_catching_up, measure_following
 
 CAPACITY_CASE = "zipf-10m-whitespace"
 """The case whose rate is the capacity; latency is measured at shares of this capacity."""
@@ -27,7 +28,7 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """The case whose changelog is restored."""
 
-SECTIONS = ("restore", "http", "reads", "group-reads", "latency")
+SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views")
 
 
 def main(names: Sequence[str]) -> None:
@@ -53,12 +54,16 @@ def main(names: Sequence[str]) -> None:
 
 def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
     """Measure `names`, and return the results by section."""
-    if "restore" in names:
+    if {"restore", "views"} & names:
         names.add(RESTORED_CASE)
     report: dict[str, Any] = {"cases": measure_cases(rig, [case for case in CASES if case.name in names])}
-    if "restore" in names:
+    if {"restore", "views"} & names:
         case = next(case for case in CASES if case.name == RESTORED_CASE)
-        report["restore"] = measure_restore(rig, rig.topic(case.corpus, case.lines), group(case, RUNS - 1))
+        topic, counted_by = rig.topic(case.corpus, case.lines), group(case, RUNS - 1)
+        report["restore"] = measure_restore(rig, topic, counted_by)
+        if "views" in names:
+            report["view_catches_up"] = measure_catching_up(rig, topic, counted_by, report["restore"]["rows"])
+            report["view_follows"] = measure_following(rig, _capacity(report))
     if "http" in names:
         report["http"] = measure_http(rig)
     if "reads" in names:
@@ -66,17 +71,22 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
     if "group-reads" in names:
         report["group_reads"] = measure_group_reads(rig)
     if "latency" in names:
-        cases = report["cases"] + read(LATEST).get("cases", [])
-        capacity = next(case["words_per_s"] for case in cases if case["name"] == CAPACITY_CASE)
-        report["latency"] = measure_latency(rig, capacity)
+        report["latency"] = measure_latency(rig, _capacity(report))
     return report
+
+
+def _capacity(report: dict[str, Any]) -> float:
+    """Return the words per second of the capacity case: as measured now, else as in the result file."""
+    cases = report["cases"] + read(LATEST).get("cases", [])
+    rate: float = next(case["words_per_s"] for case in cases if case["name"] == CAPACITY_CASE)
+    return rate
 
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
     sections = ("cases", "http", "reads", "group_reads", "latency")
     results = [result for section in sections for result in report.get(section, ())]
-    results += [report["restore"]] if "restore" in report else []
+    results += [report[name] for name in ("restore", "view_catches_up", "view_follows") if name in report]
     return all(result["verified"] for result in results)
 
 

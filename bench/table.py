@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.capacity import capacity_table
+from bench.cells import UNMEASURED, Results, number_of, stalls_of, table_of, with_spread, yes
 from bench.corpus import CORPORA
 from bench.plot import PLOT, plot
+from bench.read_tables import group_reads_table, http_table, reads_table, view_delay_table, view_table
 from bench.results import GROWTH, LATEST, read
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,6 @@ PERFORMANCE = ROOT / "docs" / "performance.md"
 CAPACITY = ROOT / "docs" / "capacity.md"
 RESULT = LATEST
 START, END = "<!-- bench -->", "<!-- /bench -->"
-UNMEASURED = "(not measured yet)"
 GROWING: Mapping[str, tuple[str, str]] = {
     "distinct": ("Distinct words", "10 M words in 10-word lines; all words are equally frequent"),
     "partitions": ("Partitions", "10 M words of the corpus `zipf`"),
@@ -32,8 +32,6 @@ GROWING: Mapping[str, tuple[str, str]] = {
     ),
 }
 """By part of the growth file: the quantity that grows, and the fixed conditions."""
-
-Results = Mapping[str, Any]
 
 
 def main() -> None:
@@ -56,6 +54,8 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "reads": reads_table(latest),
             "group-reads": group_reads_table(latest),
             "restore": restore_table(latest),
+            "view": view_table(latest),
+            "view-delay": view_delay_table(latest),
         },
         CAPACITY: {
             "growth-machine": machine_line(growth),
@@ -88,7 +88,7 @@ def table(report: Results) -> str:
             f"{case['words_per_s'] / 1e6:.2f} M",
             f"{case['cpu_s_per_million_words']:.2f}",
             f"{case['rss_mb']} MiB",
-            _yes(case),
+            yes(case),
         )
         for case in report["cases"]
     ]
@@ -103,7 +103,7 @@ def table(report: Results) -> str:
     )
     return "\n".join(
         [
-            *_table(heads, rows),
+            *table_of(heads, rows),
             "",
             f"Medians, on {machine['cores']} cores ({machine['cpu']}, {machine['system']}, Python {machine['python']}); "
             "from [bench/results/latest.json](bench/results/latest.json).",
@@ -139,10 +139,10 @@ def cases_table(report: Results) -> str:
                 f"{case['records_per_s'] / 1e6:.3g} M",
                 f"{case['cpu_s_per_million_words']:.2f} + {case['broker_cpu_s_per_million_words']:.2f}",
                 f"{case['rss_mb']}",
-                _number(case, "changelog_bytes_per_word"),
-                _number(case, "disk_bytes_per_word"),
-                _stalls(case),
-                _yes(case),
+                number_of(case, "changelog_bytes_per_word"),
+                number_of(case, "disk_bytes_per_word"),
+                stalls_of(case),
+                yes(case),
             )
         )
     heads = (
@@ -157,7 +157,7 @@ def cases_table(report: Results) -> str:
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
-    return "\n".join(_table(heads, rows))
+    return "\n".join(table_of(heads, rows))
 
 
 def latency_table(report: Results) -> str:
@@ -168,10 +168,10 @@ def latency_table(report: Results) -> str:
             f"{result['words_per_s'] / 1e6:.2f} M",
             f"{result['samples']:,}",
             f"{result['p50_ms']}",
-            _with_spread(result),
+            with_spread(result),
             *(f"{result[name]}" for name in ("p999_ms", "max_ms")),
-            _stalls(result),
-            _yes(result),
+            stalls_of(result),
+            yes(result),
         )
         for result in report.get("latency", ())
     ]
@@ -186,109 +186,7 @@ def latency_table(report: Results) -> str:
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
-    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
-
-
-def http_table(report: Results) -> str:
-    """Return a row for a worker that catches up, and a row for an idle worker."""
-    rows = [
-        (
-            {"http-catching-up": "catching up", "http-idle": "idle"}[result["name"]],
-            f"{result['words_per_s'] / 1e6:.2f} M" if "words_per_s" in result else "",
-            f"{result['requests']:,}",
-            f"{result['p50_ms']}",
-            _with_spread(result),
-            f"{result['max_ms']}",
-            _stalls(result),
-            _yes(result),
-        )
-        for result in report.get("http", ())
-    ]
-    heads = (
-        "Worker",
-        "Words/s",
-        "Requests",
-        "p50 ms",
-        "p99 ms (min-max, runs)",
-        "Max ms",
-        "Loop stalls > 50 ms (longest delay)",
-        "Every count right",
-    )
-    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
-
-
-def group_reads_table(report: Results) -> str:
-    """Return a row per kind of question to three workers, idle and while they catch up."""
-    rows = [
-        (
-            result["load"],
-            result["name"].removeprefix("group-").replace("-", " "),
-            f"{result['words_per_s'] / 1e6:.2f} M" if result["words_per_s"] else "–",
-            f"{result['requests']:,}",
-            f"{result['refused']:,}",
-            f"{result['proven']:.0%}",
-            f"{result['p50_ms']}",
-            _with_spread(result),
-            f"{result['max_ms']}",
-            _yes(result),
-        )
-        for result in report.get("group_reads", ())
-    ]
-    heads = (
-        "Load",
-        "Request",
-        "Words/s",
-        "Requests",
-        "Refused",
-        "Exact",
-        "p50 ms",
-        "p99 ms (min-max, runs)",
-        "Max ms",
-        "Verified",
-    )
-    return "\n".join(_table(heads, rows)) if rows else UNMEASURED
-
-
-def reads_table(report: Results) -> str:
-    """Return a row per kind of request, crowd and limit of open files; then the cost of the leaders."""
-    results = report.get("reads", ())
-    rows = [
-        (
-            result["name"].removeprefix("reads-").replace("-", " "),
-            "yes" if result["crowd"] == "crowd" else "no",
-            {"as it is": "default"}.get(result["files"], result["files"]),
-            f"{result['words_per_s'] / 1e6:.2f} M",
-            f"{result['requests']:,}",
-            f"{result['refused']:,}",
-            f"{result['proven']:.0%}",
-            f"{result['p50_ms']}",
-            _with_spread(result),
-            f"{result['max_ms']}",
-            _stalls(result),
-            _yes(result),
-        )
-        for result in results
-    ]
-    heads = (
-        "Request",
-        "Crowd",
-        "Limit of open files",
-        "Words/s",
-        "Requests",
-        "Refused",
-        "Exact",
-        "p50 ms",
-        "p99 ms (min-max, runs)",
-        "Max ms",
-        "Loop stalls > 50 ms (longest delay)",
-        "Every count right",
-    )
-    if not rows:
-        return UNMEASURED
-    share = max(result["leaders_share_of_flush"] for result in results)
-    return "\n".join(
-        [*_table(heads, rows), "", f"Updating the leaders takes {share:.1%} of the CPU time of a flush."]
-    )
+    return "\n".join(table_of(heads, rows)) if rows else UNMEASURED
 
 
 def restore_table(report: Results) -> str:
@@ -305,8 +203,8 @@ def restore_table(report: Results) -> str:
         f"{result['changelog_bytes_per_row']:.1f}",
         f"{result['disk_bytes_per_row']:.1f}",
         f"{result['rss_mb']}",
-        _stalls(result),
-        _yes(result),
+        stalls_of(result),
+        yes(result),
     )
     heads = (
         "Rows",
@@ -319,7 +217,7 @@ def restore_table(report: Results) -> str:
         "Loop stalls > 50 ms (longest delay)",
         "Every count right",
     )
-    return "\n".join(_table(heads, [row]))
+    return "\n".join(table_of(heads, [row]))
 
 
 def growth_table(growth: Results, part: str) -> str:
@@ -341,13 +239,13 @@ def growth_table(growth: Results, part: str) -> str:
             f"{point['words_per_s'] / 1e6:.2f} M",
             f"{point['cpu_s_per_million_words']:.2f}",
             f"{point['rss_mb']}",
-            _number(point, "changelog_bytes_per_word"),
-            _number(point, "disk_bytes_per_word"),
-            _yes(point),
+            number_of(point, "changelog_bytes_per_word"),
+            number_of(point, "disk_bytes_per_word"),
+            yes(point),
         )
         for point in growth["parts"][part]["points"]
     ]
-    return "\n".join([f"{GROWING[part][1]}:", "", *_table(heads, rows)])
+    return "\n".join([f"{GROWING[part][1]}:", "", *table_of(heads, rows)])
 
 
 def _with_block(text: str, start: str, end: str, block: str) -> str:
@@ -359,33 +257,6 @@ def _with_block(text: str, start: str, end: str, block: str) -> str:
         count=1,
         flags=re.DOTALL,
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return [
-        "| " + " | ".join(line) + " |" if line[0] != "---" else "|---" * len(heads) + "|" for line in lines
-    ]
-
-
-def _yes(result: Results) -> str:
-    return "yes" if result["verified"] else "NO"
-
-
-def _number(result: Results, name: str) -> str:
-    return f"{result[name]:.1f}" if name in result else ""
-
-
-def _with_spread(result: Results) -> str:
-    runs = result["runs_p99_ms"]
-    return f"{result['p99_ms']} ({min(runs)}-{max(runs)}, {len(runs)})"
-
-
-def _stalls(result: Results) -> str:
-    if "loop_stalls" not in result:
-        return ""
-    machine = f"; {result['machine_delay_ms']:.0f} ms" if "machine_delay_ms" in result else ""
-    return f"{result['loop_stalls']} ({result['longest_loop_delay_ms']:.0f} ms{machine})"
 
 
 if __name__ == "__main__":

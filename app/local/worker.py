@@ -1,4 +1,4 @@
-"""A worker as a child process, for `wordcount run`: started, asked over HTTP and stopped, and never left behind."""
+"""A worker or a view as a child process: started, asked over HTTP and stopped, and never left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -25,15 +25,18 @@ class LocalWorker:
     Args:
         settings: values by variable name, which override the environment of this process.
         log_path: file for the worker's log.
+        command: the command of `wordcount` that is run.
     """
 
-    def __init__(self, settings: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], log_path: Path, command: Literal["worker", "view"] = "worker"
+    ) -> None:
         self.log_path = log_path
         self.url = f"http://127.0.0.1:{settings['WORDCOUNT_HTTP_PORT']}"
         self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=10.0)
         log_path.parent.mkdir(parents=True, exist_ok=True)
         self._process = Child(
-            [sys.executable, "-m", "app", "worker"], env={**os.environ, **settings}, log_path=log_path
+            [sys.executable, "-m", "app", command], env={**os.environ, **settings}, log_path=log_path
         )
 
     def __enter__(self) -> LocalWorker:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from bench.capacity import COUNTING_CASE, EXAMPLE, Load, capacity_table
+from bench.cells import UNMEASURED
 from bench.plot import PLOT, plot
 from bench.results import GROWTH, LATEST, read
 from bench.run import all_verified
-from bench.table import CAPACITY, GROWING, PERFORMANCE, growth_table, latency_table, pages, with_blocks
+from bench.table import CAPACITY, GROWING, PERFORMANCE, growth_table, pages, with_blocks
 
 RUN = "run: python -m bench.table"
 RESULTS = sorted(LATEST.parent.glob("*.json"))
@@ -50,18 +51,24 @@ def test_a_wrong_count_in_any_section_is_noticed():
         "cases": [right],
         "http": [right],
         "reads": [right],
+        "group_reads": [right],
         "latency": [right, right],
         "restore": right,
+        "view_catches_up": right,
+        "view_follows": right,
     }
     assert all_verified(report)
-    for section in report:
+    for section, results in report.items():
         wrong = json.loads(json.dumps(report))
-        (wrong[section][-1] if section != "restore" else wrong[section])["verified"] = False
+        (wrong[section][-1] if isinstance(results, list) else wrong[section])["verified"] = False
         assert not all_verified(wrong), section
 
 
 def test_what_is_not_measured_is_said_to_be_so():
-    assert latency_table({"cases": []}) == growth_table({}, next(iter(GROWING))) == "(not measured yet)"
+    nothing = {"machine": read(LATEST)["machine"], "cases": []}
+    for page in pages(nothing, {})[PERFORMANCE].items():
+        assert page[0] in {"machine", "cases"} or page[1] == UNMEASURED, page
+    assert growth_table({}, next(iter(GROWING))) == UNMEASURED
 
 
 def test_the_example_follows_its_formulas():

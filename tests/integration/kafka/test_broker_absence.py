@@ -116,6 +116,37 @@ async def test_brokers_that_all_have_other_addresses_are_found_again(tmp_path: P
         await asyncio.to_thread(broker.kill)
 
 
+async def test_a_view_answers_and_is_ready_while_brokers_are_away_and_follows_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker", port=free_port())
+    try:
+        await asyncio.to_thread(broker.start)
+        servers = broker.bootstrap_servers
+        async with workers_of(tmp_path, servers) as made:
+            await KafkaClient(servers).create_topic("texts", 2)
+            worker, view = made().start(), made(entry="view").start()
+            await KafkaClient(servers).produce("texts", [b"one two"] * 50)
+            await wait_counted([worker, view], servers, "texts")
+            await view.wait_ready()
+            await asyncio.to_thread(broker.kill)
+
+            async def noticed() -> bool:
+                check = (await view.get("/readyz")).json()["checks"]["broker"]
+                return " s ago: " in check["detail"]
+
+            await wait_for(noticed, "the view says that no broker answers")
+            assert await view.status("/readyz") == 200
+            answer = await view.json("/v1/words/two")
+            assert answer["count"] == 50
+            assert min(each["seconds"] for each in answer["behind"].values()) > 0
+            await asyncio.to_thread(broker.start)
+            await KafkaClient(servers).produce("texts", [b"one two"] * 50)
+            await wait_counted([worker, view], servers, "texts")
+    finally:
+        await asyncio.to_thread(broker.kill)
+
+
 async def test_a_topic_that_is_deleted_is_not_made_again_by_asking_for_it(tmp_path: Path) -> None:
     with EmbeddedBroker(tmp_path / "broker", settings={"auto.create.topics.enable": "true"}) as broker:
         kafka = KafkaClient(broker.bootstrap_servers)
