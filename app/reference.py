@@ -156,8 +156,9 @@ def http_page() -> str:
             "The counts of listed words are exact. Which words are the most frequent is proven from the 2,048 most frequent "
             "words of each partition, in milliseconds for any number of words. If these words prove nothing, because most words "
             "occur about equally often, the answer has `exact: false` and `max_error`: a word that is not listed occurs at most "
-            "`max_error` times more often than the last listed word. With `exact=true` the worker then goes through all words, "
-            "and answers with `query-timeout` if that takes longer than `WORDCOUNT_QUERY_TIMEOUT_MS`. The first questions after "
+            "`max_error` times more often than the last listed word. With `exact=true` the worker then goes through all words; "
+            "over several workers, each tells all words that could be among the first, up to 100,000. The answer is "
+            "`query-timeout` if that takes longer than `WORDCOUNT_QUERY_TIMEOUT_MS` or proves nothing. The first questions after "
             "a start with many stored words may also be answered with `query-timeout`, while the worker finds the most frequent "
             "words of each partition.",
             "",

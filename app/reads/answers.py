@@ -102,8 +102,8 @@ class Answer(Generic[T_co]):
         value: the answer over the partitions in `as_of`.
         as_of: partition -> next offset to count: the value covers every record below that offset, and no record from that offset on.
         complete: whether every partition of the input topic is in `as_of`.
-        missing_partitions: the partitions that are not in `as_of`, ascending; empty if `complete`, and while the number of partitions
-            is not known.
+        missing_partitions: partition that is not in `as_of` -> why nobody answered for the partition; empty if `complete`, and while
+            the number of partitions is not known.
         served_by: partition -> who answered, for each partition in `as_of`.
         behind: partition -> how far the follower was behind that answered for the partition; only partitions that a follower answered.
     """
@@ -111,7 +111,7 @@ class Answer(Generic[T_co]):
     value: T_co
     as_of: Mapping[int, int]
     complete: bool
-    missing_partitions: Sequence[int] = ()
+    missing_partitions: Mapping[int, str] = field(default_factory=dict)
     served_by: Mapping[int, Role] = field(default_factory=dict)
     behind: Mapping[int, Behind] = field(default_factory=dict)
 

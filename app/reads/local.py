@@ -56,13 +56,18 @@ class LocalReads:
         """Return the status of each partition that this process follows, without waiting."""
         return self._holdings.standbys()
 
-    async def ask(self, question: Question, end_s: float) -> Told[Any]:
-        """Answer `question` as well as this process can, until `end_s` by `time.monotonic`.
+    async def ask(self, question: Question, held_s: float, end_s: float) -> Told[Any]:
+        """Answer `question` as well as this process can.
+
+        Args:
+            question: what is asked.
+            held_s: end of the time in which the rows have to be found that may answer.
+            end_s: end of the time in which they have to be read. Both by `time.monotonic`.
 
         Raises:
             OverloadedError, QueryTimeoutError, NotReadyError, StoreCorruptedError: see `StoreReads`.
         """
-        held = await self._holdings.held(question.partitions, question.max_lag_records, end_s)
+        held = await self._holdings.held(question.partitions, question.max_lag_records, held_s)
         value, as_of = await self._read(question, held.rows, end_s)
         for number in held.rows.keys() - as_of.keys():
             held.refuse(number, "its counts are being brought to one position")
@@ -108,6 +113,9 @@ class LocalReads:
     ) -> tuple[Leading, AsOf]:
         if not rows:
             return Leading([], 0, True), {}
+        if question.least:
+            listing, as_of = await self._stores.frequent(rows, question.least, question.also, end_s)
+            return Leading([*listing.counts.items()], listing.bound, False), as_of
         if question.needed:
             found = await self._stores.listed(rows, question.needed, question.also, end_s)
             if found is not None:

@@ -2,7 +2,7 @@
 
 So what is added up is disjoint, also while two workers take themselves for the owner of a partition. After a party that does not
 answer, or that refuses a partition, the next party is asked that may know: another owner, a standby, and then all again by the newest
-map, as long as there is time.
+map, as long as there is time. A partition that has been without an answer for long is not waited for any more by each question.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.reads.local import LocalReads
 from app.reads.peers import PeerError
 from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.routes import HERE, Party, Routes
-from tables.errors import NotReadyError
+from tables.errors import NotReadyError, OverloadedError, QueryTimeoutError, StoreCorruptedError
 
 _FIRST_SHARE: Final = 0.3
 """Share of the remaining time that a party gets if another party could answer after it."""
@@ -28,7 +28,20 @@ _RESERVE_S: Final = 0.02
 """Time that is kept for telling a client which partitions are missing."""
 
 _PAUSE_S: Final = 0.03
-"""Pause before all parties are asked again."""
+_GROWTH: Final = 1.6
+"""First pause before all parties are asked again, and the growth of the pauses: a question asks each party seven times a second."""
+
+_LAST_S: Final = 0.05
+"""Time for asking all parties once more at the end."""
+
+_OUTAGE_S: Final = 10.0
+"""A partition that nobody has answered for this long is asked for once in each question, without a pause and another round.
+
+Moves of partitions take less; what takes longer, like a stopped partition, does not end in the time of a question either.
+"""
+
+_MOST_REASON: Final = 500
+"""Most characters of a reason, which another worker may have told."""
 
 Value = TypeVar("Value")
 Asks = Callable[[Sequence[int]], Question]
@@ -90,6 +103,8 @@ class Parties:
         self._group_map = group_map
         self._workers = workers
         self._routes = Routes(None)
+        self._missing_s: dict[int, float] = {}
+        """Since when a partition has been without an answer."""
 
     @property
     def are_alone(self) -> bool:
@@ -109,7 +124,7 @@ class Parties:
 
         Raises:
             NotReadyError: no partition is known yet.
-            OverloadedError, QueryTimeoutError, StoreCorruptedError: this process cannot answer for its own partitions.
+            OverloadedError, QueryTimeoutError: this process cannot answer for its own partitions, and no other worker is known.
         """
         count = self.partition_count()
         if numbers is None:
@@ -118,26 +133,21 @@ class Parties:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         found, missing = Found(), set(numbers)
         asked: dict[int, list[Party]] = {}
+        pause_s = _PAUSE_S
         while missing:
             routes = self._routes_now()
             groups, last = self._next_parties(routes, missing, asked, terms)
             if groups:
-                left_s = end_s - _RESERVE_S - monotonic()
-                until_s = end_s - _RESERVE_S - (0 if last else left_s * (1 - _FIRST_SHARE))
-                tellings = await all_of(
-                    [self.ask(party, asks(parts), until_s) for party, parts in groups.items()]
-                )
-                for party, told in zip(groups, tellings, strict=True):
-                    found.reasons |= told.refused
-                    if told.as_of:
-                        found.parties.append(party)
-                        found.told.append(told)
-                        missing -= told.as_of.keys()
-            elif not routes.urls or monotonic() + _PAUSE_S + _RESERVE_S > end_s:
+                await self._ask_groups(groups, asks, found, end_s, is_last=last)
+                missing -= found.as_of.keys()
+                continue
+            left_s = end_s - _RESERVE_S - _LAST_S - monotonic()
+            if left_s <= 0 or self._are_long_missing(missing):
                 break
-            else:
-                await asyncio.sleep(_PAUSE_S)
-                asked = {}
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s *= _GROWTH
+            asked = {}
+        self._note_missing(numbers, missing)
         found.reasons = {number: found.reasons.get(number, "nobody has it now") for number in sorted(missing)}
         return found
 
@@ -167,15 +177,71 @@ class Parties:
         workers = [*await all_of([said(*one) for one in enumerate(group_map.members)])]
         return Assignments(group_map.generation, self.partition_count(), workers)
 
-    async def ask(self, party: Party, question: Question, until_s: float) -> Told[Any]:
-        """Return what a party tells. A party that tells nothing refuses all partitions of the question."""
+    async def ask(self, party: Party, question: Question, share_s: float, end_s: float) -> Told[Any]:
+        """Return what a party tells. A party that tells nothing refuses all partitions of the question.
+
+        Args:
+            party: is asked.
+            question: what is asked.
+            share_s: end of the time of another worker, and of the time in which this process has to find rows that may answer.
+            end_s: end of the time of the answer. Both by `time.monotonic`.
+
+        Raises:
+            OverloadedError, QueryTimeoutError: this process cannot answer, and no other worker is known.
+        """
         try:
             if party is None:
-                return await self.local.ask(question, until_s)
-            return await self._workers.ask(party, question, until_s - monotonic())
-        except (PeerError, NotReadyError) as error:
-            reason = error.message if isinstance(error, NotReadyError) else str(error)
-            return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
+                return await self.local.ask(question, share_s, end_s)
+            return await self._workers.ask(party, question, share_s - monotonic())
+        except PeerError as error:
+            reason = str(error)
+        except (NotReadyError, StoreCorruptedError) as error:
+            reason = error.message
+        except (OverloadedError, QueryTimeoutError) as error:
+            if self.are_alone:
+                raise
+            reason = error.message
+        return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
+
+    async def _ask_groups(
+        self, groups: Mapping[Party, Sequence[int]], asks: Asks, found: Found, end_s: float, *, is_last: bool
+    ) -> None:
+        """Ask each party for its partitions, and add what they tell to `found`.
+
+        Args:
+            groups: partitions by party.
+            asks: makes the question for some partitions.
+            found: takes what is told.
+            end_s: end of the time of the whole question.
+            is_last: whether nobody is left who could be asked after these parties.
+        """
+        questions = {party: asks(numbers) for party, numbers in groups.items()}
+        end_s -= _RESERVE_S
+        share_s = end_s
+        if not is_last and not any(question.may_read_all for question in questions.values()):
+            share_s -= max(0.0, end_s - monotonic()) * (1 - _FIRST_SHARE)
+        tellings = await all_of(
+            [self.ask(party, question, share_s, end_s) for party, question in questions.items()]
+        )
+        for party, told in zip(groups, tellings, strict=True):
+            found.reasons |= {number: reason[:_MOST_REASON] for number, reason in told.refused.items()}
+            if told.as_of:
+                found.parties.append(party)
+                found.told.append(told)
+
+    def _are_long_missing(self, missing: Collection[int]) -> bool:
+        """Return whether each of some partitions has been without an answer for long."""
+        now_s = monotonic()
+        return all(now_s - self._missing_s.get(number, now_s) > _OUTAGE_S for number in missing)
+
+    def _note_missing(self, numbers: Collection[int], missing: Collection[int]) -> None:
+        """Note which of the partitions `numbers` nobody has answered."""
+        now_s = monotonic()
+        for number in numbers if missing or self._missing_s else ():
+            if number in missing:
+                self._missing_s.setdefault(number, now_s)
+            else:
+                self._missing_s.pop(number, None)
 
     def _next_parties(
         self, routes: Routes, missing: Collection[int], asked: dict[int, list[Party]], terms: Terms

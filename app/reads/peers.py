@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
+from app.printable import printable
 from app.reads.proof import Proofs, new_nonce
 from app.reads.questions import TOLD, Question, StatusAsked, Told, WorkerStatus, is_sound
 
@@ -84,7 +85,6 @@ class Peers:
         self._proofs = proofs
         self._observer = observer
         self._tls = tls
-        self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._failed_s: dict[str, float] = {}
@@ -120,6 +120,8 @@ class Peers:
             raise PeerError("this worker stops")
         if not url:
             raise PeerError("the worker that has it serves no HTTP, or is of a former version")
+        if timeout_s <= 0:
+            raise PeerError(f"no time is left to ask {url}")
         began_s = monotonic()
         try:
             async with asyncio.timeout(timeout_s):
@@ -129,7 +131,7 @@ class Peers:
             raise self._failure(url, "late", f"{url} does not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._failure(url, "unreachable", f"{url} cannot be reached ({_reason(error)})") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._failure(url, "refused", f"{url} answers what is no answer ({error})") from error
         if url in self._failed_s:
             del self._failed_s[url]
@@ -161,7 +163,7 @@ class Peers:
             if whose is None:
                 raise self._failure(url, "refused", f"{url} is no worker of this version ({answer.status})")
             if whose != str(self._deployment):
-                reason = f"{url} counts for {whose[:200]}, not {self._deployment}"
+                reason = f"{url} counts for {printable(whose[:200])}, not {self._deployment}"
                 raise self._failure(url, "refused", reason, OtherDeploymentError)
             if answer.status != HTTPStatus.OK:
                 raise self._failure(url, "refused", f"{url} says: {_problem(body) or answer.status}")
@@ -211,6 +213,6 @@ def _problem(body: bytes) -> str:
     """Return the detail of a problem document; "" = `body` is none."""
     try:
         detail = msgspec.json.decode(body).get("detail", "")
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
         return ""
-    return str(detail)[:500]
+    return printable(str(detail)[:500])

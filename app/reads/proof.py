@@ -42,7 +42,9 @@ class Proofs:
         secret = self._secret()
         if not secret:
             return True
-        return hmac.compare_digest(_proof(secret, direction, nonce, body).encode(), proof.encode())
+        # A proof from outside may be any text, also one that is no UTF-8.
+        given = proof.encode(errors="replace")
+        return hmac.compare_digest(_proof(secret, direction, nonce, body).encode(), given)
 
 
 def _proof(secret: str, direction: Direction, nonce: str, body: bytes) -> str:

@@ -6,12 +6,13 @@ terms of the asker.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace as replace_struct
 
 from app.reads.answers import (
     WHOLE,
@@ -26,29 +27,23 @@ from app.reads.answers import (
 )
 from app.reads.parties import Asks, Found, Parties, all_of, united
 from app.reads.pool import too_slow
+from app.reads.progress import Progress
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
     PageAsked,
-    PositionsAsked,
     Told,
     TotalsAsked,
 )
-from tables.errors import BadRequestError, QueryTimeoutError
+from tables.errors import BadRequestError, NotReadyError, QueryTimeoutError
 from tables.model.tally import Totals
-from tables.top.listings import Listing, decided, look_ups
+from tables.top.listings import Listing, decided, least_telling, look_ups
 from tables.top.top_words import TopWords
 
 TIMEOUT_S: Final = 1.0
 
-_LOOK_S: Final = 0.02
-"""Pause between two looks whether records are counted by now."""
-
 _ROUNDS: Final = 2
 """Most times that missing counts of top words are asked for."""
-
-_EXACT_LISTED: Final = 4_096
-"""Fewest words that a party lists, after reading all its rows if need be, when top words have to be proven over several parties."""
 
 _MOST_LOOK_UPS: Final = 20_000
 
@@ -66,6 +61,7 @@ class WordQueries:
     def __init__(self, parties: Parties, timeout_s: float = TIMEOUT_S) -> None:
         self._parties = parties
         self._timeout_s = timeout_s
+        self._progress = Progress(parties, timeout_s)
 
     async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
         """See `Queries.get`."""
@@ -116,25 +112,16 @@ class WordQueries:
         """See `Queries.top`. Over several parties, missing counts are asked for with new lists, each of one moment."""
         await self._await_counted(terms)
         end_s = monotonic() + self._timeout_s
-        if self._parties.are_alone or exact:
-            found = await self._leaders(
-                k if self._parties.are_alone else max(2 * k, _EXACT_LISTED), terms, end_s, exact=exact
-            )
-            return self._judged(found, _top_of(found, k, exact=exact), terms)
+        if self._parties.are_alone:
+            found = await self._leaders(LeadersAsked(partitions=(), k=k, exact=exact), terms, end_s)
+            return self._judged(found, _top_of(found, k), terms)
         while True:
-            found = await self._leaders(k, terms, end_s, needed=k)
-            for _ in range(_ROUNDS):
-                listings = [Listing(dict(told.value.words), told.value.bound) for told in found.told]
-                wanted = look_ups(listings, k, _MOST_LOOK_UPS)
-                missing = [place for place, words in enumerate(wanted) if words]
-                if not missing:
-                    break
-                again = await all_of(
-                    [self._look_up(found, place, wanted[place], k, end_s) for place in missing]
-                )
-                for place, told in zip(missing, again, strict=True):
-                    found.told[place] = told
-            top = _top_of(found, k, exact=False)
+            found, top = await self._searched(LeadersAsked(partitions=(), k=k, needed=k), terms, end_s)
+            if exact and not top.exact and found.told:
+                least = least_telling(_listings(found), k)
+                found, top = await self._searched(LeadersAsked(partitions=(), k=k, least=least), terms, end_s)
+                if not top.exact:
+                    raise _not_proven()
             if top.exact or len(top.words) == k:
                 return self._judged(found, top, terms)
             # A party no longer had its partitions when counts were asked for.
@@ -172,13 +159,16 @@ class WordQueries:
         as_of = found.as_of
         if found.reasons and not terms.allow_partial:
             raise IncompleteError(found.reasons)
+        is_whole = self._parties.partition_count() is not None and not found.reasons
+        if not is_whole and not terms.allow_partial:
+            raise NotReadyError("it is not known yet how many partitions there are", "ask again")
         if any(as_of.get(number, 0) <= offset for number, offset in terms.after.items()):
             raise NotCountedYetError(terms.after, as_of)
         return Answer(
             value,
             dict(sorted(as_of.items())),
-            self._parties.partition_count() is not None and not found.reasons,
-            sorted(found.reasons),
+            is_whole,
+            found.reasons,
             united(told.served_by for told in found.told),
             united(told.behind for told in found.told),
         )
@@ -192,59 +182,65 @@ class WordQueries:
             raise BadRequestError(
                 f"there is no partition {unknown[0]}", f"the input topic has the partitions 0 to {count - 1}"
             )
-        end_s = monotonic() + terms.wait_s
-        while True:
-            found = await self._parties.gather(
-                lambda asked: PositionsAsked(partitions=asked, max_lag_records=terms.max_lag_records),
-                terms,
-                monotonic() + self._timeout_s,
-                terms.after,
-            )
-            as_of = found.as_of
-            if all(as_of.get(number, 0) > offset for number, offset in terms.after.items()):
-                return
-            if monotonic() + _LOOK_S > end_s:
-                raise NotCountedYetError(terms.after, as_of)
-            await asyncio.sleep(_LOOK_S)
+        await self._progress.reached(terms.after, terms.max_lag_records, monotonic() + terms.wait_s)
 
-    async def _leaders(
-        self, k: int, terms: Terms, end_s: float, *, needed: int = 0, exact: bool = False
-    ) -> Found:
-        """Return lists of frequent words of all parties; see `LeadersAsked`."""
+    async def _searched(self, question: LeadersAsked, terms: Terms, end_s: float) -> tuple[Found, TopWords]:
+        """Return what all parties tell to `question`, with the counts that were missing, and the most frequent words by that."""
+        found = await self._leaders(question, terms, end_s)
+        for _ in range(_ROUNDS):
+            wanted = look_ups(_listings(found), question.k, _MOST_LOOK_UPS)
+            missing = [place for place, words in enumerate(wanted) if words]
+            if not missing:
+                break
+            again = await all_of(
+                [
+                    self._look_up(found, place, replace_struct(question, also=wanted[place]), terms, end_s)
+                    for place in missing
+                ]
+            )
+            for place, told in zip(missing, again, strict=True):
+                found.told[place] = told
+        return found, _top_of(found, question.k)
+
+    async def _leaders(self, question: LeadersAsked, terms: Terms, end_s: float) -> Found:
+        """Return lists of frequent words of all parties; `question` says which lists, for any partitions."""
         return await self._parties.gather(
-            lambda numbers: LeadersAsked(
-                partitions=numbers, max_lag_records=terms.max_lag_records, k=k, needed=needed, exact=exact
+            lambda numbers: replace_struct(
+                question, partitions=numbers, max_lag_records=terms.max_lag_records
             ),
             terms,
             end_s,
         )
 
     async def _look_up(
-        self, found: Found, place: int, words: Sequence[bytes], k: int, end_s: float
+        self, found: Found, place: int, question: LeadersAsked, terms: Terms, end_s: float
     ) -> Told[Any]:
-        """Return a new list of a party with the counts of `words`; what the party has told before if there is none."""
+        """Return a new list of a party by `question`; what the party has told before if it does not tell of all its partitions."""
         told = found.told[place]
-        question = LeadersAsked(partitions=sorted(told.as_of), k=k, needed=k, also=words)
-        again = await self._parties.ask(found.parties[place], question, end_s)
+        question = replace_struct(
+            question, partitions=sorted(told.as_of), max_lag_records=terms.max_lag_records
+        )
+        again = await self._parties.ask(found.parties[place], question, end_s, end_s)
         return again if again.as_of.keys() == told.as_of.keys() else told
 
 
-def _top_of(found: Found, k: int, *, exact: bool) -> TopWords:
-    """Return the most frequent words by the lists that parties have told.
+def _listings(found: Found) -> Sequence[Listing]:
+    return [Listing(dict(told.value.words), told.value.bound) for told in found.told]
 
-    Raises:
-        QueryTimeoutError: the answer has to be exact, and the lists do not prove it.
-    """
+
+def _top_of(found: Found, k: int) -> TopWords:
+    """Return the most frequent words by the lists that parties have told."""
     if len(found.told) == 1 and found.told[0].value.exact:
         leading = found.told[0].value
         return TopWords([(word.decode(), count) for word, count in leading.words[:k]])
-    top = decided([Listing(dict(told.value.words), told.value.bound) for told in found.told], k)
-    if exact and not top.exact:
-        raise QueryTimeoutError(
-            "which words are the most frequent cannot be proven over several workers in the time of a query",
-            "ask without exact=true: the answer then says its max_error",
-        )
-    return top
+    return decided(_listings(found), k)
+
+
+def _not_proven() -> QueryTimeoutError:
+    return QueryTimeoutError(
+        "which words are the most frequent cannot be proven over several workers in the time of a query",
+        "ask without exact=true: the answer then says its max_error",
+    )
 
 
 def _with(answer: Answer[Any], value: Value) -> Answer[Value]:

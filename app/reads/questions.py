@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -18,8 +18,14 @@ from tables.model.tally import Totals
 
 Value = TypeVar("Value")
 
-Number = Annotated[int, Meta(ge=0)]
-Counts = Annotated[list[Number], Meta(max_length=100_000)]
+MOST_TOLD = 100_000
+"""Most words of one answer."""
+
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**56)]
+"""A count. Counts of 128 parties can be added up and still be written as JSON, whatever a broken worker tells."""
+
+Counts = Annotated[list[Count], Meta(max_length=MOST_TOLD)]
 """Counts in the order of the words that were asked for; 0 = the word has no row in the partitions that answer."""
 
 
@@ -33,6 +39,11 @@ class Question(Struct, frozen=True, kw_only=True, tag_field="ask"):
 
     partitions: Sequence[Number]
     max_lag_records: int | None = None
+
+    @property
+    def may_read_all(self) -> bool:
+        """Whether all rows may have to be read, so that no party answers in a share of the time."""
+        return False
 
 
 class CountsAsked(Question, frozen=True, kw_only=True, tag="counts"):
@@ -58,7 +69,7 @@ class PageAsked(Question, frozen=True, kw_only=True, tag="page"):
 
     prefix: bytes
     start: bytes
-    limit: Annotated[int, Meta(ge=1, le=100_000)]
+    limit: Annotated[int, Meta(ge=1, le=MOST_TOLD)]
 
 
 class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
@@ -68,14 +79,22 @@ class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
         k: most words, >= 1, if exactly the first words are wanted.
         needed: 0 = exactly the first `k` words are wanted. Otherwise words are told in any number and order, at least this many, as
             far as they can be found without reading all rows.
-        also: further words whose counts are told, if `needed` is not 0.
+        also: further words whose counts are told, if `needed` or `least` is not 0.
         exact: whether all rows may be read to find out.
+        least: if not 0, every word with at least this count is told, in any order, also if all rows have to be read; the `MOST_TOLD`
+            most frequent ones if there are more.
     """
 
-    k: Annotated[int, Meta(ge=1, le=100_000)]
+    k: Annotated[int, Meta(ge=1, le=MOST_TOLD)]
     needed: Number = 0
     also: Sequence[bytes] = ()
     exact: bool = False
+    least: Number = 0
+
+    @property
+    def may_read_all(self) -> bool:
+        """See `Question.may_read_all`."""
+        return self.exact or self.least > 0
 
 
 class TotalsAsked(Question, frozen=True, kw_only=True, tag="totals"):
@@ -99,8 +118,8 @@ class Leading(Struct, frozen=True, array_like=True):
         exact: whether `words` are certainly the most frequent ones, in order.
     """
 
-    words: list[tuple[bytes, Number]]
-    bound: Number
+    words: list[tuple[bytes, Count]]
+    bound: Count
     exact: bool
 
 
@@ -150,7 +169,7 @@ AnyQuestion = CountsAsked | PageAsked | LeadersAsked | TotalsAsked | PositionsAs
 
 TOLD: Mapping[type[Struct], object] = {
     CountsAsked: Told[Counts],
-    PageAsked: Told[list[tuple[bytes, Number]]],
+    PageAsked: Told[list[tuple[bytes, Count]]],
     LeadersAsked: Told[Leading],
     TotalsAsked: Told[PartStats],
     PositionsAsked: Told[None],
@@ -159,14 +178,39 @@ TOLD: Mapping[type[Struct], object] = {
 """Question -> the type of what is told."""
 
 
-def is_sound(question: Question, told: Told[object]) -> bool:
-    """Return whether `told` can be an answer to `question`: of asked partitions only, each either covered or refused."""
+def is_sound(question: Question, told: Told[Any]) -> bool:
+    """Return whether `told` can be an answer to `question`: of asked partitions only, each covered or refused, and with such words."""
     asked, covered, refused = set(question.partitions), told.as_of.keys(), told.refused.keys()
     if not (covered | refused <= asked and not covered & refused and covered == told.served_by.keys()):
         return False
-    if isinstance(question, CountsAsked):
-        return len(told.value) == len(question.words)  # type: ignore[arg-type]
-    if isinstance(question, PageAsked):
-        words = [word for word, _ in told.value]  # type: ignore[attr-defined]
-        return len(words) <= question.limit and all(before < after for before, after in pairwise(words))
+    return told.behind.keys() <= covered and _fits(question, told.value)
+
+
+def _fits(question: Question, value: Any) -> bool:
+    """Return whether `value` can be told to `question`."""
+    match question:
+        case CountsAsked():
+            return len(value) == len(question.words)
+        case PageAsked():
+            words = [word for word, _ in value]
+            return (
+                len(words) <= question.limit
+                and all(before < after for before, after in pairwise(words))
+                and all(word >= question.start and word.startswith(question.prefix) for word in words)
+                and _are_text(words)
+            )
+        case LeadersAsked():
+            words = [word for word, _ in value.words]
+            return len(words) == len(set(words)) and _are_text(words)
+        case TotalsAsked():
+            return value.partitions.keys() <= set(question.partitions)
+    return True
+
+
+def _are_text(words: Sequence[bytes]) -> bool:
+    """Return whether all words are UTF-8. A line feed is part of no other character, so that a break in one word is seen in all."""
+    try:
+        b"\n".join(words).decode()
+    except UnicodeDecodeError:
+        return False
     return True

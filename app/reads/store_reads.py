@@ -18,7 +18,7 @@ import structlog
 
 from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
-from app.reads.top_query import AsOf, Found, LeadingWords, Rows, all_counted, gathered
+from app.reads.top_query import AsOf, Found, LeadingWords, Rows, all_counted, frequent, gathered
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
 from tables.model.tally import Totals
@@ -137,6 +137,14 @@ class StoreReads:
                 return found
         search = partial(self._leading.searched, rows, k, also)
         return await self._ask(self._tops, (k, *also, None, *rows), search, end_s)
+
+    async def frequent(
+        self, rows: Rows, least: int, also: Sequence[bytes], end_s: float
+    ) -> tuple[Listing, AsOf]:
+        """Return every word with at least the count `least`, and the counts of `also`, if need be by reading all rows."""
+        await self._top_pace.turn((end_s - monotonic()) * _TURN_SHARE)
+        search = partial(frequent, rows, least, also)
+        return await self._ask(self._scans, (least, *also, None, *rows), search, end_s)
 
     def totals(self, rows: Rows) -> tuple[Totals, AsOf]:
         """Return the totals of the stores that are open."""

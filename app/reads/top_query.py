@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from app.reads.pool import Budget
+from app.reads.questions import MOST_TOLD
+from tables.cache.vocabulary import Vocabulary
 from tables.model.records import Int64Array
 from tables.model.rows import unpack_row
 from tables.model.slices import SLICE_ROWS
@@ -153,6 +155,37 @@ class LeadingWords:
         return found.first(k)
 
 
+@beside_the_loop
+def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> tuple[Listing, AsOf]:
+    """Return every word with a count of at least `least`, and the counts of `also`; from memory, or else by going through all rows.
+
+    Args:
+        rows: rows by partition.
+        least: smallest count of a word that has to be told, >= 1. If more than `MOST_TOLD` words have it, the most frequent are told.
+        also: further words whose counts are told.
+        budget: the time budget of the question.
+    """
+    if all(served.cache.complete for served in rows.values()):
+        for _ in range(_ATTEMPTS):
+            found = _frequent_in_memory(rows, least, also, budget)
+            if found is not None:
+                return found
+            sleep(_COMMIT_S)
+    wanted = dict.fromkeys(also, 0)
+    with ExitStack() as open_views:
+        views = {number: open_views.enter_context(served.snapshot()) for number, served in rows.items()}
+        as_of = {number: view.position for number, view in views.items() if view.position is not None}
+
+        def counted() -> Iterator[tuple[bytes, int]]:
+            for word, count in _merged([views[number].rows() for number in as_of], budget):
+                if word in wanted:
+                    wanted[word] = count
+                if count >= least:
+                    yield word, count
+
+        return _listed(counted(), least, wanted), as_of
+
+
 class _MovedError(Exception):
     """Leaders and store are not of the same flush.
 
@@ -288,7 +321,22 @@ def _party(
 
 
 def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
-    """Return the most frequent words by counts in memory; None if a cache lacks counts, or uses another vocabulary than the others."""
+    """Return the most frequent words by counts in memory; None as in `_sums`."""
+    summed_up = _sums(rows, budget)
+    if summed_up is None:
+        return None
+    vocabulary, sums, as_of = summed_up
+    least = np.partition(sums, -k)[-k] if len(sums) > k else 0
+    candidates = np.flatnonzero(sums >= max(1, least))
+    counted = zip(vocabulary.words_of(candidates), sums[candidates].tolist(), strict=True)
+    return _first(counted, k), as_of
+
+
+def _sums(rows: Rows, budget: Budget) -> tuple[Vocabulary, Int64Array, AsOf] | None:
+    """Return the vocabulary of all partitions, the count of each word by its id, and the positions.
+
+    None means that a cache lacks counts, or uses another vocabulary than the others.
+    """
     vocabulary = next(iter(rows.values())).cache.vocabulary
     if not all(served.cache.vocabulary is vocabulary for served in rows.values()):
         return None
@@ -300,10 +348,37 @@ def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
         if position is None:
             return None
         as_of[number] = position
-    least = np.partition(sums, -k)[-k] if len(sums) > k else 0
-    candidates = np.flatnonzero(sums >= max(1, least))
-    counted = zip(vocabulary.words_of(candidates), sums[candidates].tolist(), strict=True)
-    return _first(counted, k), as_of
+    return vocabulary, sums, as_of
+
+
+def _frequent_in_memory(
+    rows: Rows, least: int, also: Sequence[bytes], budget: Budget
+) -> tuple[Listing, AsOf] | None:
+    """Do what `frequent` does by counts in memory; None as in `_sums`."""
+    summed_up = _sums(rows, budget)
+    if summed_up is None:
+        return None
+    vocabulary, sums, as_of = summed_up
+    found = np.flatnonzero(sums >= least)
+    if len(found) > MOST_TOLD:
+        found = found[np.argsort(-sums[found], kind="stable")[: MOST_TOLD + 1]]
+    counted = zip(vocabulary.words_of(found), sums[found].tolist(), strict=True)
+    ids = {word: vocabulary.id_of(word) for word in also}
+    wanted = {
+        word: 0 if number is None or number >= len(sums) else int(sums[number])
+        for word, number in ids.items()
+    }
+    return _listed(counted, least, wanted), as_of
+
+
+def _listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[bytes, int]) -> Listing:
+    """Return the listing of the `counted` words, at most `MOST_TOLD` of them, which have at least the count `least`, and of `also`.
+
+    `counted` may bring the counts of `also` up to date while it is read.
+    """
+    first = heapq.nlargest(MOST_TOLD + 1, counted, key=itemgetter(1))
+    bound = first[MOST_TOLD][1] if len(first) > MOST_TOLD else least - 1
+    return Listing(dict(first[:MOST_TOLD]) | dict(also), bound)
 
 
 def _first(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:

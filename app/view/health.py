@@ -41,7 +41,7 @@ def followed_check(partitions: int | None, followed: int, why: str) -> Readiness
 
 
 def restored_check(standbys: Mapping[int, FollowerStatus], waiting: Mapping[int, str]) -> ReadinessCheck:
-    """Check that every follower has read its changelog up to the end once, and has not stopped.
+    """Check that every follower has read its changelog up to the end once, shows a marker of it, and has not stopped.
 
     Args:
         standbys: status of each follower.
@@ -49,7 +49,11 @@ def restored_check(standbys: Mapping[int, FollowerStatus], waiting: Mapping[int,
     """
     if not standbys:
         return ReadinessCheck(False, "nothing is followed yet")
-    late = {number: status for number, status in sorted(standbys.items()) if status.state != "following"}
+    late = {
+        number: status
+        for number, status in sorted(standbys.items())
+        if status.state != "following" or status.position is None
+    }
     if not late:
         records = max(status.behind.records for status in standbys.values())
         seconds = max(status.behind.seconds for status in standbys.values())
@@ -61,4 +65,6 @@ def restored_check(standbys: Mapping[int, FollowerStatus], waiting: Mapping[int,
 
 
 def _why(status: FollowerStatus, waits: bool) -> str:
+    if status.state == "following":
+        return "nothing is counted yet"
     return status.error or ("waits" if waits else f"{status.restored:.0%} read")

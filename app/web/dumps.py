@@ -7,7 +7,7 @@ length with a last chunk, which is then not sent. NDJSON says the reason in its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence, Set
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -187,7 +187,7 @@ async def _parts(
     first: Answer[WordPage], ask: Any, wanted: Wanted, written: Format
 ) -> AsyncGenerator[bytes, None]:
     count, answer, last = 0, first, wanted.after
-    missing = set(first.missing_partitions)
+    missing = dict(first.missing_partitions)
     complete = first.complete
     yield written.begin()
     try:
@@ -215,13 +215,13 @@ async def _parts(
     yield written.end(count, first, _without(missing, complete, answer))
 
 
-def _without(missing: Set[int], complete: bool, answer: Answer[WordPage]) -> Answer[WordPage]:
+def _without(missing: Mapping[int, str], complete: bool, answer: Answer[WordPage]) -> Answer[WordPage]:
     """Return `answer` with what is true of all pages: a partition that was missing in any page is missing."""
     return Answer(
         answer.value,
         {number: position for number, position in answer.as_of.items() if number not in missing},
         complete,
-        sorted(missing),
+        missing,
         {number: role for number, role in answer.served_by.items() if number not in missing},
         {number: behind for number, behind in answer.behind.items() if number not in missing},
     )

@@ -137,9 +137,8 @@ def absent_word_response(word: str, answer: Answer[object]) -> Response:
         )
     kind = PROBLEMS[IncompleteError]
     detail = "the word does not occur in the partitions that answer, and may occur in the others; ask again"
-    missing = sorted(answer.missing_partitions)
-    reasons = dict.fromkeys(missing, "nobody answered for the partition")
-    return _response(kind, Incomplete(kind.type, kind.title, kind.status, detail, missing, reasons))
+    reasons = dict(sorted(answer.missing_partitions.items()))
+    return _response(kind, Incomplete(kind.type, kind.title, kind.status, detail, list(reasons), reasons))
 
 
 def problem_of(error: errors.WordcountError) -> tuple[ProblemKind, Problem]:

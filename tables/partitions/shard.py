@@ -230,8 +230,13 @@ class Shard:
 
     async def in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Run `function` in a thread and return its result. The thread has always ended when this method returns or raises."""
-        run = self.services.run if self.restored else self.services.run_long
-        return await finish_despite_cancel(run(function, *arguments), self.leaving)
+        if not self.restored:
+            return await self.in_long_thread(function, *arguments)
+        return await finish_despite_cancel(self.services.run(function, *arguments), self.leaving)
+
+    async def in_long_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Do what `in_thread` does, in one of the threads for work that takes long."""
+        return await finish_despite_cancel(self.services.run_long(function, *arguments), self.leaving)
 
     @beside_the_loop
     def _count(self, batches: Sequence[RecordBatch]) -> _Counted:

@@ -80,6 +80,18 @@ def searched(parts: Sequence[Party], k: int, also: Sequence[bytes]) -> Listing:
     return Listing(known | dict(zip(asked, counts.tolist(), strict=True)), bound)
 
 
+def least_telling(listings: Sequence[Listing], k: int) -> int:
+    """Return the count from which on every party has to tell its words, so that none of the `k` most frequent words stays untold.
+
+    The `k`-th word has at least the count that is known of the `k`-th word now. A word with that count in all has at least an equal
+    share of that count in one of the parties.
+    """
+    lower = _sums(listings)
+    leading = _first(lower, k)
+    known = lower[leading[-1]] if len(leading) == k else 1
+    return max(1, -(-known // len(listings)))
+
+
 def look_ups(listings: Sequence[Listing], k: int, most: int) -> Sequence[Sequence[bytes]]:
     """Return for each party the words whose counts it has to tell, with a new listing, before the `k` most frequent words are known.
 

@@ -87,7 +87,8 @@ class FakeQueries:
             if not self.missing:
                 raise NotReadyError("the number of partitions is not known yet")
             raise IncompleteError(dict.fromkeys(self.missing, "no worker has the partition"))
-        return Answer(value, self.as_of, self.complete, self.missing, self.served_by, self.behind)
+        missing = dict.fromkeys(self.missing, "nobody answered for the partition")
+        return Answer(value, self.as_of, self.complete, missing, self.served_by, self.behind)
 
     async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
         return self._answer(self.counts.get(word), terms)

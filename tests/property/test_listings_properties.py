@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.top.leaders import Head
-from tables.top.listings import Listing, decided, listing_of, look_ups, searched
+from tables.top.listings import Listing, decided, least_telling, listing_of, look_ups, searched
 
 WORDS = [bytes([letter]) for letter in b"abcdefgh"]
 PARTIES = st.lists(st.dictionaries(st.sampled_from(WORDS), st.integers(1, 9)), min_size=1, max_size=4)
@@ -50,6 +50,27 @@ def test_the_answer_is_that_of_counting_everything_or_says_how_wrong_it_may_be(
         assert len(top.words) == len(right), "there are as many words as were asked for"
     if most_look_ups >= 100 and len(right) == k and right[-1][1] > sum(one.bound for one in listings):
         assert top.exact
+
+
+@given(PARTIES, st.integers(1, 8), st.integers(1, 8))
+def test_the_answer_is_certain_if_each_party_tells_all_words_from_its_share_on(
+    parties: list[dict[bytes, int]], k: int, most: int
+) -> None:
+    least = least_telling([listed(counts, most) for counts in parties], k)
+    listings = [
+        Listing({word: count for word, count in counts.items() if count >= least}, least - 1)
+        for counts in parties
+    ]
+    asked = look_ups(listings, k, 100)
+    top = decided([told(*one) for one in zip(listings, parties, asked, strict=True)], k)
+    everything: Counter[bytes] = Counter()
+    for counts in parties:
+        everything.update(counts)
+    right = sorted(everything.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
+    if len(right) < k or right[-1][1] > sum(listing.bound for listing in listings):
+        assert top.exact
+    if top.exact:
+        assert [(word.encode(), count) for word, count in top.words] == right
 
 
 class Part:

@@ -77,14 +77,14 @@ def routes(answers: Answers) -> Sequence[Route]:
         try:
             question = _decoder.decode(body)
             left_ms = int(request.headers.get(TIME_LEFT_MS, ""))
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
             return problem_response(NO_QUESTION, f"{error}", headers)
         if isinstance(question, StatusAsked):
             told: object = answers.local.status()
         else:
             end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000 * _ANSWER_SHARE
             try:
-                told = await while_connected(request, answers.local.ask(question, end_s))
+                told = await while_connected(request, answers.local.ask(question, end_s, end_s))
             except WordcountError as error:
                 refusal = await wordcount_error(request, error)
                 refusal.headers[DEPLOYMENT] = mine

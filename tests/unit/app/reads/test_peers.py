@@ -15,9 +15,19 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from app.reads.answers import Behind
 from app.reads.peers import Deployment, OtherDeploymentError, PeerError, Peers
 from app.reads.proof import Proofs
-from app.reads.questions import CountsAsked, PageAsked, Question, Told, WorkerStatus, is_sound
+from app.reads.questions import (
+    CountsAsked,
+    LeadersAsked,
+    Leading,
+    PageAsked,
+    Question,
+    Told,
+    WorkerStatus,
+    is_sound,
+)
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits
 from app.web.server import WebServer, bound_socket
@@ -45,7 +55,7 @@ class Local:
         self.answer: Any = ANSWER
         self.wait_s = 0.0
 
-    async def ask(self, question: Question, end_s: float) -> Told[Any]:
+    async def ask(self, question: Question, held_s: float, end_s: float) -> Told[Any]:
         self.asked.append(question)
         await asyncio.sleep(self.wait_s)
         if isinstance(self.answer, Exception):
@@ -135,6 +145,7 @@ async def test_a_worker_of_another_deployment_is_not_believed() -> None:
         Told([5, 0], {0: 7, 4: 1}, {0: "active", 4: "active"}, {}, {3: "no"}),
         Told([5, 0], {0: 7}, {}, {}, {3: "no"}),
         Told([5, 0], {0: 7}, {0: "active"}, {}, {0: "no"}),
+        Told([5, 0], {0: 7}, {0: "active"}, {3: Behind(1, 1.0)}, {3: "no"}),
     ],
 )
 async def test_an_answer_that_does_not_fit_the_question_is_not_believed(answer: Told[Any]) -> None:
@@ -156,6 +167,20 @@ def test_a_page_that_is_not_in_order_or_too_long_is_not_sound() -> None:
     assert not is_sound(question, told((b"b", 1), (b"a", 1)))
     assert not is_sound(question, told((b"a", 1), (b"a", 1)))
     assert not is_sound(question, told((b"a", 1), (b"b", 1), (b"c", 1)))
+    assert not is_sound(question, told((b"a", 1), (b"\xff", 1)))
+
+
+def test_a_page_of_other_words_than_were_asked_for_is_not_sound() -> None:
+    question = PageAsked(partitions=[0], prefix=b"b", start=b"bc", limit=2)
+    for word, sound in ((b"bd", True), (b"bb", False), (b"c", False)):
+        assert is_sound(question, Told([(word, 1)], {0: 1}, {0: "active"}, {}, {})) is sound
+
+
+def test_top_words_that_are_no_text_or_told_twice_are_not_sound() -> None:
+    question = LeadersAsked(partitions=[0], k=2)
+    for words, sound in (((b"a", b"b"), True), ((b"a", b"a"), False), ((b"a", b"\xed\xa0\x80"), False)):
+        leading = Leading([(word, 1) for word in words], 0, True)
+        assert is_sound(question, Told(leading, {0: 1}, {0: "active"}, {}, {})) is sound
 
 
 async def test_what_keeps_a_worker_from_answering_is_told() -> None:
@@ -195,6 +220,13 @@ OK = b"HTTP/1.1 200 OK\r\nWordcount-Deployment: group/topic\r\n"
         (OK + b"Content-Length: 2\r\n\r\nhi", "answers what is no answer"),
         (OK + b"Content-Length: 0\r\n\r\n", "answers what is no answer"),
         (OK + b"Content-Length: 100\r\n\r\nhi", "cannot be reached"),
+        (OK + b"Content-Length: 3\r\n\r\n\xdd\xff\xff", "answers what is no answer"),
+        (OK + b"Content-Length: 100000\r\n\r\n" + b"\x91" * 100_000, "answers what is no answer"),
+        (
+            OK + b"Content-Length: 15\r\n\r\n" + msgspec.msgpack.encode([[2**63], {}, {}, {}, {}]),
+            "answers what is no answer",
+        ),
+        (b"HTTP/1.1 200 OK\r\nWordcount-Deployment: \xff\r\nContent-Length: 0\r\n\r\n", "counts for"),
         (OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhi", "answers what is no answer"),
     ],
 )
@@ -209,6 +241,29 @@ async def test_garbage_is_not_believed(sent: bytes, reason: str) -> None:
     async with stranger(answer) as url:
         with pytest.raises(PeerError, match=reason):
             await asking.ask(url, QUESTION, 2)
+        await asking.close()
+
+
+async def test_a_proof_that_is_no_text_is_none() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Wordcount-Proof: \xff\xfe\r\nContent-Length: 2\r\n\r\nhi")
+        await writer.drain()
+        writer.close()
+
+    asking = peers(secret=SECRET)
+    async with stranger(answer) as url:
+        with pytest.raises(PeerError, match="does not prove"):
+            await asking.ask(url, QUESTION, 2)
+        await asking.close()
+
+
+async def test_a_worker_is_not_suspect_because_no_time_was_left_to_ask_it() -> None:
+    asking = peers()
+    async with worker(Local()) as url:
+        with pytest.raises(PeerError, match="no time is left"):
+            await asking.ask(url, QUESTION, 0.0)
+        assert not asking.is_suspect(url)
         await asking.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from rocksdict import Cache
 
 from app.reads import top_query
 from app.reads.answers import IncompleteError, Terms
+from app.reads.pool import Budget
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
@@ -25,6 +27,7 @@ from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.top.leaders import PartitionLeaders
+from tables.top.listings import Listing
 from tables.top.top_words import TopWords
 from tests.fakes.parties import OwnedHoldings, queries_alone
 from tests.fakes.rows import pack_row
@@ -80,17 +83,26 @@ def queries(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WordQuer
 
 async def test_a_count_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
     answer = await queries.get("word", PARTIAL)
-    assert (answer.value, answer.as_of, answer.complete, answer.missing_partitions) == (3, {0: 5}, False, [1])
+    assert (answer.value, answer.as_of, answer.complete, [*answer.missing_partitions]) == (
+        3,
+        {0: 5},
+        False,
+        [1],
+    )
 
 
 async def test_a_list_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
     answer = await queries.list("", None, 10, PARTIAL)
-    assert (answer.value.words, answer.as_of, answer.missing_partitions) == ([("word", 3)], {0: 5}, [1])
+    assert (answer.value.words, answer.as_of, [*answer.missing_partitions]) == ([("word", 3)], {0: 5}, [1])
 
 
 async def test_top_leaves_a_partition_with_rows_ahead_out(queries: WordQueries) -> None:
     answer = await queries.top(10, terms=PARTIAL)
-    assert (answer.value, answer.as_of, answer.missing_partitions) == (TopWords([("word", 3)]), {0: 5}, [1])
+    assert (answer.value, answer.as_of, [*answer.missing_partitions]) == (
+        TopWords([("word", 3)]),
+        {0: 5},
+        [1],
+    )
 
 
 @pytest.fixture
@@ -118,6 +130,28 @@ def one(
 
 def column(*words: bytes) -> pa.BinaryArray:
     return pa.array(words, pa.binary())
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["in memory", "read from stores"])
+def test_frequent_words_are_all_words_from_a_count_on_and_those_that_are_asked_for(
+    tmp_path: Path, complete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary, rows = Vocabulary(100), {}
+    for number, counts in enumerate([{b"a": 5, b"b": 2, b"c": 1}, {b"b": 2, b"d": 3}]):
+        store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
+        cache = CountCache(vocabulary, complete=complete)
+        words, values = column(*counts), np.array([*counts.values()])
+        packed = [pack_row(count, 5) for count in counts.values()]
+        rows[number] = served_by(store, cache)
+        rows[number].commit(store.stage([*counts], packed), state_at(5, 5), words, values)
+        cache.learn(words, values, 5)
+    budget = Budget(monotonic() + 10)
+    found, as_of = top_query.frequent(rows, 4, [b"c", b"x"], budget)
+    assert found == Listing({b"a": 5, b"b": 4, b"c": 1, b"x": 0}, 3)
+    assert as_of == {0: 5, 1: 5}
+    monkeypatch.setattr(top_query, "MOST_TOLD", 2)
+    found, _ = top_query.frequent(rows, 1, [b"c"], budget)
+    assert found == Listing({b"a": 5, b"b": 4, b"c": 1}, 3), "the bound says what was left out"
 
 
 async def answers(queries: WordQueries) -> list[tuple[object, Mapping[int, int]]]:
@@ -274,4 +308,4 @@ async def test_what_is_asked_while_a_worker_closes_has_no_answer(
         with pytest.raises(IncompleteError, match="the worker stops"):
             await asking
     store.close()
-    assert (await queries.stats(PARTIAL)).missing_partitions == [0]
+    assert [*(await queries.stats(PARTIAL)).missing_partitions] == [0]

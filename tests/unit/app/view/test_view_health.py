@@ -49,6 +49,11 @@ def test_a_view_that_is_up_to_date_says_how_far_it_is_behind_at_most():
     assert found == ReadinessCheck(True, "at most 1,234 changelog records and 2.0 s behind")
 
 
+def test_a_view_is_not_ready_before_it_shows_a_first_marker():
+    found = restored_check({0: status(), 1: status(position=None)}, {})
+    assert found == ReadinessCheck(False, "not up to date: 1 (nothing is counted yet)")
+
+
 def test_each_follower_that_is_not_up_to_date_is_named_with_its_reason():
     found = restored_check(
         {

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from agents.watchdog import Watchdog
+from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError, PartitionsLostError
 from tables.model.records import ChangelogSlice
+from tables.partitions import restore
 from tables.partitions.partitions import Partitions
 from tables.store.partition_store import PartitionStore
 from tests.fakes.rows import pack_row
@@ -56,6 +58,29 @@ async def _watch(counts: Partitions, source: Any, ended: list[Exception]) -> Non
         stall_timeout_s=0.3,
         on_fatal=ended.append,
     ).watch()
+
+
+async def test_a_restored_store_answers_while_its_counts_are_still_read_into_memory(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filling, go_on = threading.Event(), threading.Event()
+    cache_of = restore.cache_of
+
+    def held_up(*arguments: Any) -> Any:
+        filling.set()
+        assert go_on.wait(10)
+        return cache_of(*arguments)
+
+    monkeypatch.setattr(restore, "cache_of", held_up)
+    monkeypatch.setattr(VocabularyLimit, "has_room", lambda *_: False)
+    worker.log.records = changelog_of(30)
+    await worker.counts.assign({0})
+    await worker.until(filling.is_set)
+    assert worker.counts.shards()[0].position == 30
+    assert worker.counts.state(0)[0] == "restoring"
+    go_on.set()
+    await worker.counting()
+    assert worker.counts.state(0)[0] == "counting"
 
 
 async def test_a_cancelled_restore_says_nothing_of_an_error_that_nobody_retrieved(
