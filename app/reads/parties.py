@@ -111,24 +111,20 @@ class Parties:
         """Whether no other worker is known."""
         return not self._routes_now().urls
 
-    async def gather(
-        self, asks: Asks, terms: Terms, end_s: float, numbers: Collection[int] | None = None
-    ) -> Found:
-        """Ask until every partition is covered, or the time is over.
+    async def gather(self, asks: Asks, terms: Terms, end_s: float) -> Found:
+        """Ask until every partition of the input topic is covered, or the time is over.
 
         Args:
             asks: makes the question for some partitions.
             terms: what the asker demands.
             end_s: end of the time by `time.monotonic`.
-            numbers: partitions to ask for; None = all.
 
         Raises:
             NotReadyError: no partition is known yet.
             OverloadedError, QueryTimeoutError: this process cannot answer for its own partitions, and no other worker is known.
         """
         count = self.partition_count()
-        if numbers is None:
-            numbers = self.local.owned() if count is None else range(count)
+        numbers = self.local.owned() if count is None else range(count)
         if not numbers:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
         found, missing = Found(), set(numbers)

@@ -28,6 +28,9 @@ FETCH_BYTES = 16 << 20
 FETCH_WAIT_MS = 500
 """Longest wait of a broker for new records."""
 
+_TURNS_TO_REQUEST = 8
+"""Turns of the event loop in which a consumer whose records were taken sends its next request; one more than was measured."""
+
 
 class KafkaChangelogTail:
     """Follows partitions of a changelog topic; implements `tables.ports.ChangelogTail`.
@@ -149,6 +152,9 @@ class KafkaChangelogTail:
         finally:
             with self._waking:
                 self._waiting, self._woken = None, False
+        # The loop stands still until the next poll. The broker gets the next request now, and answers while these records are applied.
+        for _ in range(_TURNS_TO_REQUEST if found else 0):
+            await asyncio.sleep(0)
         return found
 
     def _end(

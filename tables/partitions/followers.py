@@ -312,6 +312,7 @@ class Followers:
         if can_catch_up_from(state, changelog_id, end):
             if failure is None:
                 most_bytes = min(MOST_BYTES, self._services.memory.bounds.replay_bytes // RESTORED_AT_ONCE)
+                self._tail.told(number, end, asked_s)
                 follower.begin(changelog_id, end, asked_s, most_bytes)
                 self._wake()
             else:

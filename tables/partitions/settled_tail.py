@@ -44,6 +44,8 @@ class SettledTail:
         self._clock = clock
         self._confirmed_s = -math.inf
         self._queues: dict[int, _Queue] = {}
+        self._told: dict[int, _End] = {}
+        """The end of each partition that was told before its records were read."""
 
     @property
     def holds_records(self) -> bool:
@@ -53,6 +55,16 @@ class SettledTail:
     def confirm(self, asked_s: float) -> None:
         """Deliver what was read until `asked_s`, when it is old enough: the changelog was then still the one that is followed."""
         self._confirmed_s = asked_s
+
+    def told(self, number: int, end: int, asked_s: float) -> None:
+        """Note where a broker says that a partition ends: records below that end are old enough when this is long enough ago.
+
+        Args:
+            number: the partition, which is not read yet.
+            end: offset after its last record.
+            asked_s: when the broker was asked.
+        """
+        self._told[number] = _End(self._clock(), end, asked_s)
 
     @beside_the_loop
     def poll(self, wanted: Mapping[int, int], timeout_s: float) -> Mapping[int, Tailed]:
@@ -82,7 +94,11 @@ class SettledTail:
     def _queue(self, number: int, start: int) -> _Queue:
         """Return the queue of a partition; a new one if the follower goes on elsewhere than the queue."""
         queue = self._queues.get(number)
-        return queue if queue is not None and queue.delivered == start else _Queue(start)
+        return (
+            queue
+            if queue is not None and queue.delivered == start
+            else _Queue(start, self._told.pop(number, None))
+        )
 
 
 class _End(NamedTuple):
@@ -98,6 +114,7 @@ class _Queue:
 
     Args:
         start: next offset to deliver.
+        end: an end that was told before; None = no end was told.
 
     Attributes:
         delivered: next offset to deliver.
@@ -105,12 +122,12 @@ class _Queue:
         byte_count: bytes of the records that wait.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, end: _End | None) -> None:
         self.delivered = self.next = start
         self.byte_count = 0
         self._slices: deque[ChangelogSlice] = deque()
         self._error: InexactError | None = None
-        self._ends: deque[_End] = deque()
+        self._ends = deque([] if end is None else [end])
         """Ends that were received less than `SETTLE_S` ago, in order."""
         self._settled: _End | None = None
         """The last end that is old enough."""

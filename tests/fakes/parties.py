@@ -11,7 +11,7 @@ from app.reads.holdings import Held, Holdings
 from app.reads.local import LocalReads
 from app.reads.parties import Parties
 from app.reads.peers import PeerError
-from app.reads.queries import WordQueries
+from app.reads.queries import TIMEOUT_S, WordQueries
 from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.store_reads import StoreReads
 
@@ -67,7 +67,8 @@ def queries_alone(
     stores: StoreReads,
     partition_count: Callable[[], int | None],
     group_map: Callable[[], GroupMap | None] = lambda: None,
+    timeout_s: float = TIMEOUT_S,
 ) -> WordQueries:
     """Queries of a worker that has no others."""
     local = LocalReads(holdings, stores, process="p", version="1")
-    return WordQueries(Parties(local, partition_count, group_map, NoWorkers()))
+    return WordQueries(Parties(local, partition_count, group_map, NoWorkers()), timeout_s)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PARTIAL = Terms(allow_partial=True)
 
+_ONE_ROUND_S = 0.05
+"""Time of a question in which nobody is asked twice: the time of queries is real, and that of the simulation is not."""
+
 
 class StoresAtOnce(StoreReads):
     """The real reads, answered at once in the simulation's only thread."""
@@ -52,12 +55,13 @@ class SlowStores(StoreReads):
 def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) -> WordQueries:
     """Return the real queries of one process, answered at once."""
     stores = StoresAtOnce(partitions.changes, partitions.rebuild_corrupted, math.inf)
-    return queries_alone(OwnedHoldings(partitions), stores, partition_count)
+    return queries_alone(OwnedHoldings(partitions), stores, partition_count, timeout_s=_ONE_ROUND_S)
 
 
 def slow_queries(process: Process, holdings: Holdings) -> WordQueries:
     """Return the real queries over what a process has, answered in threads that stop at their breaths."""
-    return queries_alone(holdings, SlowStores(process), lambda: len(process.broker.source))
+    partitions = process.broker.source
+    return queries_alone(holdings, SlowStores(process), lambda: len(partitions), timeout_s=_ONE_ROUND_S)
 
 
 class FollowedHoldings(OwnedHoldings):

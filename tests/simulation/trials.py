@@ -133,7 +133,7 @@ MUTANTS: dict[Mutate, Trial] = {
     follower_mutants.rows_of_followers_shown_before_their_marker: Trial(17, bias=FOLLOWED),
     follower_mutants.position_of_followers_taken_from_foreign_markers: Trial(17, seeds=300, bias=FOLLOWED),
     follower_mutants.followers_past_what_has_to_be_healed: Trial(
-        17, seeds=300, bias=HEALING_FOLLOWED, first=400
+        17, seeds=300, bias=HEALING_FOLLOWED, first=1080
     ),
     follower_mutants.followers_overtaken_by_compaction: Trial(17, seeds=300, bias=OVERTAKEN),
     follower_mutants.stores_that_followers_have_filled_taken_for_empty: Trial(17, seeds=300, bias=FOLLOWED),
@@ -143,7 +143,7 @@ MUTANTS: dict[Mutate, Trial] = {
     follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
     follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
     follower_mutants.followers_that_show_a_flush_at_once: Trial(18, seeds=100, bias=FOLLOWED, first=200),
-    follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=100, bias=FROZEN, first=200),
+    follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=100, bias=FROZEN, first=550),
     follower_mutants.answers_of_two_owners_added_up: Trial(18, bias=FOLLOWED),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False

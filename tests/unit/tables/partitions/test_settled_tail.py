@@ -96,6 +96,23 @@ def test_what_was_below_an_old_end_is_delivered_at_once(tail: Tail, settled: Set
     assert (offsets(part), part.end, part.latest_end) == ([], 50, 60)
 
 
+def test_what_was_below_an_end_that_was_told_before_is_delivered_at_once(
+    tail: Tail, settled: SettledTail
+) -> None:
+    settled.told(0, 8, tail.now_s)
+    tail.now_s += SETTLE_S - EPSILON_S
+    tail.reads(5, 7, 9)
+    assert not settled.poll({0: 5}, 1.0)[0].slices, "the end is not old enough"
+    tail.now_s += 2 * EPSILON_S
+    tail.reads(7, 9, 9)
+    part = settled.poll({0: 5}, 1.0)[0]
+    assert (offsets(part), part.end, part.told_s) == ([7], 8, 100.0)
+    tail.now_s += SETTLE_S
+    assert offsets(settled.poll({0: 7}, 1.0)[0]) == [9]
+    tail.reads(5, 7, 9)
+    assert not settled.poll({0: 5}, 1.0)[0].slices, "an end is told for one beginning"
+
+
 def test_a_follower_that_goes_on_elsewhere_is_read_from_there(tail: Tail, settled: SettledTail) -> None:
     tail.reads(0, 9, 9)
     settled.poll({0: 0}, 1.0)
