@@ -1,4 +1,4 @@
-"""Clients that ask random questions of every kind at randomly chosen workers, and keep every reply for the judge."""
+"""Clients that ask random questions at randomly chosen workers, and keep every reply for the judge."""
 
 from __future__ import annotations
 
@@ -9,71 +9,21 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
-from tests.chaos.judge import Question, Reply
+from tests.chaos.questions import Questions
+from tests.chaos.replies import KEPT_HEADERS, Question, Reply
 from tests.integration.worker import Worker
 
 TIMEOUT_S = 5.0
+"""Longest time for a reply, and for each part of a long one."""
+
+LONG_TIMEOUT_S = 30.0
+"""Longest time for a list of many pages, each of which may take the time of a question."""
+
 PAUSE_S = 0.06
 """Mean pause of a client between two questions."""
 
 PAGES = 4
 """Most pages that a client reads of one list."""
-
-
-class Questions:
-    """Random questions about the words of `tests.chaos.load`.
-
-    Args:
-        chance: chooses.
-        vocabulary: number of words that are counted from the start.
-        batches: whether workers take many words at once.
-    """
-
-    def __init__(self, chance: random.Random, vocabulary: int, *, batches: bool) -> None:
-        self._chance = chance
-        self._vocabulary = vocabulary
-        self._kinds: list[Callable[[], Question]] = [
-            self._word,
-            self._absent,
-            self._page,
-            self._page,
-            lambda: Question("top 10", "/v1/top", {"k": 10}),
-            lambda: Question("top 100", "/v1/top", {"k": 100}),
-            lambda: Question("stats", "/v1/stats", {}),
-            *([self._batch] if batches else []),
-        ]
-
-    def next(self) -> Question:
-        """Return a random question."""
-        return self._chance.choice(self._kinds)()
-
-    def _any_word(self) -> str:
-        if self._chance.random() < 0.4:
-            return f"w{self._chance.randrange(1, 40)}"
-        return f"v{self._chance.randrange(self._vocabulary):06d}"
-
-    def _rare_word(self) -> str:
-        return self._chance.choice(["never", "n"]) + f"{self._chance.randrange(1_000_000):06d}"
-
-    def _word(self) -> Question:
-        return _about("word", self._any_word())
-
-    def _absent(self) -> Question:
-        return _about("absent word", self._rare_word())
-
-    def _batch(self) -> Question:
-        words = [self._chance.choice([self._any_word, self._rare_word])() for _ in range(20)]
-        return Question("batch", "/v1/words:batch", {}, words)
-
-    def _page(self) -> Question:
-        prefix = self._chance.choice(
-            ["", "v", "w", "w1", "n", "n0", f"v{self._chance.randrange(1000):03d}", "x"]
-        )
-        return Question("page", "/v1/words", {"prefix": prefix, "limit": self._chance.choice([10, 100])})
-
-
-def _about(kind: str, word: str) -> Question:
-    return Question(kind, f"/v1/words/{word}", {}, [word])
 
 
 class Asker:
@@ -130,7 +80,7 @@ class Asker:
         for worker in workers if self._persistent else workers[:1]:
             tried.append(await _ask(client, worker, question))
             self._replies.append(tried[-1])
-            if tried[-1].is_answer:
+            if tried[-1].is_answer or tried[-1].is_not_yet_counted:
                 break
         else:
             self.failed_reads.append(tried)
@@ -142,15 +92,18 @@ async def _ask(client: httpx.AsyncClient, worker: Worker, question: Question) ->
     url = f"http://127.0.0.1:{worker.port}{question.path}"
     sent_s = time.monotonic()
     status, body = 0, b""
+    kept: dict[str, str] = {}
+    headers = {"Accept": question.accept} if question.accept else {}
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(LONG_TIMEOUT_S if question.is_long else TIMEOUT_S):
             if question.kind == "batch":
                 response = await client.post(url, json={"words": list(question.words)})
             else:
-                response = await client.get(url, params=dict(question.parameters))
+                response = await client.get(url, params=dict(question.parameters), headers=headers)
         status, body = response.status_code, response.content
+        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     except (TimeoutError, httpx.TimeoutException):
         status = -1
     except httpx.TransportError as error:
         body = repr(error).encode()
-    return Reply(question, worker.name, sent_s, time.monotonic(), status, body)
+    return Reply(question, worker.name, sent_s, time.monotonic(), status, body, kept)

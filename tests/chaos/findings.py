@@ -13,8 +13,10 @@ import msgspec
 
 from tests.chaos.askers import Asker
 from tests.chaos.chaos import commit
+from tests.chaos.heard import Heard
 from tests.chaos.history import History
-from tests.chaos.judge import Reply, fallen, fault_of
+from tests.chaos.judge import fault_of
+from tests.chaos.replies import Reply
 from tests.chaos.trial import FROZEN_S, PARTITIONS, Trial
 
 LATE_S = 2.0
@@ -27,14 +29,24 @@ def judged(
     """Return the content of the result file, and under `found` what must not be."""
     replies = trial.replies
     answers = [reply for reply in replies if reply.is_answer]
-    wrong = [f"{fault}\n  {reply}" for reply in answers if (fault := fault_of(reply, history, PARTITIONS))]
+    heard = Heard(replies)
+    wrong = [
+        f"{fault}\n  {reply}"
+        for reply in replies
+        if (reply.is_answer or reply.is_not_yet_counted)
+        and (fault := fault_of(reply, history, PARTITIONS, heard.before(reply.sent_s)))
+    ]
     falling = [
-        f"partition {number} went back\n  {earlier}\n  {later}" for earlier, later, number in fallen(replies)
+        f"partition {number} went back\n  {earlier}\n  {later}" for earlier, later, number in heard.fallen()
     ]
     unexpected = [
         str(reply)
         for reply in replies
-        if not reply.is_answer and reply.status not in {0, -1, HTTPStatus.SERVICE_UNAVAILABLE}
+        if not (
+            reply.is_answer
+            or reply.is_not_yet_counted
+            or reply.status in {0, -1, HTTPStatus.SERVICE_UNAVAILABLE}
+        )
     ]
     late = [
         reply

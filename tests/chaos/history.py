@@ -46,6 +46,7 @@ class History:
 
     Attributes:
         words: the distinct words, ascending by their bytes.
+        ends: partition -> offset after its last record.
     """
 
     def __init__(self, records: Sequence[tuple[int, int, bytes | None]]) -> None:
@@ -65,6 +66,7 @@ class History:
             )
             for number, lists in texts.items()
         }
+        self.ends = {number: found[-1] + 1 for number, found in offsets.items()}
         self._totals = np.zeros(len(self.words), np.int64)
         self._totals_at: dict[int, int] = {}
 
@@ -85,13 +87,18 @@ class History:
         found: list[tuple[str, int]] = []
         while first < end and len(found) <= limit:
             last = min(first + _PAGE_WORDS, end)
-            counts = sum(
-                (partition.counts(first, last, upto) for partition, upto in self._upto(as_of)),
-                np.zeros(last - first, np.int64),
-            )
-            found += [(self.words[first + at].decode(), int(counts[at])) for at in np.flatnonzero(counts)]
+            found += self._listed(first, last, as_of)
             first = last
         return found[:limit], len(found) > limit
+
+    def starting_with(self, prefix: str, as_of: Mapping[int, int]) -> dict[str, int]:
+        """Return all words that occur and start with `prefix`, with their counts."""
+        # No byte of UTF-8 is 255.
+        return self._between(prefix.encode(), prefix.encode() + b"\xff", as_of)
+
+    def within(self, first: str, last: str, as_of: Mapping[int, int]) -> dict[str, int]:
+        """Return all words that occur, from `first` to `last`, both inclusive, with their counts."""
+        return self._between(first.encode(), last.encode() + b"\x00", as_of)
 
     def above(self, count: int, as_of: Mapping[int, int]) -> list[tuple[str, int]]:
         """Return the words that occur at least `count` times: count descending, then word ascending."""
@@ -107,6 +114,19 @@ class History:
             records += int(np.searchsorted(partition.records, upto))
             words += int(np.searchsorted(partition.offsets, upto))
         return records, words
+
+    def _between(self, least: bytes, end: bytes, as_of: Mapping[int, int]) -> dict[str, int]:
+        return dict(self._listed(self._first_from(least), self._first_from(end), as_of))
+
+    def _listed(self, first: int, end: int, as_of: Mapping[int, int]) -> list[tuple[str, int]]:
+        """Return the words that occur, of those with the numbers `first` to `end` (exclusive), with their counts."""
+        if first >= end:
+            return []
+        counts = sum(
+            (partition.counts(first, end, upto) for partition, upto in self._upto(as_of)),
+            np.zeros(end - first, np.int64),
+        )
+        return [(self.words[first + at].decode(), int(counts[at])) for at in np.flatnonzero(counts)]
 
     def _first_from(self, word: bytes) -> int:
         return bisect_left(self.words, word)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
@@ -14,6 +16,20 @@ from tests.integration.conftest import KafkaClient
 WORDS_PER_TEXT = 1000
 LINES_PER_S = 300
 _CHUNK_S = 0.1
+_MOST_TOLD = 200
+
+
+class Told(NamedTuple):
+    """A record that the broker has acknowledged: partition, offset, and a word of the record."""
+
+    partition: int
+    offset: int
+    word: str
+
+
+def newest() -> deque[Told]:
+    """Return an empty list of records, which keeps the newest ones."""
+    return deque(maxlen=_MOST_TOLD)
 
 
 def texts(vocabulary: int) -> Iterator[bytes]:
@@ -42,16 +58,22 @@ async def load(kafka: KafkaClient, topic: str, partitions: int, vocabulary: int)
         await kafka.produce(topic, values, partition=partition, compression="lz4")
 
 
-async def go_on(servers: str, topic: str, partitions: int, vocabulary: int, seed: int) -> None:
-    """Append `LINES_PER_S` lines a second to all partitions until the task is cancelled; a chunk is acknowledged before the next."""
+async def go_on(
+    servers: str, topic: str, partitions: int, vocabulary: int, seed: int, told: deque[Told]
+) -> None:
+    """Append `LINES_PER_S` lines a second to all partitions until the task is cancelled; a chunk is acknowledged before the next.
+
+    Acknowledged records are added to `told`.
+    """
     chance = random.Random(seed)
     async with AIOKafkaProducer(
         bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=5
     ) as producer:
         while True:
+            lines = [line(chance, vocabulary) for _ in range(round(LINES_PER_S * _CHUNK_S))]
             sent = [
-                await producer.send(topic, line(chance, vocabulary), partition=chance.randrange(partitions))
-                for _ in range(round(LINES_PER_S * _CHUNK_S))
+                await producer.send(topic, text, partition=chance.randrange(partitions)) for text in lines
             ]
-            await asyncio.gather(*sent)
+            for text, done in zip(lines, await asyncio.gather(*sent), strict=True):
+                told.append(Told(done.partition, done.offset, chance.choice(text.split()).decode()))
             await asyncio.sleep(_CHUNK_S)

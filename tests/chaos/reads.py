@@ -27,9 +27,10 @@ from rich.console import Console
 
 from app.local.embedded import EmbeddedBroker
 from tests.chaos import load
-from tests.chaos.askers import Asker, Questions
+from tests.chaos.askers import Asker
 from tests.chaos.findings import judged, promises_broken
 from tests.chaos.history import History
+from tests.chaos.questions import Questions
 from tests.chaos.trial import (
     GROUP,
     PARTITIONS,
@@ -50,6 +51,9 @@ RESULTS = {
 WORKERS = 3
 ASKERS = 16
 VOCABULARY = 1_000_000
+EXACT_K = {"faults": (10, 100, 1000), "restarts": ()}
+"""By mode: how many of the most frequent words have to be exact. Where the time of a query is too short for that, the reply is 503."""
+
 LEAST_ANSWERS = 20_000
 """Fewest answers of a run whose result is written."""
 
@@ -96,10 +100,17 @@ async def run(
             await wait_counted(trial.asked, servers, TOPIC)
             batches = "/v1/words:batch" in (await workers[0].json("/openapi.json"))["paths"]
             say(f"{vocabulary:,} words are counted by {WORKERS} workers; batches of words: {batches}")
+            told = load.newest()
             askers = [
                 Asker(
                     lambda: trial.asked,
-                    Questions(random.Random(f"{seed} {number}"), vocabulary, batches=batches),
+                    Questions(
+                        random.Random(f"{seed} {number}"),
+                        vocabulary,
+                        told,
+                        batches=batches,
+                        exact_k=EXACT_K[mode],
+                    ),
                     random.Random(f"{seed} {number} worker"),
                     trial.replies,
                     persistent=mode == "restarts",
@@ -108,7 +119,7 @@ async def run(
             ]
             started_s = time.monotonic()
             tasks = [asyncio.create_task(asker.run()) for asker in askers]
-            tasks.append(asyncio.create_task(load.go_on(servers, TOPIC, PARTITIONS, vocabulary, seed)))
+            tasks.append(asyncio.create_task(load.go_on(servers, TOPIC, PARTITIONS, vocabulary, seed, told)))
             if mode == "restarts":
                 await with_restarts(trial, seconds)
             else:

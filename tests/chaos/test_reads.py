@@ -15,6 +15,10 @@ SECONDS = 30.0
 SLOT_S = 10.0
 VOCABULARY = 20_000
 LEAST_ANSWERS = 100
+KINDS = {
+    *("word", "absent word", "own write", "key value", "batch", "page", "range"),
+    *("NDJSON dump", "CSV dump", "top 10", "top 100", "exact top", "stats"),
+}
 
 
 async def test_no_answer_is_wrong_or_falls_back_while_workers_are_killed_and_frozen(
@@ -25,4 +29,8 @@ async def test_no_answer_is_wrong_or_falls_back_while_workers_are_killed_and_fro
     found = result["found"]
     assert not promises_broken(result), {name: found[name][:3] for name in promises_broken(result)}
     assert result["answers"] > LEAST_ANSWERS, result
+    assert result["replies"].keys() == KINDS
+    # Which words are exactly the most frequent is not always found in the time of a query.
+    unanswered = {kind for kind, told in result["replies"].items() if not {"200", "404"} & told.keys()}
+    assert unanswered <= {"exact top"}
     assert {"SIGKILL", "SIGSTOP past the session", "one more joins"} <= result["faults"].keys()

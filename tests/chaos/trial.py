@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.chaos.judge import Reply
+from tests.chaos.replies import Reply
 from tests.integration.worker import Worker, wait_for
 
 TOPIC, GROUP, PARTITIONS = "reads", "reads", 8
