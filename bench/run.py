@@ -1,7 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency` or `views`. Without names all are
-measured, and `bench/results/latest.json` is written.
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views` or `take-over`. Without
+names all are measured, and `bench/results/latest.json` is written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bench.reads import measure_reads
 from bench.restoring import measure_restore
 from bench.results import LATEST, read, write
 from bench.rig import Rig, running_rig
+from bench.take_over import measure_take_over
 from bench.throughput import CASES, RUNS, group, measure_cases
 from bench.views import measure_catching_up, measure_following
 
@@ -28,7 +29,7 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """The case whose changelog is restored."""
 
-SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views")
+SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views", "take-over")
 
 
 def main(names: Sequence[str]) -> None:
@@ -72,6 +73,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["group_reads"] = measure_group_reads(rig)
     if "latency" in names:
         report["latency"] = measure_latency(rig, _capacity(report))
+    if "take-over" in names:
+        report["take_over"] = measure_take_over(rig)
     return report
 
 
@@ -86,7 +89,8 @@ def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
     sections = ("cases", "http", "reads", "group_reads", "latency")
     results = [result for section in sections for result in report.get(section, ())]
-    results += [report[name] for name in ("restore", "view_catches_up", "view_follows") if name in report]
+    singles = ("restore", "view_catches_up", "view_follows", "take_over")
+    results += [report[name] for name in singles if name in report]
     return all(result["verified"] for result in results)
 
 

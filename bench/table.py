@@ -54,6 +54,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "reads": reads_table(latest),
             "group-reads": group_reads_table(latest),
             "restore": restore_table(latest),
+            "take-over": take_over_table(latest),
             "view": view_table(latest),
             "view-delay": view_delay_table(latest),
         },
@@ -215,6 +216,33 @@ def restore_table(report: Results) -> str:
         "Disk B/row",
         "Peak MiB",
         "Loop stalls > 50 ms (longest delay)",
+        "Every count right",
+    )
+    return "\n".join(table_of(heads, [row]))
+
+
+def take_over_table(report: Results) -> str:
+    """Return the only row of a standby that takes a partition over."""
+    if "take_over" not in report:
+        return UNMEASURED
+    result = report["take_over"]
+    times = result["runs_counting_s"]
+    row = (
+        f"{result['rows'] / 1e6:.2f} M",
+        f"{result['counting_s']:.2f} ({min(times):.2f}-{max(times):.2f}, {len(times)})",
+        f"{result['counted_s']:.2f}",
+        f"{result['rows_restored']:,}",
+        f"{result['noticed_s']:.1f}",
+        f"{result['unanswered_s']:.2f}",
+        yes(result),
+    )
+    heads = (
+        "Rows",
+        "Seconds until it counts again (min-max, runs)",
+        "Seconds until a message is counted",
+        "Rows restored",
+        "Seconds until the group has noticed the kill",
+        "Longest time without an answer, s",
         "Every count right",
     )
     return "\n".join(table_of(heads, [row]))

@@ -10,7 +10,7 @@ from bench.cells import UNMEASURED
 from bench.plot import PLOT, plot
 from bench.results import GROWTH, LATEST, read
 from bench.run import all_verified
-from bench.table import CAPACITY, GROWING, PERFORMANCE, growth_table, pages, with_blocks
+from bench.table import CAPACITY, GROWING, PERFORMANCE, growth_table, pages, take_over_table, with_blocks
 
 RUN = "run: python -m bench.table"
 RESULTS = sorted(LATEST.parent.glob("*.json"))
@@ -56,6 +56,7 @@ def test_a_wrong_count_in_any_section_is_noticed():
         "restore": right,
         "view_catches_up": right,
         "view_follows": right,
+        "take_over": right,
     }
     assert all_verified(report)
     for section, results in report.items():
@@ -69,6 +70,21 @@ def test_what_is_not_measured_is_said_to_be_so():
     for page in pages(nothing, {})[PERFORMANCE].items():
         assert page[0] in {"machine", "cases"} or page[1] == UNMEASURED, page
     assert growth_table({}, next(iter(GROWING))) == UNMEASURED
+
+
+def test_a_take_over_is_shown_with_its_spread_and_what_was_restored():
+    result = {
+        "rows": 1_000_004,
+        "counting_s": 0.131,
+        "runs_counting_s": [0.171, 0.121, 0.131],
+        "counted_s": 1.228,
+        "rows_restored": 1_234,
+        "noticed_s": 10.26,
+        "unanswered_s": 0.389,
+        "verified": True,
+    }
+    *_, row = take_over_table({"take_over": result}).splitlines()
+    assert row == "| 1.00 M | 0.13 (0.12-0.17, 3) | 1.23 | 1,234 | 10.3 | 0.39 | yes |"
 
 
 def test_the_example_follows_its_formulas():
