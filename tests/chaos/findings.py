@@ -20,7 +20,7 @@ from tests.chaos.replies import Reply
 from tests.chaos.trial import FROZEN_S, PARTITIONS, Trial
 
 LATE_S = 2.0
-"""Replies that take longer are reported: twice the time budget of a question."""
+"""Replies that take longer, beyond the time that the question allows to wait, are reported: twice the time budget of a question."""
 
 
 def judged(
@@ -51,7 +51,7 @@ def judged(
     late = [
         reply
         for reply in replies
-        if reply.received_s - reply.sent_s > LATE_S and not _was_frozen(trial, reply)
+        if reply.received_s - reply.sent_s > LATE_S + reply.question.wait_s and not _was_frozen(trial, reply)
     ]
     hung = [str(reply) for reply in late if reply.status == -1]
     failed_reads = [tried for asker in askers for tried in asker.failed_reads]
@@ -72,7 +72,7 @@ def judged(
         "falling": len(falling),
         "unexpected": len(unexpected),
         "hung": len(hung),
-        "late": len(late),
+        "late": sum(not reply.question.is_long for reply in late),
         "reads": sum(asker.reads for asker in askers),
         "failed_reads": len(failed_reads),
         "answer_ms": {
@@ -87,7 +87,7 @@ def judged(
             "falling": falling,
             "unexpected": unexpected,
             "hung": hung,
-            "late": [str(reply) for reply in late],
+            "late": [str(reply) for reply in late if not reply.question.is_long],
             "failed_reads": ["\n  ".join(map(str, tried)) for tried in failed_reads],
         },
     }

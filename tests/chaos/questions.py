@@ -12,7 +12,7 @@ STORE = "word-count"
 """The store of a Kafka Streams word count, whose shapes workers answer in below `/state`."""
 
 MOST_WAIT_MS = 2000
-CHEAP_SHARE = 3
+CHEAP_SHARE = 6
 """How many times more often each cheap question is asked than each one that reads a thousand words and more."""
 
 RANGE_WORDS = 1500
@@ -108,7 +108,8 @@ class Questions:
     def _dump(self, kind: str, accept: str) -> Question:
         word = self._word_of_vocabulary()
         # 10,000 words of the vocabulary begin with three equal characters, 1,000 with four.
-        prefix = self._chance.choice([word[:3], word[:4], word[:4], word[:5], "w", "w1", "n1", "n12", "x"])
+        prefixes = [word[:3], *4 * [word[:4]], *2 * [word[:5]], "w", "w1", "n1", "n12", "x"]
+        prefix = self._chance.choice(prefixes)
         return Question(kind, "/v1/words", {"prefix": prefix}, accept=accept)
 
     def _key_value(self) -> Question:

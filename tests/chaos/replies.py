@@ -44,6 +44,11 @@ class Question:
     covers: Positions = field(default_factory=dict)
 
     @property
+    def wait_s(self) -> float:
+        """Longest time that the worker is to wait for the records in `covers`."""
+        return int(self.parameters.get("wait_ms", 0)) / 1000
+
+    @property
     def is_long(self) -> bool:
         """Whether the answer consists of pages that are made one after the other, each as of positions of its own."""
         return self.kind in {"NDJSON dump", "CSV dump", "range"}
@@ -130,11 +135,9 @@ class Reply:
         question = f"{self.question.path} {dict(self.question.parameters)} {list(self.question.words)}"
         form = f" {self.question.accept}" if self.question.accept else ""
         times = f"sent {self.sent_s:.4f}, received {self.received_s:.4f}"
-        body = self.body if len(self.body) <= 1500 else self.body[:1200] + b" ... " + self.body[-300:]
-        return (
-            f"{self.worker} {question}{form}, {times}: {self.status} {dict(self.headers)} "
-            f"{body.decode('utf-8', 'replace')}"
-        )
+        body = self.body if len(self.body) <= 1500 else self.body[:1000] + b" ... " + self.body[-500:]
+        text = " ".join(body.decode("utf-8", "replace").split())
+        return f"{self.worker} {question}{form}, {times}: {self.status} {dict(self.headers)} {text}"
 
 
 def _positions(found: Mapping[str, Any]) -> Positions:
