@@ -156,8 +156,11 @@ class Followers:
         attempts = 0
         while self._followers:
             self._changed.clear()
-            for number, error in list(self._corrupted.items()):
-                await self._failed(self._followers[number], error)
+            while self._corrupted:
+                number, corruption = self._corrupted.popitem()
+                # While another store was replaced, the partition may have been taken away.
+                if (follower := self._followers.get(number)) is not None:
+                    await self._failed(follower, corruption)
             if not (wanted := self._wanted()):
                 await self._changed.wait()
                 continue
@@ -171,13 +174,13 @@ class Followers:
                         await self._changed.wait()
                 continue
             except Exception as error:  # noqa: BLE001 - nobody knows how to go on
-                for follower in self._followers.values():
-                    follower.stop(str(error))
+                for one in self._followers.values():
+                    one.stop(str(error))
                 self._on_fatal(error)
                 continue
             attempts = 0
-            for follower, failure in failures:
-                await self._failed(follower, failure)
+            for failed, failure in failures:
+                await self._failed(failed, failure)
 
     def _wanted(self) -> Mapping[int, Follower]:
         """Return the followers to read for: all that follow, and some of those that are on the way to the end."""

@@ -1,6 +1,7 @@
 """What becomes of the followers of a process: take-overs, stores that are damaged, changelogs that are created again."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,33 @@ async def test_a_marker_of_another_changelog_stops_the_follower(worker: Worker) 
     await worker.until(lambda: follower.error)
     assert "two changelogs" in follower.error
     assert position(worker) == 2
+
+
+async def test_a_damaged_store_that_is_taken_away_while_another_is_replaced_is_forgotten(
+    worker: Worker,
+) -> None:
+    worker.log.records = changelog_of(5)
+    await worker.counts.assign((), {0, 1})
+    damaged = await following(worker, 5)
+    await following(worker, 5, 1)
+    followers, stores = worker.counts.followers, worker.counts._stores
+    polling, go_on, poll = threading.Event(), threading.Event(), worker.tail.poll
+
+    def held_poll(wanted: Any, timeout_s: float) -> Any:
+        polling.set()
+        go_on.wait(20)
+        return poll(wanted, timeout_s)
+
+    worker.tail.poll = held_poll  # type: ignore[method-assign]
+    await worker.until(polling.is_set)
+    taking = asyncio.create_task(followers.take(1))
+    await asyncio.sleep(0)
+    for number in (0, 1):
+        followers.rebuild_corrupted(StoreCorruptedError("damaged", folder=stores.folder_of(number)))
+    go_on.set()
+    taken = await taking
+    assert taken is not None
+    await worker.until(lambda: followers.followers()[0] is not damaged)
+    await following(worker, 5)
+    assert followers.followers().keys() == {0}
+    taken.store.close()
