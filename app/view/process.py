@@ -26,6 +26,7 @@ from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from app.view.changelog import FollowedChangelog
+from app.view.followed_topic import FollowedTopic
 from app.view.health import broker_check, followed_check, restored_check
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
@@ -37,7 +38,7 @@ from app.worker.http_options import access_of, allowed_hosts, normaliser, server
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
 from tables.cache.vocabulary import VocabularyLimit
-from tables.errors import BrokerUnavailableError, WordcountError
+from tables.errors import WordcountError
 from tables.kafka.changelog_tail import KafkaChangelogTail
 from tables.kafka.offsets import TopicOffsets
 from tables.model.rows import Owner
@@ -48,11 +49,6 @@ from tables.partitions.services import FollowerServices
 from tables.ports import Result, RunInThread
 from tables.store.folder_lock import StateLock
 from tables.store.stores import Stores
-
-LOOK_S: Final = 10.0
-"""Seconds between two looks at the number of partitions of the input topic."""
-
-RETRY_S: Final = 1.0
 
 _PROCESS_NAME_BYTES: Final = 8
 
@@ -70,11 +66,6 @@ class View:
         topics, kafka = settings.topics, connection(settings)
         self._settings = settings
         self._stopping = asyncio.Event()
-        self._partitions: int | None = None
-        self._heard_s: float | None = None
-        """When a broker last answered a look at the input topic; None = none has answered yet."""
-        self._waits = ""
-        """Why the latest look at the input topic was in vain; "" = it was not."""
         self.error: Exception | None = None
         """The error because of which the view ends; None = there is no error."""
         timeout_s = step_timeout_s(settings)
@@ -101,6 +92,9 @@ class View:
             ),
             on_fatal=self.end,
         )
+        self._topic = topic = FollowedTopic(
+            settings.topic, self._partition_count, self._followers, self._memory.divide, time.monotonic
+        )
         self._metrics = Metrics()
         self._holdings = ViewHoldings(
             self._followers, lambda numbers: self._readable.ends(settings.topic, numbers)
@@ -114,12 +108,12 @@ class View:
             version=versions.version,
         )
         peers = Peers(Deployment(settings.group, settings.topic), Proofs(), self._metrics)
-        parties = Parties(self._local, lambda: self._partitions, lambda: None, peers)
+        parties = Parties(self._local, lambda: topic.partitions, lambda: None, peers)
         self._health = Health(
             {
-                "broker": lambda: broker_check(self._heard_age_s(), self._waits),
+                "broker": lambda: broker_check(topic.heard_age_s(), topic.waits),
                 "assignment": lambda: followed_check(
-                    self._partitions, len(self._holdings.followed()), self._waits
+                    topic.partitions, len(self._holdings.followed()), topic.waits
                 ),
                 "restored": lambda: restored_check(self._holdings.standbys(), changelog.waiting),
             }
@@ -189,26 +183,14 @@ class View:
         """Follow as many partitions as the input topic has, also when it gets more."""
         while True:
             try:
-                found = (await self._offsets.describe(self._settings.topic)).partitions
-                self._heard_s = time.monotonic()
-                if found and found != self._partitions:
-                    self._memory.divide(found)
-                    await self._followers.follow(range(found))
-                    self._partitions = found
-                    _log.info("partitions are followed", topic=self._settings.topic, partitions=found)
-                reason = "" if found else f"there is no topic {self._settings.topic}"
-            except BrokerUnavailableError as error:
-                reason = str(error)
+                pause_s = await self._topic.look()
             except Exception as error:  # noqa: BLE001 - nobody knows how to go on
                 self.end(error)
                 return
-            if reason and reason != self._waits:
-                _log.warning("the view waits for the input topic", reason=reason)
-            self._waits = reason
-            await asyncio.sleep(RETRY_S if reason else LOOK_S)
+            await asyncio.sleep(pause_s)
 
-    def _heard_age_s(self) -> float | None:
-        return None if self._heard_s is None else time.monotonic() - self._heard_s
+    async def _partition_count(self) -> int:
+        return (await self._offsets.describe(self._settings.topic)).partitions
 
 
 def run_view(settings: Settings) -> Exception | None:

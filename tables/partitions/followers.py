@@ -71,6 +71,8 @@ class Followers:
         """Stores that have to be replaced by empty stores."""
         self._rebuilds: dict[int, int] = {}
         """By partition, the replaced stores since the follower last reached the end of its changelog."""
+        self._stops_told: set[int] = set()
+        """Partitions whose follower has stopped, which the log says, and has not reached the end of its changelog since."""
         self._beginning: dict[int, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
         """Held while the thread reads, and while a store is taken away or replaced."""
@@ -91,8 +93,11 @@ class Followers:
         services = self._services
         stopped = {number for number, follower in self._followers.items() if follower.error}
         for number in (self._followers.keys() - set(numbers)) | stopped:
+            is_told = number in self._stops_told
             if (follower := await self.take(number)) is not None:
                 await services.run(_close, follower)
+            if is_told and number in numbers:
+                self._stops_told.add(number)
         for number in sorted(set(numbers) - self._followers.keys()):
             self._add(number, await services.run(self._stores.open, number))
         if self._followers and (self._task is None or self._task.done()):
@@ -108,6 +113,7 @@ class Followers:
             await cancel(self._beginning.pop(number, None))
             self._corrupted.pop(number, None)
             self._rebuilds.pop(number, None)
+            self._stops_told.discard(number)
             return self._followers.pop(number, None)
 
     async def close(self) -> None:
@@ -204,6 +210,9 @@ class Followers:
         for number, one in wanted.items():
             if one.state == "following":
                 self._rebuilds.pop(number, None)
+                if number in self._stops_told:
+                    self._stops_told.remove(number)
+                    _log.info("a follower that had stopped follows again", partition=number)
             if one.store.state is not before[number]:
                 self._services.changes.publish(Change(number, one.position, None))
         return failures
@@ -319,7 +328,7 @@ class Followers:
                 follower.begin(changelog_id, end, asked_s, most_bytes)
                 self._wake()
             else:
-                _log.error("a follower stopped", partition=number, error=follower.error)
+                self._tell_stop(follower)
         elif is_made_again(state, changelog_id, end):
             _log.warning(
                 "the changelog was created again; it is followed from its beginning", partition=number
@@ -330,7 +339,13 @@ class Followers:
                 f"the changelog of {self._services.owner.topic} partition {number} was deleted, truncated or created again: "
                 f"it ends at offset {end}, {state.examined} was next to read; the owner of the partition says what to do"
             )
-            _log.error("a follower stopped", partition=number, error=follower.error)
+            self._tell_stop(follower)
+
+    def _tell_stop(self, follower: Follower) -> None:
+        """Log why a follower has stopped, once until it follows again."""
+        if follower.partition not in self._stops_told:
+            self._stops_told.add(follower.partition)
+            _log.error("a follower stopped", partition=follower.partition, error=follower.error)
 
     def _wake(self) -> None:
         """Have the next poll consider what has changed."""

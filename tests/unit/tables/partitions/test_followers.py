@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tables.errors import (
     BrokerUnavailableError,
@@ -262,6 +263,35 @@ async def test_a_marker_of_another_changelog_stops_the_follower(worker: Worker) 
     await worker.until(lambda: follower.error)
     assert "two changelogs" in follower.error
     assert position(worker) == 2
+
+
+async def test_a_follower_that_stops_again_and_again_is_logged_once_until_it_follows(worker: Worker) -> None:
+    worker.log.records = changelog_of(2)
+    await worker.counts.assign((), {0})
+    await following(worker, 2)
+    followers = worker.counts.followers
+    with capture_logs() as logged:
+
+        def lines(text: str) -> int:
+            return sum(line["event"] == text for line in logged)
+
+        worker.tail.error = InexactError("unreadable")
+        for _ in range(3):
+            stopped = followers.followers()[0]
+            await worker.until(lambda stopped=stopped: stopped.error)
+            await worker.until(lambda: not tasks_of_beginning())
+            await followers.follow({0})
+        assert lines("a follower stopped") == 1
+        worker.tail.error = None
+        await followers.follow({0})
+        await following(worker, 2)
+        await worker.until(lambda: lines("a follower that had stopped follows again"))
+        worker.tail.error = InexactError("unreadable")
+        await worker.until(lambda: lines("a follower stopped") == 2)
+
+
+def tasks_of_beginning() -> list[Any]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("follow-") and not task.done()]
 
 
 async def test_a_damaged_store_that_is_taken_away_while_another_is_replaced_is_forgotten(
