@@ -83,6 +83,12 @@ class GroupMap(msgspec.Struct, frozen=True):
         """The worker that got this copy of the map."""
         return self.members[self.me]
 
+    @property
+    def namesakes(self) -> int:
+        """Number of other workers that advertise the URL of this one, so that nobody can tell them apart; 0 if it advertises none."""
+        url = self.myself.url
+        return sum(member.url == url for member in self.members) - 1 if url else 0
+
     def owners(self, partition: int) -> Sequence[Member]:
         """Return the members that own `partition`: one, unless the map is damaged."""
         return [member for member in self.members if partition in member.active]

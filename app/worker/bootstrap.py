@@ -161,7 +161,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         ),
         start_draining=health.start_draining,
         close_reads=reads.close,
-        find_address=reads.address.find,
+        watch_address=reads.address.watch,
         loop_delayed=metrics.loop_delayed,
         deadline=Deadline(settings.shutdown_timeout_s),
         flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,

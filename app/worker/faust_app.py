@@ -65,7 +65,7 @@ class WorkerParts:
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
         start_draining: makes readiness false, with the reason that is passed.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
-        find_address: asks whether the advertised URL leads to this worker, until it does.
+        watch_address: asks whether the advertised URL leads to this worker, and looks whether it is the URL of others, too.
         loop_delayed: called with each measured delay of the event loop, in seconds.
         deadline: ends the process if a stop hangs.
         flush_timeout_s: longest duration of the last flush, in seconds.
@@ -77,7 +77,7 @@ class WorkerParts:
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
     close_reads: Callable[[], Awaitable[None]]
-    find_address: Callable[[], Coroutine[Any, Any, None]]
+    watch_address: Callable[[], Coroutine[Any, Any, None]]
     loop_delayed: Callable[[float], None]
     deadline: Deadline
     flush_timeout_s: float
@@ -143,7 +143,7 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_started_init_extra_tasks()
         self.add_future(self.parts.topology.tick_forever())
         self.add_future(self.parts.topology.examine_forever())
-        self.add_future(self.parts.find_address())
+        self.add_future(self.parts.watch_address())
 
     def end(self, error: Exception) -> None:
         """Stop the whole process because of `error`: in order if possible, otherwise at the deadline. Later errors are ignored."""

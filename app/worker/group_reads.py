@@ -21,6 +21,7 @@ from app.worker.own_address import OwnAddress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents.source.group_map import GroupMap
     from agents.topology import Topology
     from app.config.settings import Settings
     from app.worker.faust_app import WordcountApp
@@ -38,7 +39,7 @@ class GroupReads:
         peers: asks the other workers.
         proofs: makes and checks the proofs between workers.
         deployment: the group and topic that are counted.
-        address: asks whether the URL that this worker advertises leads to it.
+        address: asks whether the URL that this worker advertises leads to it alone.
     """
 
     queries: WordQueries
@@ -89,8 +90,13 @@ def build_reads(
     secret = settings.peer_secret
     proofs = Proofs(lambda: "" if secret is None else secret.get_secret_value())
     peers = Peers(deployment, proofs, observer, _trust(settings))
-    parties = Parties(local, partition_count, lambda: faust_app.consumer.membership.group_map, peers)
-    address = OwnAddress(url, process, peers.status)
+
+    def group_map() -> GroupMap | None:
+        found: GroupMap | None = faust_app.consumer.membership.group_map
+        return found
+
+    parties = Parties(local, partition_count, group_map, peers)
+    address = OwnAddress(url, process, peers.status, group_map)
     return GroupReads(WordQueries(parties, timeout_s), local, peers, proofs, deployment, address)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.exit_codes import EXIT_INTERRUPTED
@@ -134,3 +135,38 @@ async def test_workers_whose_advertised_addresses_are_exchanged_say_so_and_are_n
             if "does not lead to this worker" in line and said in line
         ]
         assert len(told) == 1
+
+
+async def test_workers_that_advertise_one_address_say_so_and_give_no_wrong_answer(
+    kafka: KafkaClient, workers: Workers, wordcount: Wordcount
+) -> None:
+    await kafka.create_topic(workers.topic, PARTITIONS)
+    for partition in range(PARTITIONS):
+        await kafka.produce(workers.topic, [b"word"], partition=partition)
+    pair = workers(standbys=0), workers(standbys=0)
+    url = f"http://127.0.0.1:{pair[0].port}"
+    said = f"2 workers of the group advertise {url}"
+    for worker in pair:
+        worker.start(WORDCOUNT_ADVERTISED_URL=url)
+    for worker in pair:
+
+        async def says_so(worker: Worker = worker) -> bool:
+            if await worker.status("/readyz") != 503:
+                return False
+            check = (await worker.get("/readyz")).json()["checks"]["address"]
+            told = [line for line in worker.log.splitlines() if said in line]
+            return check["detail"].startswith(said) and len(told) == 1
+
+        await wait_for(says_so, f"{worker.name} is not ready and says once why")
+
+    async def second_answers() -> bool:
+        answer = await pair[1].get("/v1/words/word")
+        return answer.status_code == 200 and answer.json()["count"] == PARTITIONS
+
+    await wait_for(second_answers, "the second worker reaches the first one at the address of both")
+    refused = await pair[0].get("/v1/words/word")
+    assert refused.status_code == 503
+    assert set(refused.json()["reasons"].values()) == {"it is not here"}
+    examined = await asyncio.to_thread(partial(examine, wordcount, group=workers.group))
+    check = examined[f"workers of group {workers.group}"]
+    assert (check["status"], said.replace(" of the group", "") in check["detail"]) == ("fail", True)

@@ -50,6 +50,20 @@ def test_what_is_no_map_of_this_format_is_no_map(user_data: bytes) -> None:
     assert decode_map(user_data) is None
 
 
+@pytest.mark.parametrize(
+    ("urls", "me", "others"),
+    [
+        (["http://a:1", "http://b:1"], 0, 0),
+        (["http://a:1", "http://b:1", "http://a:1", "http://a:1"], 2, 2),
+        (["http://a:1", "http://b:1", "http://a:1"], 1, 0),
+        (["", ""], 0, 0),
+    ],
+)
+def test_workers_that_advertise_the_same_url_are_counted(urls: list[str], me: int, others: int) -> None:
+    members = [Member(url, [number]) for number, url in enumerate(urls)]
+    assert GroupMap("in", 1, members, me).namesakes == others
+
+
 def test_a_card_is_found_behind_the_sticky_assignors_data() -> None:
     card = Card("http://10.0.0.7:8080", [3], [3, 4])
     assert decode_card(b"\x00\x01sticky" + encode_card(card)) == card

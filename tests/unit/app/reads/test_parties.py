@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from agents.source.group_map import GroupMap, Member
 from app.reads.answers import IncompleteError, Terms
 from tables.errors import (
     NotReadyError,
@@ -54,6 +55,28 @@ async def test_the_next_worker_is_asked_where_one_refuses() -> None:
     group.others["x"].refuses = {0: "it is being restored"}
     answer = await group.queries(1).get("a")
     assert (answer.value, answer.as_of) == (2, {0: 11})
+
+
+async def test_workers_that_advertise_one_url_make_no_answer_wrong() -> None:
+    """Three workers of which two advertise the URL x: a question to x reaches one of them, whoever is meant."""
+    own, other = {0: (10, {b"a": 1})}, {1: (20, {b"a": 2})}
+    for whose in (own, other):
+        group = Group(Store(own), x=Store(whose))
+        members = [Member("x", [0]), Member("x", [1]), Member("y", [2])]
+        group.others["y"] = Store({2: (30, {b"a": 4})})
+        for me, here in enumerate((own, other, {2: (30, {b"a": 4})})):
+            group.here, group.map = Store(here), GroupMap("t", 1, members, me)
+            answer = await group.queries(3).get("a", Terms(allow_partial=True))
+            counted = {
+                number: part
+                for each in (own, other, group.others["y"].parts)
+                for number, part in each.items()
+            }
+            assert answer.as_of == {number: counted[number][0] for number in answer.as_of}
+            assert answer.value == sum(counted[number][1][b"a"] for number in answer.as_of)
+            if not answer.complete:
+                with pytest.raises(IncompleteError):
+                    await group.queries(3).get("a")
 
 
 async def test_a_silent_owner_leaves_time_to_ask_a_standby_and_is_asked_last_afterwards() -> None:

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from agents.source.group_map import GroupMap, Member
 from app.bodies import ReadinessCheck
 from app.reads.peers import OtherDeploymentError, PeerError
 from app.reads.questions import WorkerStatus
@@ -26,7 +27,8 @@ class Asked:
     def __init__(self, *answers, url=URL):
         self.answers = list(answers)
         self.seen = []
-        self.address = OwnAddress(lambda: url, "me", self.ask)
+        self.map = None
+        self.address = OwnAddress(lambda: url, "me", self.ask, lambda: self.map)
 
     async def ask(self, url, timeout_s):
         assert (url, timeout_s) == (URL, own_address.TIMEOUT_S)
@@ -97,10 +99,70 @@ async def test_a_worker_that_stops_asks_nothing_more(monkeypatch):
     monkeypatch.setattr(own_address, "PAUSES_S", (60.0,))
     asked = Asked(OTHER)
     asked.address.close()
-    finding = asyncio.create_task(asked.address.find())
+    watching = asyncio.create_task(asked.address.watch())
     async with asyncio.timeout(5):
         while asked.answers:
             await asyncio.sleep(0)
         asked.address.close()
         with pytest.raises(asyncio.CancelledError):
-            await finding
+            await watching
+
+
+def mapped(*urls):
+    """The map of a group whose first member is this worker."""
+    return GroupMap("in", 1, [Member(url, [number]) for number, url in enumerate(urls)], 0)
+
+
+async def test_an_address_of_several_workers_is_named_where_each_finds_itself(monkeypatch):
+    monkeypatch.setattr(own_address, "LOOK_S", 0.0)
+    asked = Asked(HERE)
+    said = f"2 workers of the group advertise {URL}"
+
+    def lines(level):
+        return [line for line in logged if line["log_level"] == level]
+
+    async def until(condition):
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0)
+
+    with capture_logs() as logged:
+        watching = asyncio.create_task(asked.address.watch())
+        await until(lambda: asked.address.check() == LEADS_HERE)
+        asked.map = mapped(URL, "http://10.0.0.8:8080", URL)
+        check = asked.address.check()
+        assert not check.ok
+        assert said in check.detail
+        assert "WORDCOUNT_ADVERTISED_URL" in check.detail
+        await until(lambda: lines("warning"))
+        for _ in range(50):
+            asked.map = mapped(URL, URL)
+            await asyncio.sleep(0)
+        assert [(line["found"], line["remedy"]) for line in lines("warning")] == [(check.detail, REMEDY)]
+        asked.map = mapped(URL, "http://10.0.0.8:8080")
+        assert asked.address.check() == LEADS_HERE
+        await until(lambda: lines("info"))
+        asked.address.close()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+
+
+async def test_an_address_of_several_workers_is_logged_also_where_nobody_answers(monkeypatch):
+    monkeypatch.setattr(own_address, "PAUSES_S", (60.0,))
+    asked = Asked(PeerError(f"{URL} cannot be reached"))
+    asked.map = mapped(URL, URL)
+    with capture_logs() as logged:
+        watching = asyncio.create_task(asked.address.watch())
+        async with asyncio.timeout(5):
+            while len(logged) < 2:
+                await asyncio.sleep(0)
+    assert {line["log_level"] for line in logged} == {"warning"}
+    assert any(f"2 workers of the group advertise {URL}" in line["found"] for line in logged)
+    asked.address.close()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_workers_that_advertise_nothing_share_no_address():
+    asked = Asked(url="")
+    asked.map = mapped("", "")
+    assert asked.address.check().ok
