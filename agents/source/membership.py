@@ -13,7 +13,6 @@ import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import structlog
@@ -45,7 +44,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
 
     Attributes:
-        last_contact_s: when the last accepted heartbeat was sent, or when partitions were assigned, on the monotonic clock.
+        last_contact_s: when the last accepted heartbeat was sent, or when partitions were assigned, on the clock of the options.
     """
 
     app: WorkerApp
@@ -67,7 +66,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         """Start Faust's consumer; from then on note every accepted heartbeat and every loss of a static membership."""
-        self.last_contact_s = monotonic()
+        clock = self.app.consumer_options.clock
+        self.last_contact_s = clock()
         self._takeovers = static_member.TakeoverDetector(self.session_timeout_s)
         await super().on_start()
         coordinator = self._consumer._coordinator
@@ -76,7 +76,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         async def beat_and_remember() -> bool:
             # The coordinator counts the session from the moment at which the heartbeat arrives, not from its answer.
-            sent_s = monotonic()
+            sent_s = clock()
             accepted = bool(await beat())
             if accepted:
                 self.last_contact_s = max(self.last_contact_s, sent_s)
@@ -87,14 +87,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         def note_and_forget() -> None:
             if coordinator._group_instance_id is not None and coordinator.generation > 0:
-                self._takeovers.note_loss(monotonic(), self.last_contact_s)
+                self._takeovers.note_loss(clock(), self.last_contact_s)
             forget()
 
         coordinator.reset_generation = note_and_forget
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Note the time, because an assignment proves the membership as well as a heartbeat does; then call Faust's method."""
-        self.last_contact_s = monotonic()
+        self.last_contact_s = self.app.consumer_options.clock()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _hold(self, assigned: Collection[TopicPartition]) -> None:
@@ -158,7 +158,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def contact_age_s(self) -> float | None:
         """Return the seconds since the coordinator last accepted a heartbeat or assigned partitions; None without a consumer."""
-        return None if self._consumer is None else monotonic() - self.last_contact_s
+        return None if self._consumer is None else self.app.consumer_options.clock() - self.last_contact_s
 
     @property
     def group_map(self) -> GroupMap | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.source.assignor import GroupFacts
+from tables import clock
 from tables.kafka.rights import Rights
 from tables.pace.memory import MemoryBudget
 from tables.partitions.partitions import Partitions
@@ -28,6 +29,7 @@ class ConsumerOptions:
         request_timeout_s: longest wait, in seconds, for a broker's answer that does not depend on other clients.
         max_record_bytes: longest value that is read, in bytes, inclusive, see `agents.text.choices.Policies`.
         memory: decides how many bytes of a partition are fetched at a time.
+        clock: returns seconds for the lease of the membership, see `tables.clock`.
     """
 
     facts: GroupFacts
@@ -37,6 +39,7 @@ class ConsumerOptions:
     request_timeout_s: float
     max_record_bytes: int
     memory: MemoryBudget
+    clock: Callable[[], float] = clock.now_s
 
 
 class WorkerApp(ABC):

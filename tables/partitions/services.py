@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tables.cache.vocabulary import VocabularyLimit
+from tables.clock import now_s
 from tables.model.rows import Owner
 from tables.model.tally import TallyRecords
 from tables.pace.memory import MemoryBudget
@@ -36,7 +37,8 @@ class FollowerServices:
         tail: reads the changelog.
         run: runs a blocking function that opens or closes a store in a thread.
         run_tail: runs a blocking function of the tail in its thread, always the same one.
-        vocabulary, changes, memory, clock, chance: see `ShardServices`.
+        vocabulary, changes, memory, chance: see `ShardServices`.
+        clock: returns seconds on the clock of the tail.
     """
 
     owner: Owner
@@ -71,7 +73,8 @@ class ShardServices:
         turns: bounds the flushes that are under way at a time.
         changes: publishes each durable change.
         memory: bounds the memory of each part of the process.
-        clock: returns monotonic seconds.
+        clock: returns seconds on the clock of the membership's lease, see `tables.clock`.
+        tail_clock: returns seconds on the clock of the tail.
         chance: returns a random number in [0, 1).
         witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
     """
@@ -92,7 +95,8 @@ class ShardServices:
     turns: FlushTurns = field(default_factory=FlushTurns)
     changes: Changes = field(default_factory=Changes)
     memory: MemoryBudget = field(default_factory=MemoryBudget)
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = now_s
+    tail_clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     witness: CommitWitness | None = None
 
@@ -112,6 +116,6 @@ class ShardServices:
             vocabulary=self.vocabulary,
             changes=self.changes,
             memory=self.memory,
-            clock=self.clock,
+            clock=self.tail_clock,
             chance=self.chance,
         )

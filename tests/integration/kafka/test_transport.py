@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from agents.source.consumer import PACE_S, Fetched
+from tables.clock import now_s
 from tables.errors import PartitionsLostError
 from tables.fetch import fetching
 from tables.fetch.record_unpacker import RecordBatchUnpacker
@@ -90,12 +90,12 @@ async def test_records_that_come_one_by_one_are_gathered(
     async with start() as running:
         await running.begin()
         async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
-            started = monotonic()
+            started = now_s()
             for value in VALUES:
                 await producer.send_and_wait(topic_name, value, partition=0)
             await running.wait_values(0, VALUES)
         # Each record is acknowledged before the next record is sent, so without a pause each poll would return one record.
-        assert running.counts.polls <= 1 + (monotonic() - started) / PACE_S
+        assert running.counts.polls <= 1 + (now_s() - started) / PACE_S
         assert running.counts.polls < len(VALUES)
 
 
@@ -211,10 +211,10 @@ async def test_a_commit_proves_ownership_only_under_a_live_membership(
         coordinator = running.thread._consumer._coordinator
         member, generation = coordinator.member_id, coordinator.generation
 
-        running.thread.last_contact_s = monotonic() - SESSION_S - 1
+        running.thread.last_contact_s = now_s() - SESSION_S - 1
         with pytest.raises(PartitionsLostError, match="heartbeat"):
             await running.commit(0, 8)
-        running.thread.last_contact_s = monotonic()
+        running.thread.last_contact_s = now_s()
 
         with pytest.raises(PartitionsLostError, match="refused"):
             await running.commit(2, 8)  # not assigned
@@ -269,9 +269,9 @@ async def test_accepted_heartbeats_alone_are_remembered(
 
     async def witnessed(coordinator: GroupCoordinator) -> bool:
         if refusing.is_set():
-            refused.append(monotonic())
+            refused.append(now_s())
             return False
-        sent_s = monotonic()
+        sent_s = now_s()
         answer = bool(await beat(coordinator))
         if answer:
             accepted.append(sent_s)

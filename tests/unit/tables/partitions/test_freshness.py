@@ -1,13 +1,13 @@
 """Which rows may answer a question that demands the newest counts."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tables.clock import now_s
 from tables.errors import BrokerUnavailableError, PartitionsLostError
 from tables.partitions.freshness import Freshness
 from tables.partitions.served_rows import ServedRows
@@ -40,7 +40,7 @@ async def freshness(worker: Worker, lease: Lease, tmp_path: Path) -> Freshness:
         check_lease=lease.check,
         changelog=worker.log,
         changes=counts.changes,
-        clock=time.monotonic,
+        clock=now_s,
     )
 
 
@@ -82,7 +82,7 @@ async def test_during_a_flush_an_owner_answers_after_the_flush(worker: Worker, f
     worker.flush()
     await appended.wait()
     assert freshness.leased(), "no follower shows the flush yet"
-    freshness._clock = lambda: time.monotonic() + OWNER_S
+    freshness._clock = lambda: now_s() + OWNER_S
     assert not freshness.leased()
     asked = asyncio.create_task(newest(freshness, [0], 20))
     for _ in range(10):
