@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -44,11 +45,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer. Coroutines run on the thread's own event loop, other methods on any thread.
 
     Attributes:
-        last_contact_s: when the last accepted heartbeat was sent, or when partitions were assigned, on the clock of the options.
+        last_contact_s: when the last accepted heartbeat was sent, or the last request for an assignment, on the clock of the options.
     """
 
     app: WorkerApp
     last_contact_s: float = -math.inf
+    _synced_s: float = -math.inf
+    """When the last request for an assignment was sent."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetching.install()
@@ -83,6 +86,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return accepted
 
         coordinator._do_heartbeat = beat_and_remember
+        send = coordinator._send_req
+
+        async def note_and_send(request: Any) -> Any:
+            if isinstance(request, SyncGroupRequest):
+                self._synced_s = clock()
+            return await send(request)
+
+        coordinator._send_req = note_and_send
         forget = coordinator.reset_generation
 
         def note_and_forget() -> None:
@@ -93,8 +104,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator.reset_generation = note_and_forget
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Note the time, because an assignment proves the membership as well as a heartbeat does; then call Faust's method."""
-        self.last_contact_s = self.app.consumer_options.clock()
+        """Note when the assignment was asked for, because it proves the membership as a heartbeat does; then call Faust's method.
+
+        A process may be stopped between the coordinator's answer and this call, while the session goes on.
+        """
+        self.last_contact_s = max(self.last_contact_s, self._synced_s)
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _hold(self, assigned: Collection[TopicPartition]) -> None:

@@ -7,7 +7,6 @@ import random
 import secrets
 import signal
 import socket
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -38,6 +37,7 @@ from app.worker.http_options import access_of, allowed_hosts, normaliser, server
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
 from tables.cache.vocabulary import VocabularyLimit
+from tables.clock import now_s
 from tables.errors import WordcountError
 from tables.kafka.changelog_tail import KafkaChangelogTail
 from tables.kafka.offsets import TopicOffsets
@@ -87,13 +87,13 @@ class View:
                 vocabulary=vocabulary,
                 changes=changes,
                 memory=self._memory,
-                clock=time.monotonic,
+                clock=now_s,
                 chance=random.random,
             ),
             on_fatal=self.end,
         )
         self._topic = topic = FollowedTopic(
-            settings.topic, self._partition_count, self._followers, self._memory.divide, time.monotonic
+            settings.topic, self._partition_count, self._followers, self._memory.divide, now_s
         )
         self._metrics = Metrics()
         self._holdings = ViewHoldings(

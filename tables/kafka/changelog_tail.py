@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from tables.clock import now_s
 from tables.errors import BrokerUnavailableError
 from tables.fetch import fetching
 from tables.kafka.changelog_reader import opened_consumer, polled, unreadable
@@ -55,7 +55,7 @@ class KafkaChangelogTail:
         """The partitions that the consumer reads, and the next offset of each."""
         self._told: dict[int, tuple[int | None, int | None, float]] = {}
         """Of each partition the time stamp of the latest answer, the end that it said, and when the poll before that answer began."""
-        self._polled_s = monotonic()
+        self._polled_s = now_s()
         self._waking = Lock()
         self._woken = False
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
@@ -65,7 +65,7 @@ class KafkaChangelogTail:
         """Wait for records, see `ChangelogTail.poll`."""
         if self._runner is None:
             self._runner = asyncio.Runner()
-        before_s, self._polled_s = self._polled_s, monotonic()
+        before_s, self._polled_s = self._polled_s, now_s()
         try:
             return self._runner.run(self._poll(wanted, timeout_s, before_s))
         except BrokerUnavailableError:

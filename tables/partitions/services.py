@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,8 +72,7 @@ class ShardServices:
         turns: bounds the flushes that are under way at a time.
         changes: publishes each durable change.
         memory: bounds the memory of each part of the process.
-        clock: returns seconds on the clock of the membership's lease, see `tables.clock`.
-        tail_clock: returns seconds on the clock of the tail.
+        clock: returns seconds on the clock of the membership's lease and of the tail, see `tables.clock`.
         chance: returns a random number in [0, 1).
         witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
     """
@@ -96,7 +94,6 @@ class ShardServices:
     changes: Changes = field(default_factory=Changes)
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     clock: Callable[[], float] = now_s
-    tail_clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     witness: CommitWitness | None = None
 
@@ -116,6 +113,6 @@ class ShardServices:
             vocabulary=self.vocabulary,
             changes=self.changes,
             memory=self.memory,
-            clock=self.tail_clock,
+            clock=self.clock,
             chance=self.chance,
         )

@@ -147,7 +147,6 @@ class Process:
             run_long=self.run,
             run_tail=self.run_tail,
             clock=self._loop.time,
-            tail_clock=self._loop.time,
             chance=aside.random,
         )
         policy = random.choice(_POLICIES)

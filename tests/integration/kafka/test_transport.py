@@ -5,6 +5,7 @@ A Faust app runs in the process of the test, with Wordcount's transport and a st
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.source.consumer import PACE_S, Fetched
+from agents.source.membership import BatchConsumerThread
 from tables.clock import now_s
 from tables.errors import PartitionsLostError
 from tables.fetch import fetching
@@ -292,6 +296,34 @@ async def test_accepted_heartbeats_alone_are_remembered(
         await wait_for(is_refused_twice, "two heartbeats that are refused")
         # The last accepted heartbeat may have been sent before `refusing` was set and answered after it.
         assert accepted[-1] - JUST_BEFORE_S <= running.thread.last_contact_s < refused[1]
+
+
+async def test_a_lease_counts_from_the_request_for_the_assignment(
+    kafka: KafkaClient, topic_name: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped before it received its assignment must not take the assignment for new."""
+    await kafka.create_topic(topic_name)
+    send = GroupCoordinator._send_req
+    assigned = driver.AIOKafkaConsumerThread.on_partitions_assigned
+    sent: list[float] = []
+    seen: list[float] = []
+
+    async def stopped_before_the_answer(coordinator: GroupCoordinator, request: Any) -> Any:
+        asked_s = now_s()
+        answer = await send(coordinator, request)
+        if isinstance(request, SyncGroupRequest):
+            sent.append(asked_s)
+            await asyncio.sleep(0.5)
+        return answer
+
+    async def witnessed(thread: BatchConsumerThread, *arguments: Any) -> None:
+        seen.append(thread.last_contact_s)
+        await assigned(thread, *arguments)
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", stopped_before_the_answer)
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_partitions_assigned", witnessed)
+    async with start():
+        assert seen[-1] <= sent[-1] + JUST_BEFORE_S
 
 
 async def test_buffers_are_flushed_while_the_membership_stands(
