@@ -339,5 +339,13 @@ def test_the_example_with_views_is_what_the_chart_takes(render: Render) -> None:
     values = yaml.safe_load((ROOT / "docs" / "examples" / "chart-views.yaml").read_text())
     chart = render(values)
     assert chart.pods.keys() == {"worker", "view"}
+    for command in chart.pods:
+        given = {name: entry.get("value") for name, entry in chart.environment_of(command).items()}
+        assert given["WORDCOUNT_TOKENS_FILE"] == "/etc/wordcount/http-tokens/tokens"
+        assert given["WORDCOUNT_HTTP_TLS_CERT_FILE"] == "/etc/wordcount/http-tls/tls.crt"
+        assert given["WORDCOUNT_RATE_LIMIT_PER_S"] == "20"
+    assert [
+        command for command, pod in chart.pods.items() if "wordcount-peers" in yaml.safe_dump(pod["volumes"])
+    ] == ["worker"]
     for document in chart.documents:
         assert kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)
