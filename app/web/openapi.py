@@ -262,7 +262,7 @@ def _terms() -> Schema:
         ),
         "wait_ms": (
             {"type": "integer", "minimum": 0, "maximum": MOST_WAIT_MS, "default": 0},
-            "Longest time to wait until the records in `after` are counted, in ms.",
+            "Longest time to wait until the records in `after` are counted, in ms; only with `after`.",
         ),
     }
     return {name: _parameter("query", name, *described[name]) for name in TERMS}

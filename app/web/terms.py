@@ -23,18 +23,24 @@ def terms_of(parameters: dict[str, str]) -> Terms:
     """Return the terms that a query's parameters demand.
 
     Raises:
-        OutOfRangeError: one of the parameters in `NAMES` has a value that cannot be used.
+        OutOfRangeError: one of the parameters in `NAMES` has a value that cannot be used, or `wait_ms` has no `after` to wait for.
     """
     if parameters.keys().isdisjoint(NAMES):
         return WHOLE
     lag = None
     if "max_lag_records" in parameters:
         lag = whole_number(parameters, "max_lag_records", 0, MOST_LAG_RECORDS, least=0)
+    wait_ms = whole_number(parameters, "wait_ms", 0, MOST_WAIT_MS, least=0)
+    if "wait_ms" in parameters and "after" not in parameters:
+        raise OutOfRangeError(
+            f'"wait_ms" is "{wait_ms}" without "after", so that there is nothing to wait for',
+            'give partition:offset of the awaited records in "after", or leave "wait_ms" out',
+        )
     return Terms(
         allow_partial=truth(parameters, "allow_partial", default=False),
         max_lag_records=lag,
         after=_offsets(parameters["after"]) if "after" in parameters else {},
-        wait_s=whole_number(parameters, "wait_ms", 0, MOST_WAIT_MS, least=0) / 1000,
+        wait_s=wait_ms / 1000,
     )
 
 

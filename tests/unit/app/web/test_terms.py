@@ -63,9 +63,20 @@ async def test_terms_that_nobody_can_keep_are_a_422_that_says_what_can(client, q
 
 
 async def test_the_largest_terms_are_taken(client, queries):
-    asked = {"max_lag_records": "1000000000000", "wait_ms": "60000", "allow_partial": "false"}
+    asked = {"max_lag_records": "1000000000000", "after": "2:0", "wait_ms": "60000", "allow_partial": "false"}
     assert (await client.get("/v1/top", params=asked)).status_code == 200
-    assert queries.asked == [Terms(False, 10**12, {}, 60.0)]
+    assert queries.asked == [Terms(False, 10**12, {2: 0}, 60.0)]
+
+
+@pytest.mark.parametrize("path", COUNTING)
+@pytest.mark.parametrize("wait_ms", ["0", "1500"])
+async def test_a_time_to_wait_for_nothing_is_a_422_that_says_what_to_do(client, queries, path, wait_ms):
+    reply = await client.get(path, params={"wait_ms": wait_ms})
+    assert reply.status_code == 422
+    detail = reply.json()["detail"]
+    assert detail.startswith(f'"wait_ms" is "{wait_ms}" without "after"')
+    assert 'give partition:offset of the awaited records in "after", or leave "wait_ms" out' in detail
+    assert queries.asked == []
 
 
 async def test_a_partition_may_be_the_largest_that_kafka_has(client):
