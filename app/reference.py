@@ -19,7 +19,7 @@ from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
 from app.web.problems import OTHERS, PROBLEMS
-from app.web.request_bodies import MOST_BYTES
+from app.web.request_bodies import MOST_BYTES, MOST_HELD_BYTES
 from app.worker.metrics import Metrics
 from tables.kafka.rights import Right, Rights
 from tables.model.names import changelog_topic, dead_letter_topic
@@ -178,7 +178,9 @@ def http_page() -> str:
             "",
             "An unknown parameter, a parameter that is given twice, and percent-encoding that is not UTF-8 are answered with "
             "400; a value out of bounds is answered with 422. A page has at most `limit` words, each of at most "
-            f"`WORDCOUNT_MAX_WORD_BYTES`. A body has at most {MOST_BYTES:,} bytes and {MOST_WORDS_ASKED:,} words.",
+            f"`WORDCOUNT_MAX_WORD_BYTES`. A body has at most {MOST_BYTES:,} bytes and {MOST_WORDS_ASKED:,} words. All bodies "
+            "that a process reads or answers at a time, those of other workers among them, have at most "
+            f"{MOST_HELD_BYTES:,} bytes; a further one is answered with `overloaded`.",
             "",
             "## Connections",
             "",

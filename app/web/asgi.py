@@ -18,6 +18,7 @@ from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.ports import Health
 from app.web.problems import http_error, unexpected_error, wordcount_error
+from app.web.request_bodies import BodyBudget
 from app.web.resources import (
     assignments,
     batch,
@@ -59,11 +60,12 @@ def create_asgi_app(
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
         access: tokens, rate limit and origins of pages; None = no restriction.
     """
+    bodies = BodyBudget()
     asgi_app = Starlette(
         routes=[
             *page.routes(),
             *words.routes(queries, normalise),
-            *batch.routes(queries, normalise),
+            *batch.routes(queries, normalise, bodies),
             *top.routes(queries),
             *stats.routes(queries),
             *assignments.routes(queries),
@@ -72,7 +74,7 @@ def create_asgi_app(
             *metrics.routes(metrics_registry),
             *version.routes(version_info),
             *openapi.routes(version_info),
-            *(peer.routes(peer_answers) if peer_answers is not None else ()),
+            *(peer.routes(peer_answers, bodies) if peer_answers is not None else ()),
         ],
         # Tags are outside of the compression, because a tag belongs to the bytes that are sent.
         middleware=[

@@ -13,26 +13,33 @@ from app.web.disconnection import while_connected
 from app.web.formats import accepted, list_response
 from app.web.parameters import query_parameters
 from app.web.problems import OutOfRangeError
-from app.web.request_bodies import json_body
+from app.web.request_bodies import MOST_BYTES, BodyBudget, check_json, from_json
 from app.web.resource import Resource
 from app.web.responses import HEADERS, freshness
 from app.web.terms import NAMES, terms_of
 
 
-def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
+def routes(queries: Queries, normalise: Callable[[str], str], bodies: BodyBudget) -> list[Resource]:
     """Return the route of `/v1/words:batch`. A word that does not occur has the count 0, so that counts stand in the order of words.
 
     0 is not a guess: the answer is over all partitions, or is a problem, or the client has allowed partitions to be left out.
+
+    Args:
+        queries: answers questions about counts.
+        normalise: normalises a word as the tokeniser's profile does.
+        bodies: bounds the bytes of all bodies.
     """
 
     async def count_words(request: Request) -> Response:
         terms = terms_of(query_parameters(request, *NAMES))
         media_type = accepted(request)
-        words = [normalise(word) for word in (await json_body(request, WordsAsked)).words]
-        if len(words) > MOST_WORDS_ASKED:
-            raise OutOfRangeError(f'"words" has {len(words)} words', f"give {MOST_WORDS_ASKED} at most")
-        distinct = list(dict.fromkeys(words))
-        answer = await while_connected(request, queries.counts_of(distinct, terms))
+        check_json(request)
+        async with bodies.body_of(request, MOST_BYTES) as body:
+            words = [normalise(word) for word in from_json(body, WordsAsked).words]
+            if len(words) > MOST_WORDS_ASKED:
+                raise OutOfRangeError(f'"words" has {len(words)} words', f"give {MOST_WORDS_ASKED} at most")
+            distinct = list(dict.fromkeys(words))
+            answer = await while_connected(request, queries.counts_of(distinct, terms))
         counts = dict(zip(distinct, answer.value, strict=True))
         rows = [AskedWord(word, counts[word]) for word in words]
         return list_response(media_type, Counts(rows, **freshness(answer)), HEADERS)

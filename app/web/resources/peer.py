@@ -21,7 +21,8 @@ from app.reads.peers import DEPLOYMENT, MEDIA_TYPE, NONCE, PATH, PROOF, TIME_LEF
 from app.reads.proof import Proofs
 from app.reads.questions import AnyQuestion, StatusAsked
 from app.web.disconnection import while_connected
-from app.web.problems import ProblemKind, problem_response, wordcount_error
+from app.web.problems import ProblemKind, TooLargeError, problem_response, wordcount_error
+from app.web.request_bodies import BodyBudget
 from tables.errors import WordcountError
 
 MOST_QUESTION_BYTES: Final = 8 << 20
@@ -58,8 +59,8 @@ class Answers(Protocol):
         """The group and topic that are counted."""
 
 
-def routes(answers: Answers) -> Sequence[Route]:
-    """Return the route for questions of other workers."""
+def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
+    """Return the route for questions of other workers; `bodies` bounds the bytes of all bodies."""
 
     async def ask(request: Request) -> Response:
         mine = str(answers.deployment)
@@ -67,10 +68,18 @@ def routes(answers: Answers) -> Sequence[Route]:
         if (theirs := request.headers.get(DEPLOYMENT, "")) != mine:
             detail = f'the question is for "{printable(theirs[:200])}", this worker counts for "{mine}"'
             return problem_response(OTHER_DEPLOYMENT, detail, headers)
-        body = await _body(request)
-        nonce = request.headers.get(NONCE, "")
-        if body is None:
+        try:
+            async with bodies.body_of(request, MOST_QUESTION_BYTES) as body:
+                return await answer_of(request, body, headers)
+        except TooLargeError:
             return problem_response(NO_QUESTION, f"it is longer than {MOST_QUESTION_BYTES} bytes", headers)
+        except WordcountError as error:
+            refusal = await wordcount_error(request, error)
+            refusal.headers[DEPLOYMENT] = mine
+            return refusal
+
+    async def answer_of(request: Request, body: bytes, headers: dict[str, str]) -> Response:
+        nonce = request.headers.get(NONCE, "")
         if not answers.proofs.holds(request.headers.get(PROOF, ""), "question", nonce, body):
             detail = "give all workers of the deployment the same WORDCOUNT_PEER_SECRET"
             return problem_response(NO_PROOF, detail, headers)
@@ -83,24 +92,9 @@ def routes(answers: Answers) -> Sequence[Route]:
             told: object = answers.local.status()
         else:
             end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000 * _ANSWER_SHARE
-            try:
-                told = await while_connected(request, answers.local.ask(question, end_s, end_s))
-            except WordcountError as error:
-                refusal = await wordcount_error(request, error)
-                refusal.headers[DEPLOYMENT] = mine
-                return refusal
+            told = await while_connected(request, answers.local.ask(question, end_s, end_s))
         answer = msgspec.msgpack.encode(told)
         headers[PROOF] = answers.proofs.proof("answer", nonce, answer)
         return Response(answer, headers=headers, media_type=MEDIA_TYPE)
 
     return [Route(PATH, ask, methods=["POST"])]
-
-
-async def _body(request: Request) -> bytes | None:
-    """Return the body of a request; None = it is longer than `MOST_QUESTION_BYTES`."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_QUESTION_BYTES:
-            return None
-    return bytes(body)

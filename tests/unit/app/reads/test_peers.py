@@ -30,6 +30,7 @@ from app.reads.questions import (
 )
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits
+from app.web.request_bodies import BodyBudget
 from app.web.server import WebServer, bound_socket
 from tables.errors import OverloadedError
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
@@ -54,10 +55,13 @@ class Local:
         self.asked: list[Question] = []
         self.answer: Any = ANSWER
         self.wait_s = 0.0
+        self.hold: asyncio.Event | None = None
 
     async def ask(self, question: Question, held_s: float, end_s: float) -> Told[Any]:
         self.asked.append(question)
         await asyncio.sleep(self.wait_s)
+        if self.hold is not None:
+            await self.hold.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return cast("Told[Any]", self.answer)
@@ -347,6 +351,26 @@ async def test_a_question_that_cannot_be_understood_is_refused_by_name() -> None
             head, _, problem = answer.partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 %d" % status)
             assert json.loads(problem)["type"].endswith(name)
+
+
+async def test_questions_that_are_too_long_together_are_refused_until_one_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.web.asgi.BodyBudget", lambda: BodyBudget(300))
+    question = CountsAsked(partitions=[0, 3], words=[b"x" * 150, b"y"])
+    local, asking = Local(), peers()
+    local.hold = asyncio.Event()
+    async with worker(local) as url:
+        first = asyncio.create_task(asking.ask(url, question, 30))
+        async with asyncio.timeout(30):
+            while not local.asked:
+                await asyncio.sleep(0.01)
+        with pytest.raises(PeerError, match="the bodies of all requests together have more than 300 bytes"):
+            await asking.ask(url, question, 30)
+        local.hold.set()
+        assert await first == ANSWER
+        assert await asking.ask(url, question, 30) == ANSWER
+        await asking.close()
 
 
 async def test_a_question_longer_than_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
