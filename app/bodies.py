@@ -25,6 +25,7 @@ PROBLEM_TYPE: Final = "urn:problem-type:wordcount:"
 Count = Annotated[int, Meta(ge=0)]
 Occurrences = Annotated[int, Meta(ge=1)]
 Role = Literal["active", "standby", "view"]
+FollowerState = Literal["following", "restoring", "stopped"]
 Offset = Annotated[int, Meta(ge=0)] | None
 ByReason = dict[str, Count]
 StockCount = dict[str, Occurrences]
@@ -201,9 +202,12 @@ class KeyValue(Struct, frozen=True):
 
 
 class Partition(Struct, frozen=True):
-    """State, position and lag of a partition of this worker."""
+    """State, position and lag of a partition, as who answered for it says; a follower does not know highwater and lag."""
 
-    state: Annotated[PartitionState, Meta(description="What the worker does with the partition.")]
+    state: Annotated[
+        Literal[PartitionState, "following"],
+        Meta(description="What who answered for the partition does with it; `following`: a follower."),
+    ]
     position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
     highwater: Annotated[
         Offset,
@@ -218,10 +222,7 @@ class Partition(Struct, frozen=True):
 class FollowedPartition(Struct, frozen=True):
     """State of a partition that a worker follows."""
 
-    state: Annotated[
-        Literal["following", "restoring", "stopped"],
-        Meta(description="What the worker does with the partition."),
-    ]
+    state: Annotated[FollowerState, Meta(description="What the worker does with the partition.")]
     position: Annotated[Offset, Meta(description="Next offset to count; null while it is not known.")]
     behind_records: Annotated[Count, Meta(description="Changelog records that are not read yet, at most.")]
     behind_seconds: Annotated[

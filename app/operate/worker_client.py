@@ -154,14 +154,17 @@ def ask_top(worker: WorkerAddress, k: int, *, exact: bool = False, allow_partial
 
 
 def ask_lag(worker: WorkerAddress) -> int | None:
-    """Return how many records of all partitions are not counted yet; None = not known, because a partition does not say so."""
+    """Return how many records of all partitions are not counted yet; None = not known, because a partition does not say so.
+
+    No follower says so, and so no view.
+    """
     try:
         stats = _decoded(worker.url, ask_path(worker, "/v1/stats", _terms(allow_partial=True)), Stats)
     except WordcountError:
         return None
-    lags = [part.lag_records for part in stats.partitions.values()]
+    lags = [part.lag_records for number in stats.as_of if (part := stats.partitions.get(number)) is not None]
     known = [lag for lag in lags if lag is not None]
-    return sum(known) if stats.complete and len(known) == len(lags) else None
+    return sum(known) if stats.complete and len(known) == len(stats.as_of) else None
 
 
 def ask_assignments(worker: WorkerAddress) -> AssignmentMap:

@@ -139,19 +139,23 @@ class RestoreStatus:
     seconds_left: float | None
 
 
+FollowerState = Literal["following", "restoring", "stopped"]
+"""State of a follower: up to date, reading the changelog for the first time, or stopped because something is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
     """State and position of a partition.
 
     Attributes:
-        state: see `tables.observer.PartitionState`.
+        state: see `tables.observer.PartitionState`; of a partition that a follower answers, see `FollowerState`.
         position: next offset to count, durable; None while it is not known.
-        highwater: offset after the last record of the input partition; None while it is not known.
+        highwater: offset after the last record of the input partition; None while it is not known. No follower knows it.
         restore: the restore under way; None if there is none, or if the restore still waits for its turn.
         error: why the partition has stopped; "" = it has not stopped.
     """
 
-    state: PartitionState
+    state: PartitionState | FollowerState
     position: int | None = None
     highwater: int | None = None
     restore: RestoreStatus | None = None
@@ -163,10 +167,6 @@ class PartitionStatus:
         if self.position is None or self.highwater is None:
             return None
         return max(0, self.highwater - self.position)
-
-
-FollowerState = Literal["following", "restoring", "stopped"]
-"""State of a follower: up to date, reading the changelog for the first time, or stopped because something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Assignments:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals over the partitions that can answer, and the status of each known partition."""
+    """Totals over the partitions that can answer, and the status of each of them, as who answered for the partition says."""
 
     totals: Totals = field(default_factory=Totals)
     partitions: Mapping[int, PartitionStatus] = field(default_factory=dict)
@@ -273,7 +273,7 @@ class Queries(Protocol):
         ...
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
-        """Return totals of the partitions that can answer, and the status of each known partition."""
+        """Return totals of the partitions that can answer, and the status of each of them."""
         ...
 
     async def assignments(self) -> Assignments:

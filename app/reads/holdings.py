@@ -274,6 +274,11 @@ def statuses_of(followers: Followers) -> Mapping[int, FollowerStatus]:
     }
 
 
+def status_as_followed(status: FollowerStatus) -> PartitionStatus:
+    """Return the status of a partition that a follower answers. The end of the input, and so the lag, is not known."""
+    return PartitionStatus(status.state, status.position, error=status.error)
+
+
 def _restored(follower: Follower) -> float:
     """Return the share of the changelog that is read, from 0 to 1."""
     if follower.state == "following":

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.reads.answers import FollowerStatus, PartitionStatus
-from app.reads.holdings import Holdings
+from app.reads.holdings import Holdings, status_as_followed
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
@@ -100,13 +100,16 @@ class LocalReads:
                 return await self._leading(rows, question, end_s)
             case TotalsAsked():
                 totals, as_of = stores.totals(rows)
-                statuses = self.partitions()
-                return PartStats(
-                    totals, {number: statuses[number] for number in as_of if number in statuses}
-                ), as_of
+                return PartStats(totals, self._statuses(as_of)), as_of
             case PositionsAsked():
                 return None, stores.totals(rows)[1]
         raise AssertionError(f"{type(question).__name__} is asked of whole processes")
+
+    def _statuses(self, numbers: Collection[int]) -> dict[int, PartitionStatus]:
+        """Return the status of partitions that this process owns or follows."""
+        owned, followed = self.partitions(), self.standbys()
+        statuses = {number: status_as_followed(status) for number, status in followed.items()} | {**owned}
+        return {number: statuses[number] for number in numbers if number in statuses}
 
     async def _leading(
         self, rows: Mapping[int, ServedRows], question: LeadersAsked, end_s: float

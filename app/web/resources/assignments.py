@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,9 @@ from app.web.disconnection import while_connected
 from app.web.parameters import query_parameters
 from app.web.resource import Resource
 from app.web.responses import json_response
+
+if TYPE_CHECKING:
+    from tables.observer import PartitionState
 
 
 def routes(queries: Queries) -> list[Resource]:
@@ -48,7 +52,8 @@ def _owned_partition(status: PartitionStatus) -> OwnedPartition:
     restored = 0.0 if status.state == "restoring" else 1.0
     if status.restore is not None:
         restored = status.restore.share
-    return OwnedPartition(status.state, status.position, status.lag_records, restored, status.error)
+    state = cast("PartitionState", status.state)  # Only who does not own a partition follows it.
+    return OwnedPartition(state, status.position, status.lag_records, restored, status.error)
 
 
 def _followed(statuses: Mapping[int, FollowerStatus | None]) -> dict[int, FollowedPartition | None]:

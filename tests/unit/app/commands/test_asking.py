@@ -224,6 +224,20 @@ def test_a_watch_tells_how_many_records_are_not_counted_yet(wordcount, worker_po
     assert "; records not counted yet: not known; " in wordcount("top", "--watch").out
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        {2: PartitionStatus("following", 5), 10: PartitionStatus("following", 8)},
+        {2: PartitionStatus("counting", 5, 1230), 10: PartitionStatus("following", 8)},
+        {2: PartitionStatus("counting", 5, 1230)},
+        {},
+    ],
+)
+def test_a_watch_does_not_take_an_unknown_lag_for_none(wordcount, worker_port, queries, moments, status):
+    queries.status = status
+    assert "; records not counted yet: not known; " in wordcount("top", "--watch").out
+
+
 def test_a_pause_without_a_watch_is_refused(wordcount, worker_port):
     outcome = wordcount("top", "--interval", "2")
     assert (outcome.code, outcome.out) == (2, "")

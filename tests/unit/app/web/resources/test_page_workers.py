@@ -85,6 +85,58 @@ def test_a_worker_without_a_map_of_the_group_shows_its_own_partitions(browser):
     assert browser.text("whose") == ""
 
 
+def view_of(followers, partitions):
+    this = {**worker(1, {}, followers), "url": ""}
+    return {"generation": None, "partitions": partitions, "workers": [this]}
+
+
+def test_a_view_shows_its_followers_and_nobody_else(browser):
+    followers = {
+        "0": followed(),
+        "2": followed("restoring", 0.456),
+        "10": followed("stopped", 1.0, "records expired"),
+    }
+    browser.answer(ASSIGNMENTS, view_of(followers, 2))
+    assert browser.rows("workers") == [["this view", "1.2.3", "0", "3"]]
+    behind = ["6", "30 records, 0.3 s"]
+    assert browser.rows("partitions") == [
+        ["0", "followed by this view", "following", *behind],
+        ["1", "nobody", "waits for a follower", "–", "–"],
+        ["2", "followed by this view", "restoring, 45%", *behind],
+        ["10", "followed by this view", "stopped: records expired", *behind],
+    ]
+    assert browser.classes("partitions") == ["", "bad", "", "bad"]
+    whose = "Answered by a view, which follows the workers and counts nothing itself."
+    assert browser.text("whose") == whose
+    behind_by = {"0": {"records": 7, "seconds": 0.5}}
+    browser.answer(STATS, {**SOME_STATS, "behind": behind_by, "served_by": {"0": "view"}})
+    assert browser.text("whose") == f"{whose} It answered for partitions 0: up to 7 records and 0.5 s behind."
+
+
+def test_a_worker_that_waits_for_its_partitions_is_not_taken_for_a_view(browser):
+    browser.answer(ASSIGNMENTS, view_of({}, 2))
+    assert browser.rows("partitions") == [
+        [number, "nobody", "waits for a worker", "–", "–"] for number in ("0", "1")
+    ]
+    assert browser.text("whose") == ""
+
+
+def test_records_still_to_read_are_shown_only_where_all_partitions_tell_their_number(browser):
+    lags = {"0": {"lag_records": 2}, "1": {"lag_records": 3}}
+    followers = {**lags, "1": {"lag_records": None}}
+    as_of = {"0": 7, "1": 8}
+    for partitions, complete, shown in (
+        (lags, True, "5"),
+        (lags, False, "–"),
+        (followers, True, "–"),
+        ({"0": lags["0"]}, True, "–"),
+        ({}, True, "–"),
+    ):
+        browser.answer(STATS, {**SOME_STATS, "as_of": as_of, "partitions": partitions, "complete": complete})
+        assert browser.text("lag") == shown
+        browser.wait(1)
+
+
 def test_of_very_many_partitions_the_first_are_shown(browser):
     active = {str(number): counted() for number in range(1200)}
     browser.answer(ASSIGNMENTS, {"generation": 1, "partitions": 1200, "workers": [worker(1, active)]})

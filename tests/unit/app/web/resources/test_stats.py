@@ -1,3 +1,6 @@
+from app.reads.answers import PartitionStatus
+
+
 async def test_totals_account_for_every_record(client):
     reply = (await client.get("/v1/stats")).json()
     assert reply["records"] == 10
@@ -7,6 +10,18 @@ async def test_totals_account_for_every_record(client):
     )
     assert reply["dropped_words"] == {"stop_word": 4}
     assert (reply["as_of"], reply["complete"]) == ({"2": 123, "10": 7}, True)
+
+
+async def test_a_partition_that_a_follower_answers_says_so_and_has_no_lag(client, queries):
+    queries.status = {
+        2: PartitionStatus("following", 123),
+        10: PartitionStatus("stopped", 7, error="truncated"),
+    }
+    partitions = (await client.get("/v1/stats")).json()["partitions"]
+    assert partitions == {
+        "2": {"state": "following", "position": 123, "highwater": None, "lag_records": None},
+        "10": {"state": "stopped", "position": 7, "highwater": None, "lag_records": None},
+    }
 
 
 async def test_each_partition_tells_state_position_and_lag_where_known(client):
