@@ -208,7 +208,7 @@ async def _parts(
             missing.update(answer.missing_partitions)
             complete = complete and answer.complete
     except Exception as error:
-        yield written.broken(error, None if last is None else cursor_after(last))
+        yield written.broken(error, None if last is None else cursor_after(last, wanted.prefix))
         if isinstance(error, WordcountError):
             raise BrokenStreamError from error
         raise

@@ -16,8 +16,6 @@ from starlette.requests import Request
 from app.web.problems import OutOfRangeError
 from tables.errors import BadRequestError
 
-_CURSOR_MARK = b"w"  # Without this first byte the cursor of the empty word would be empty.
-
 
 def path_word(request: Request, before: str, after: str = "") -> str:
     """Return the word between `before` and `after` in the path. A word may hold any character, also "/" and NUL.
@@ -75,9 +73,12 @@ def truth(parameters: dict[str, str], name: str, *, default: bool) -> bool:
     return text == "true"
 
 
-def cursor_after(word: str) -> str:
-    """Return the cursor of the page that begins after `word`: a text that clients send back and do not interpret."""
-    return base64.urlsafe_b64encode(_CURSOR_MARK + word.encode()).rstrip(b"=").decode()
+def cursor_after(word: str, prefix: str) -> str:
+    """Return the cursor of the page of `prefix` that begins after `word`: a text that clients send back and do not interpret.
+
+    The word starts with the prefix, so that the prefix's length says the whole prefix, whatever characters it has.
+    """
+    return base64.urlsafe_b64encode(f"{len(prefix)}:{word}".encode()).rstrip(b"=").decode()
 
 
 def word_of_cursor(cursor: str, prefix: str) -> str:
@@ -91,10 +92,10 @@ def word_of_cursor(cursor: str, prefix: str) -> str:
     )
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        word = content.removeprefix(_CURSOR_MARK).decode()
+        word = content.decode().removeprefix(f"{len(prefix)}:")
     except (binascii.Error, ValueError):
         raise wrong from None
-    if cursor_after(word) != cursor or not word.startswith(prefix):
+    if cursor_after(word, prefix) != cursor or not word.startswith(prefix):
         raise wrong
     return word
 

@@ -153,7 +153,7 @@ def test_any_text_is_a_cursor_of_ours_or_refused(cursor: str, prefix: str) -> No
         word = word_of_cursor(cursor, prefix)
     except BadRequestError:
         return
-    assert cursor_after(word) == cursor
+    assert cursor_after(word, prefix) == cursor
 
 
 @given(

@@ -58,7 +58,7 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
             return await dump_response(request, queries, Wanted(prefix, after), terms, written)
         answer = await while_connected(request, queries.list(prefix, after, limit, terms))
         page = answer.value
-        next_cursor = cursor_after(page.words[-1][0]) if page.has_more and page.words else None
+        next_cursor = cursor_after(page.words[-1][0], prefix) if page.has_more and page.words else None
         words = Words(counted_words(page.words), next_cursor, **freshness(answer))
         return list_response(media_type, words)
 

@@ -97,7 +97,7 @@ ANSWERS = [
         plain,
         "/v1/words?limit=1",
         200,
-        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"d2ZveA",{FRESH}}}',
+        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"MDpmb3g",{FRESH}}}',
     ),
     (
         plain,
@@ -192,7 +192,7 @@ ANSWERS = [
         "/v1/words?limit=2",
         200,
         f'{{"words":[{{"word":"","count":1}},{{"word":{AWKWARD_JSON},"count":1099511627776}}],'
-        f'"next_cursor":"d2EvYgoiXOKAqDzDqfCfkY0Afw",{FRESH}}}',
+        f'"next_cursor":"MDphL2IKIlzigKg8w6nwn5GNAH8",{FRESH}}}',
     ),
     (awkward, "/v1/words/%22%00%E2%80%A8", 404, unknown('"\\"\\u0000\u2028"')),
     (
@@ -214,7 +214,7 @@ ANSWERS = [
         partial,
         "/v1/words?limit=1&allow_partial=true",
         200,
-        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"d2ZveA",{PARTIAL}}}',
+        f'{{"words":[{{"word":"fox","count":2}}],"next_cursor":"MDpmb3g",{PARTIAL}}}',
     ),
     (
         partial,

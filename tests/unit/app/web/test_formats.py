@@ -99,7 +99,7 @@ async def test_csv_has_a_row_per_word_and_the_rest_in_headers(client):
         "wordcount-missing-partitions": "",
         "wordcount-served-by": "2:standby,10:active",
         "wordcount-behind": "2:7:0.5",
-        "wordcount-next-cursor": "d292ZXI",
+        "wordcount-next-cursor": "MDpvdmVy",
     }
     further = await client.get(
         f"/v1/words?limit=2&cursor={told['wordcount-next-cursor']}", headers={"Accept": CSV}

@@ -3,16 +3,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web.parameters import cursor_after, word_of_cursor
+from tables.errors import BadRequestError
 
 BAD_ENCODING = ["%FF", "%C3%28", "%ED%A0%80", "%C0%80", "%", "%4", "%zz", "a%"]
 
 
-@given(st.text())
-def test_a_cursor_is_url_safe_and_leads_back_to_its_word(word):
-    cursor = cursor_after(word)
+@given(st.text(), st.text())
+def test_a_cursor_is_url_safe_and_leads_back_to_its_word(prefix, rest):
+    word = prefix + rest
+    cursor = cursor_after(word, prefix)
     assert cursor
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-    assert word_of_cursor(cursor, "") == word
+    assert word_of_cursor(cursor, prefix) == word
+
+
+@given(st.text(), st.text(), st.text())
+def test_a_cursor_leads_nowhere_from_another_prefix(prefix, rest, other):
+    cursor = cursor_after(prefix + rest, prefix)
+    others = {other, *((prefix + rest)[:length] for length in range(len(prefix + rest) + 1))} - {prefix}
+    for one in others:
+        with pytest.raises(BadRequestError, match="of a page of the same prefix"):
+            word_of_cursor(cursor, one)
+
+
+@pytest.mark.parametrize("word", ["wolf", "wo\x00lf", "wo:2:", "wo"])
+async def test_a_cursor_of_another_prefix_is_a_400(client, queries, word):
+    queries.counts = {word: 1, word + "z": 2}
+    first = (await client.get("/v1/words", params={"prefix": "wo", "limit": 1})).json()
+    assert [row["word"] for row in first["words"]] == [word]
+    for accept in ("application/json", "text/csv"):
+        for prefix in ("w", "", word, "wolfs", "wp"):
+            if prefix != "wo":
+                asked = {"prefix": prefix, "cursor": first["next_cursor"]}
+                reply = await client.get("/v1/words", params=asked, headers={"Accept": accept})
+                assert reply.status_code == 400
+                assert "same prefix" in reply.json()["detail"]
+    asked = {"prefix": "wo", "cursor": first["next_cursor"]}
+    assert [row["word"] for row in (await client.get("/v1/words", params=asked)).json()["words"]] == [
+        word + "z"
+    ]
+
+
+async def test_a_cursor_of_the_former_form_is_a_400(client):
+    assert (await client.get("/v1/words", params={"cursor": "d2ZveA"})).status_code == 400
 
 
 async def raw_get(client, path, query=b""):
