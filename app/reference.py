@@ -140,7 +140,8 @@ def http_page() -> str:
             "",
             "## Freshness",
             "",
-            "Every answer of `/v1` has these members, and so has the problem of an unknown word:",
+            "Every answer of `/v1` has these members, and so has the problem of an unknown word. CSV, and counts of `/count` and "
+            "`/state`, have them in headers, such as `Wordcount-As-Of`:",
             "",
             *(f"- `{name}`: {word['properties'][name]['description']}" for name in fresh),
             "",

@@ -1,13 +1,14 @@
 """All words in one answer: pages of words one behind the other, each asked for when the client has read the former ones.
 
 Each count is exact as of the `as_of` of its page. A dump that cannot be ended breaks off visibly: HTTP/1.1 ends a body of unknown
-length with a last chunk, which is then not sent. NDJSON says the reason in its last line.
+length with a last chunk, which is then not sent. NDJSON says the reason in its last line. Headers are sent before the first word, so
+a dump whose freshness stands there also breaks off at a page that lacks a partition which the headers promise.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -17,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import BrokenDump, CountedWord, DumpEnd, KeyValue
-from app.reads.answers import Answer, Queries, Terms, WordPage
+from app.reads.answers import Answer, IncompleteError, Queries, Terms, WordPage
 from app.web.disconnection import while_connected
-from app.web.formats import CONTENT_TYPES, CSV, CSV_HEADER, JSON, NDJSON, VARY, csv_rows, header_fields
+from app.web.formats import CONTENT_TYPES, CSV, CSV_HEADER, JSON, NDJSON, VARY, csv_rows, freshness_headers
 from app.web.parameters import cursor_after
 from app.web.problems import UNEXPECTED, problem_of
-from app.web.responses import HEADERS, freshness
+from app.web.responses import HEADERS, FreshnessMembers, freshness
 from app.web.streams import BrokenStreamError, Stream
 from tables.errors import BadRequestError, WordcountError
 
@@ -67,7 +68,7 @@ class Format(Protocol):
         """Return some words with their counts."""
         ...
 
-    def end(self, count: int, first: Answer[WordPage], last: Answer[WordPage]) -> bytes:
+    def end(self, count: int, first: Answer[WordPage], last: FreshnessMembers) -> bytes:
         """Return what stands after the last of `count` words; `last` says which partitions were missing in any page."""
         ...
 
@@ -93,10 +94,10 @@ class Lines:
         """See `Format`."""
         return self._encoder.encode_lines([CountedWord(word, count) for word, count in words])
 
-    def end(self, count: int, first: Answer[WordPage], last: Answer[WordPage]) -> bytes:
+    def end(self, count: int, first: Answer[WordPage], last: FreshnessMembers) -> bytes:
         """See `Format`."""
-        first_as_of = {number: first.as_of[number] for number in sorted(last.as_of) if number in first.as_of}
-        return self._encoder.encode_lines([DumpEnd(count, first_as_of, None, **freshness(last))])
+        first_as_of = {number: first.as_of[number] for number in last["as_of"] if number in first.as_of}
+        return self._encoder.encode_lines([DumpEnd(count, first_as_of, None, **last)])
 
     def broken(self, error: Exception, cursor: str | None) -> bytes:
         """See `Format`."""
@@ -177,7 +178,7 @@ async def dump_response(
         )
     ask = partial(queries.list, wanted.prefix, limit=PAGE_WORDS, terms=terms)
     first = await while_connected(request, ask(after=wanted.after))
-    told = header_fields(dict(freshness(first))) if written.headers else {}
+    told = freshness_headers(first) if written.headers else {}
     varies = {} if written.content_type == JSON else VARY
     headers = {**HEADERS, **varies, **told, "Content-Type": written.content_type}
     return Stream(_parts(first, ask, wanted, written), headers)
@@ -205,6 +206,8 @@ async def _parts(
             ):
                 break
             answer = await ask(after=page[-1][0])
+            if written.headers:
+                _check_told(first, answer)
             missing.update(answer.missing_partitions)
             complete = complete and answer.complete
     except Exception as error:
@@ -215,16 +218,28 @@ async def _parts(
     yield written.end(count, first, _without(missing, complete, answer))
 
 
-def _without(missing: Mapping[int, str], complete: bool, answer: Answer[WordPage]) -> Answer[WordPage]:
-    """Return `answer` with what is true of all pages: a partition that was missing in any page is missing."""
-    return Answer(
-        answer.value,
-        {number: position for number, position in answer.as_of.items() if number not in missing},
-        complete,
-        missing,
-        {number: role for number, role in answer.served_by.items() if number not in missing},
-        {number: behind for number, behind in answer.behind.items() if number not in missing},
-    )
+def _check_told(first: Answer[WordPage], later: Answer[WordPage]) -> None:
+    """Check that a later page has all partitions that the first page, whose freshness was sent, says to be in the dump.
+
+    Raises:
+        IncompleteError: the later page lacks such a partition.
+    """
+    lost = later.missing_partitions.keys() - first.missing_partitions.keys()
+    if lost := lost | (first.as_of.keys() - later.as_of.keys()):
+        why = "nobody has it any more"
+        raise IncompleteError({number: later.missing_partitions.get(number, why) for number in lost})
+
+
+def _without(missing: Collection[int], complete: bool, answer: Answer[WordPage]) -> FreshnessMembers:
+    """Return what is true of all pages, of which `answer` is the last: a partition that was missing in any page is missing."""
+    last = freshness(answer)
+    return {
+        "as_of": {number: position for number, position in last["as_of"].items() if number not in missing},
+        "complete": complete,
+        "missing_partitions": sorted(missing),
+        "served_by": {number: role for number, role in last["served_by"].items() if number not in missing},
+        "behind": {number: behind for number, behind in last["behind"].items() if number not in missing},
+    }
 
 
 def _between(words: Rows, wanted: Wanted) -> Rows:

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import Behind, Counts, Top, Words
+from app.reads.answers import Answer
 from app.web.problems import NotAcceptableError
-from app.web.responses import REVALIDATED, json_response
+from app.web.responses import REVALIDATED, freshness, json_response
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -27,12 +28,13 @@ CSV_HEADER: Final = b"word,count\r\n"
 VARY: Final = {"Vary": "Accept"}
 
 
-def _header_name(member: str) -> str:
+def header_name(member: str) -> str:
+    """Return the name of the header with a member of an answer whose body has no place for the member."""
     return f"Wordcount-{member.replace('_', '-').title()}"
 
 
 HEADER_NAMES: Final = tuple(
-    _header_name(name)
+    header_name(name)
     for name in dict.fromkeys((*Words.__struct_fields__, *Top.__struct_fields__))
     if name != "words"
 )
@@ -93,7 +95,12 @@ def header_fields(members: Mapping[str, object]) -> dict[str, str]:
 
     Objects are written like the parameter `after`: "0:123,3:456".
     """
-    return {_header_name(name): _text(value) for name, value in members.items() if value is not None}
+    return {header_name(name): _text(value) for name, value in members.items() if value is not None}
+
+
+def freshness_headers(answer: Answer[object]) -> dict[str, str]:
+    """Return the headers that say how fresh and how complete `answer` is, for a body that has no place for that."""
+    return header_fields(dict(freshness(answer)))
 
 
 def _text(value: object) -> str:

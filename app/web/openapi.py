@@ -14,6 +14,7 @@ from app.bodies import (
     BODIES,
     AssignmentMap,
     Counts,
+    Freshness,
     Incomplete,
     Instance,
     KeyValue,
@@ -31,7 +32,7 @@ from app.bodies import (
     WordsAsked,
 )
 from app.web.access.scopes import is_limited, needed_scope
-from app.web.formats import CSV, NDJSON
+from app.web.formats import CSV, NDJSON, header_name
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
 from app.web.resources.state import STORES
@@ -139,7 +140,7 @@ def _paths() -> Schema:
         "/count/{word}/": {
             "get": _get(
                 "The count of one word, as the stock Faust example answers.",
-                _media("application/json", msgspec.json.schema(StockCount), "The count."),
+                _fresh_by_headers(_media("application/json", msgspec.json.schema(StockCount), "The count.")),
                 [word, *terms],
                 [*_COUNTING, 404],
             )
@@ -192,8 +193,8 @@ def _state(terms: Sequence[Schema]) -> Schema:
     first = _parameter("path", "from", _TEXT, f"First key of the range, inclusive, not normalised. {text}")
     last = _parameter("path", "to", _TEXT, f"Last key of the range, inclusive, not normalised. {text}")
     workers = _array(Instance, "The workers.")
-    pairs = _array(
-        KeyValue, "Words and their counts; freshness is in headers `Wordcount-…`, as of the first words."
+    pairs = _fresh_by_headers(
+        _array(KeyValue, "Words and their counts; freshness is in the headers, as of the first words.")
     )
     store_only = {"404": {"$ref": _RESPONSES + Problem.__name__}}
     return {
@@ -213,7 +214,7 @@ def _state(terms: Sequence[Schema]) -> Schema:
         "/state/keyvalue/{store}/{key}": {
             "get": _get(
                 "The count of one word.",
-                _body(KeyValue),
+                _fresh_by_headers(_body(KeyValue)),
                 [store, key, *terms],
                 _COUNTING,
                 {"404": _any_of(UnknownWord, Problem)},
@@ -303,12 +304,13 @@ def _get(
         503: _any_of(Incomplete, Problem),
         504: {"$ref": _RESPONSES + NotYetCounted.__name__},
     }
-    tag = {"headers": {"ETag": {"schema": _TEXT, "description": "Tag of these bytes, for `If-None-Match`."}}}
+    tag = {"ETag": {"schema": _TEXT, "description": "Tag of this answer, for `If-None-Match`."}}
+    headers = {**answer.get("headers", {}), **(tag if kept else {})}
     return {
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
-            "200": {**answer, **(tag if kept else {})},
+            "200": {**answer, **({"headers": headers} if headers else {})},
             **(
                 {"304": {"description": "The answer is still the one with the tag in `If-None-Match`."}}
                 if kept
@@ -349,6 +351,19 @@ def _list(kind: type[msgspec.Struct]) -> Schema:
     response = _body(kind)
     response["content"] |= {NDJSON: {"schema": _TEXT}, CSV: {"schema": _TEXT}}
     return response
+
+
+def _fresh_by_headers(answer: Schema) -> Schema:
+    """Return an answer whose body has no place for freshness, with the headers that say it."""
+    headers = {
+        header_name(name): {
+            "schema": _TEXT,
+            "required": True,
+            "description": f"`{name}` as in `{Word.__name__}`, written as for CSV: an object as `2:123,10:7`.",
+        }
+        for name in Freshness.__struct_fields__
+    }
+    return {**answer, "headers": headers}
 
 
 def _any_of(*kinds: type[msgspec.Struct]) -> Schema:

@@ -17,6 +17,7 @@ from app.printable import printable
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.dumps import KeyValues, Wanted, dump_response
+from app.web.formats import freshness_headers
 from app.web.parameters import decoded, path_word, query_parameters
 from app.web.problems import UNKNOWN_STORE, absent_word_response, problem_response
 from app.web.resource import Resource
@@ -60,7 +61,8 @@ def routes(
         answer = await while_connected(request, queries.get(key, terms))
         if answer.value is None:
             return absent_word_response(key, answer)
-        return json_response(KeyValue(key, answer.value), headers=REVALIDATED)
+        headers = {**REVALIDATED, **freshness_headers(answer)}
+        return json_response(KeyValue(key, answer.value), headers=headers)
 
     async def list_all(request: Request) -> Response:
         terms = terms_of(query_parameters(request, *NAMES))

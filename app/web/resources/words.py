@@ -11,7 +11,7 @@ from app.bodies import MOST_WORDS, Word, Words
 from app.reads.answers import Queries
 from app.web.disconnection import while_connected
 from app.web.dumps import Lines, Table, Wanted, dump_response
-from app.web.formats import JSON, NDJSON, accepted, list_response
+from app.web.formats import JSON, NDJSON, accepted, freshness_headers, list_response
 from app.web.parameters import cursor_after, path_word, query_parameters, whole_number, word_of_cursor
 from app.web.problems import absent_word_response
 from app.web.resource import Resource
@@ -44,7 +44,7 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         answer = await while_connected(request, queries.get(normalise(asked), terms))
         if answer.value is None:
             return absent_word_response(asked, answer)
-        return json_response({asked: answer.value}, headers=REVALIDATED)
+        return json_response({asked: answer.value}, headers={**REVALIDATED, **freshness_headers(answer)})
 
     async def list_words(request: Request) -> Response:
         parameters = query_parameters(request, "prefix", "limit", "cursor", *NAMES)

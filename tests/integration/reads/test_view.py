@@ -57,6 +57,20 @@ async def says(view: Worker, check: str, text: str) -> None:
         raise AssertionError(f"{error}; it says {await checks(view)}") from None
 
 
+async def answers_the_same_for_a_while(view: Worker) -> None:
+    """Wait until ten answers in a row have the same tag, each asked for when the view has read the changelog again."""
+    tags: list[str] = []
+
+    async def same() -> bool:
+        tags.append((await view.get("/v1/stats")).headers["etag"])
+        return len(tags) >= 10 and len(set(tags[-10:])) == 1
+
+    try:
+        await wait_for(same, "a view that has read everything answers the same")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it is behind by {(await view.stats())['behind']}") from None
+
+
 async def test_a_view_answers_what_a_worker_counts_also_without_the_worker(
     kafka: KafkaClient, workers: Workers
 ) -> None:
@@ -77,6 +91,9 @@ async def test_a_view_answers_what_a_worker_counts_also_without_the_worker(
     await wait_counted([worker, view], workers.bootstrap_servers, workers.topic)
     truth = await recount(workers.bootstrap_servers, workers.topic)
     assert await counts_of([worker, view]) == truth
+    await answers_the_same_for_a_while(view)
+    for partition in (await view.stats())["partitions"].values():
+        assert (partition["state"], partition["lag_records"]) == ("following", None)
 
     word = max(truth, key=lambda each: truth[each])
     answer = await view.json(f"/v1/words/{word}")

@@ -177,6 +177,49 @@ async def test_a_partition_that_was_missing_in_any_page_is_missing():
     assert (end["served_by"], end["behind"]) == ({"10": "active"}, {})
 
 
+FRESH_BY_HEADERS = [("/v1/words", CSV), ("/state/keyvalues/word-count/all", {})]
+
+
+@pytest.mark.parametrize(("path", "headers"), FRESH_BY_HEADERS)
+@pytest.mark.parametrize("missing", [{3: [4]}, {1: [4], 2: [4], 3: [2, 4]}])
+async def test_a_partition_that_the_sent_headers_promise_and_a_later_page_lacks_breaks_the_answer_off(
+    path, headers, missing
+):
+    queries = Breaking(2500)
+    queries.missing_at = missing
+    async with client_of(queries, raises=True) as client:
+        with pytest.raises(BrokenStreamError) as broken:
+            await client.get(f"{path}?allow_partial=true", headers=headers)
+    assert isinstance(broken.value.__cause__, IncompleteError)
+
+
+@pytest.mark.parametrize(("path", "headers"), FRESH_BY_HEADERS)
+async def test_a_partition_that_the_sent_headers_name_as_missing_breaks_nothing_off(path, headers):
+    queries = Breaking(2500)
+    queries.missing_at = {1: [3, 4], 2: [4], 3: [3]}
+    async with client_of(queries, raises=True) as client:
+        reply = await client.get(f"{path}?allow_partial=true", headers=headers)
+    assert (reply.headers["wordcount-complete"], reply.headers["wordcount-missing-partitions"]) == (
+        "false",
+        "3,4",
+    )
+    assert reply.text.count("w0") == 2500
+
+
+async def test_a_partition_that_vanishes_while_their_number_is_unknown_breaks_the_answer_off():
+    class Vanishing(Breaking):
+        async def list(
+            self, prefix: str, after: str | None, limit: int, terms: Terms = WHOLE
+        ) -> Answer[WordPage]:
+            answer = await super().list(prefix, after, limit, terms)
+            as_of = {10: 7} if self.pages > 1 else answer.as_of
+            return Answer(answer.value, as_of, complete=False)
+
+    async with client_of(Vanishing(2500), raises=True) as client:
+        with pytest.raises(BrokenStreamError):
+            await client.get("/v1/words?allow_partial=true", headers=CSV)
+
+
 async def test_head_asks_for_one_page_and_sends_none():
     queries = Breaking(2500)
     async with client_of(queries) as client:

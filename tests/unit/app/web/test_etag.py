@@ -83,6 +83,16 @@ async def test_whatever_changes_in_the_answer_changes_its_tag(client, queries, p
     assert len(tags) == (0 if streamed else 1 + len(changes))
 
 
+@pytest.mark.parametrize("path", [path for path in KEPT if path.startswith(("/v1", "/count", "/state/keyv"))])
+async def test_an_answer_of_a_follower_that_has_read_everything_is_kept_too(client, queries, path):
+    queries.served_by = {2: "view", 10: "view"}
+    queries.behind = {2: Behind(0, 0.0), 10: Behind(0, 0.0)}
+    tag = (await client.get(path)).headers["etag"]
+    assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 304
+    queries.behind = {2: Behind(0, 0.0), 10: Behind(0, 6.5)}
+    assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 200
+
+
 async def test_each_representation_has_its_own_tag(client, queries):
     queries.counts = {f"word{number}": 1 for number in range(300)}
     tags = {

@@ -73,6 +73,15 @@ async def test_problems_have_the_documented_shape(client, asked, path, status):
     )
 
 
+@pytest.mark.parametrize("path", [path for path in document(VERSION)["paths"] if path != "/v1/words:batch"])
+async def test_headers_with_freshness_are_those_that_the_document_names(client, path):
+    named = document(VERSION)["paths"][path]["get"]["responses"]["200"].get("headers", {})
+    reply = await client.get(concrete(path))
+    assert {name for name in reply.headers if name.startswith("wordcount-")} == {
+        name.lower() for name in named if name != "ETag"
+    }
+
+
 @pytest.mark.parametrize("path", document(VERSION)["paths"])
 async def test_answers_that_may_be_kept_are_those_that_have_a_tag(client, path):
     ((method, operation),) = document(VERSION)["paths"][path].items()

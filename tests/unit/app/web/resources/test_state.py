@@ -23,6 +23,23 @@ async def test_a_value_is_that_of_the_normalised_key(client):
     assert reply.json() == {"key": "fox", "value": 2}
 
 
+@pytest.mark.parametrize("path", ["/state/keyvalue/word-count/fox", "/count/fox/"])
+async def test_a_body_without_place_for_freshness_has_it_in_headers(client, queries, path):
+    reply = await client.get(path)
+    assert {name: value for name, value in reply.headers.items() if name.startswith("wordcount-")} == {
+        "wordcount-as-of": "2:123,10:7",
+        "wordcount-complete": "true",
+        "wordcount-missing-partitions": "",
+        "wordcount-served-by": "2:standby,10:active",
+        "wordcount-behind": "2:7:0.5",
+    }
+    queries.complete, queries.missing = False, [4, 3]
+    reply = await client.get(path, params={"allow_partial": "true"})
+    assert reply.status_code == 200
+    assert reply.headers["wordcount-complete"] == "false"
+    assert reply.headers["wordcount-missing-partitions"] == "3,4"
+
+
 @pytest.mark.parametrize("key", ["a/b", "/", "", "a\nb", "é", "%", "a?b"])
 async def test_any_key_can_be_asked_for(client, queries, key):
     queries.counts = {key: 3}
