@@ -160,8 +160,8 @@ def http_page() -> str:
             "`max_error` times more often than the last listed word. With `exact=true` the worker then goes through all words; "
             "over several workers, each tells all words that could be among the first, up to 100,000. The answer is "
             "`query-timeout` if that takes longer than `WORDCOUNT_QUERY_TIMEOUT_MS` or proves nothing. The first questions after "
-            "a start with many stored words may also be answered with `query-timeout`, while the worker finds the most frequent "
-            "words of each partition.",
+            "a kill with many stored words may be answered with `incomplete`, while the worker finds the most frequent words of "
+            "each partition; a standby answers meanwhile, if there is one.",
             "",
             "A page of words, a single word and the most frequent words never wait for each other. If too many questions wait, a "
             "further question is answered with `overloaded` at once. A question ends when its client closes the connection. "

@@ -33,6 +33,9 @@ _TURN_SHARE = 0.5
 _WORDS_PER_CHECK = 256
 """Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
 
+_MOST_GATHERING_S = 60.0
+"""Longest pass through rows for their leaders; the next question continues the pass."""
+
 _MOST_LISTED_AT_ONCE = 32
 """Most partitions whose heads are added up on the event loop, which takes 0.1 ms for each partition."""
 
@@ -60,6 +63,7 @@ class StoreReads:
         self._on_corrupted = on_corrupted
         self._timeout_s = timeout_s
         self._renewing: set[asyncio.Task[Found | None]] = set()
+        self._gathering: asyncio.Task[None] | None = None
         self._closed = False
         self._leading = LeadingWords()
         self._last_top: Rows = {}
@@ -101,8 +105,19 @@ class StoreReads:
         page = partial(_list, rows, prefix, start, limit)
         return await self._ask(self._lists, (prefix, start, limit, *rows), page, end_s)
 
-    async def top(self, rows: Rows, k: int, exact: bool, end_s: float) -> Found:
-        """Return the most frequent words, by leaders and counts in memory; all rows are read only if both prove too little."""
+    async def top(self, rows: Rows, k: int, exact: bool, held_s: float, end_s: float) -> Found:
+        """Return the most frequent words, by leaders and counts in memory; all rows are read only if both prove too little.
+
+        Args:
+            rows: rows by partition.
+            k: most words.
+            exact: whether all rows may be read.
+            held_s: end of the time in which the leaders have to be known.
+            end_s: end of the time.
+
+        Raises:
+            NotReadyError: the leaders of a store that was not closed, after a kill, are still being found.
+        """
         await self._top_pace.turn((end_s - monotonic()) * _TURN_SHARE)
         self._last_top = rows
         if (kept := self._leading.kept(rows, k)) is not None:
@@ -111,12 +126,29 @@ class StoreReads:
         find = partial(self._leading.find, rows, k, exact)
         found = await self._ask(self._tops, key, find, end_s)
         if found is None and not all(served.leaders.whole for served in rows.values()):
-            # A store was opened with rows, so that its leaders are not known: a single pass through its rows finds the leaders.
-            await self._ask(self._scans, tuple(rows), partial(gathered, rows), end_s)
+            await self._gathered(rows, held_s)
             found = await self._ask(self._tops, key, find, end_s)
         if found is None:
             found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
         return found
+
+    async def _gathered(self, rows: Rows, until_s: float) -> None:
+        """Wait until the leaders of `rows` are known. A single pass through the rows finds them, and goes on when no client waits."""
+        while not all(served.leaders.whole for served in rows.values()):
+            if self._gathering is None or self._gathering.done():
+                self._gathering = asyncio.create_task(
+                    self._ask(
+                        self._scans,
+                        ("leaders", *rows),
+                        partial(gathered, rows),
+                        monotonic() + _MOST_GATHERING_S,
+                    )
+                )
+            gathering = self._gathering
+            await asyncio.wait({gathering}, timeout=max(0.0, until_s - monotonic()))
+            if not gathering.done():
+                raise NotReadyError("its most frequent words are still being found after a kill", "ask again")
+            gathering.result()
 
     async def listed(
         self, rows: Rows, k: int, also: Sequence[bytes], end_s: float
@@ -158,6 +190,8 @@ class StoreReads:
     def close(self) -> None:
         """End the reading threads, and answer nothing from now on."""
         self._closed = True
+        if self._gathering is not None:
+            self._gathering.cancel()
         for renewing in self._renewing:
             renewing.cancel()
         for pool in (self._words, self._lists, self._tops, self._scans):

@@ -357,7 +357,7 @@ class Followers:
 def _close(follower: Follower) -> None:
     """Close the store of a follower that was taken away."""
     try:
-        follower.store.close()
+        follower.served.close()
     except WordcountError as error:
         # Nothing is lost: the changelog brings the store forward, or fills a new one.
         _log.warning(

@@ -317,7 +317,7 @@ class Partitions:
         self._actions.on(part, Event.RELEASED)
         await part.end_tasks()
         try:
-            await self._services.run(part.shard.store.close)
+            await self._services.run(part.shard.served.close)
         except WordcountError as error:
             # Nothing is lost: the next restore of this store brings it forward or rebuilds it. The other partitions go on.
             _log.warning("a released store could not be written", partition=number, reason=str(error))

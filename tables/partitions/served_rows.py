@@ -18,7 +18,9 @@ from tables.model.replay import MergedRows
 from tables.model.rows import StoreState, unpack_row
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.store.snapshot import StoreSnapshot
+from tables.threads import beside_the_loop
 from tables.top.leaders import MOST_LEADERS, NO_COUNTS, NO_WORDS, PartitionLeaders
+from tables.top.note import leaders_in, note_of
 
 
 class ServedRows:
@@ -27,7 +29,8 @@ class ServedRows:
     Args:
         store: open store of the partition.
         cache: returns the present cache of the partition's counts.
-        leaders: leaders of the same open store, kept by whoever had the store before; None = the store was just opened.
+        leaders: leaders of the same open store, kept by whoever had the store before; None = the store was just opened. Then the note
+            that the store was left at its closing may have them.
 
     Attributes:
         leaders: the most frequent words of the partition.
@@ -40,7 +43,10 @@ class ServedRows:
         leaders: PartitionLeaders | None = None,
     ) -> None:
         self.leaders = leaders or PartitionLeaders(
-            store.state.exact_position, empty=not store.state.has_rows, most=MOST_LEADERS
+            store.state.exact_position,
+            empty=not store.state.has_rows,
+            most=MOST_LEADERS,
+            known=leaders_in(store.note, store.state, MOST_LEADERS) if store.note else None,
         )
         self._store = store
         self._cache = cache
@@ -103,6 +109,11 @@ class ServedRows:
     def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return rows in byte order of their words; see `PartitionStore.scan`."""
         return self._store.scan(start, limit)
+
+    @beside_the_loop
+    def close(self) -> None:
+        """Close the store, and leave it a note of the leaders for the next time that it is opened; see `PartitionStore.close`."""
+        self._store.close(note_of(self.leaders, self._store.state))
 
     def gather_leaders(self, check: Callable[[], None]) -> None:
         """Find the leaders of a store that was opened with rows; see `PartitionLeaders.gather`."""

@@ -34,6 +34,7 @@ from tables.model.names import STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
 from tables.model.slices import SLICE_ROWS
 from tables.store.manifest import check_manifest
+from tables.store.note import leave_note, taken_note
 from tables.store.rocksdb_errors import store_errors
 from tables.store.snapshot import Readers, StoreSnapshot, position_in
 from tables.store.sst_file import SstFile
@@ -87,6 +88,7 @@ class PartitionStore:
 
     Attributes:
         state: state of the last commit.
+        note: what was given to `close` when the store was closed last; b"" = nothing, or the process ended without closing the store.
 
     Raises:
         StateLockedError: another process has the store open.
@@ -100,6 +102,7 @@ class PartitionStore:
         self._folder = folder
         self._options = _options(block_cache, write_buffer_bytes)
         self._staging = folder.with_name(folder.name + ".staging")
+        self._is_open = True
         self._memtable_holds_rows = False
         self._staged_files = 0
         self._readers = Readers()
@@ -119,6 +122,8 @@ class PartitionStore:
             self.close()
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or _EMPTY
+        # Taken away before anything is written: a note that is found later was left by the last one who wrote.
+        self.note = taken_note(folder)
 
     def stored_state(self) -> StoreState:
         """Read the state from RocksDB, where it is newer than `state` for a moment during a commit. `close` waits for this read.
@@ -223,12 +228,19 @@ class PartitionStore:
                 self._ingest(staged.file, state)
         self.state = state
 
-    def close(self) -> None:
-        """Write the rows that only memory holds, wait for the readers, and release the folder. A second call does no harm."""
+    def close(self, note: bytes = b"") -> None:
+        """Write the rows that only memory holds, wait for the readers, and release the folder. A second call does no harm.
+
+        Args:
+            note: text about the rows of the present state, for whoever opens the store next.
+        """
         try:
             with store_errors(self._folder):
                 self._flush_memtable()
+            if note and self._is_open:  # A closed store may have a successor.
+                leave_note(self._folder, note)
         finally:
+            self._is_open = False
             self._readers.end()
             shutil.rmtree(self._staging, ignore_errors=True)
             with store_errors(self._folder), suppress(DbClosedError):
@@ -269,6 +281,7 @@ class PartitionStore:
 
 def destroy_store(folder: Path) -> None:
     """Remove the folder of a closed store and its staged files. Nothing is lost: the changelog has every row."""
+    taken_note(folder)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
 

@@ -74,6 +74,20 @@ class Leaders:
         self.head = Head({}, 0)
         self._kept = _Kept(0, (), ())
 
+    @classmethod
+    def of(cls, words: pa.BinaryArray, counts: Int64Array, bound: int, most: int) -> Leaders:
+        """Return leaders as `read` has returned them.
+
+        Args:
+            words, counts: the leaders, each once, at most `most`.
+            bound: no other word has a larger count.
+            most: largest number of leaders.
+        """
+        leaders = cls(most).with_rows(words, counts)
+        leaders.head = Head(leaders.head.counts, max(leaders.head.bound, bound))
+        leaders._kept = leaders._kept._replace(bound=max(leaders._kept.bound, bound))
+        return leaders
+
     def with_rows(self, words: pa.BinaryArray, counts: Int64Array) -> Leaders:
         """Return the leaders after rows with `counts` (> 0) of the distinct `words` were written."""
         kept = self._kept
@@ -184,21 +198,29 @@ class LeadersVersion(NamedTuple):
 class PartitionLeaders:
     """Keeps the leaders of one store up to date: those of the last two commits, the last of which may be under way.
 
-    If a store has rows when it is opened, its leaders are not known before all rows were scanned; `gather` scans them slice by slice
-    while flushes go on. All methods may be called from any thread. Only `gather` and `advancing` wait for other threads.
+    If a store has rows when it is opened, and nobody knows its leaders, all its rows have to be scanned first; `gather` scans them slice
+    by slice while flushes go on. All methods may be called from any thread. Only `gather` and `advancing` wait for other threads.
 
     Args:
         position: position of the store; None = some rows are ahead of the position.
         empty: whether the store has no rows.
         most: largest number of leaders.
+        known: the leaders of its rows; None = not known.
     """
 
-    def __init__(self, position: int | None, *, empty: bool, most: int = MOST_LEADERS) -> None:
+    def __init__(
+        self,
+        position: int | None,
+        *,
+        empty: bool,
+        most: int = MOST_LEADERS,
+        known: Leaders | None = None,
+    ) -> None:
         self._lock = Lock()
         self._empty = Leaders(most)
-        self._whole = empty
+        self._whole = empty or known is not None
         self._next_word = b""
-        self._versions: Sequence[LeadersVersion] = (LeadersVersion(position, self._empty),)
+        self._versions: Sequence[LeadersVersion] = (LeadersVersion(position, known or self._empty),)
 
     @property
     def whole(self) -> bool:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables.model.rows import Marker, StoreState
 from tables.top.leaders import Head, Leaders, PartitionLeaders
+from tables.top.note import leaders_in, note_of
 from tables.top.top_words import TopWords, most_frequent, proven
 from tests.fakes.rows import pack_row
 
@@ -123,6 +125,41 @@ def test_a_pass_over_a_store_may_stop_and_go_on_while_flushes_go_on(
     version = kept.at(len(meanwhile))
     assert version is not None
     check(version.leaders, store.counts, most)
+
+
+def state_at(position: int) -> StoreState:
+    marker = Marker(topic="texts", profile="unicode/1", origin=0, position=position)
+    return StoreState(marker=marker, examined=position, max_upto=position)
+
+
+@given(FLUSHES, FLUSHES, MOST)
+def test_leaders_that_were_noted_are_those_that_go_on(
+    before: Sequence[Mapping[bytes, int]], after: Sequence[Mapping[bytes, int]], most: int
+) -> None:
+    kept, true, position = PartitionLeaders(0, empty=True, most=most), Counter[bytes](), 0
+    for growths in (before, after):
+        for growth in growths:
+            true.update(growth)
+            position += 1
+            with kept.advancing(*written({word: true[word] for word in growth}), position):
+                pass
+        noted = note_of(kept, state_at(position))
+        leaders = leaders_in(noted, state_at(position), most)
+        assert leaders is not None
+        kept = PartitionLeaders(position, empty=False, most=most, known=leaders)
+        assert kept.whole
+        version = kept.at(position)
+        assert version is not None
+        check(version.leaders, true, most)
+        assert leaders_in(noted, state_at(position + 1), most) is None
+        assert leaders_in(noted, state_at(position), most + 1) is None
+        assert leaders_in(noted[:-1], state_at(position), most) is None
+
+
+def test_leaders_that_are_not_known_are_not_noted() -> None:
+    assert note_of(PartitionLeaders(5, empty=False), state_at(5)) == b""
+    assert note_of(PartitionLeaders(4, empty=True), state_at(5)) == b""
+    assert note_of(PartitionLeaders(None, empty=True), state_at(5)) == b""
 
 
 @dataclass

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from app.reads.pool import Budget
 from app.reads.queries import WordQueries
 from app.reads.questions import CountsAsked, Question, Told, WorkerStatus
 from app.reads.store_reads import StoreReads
+from app.reads.top_query import Rows, gathered
 from tables.partitions.partitions import Partitions
 from tests.fakes.parties import OwnedHoldings, queries_alone
 
@@ -39,6 +41,9 @@ class StoresAtOnce(StoreReads):
         with self._corruption_reported(), off_the_loop():
             return answer(Budget(math.inf))
 
+    async def _gathered(self, rows: Rows, until_s: float) -> None:
+        await self._ask(self._scans, (), partial(gathered, rows))
+
 
 class SlowStores(StoreReads):
     """The real reads, answered in threads that stop at their breaths."""
@@ -50,6 +55,9 @@ class SlowStores(StoreReads):
     async def _ask(self, pool: object, key: object, answer: Callable[[Budget], Any], end_s: float = 0) -> Any:
         with self._corruption_reported():
             return await self._process.read(answer, Budget(math.inf))
+
+    async def _gathered(self, rows: Rows, until_s: float) -> None:
+        await self._ask(self._scans, (), partial(gathered, rows))
 
 
 def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) -> WordQueries:

@@ -42,11 +42,13 @@ class Disk:
 
     Attributes:
         images: the durable image, then an image for each later commit, which only memory holds.
+        note: what the last closing has left; b"" = nothing.
         locked: whether a process has the store open.
         corrupt: whether some blocks of the store cannot be read.
     """
 
     images: list[Image] = field(default_factory=lambda: [Image({}, None)])
+    note: bytes = b""
     locked: bool = False
     corrupt: bool = False
 
@@ -92,6 +94,7 @@ class MemoryStore:
         disk.locked = True
         self._closed = False
         self.state = disk.images[-1].state or EMPTY
+        self.note, disk.note = disk.note, b""
 
     @property
     def image(self) -> Image:
@@ -172,7 +175,7 @@ class MemoryStore:
         self.state = state
         breathe()  # Readers can find the new rows and state before the cache is updated.
 
-    def close(self) -> None:
+    def close(self, note: bytes = b"") -> None:
         assert not self.writers, "a store is closed while a thread writes to it"
         if self._closed:
             return
@@ -181,6 +184,7 @@ class MemoryStore:
         if self.disk.corrupt:
             raise StoreCorruptedError("corrupt")
         self.disk.images = [self.image]
+        self.disk.note = note
 
     def abandon(self) -> None:
         assert not self.writers, "a store is closed while a thread writes to it"

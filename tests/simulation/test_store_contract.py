@@ -187,6 +187,31 @@ def test_a_store_may_be_closed_again_and_does_not_release_its_successor(stores: 
     successor.close()
 
 
+def test_a_note_is_for_the_next_opening_alone(stores: Stores) -> None:
+    store = stores.open()
+    assert store.note == b""
+    flush(store, 5, SMALL)
+    store.close(b"of five")
+    store.close(b"of nobody")
+    store = stores.open()
+    assert store.note == b"of five"
+    flush(store, 6, SMALL)
+    stores.crash(store)
+    store = stores.open()
+    assert store.note == b"", "it was taken away before the flush"
+    store.close(b"of six")
+    successor = stores.open()
+    store.close(b"of a former one")
+    successor.close()
+    store = stores.open()
+    assert store.note == b""
+    store.close(b"of what is destroyed")
+    stores.destroy()
+    store = stores.open()
+    assert store.note == b""
+    store.close()
+
+
 def test_a_destroyed_store_is_empty_again(stores: Stores) -> None:
     store = stores.open()
     flush(store, 5, LARGE)

@@ -22,6 +22,7 @@ from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
+from tables.errors import NotReadyError
 from tables.model.rows import Marker, StoreState
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
@@ -293,6 +294,49 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     # Nothing is found from now on.
     monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {0: 9}))
     assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
+
+
+async def test_a_store_that_was_closed_knows_its_most_frequent_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PartitionLeaders, "gather", lambda *_: pytest.fail("the rows are scanned"))
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    await asyncio.to_thread(_commit_another_word, rows, store)
+    await asyncio.to_thread(rows.close)
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    stores, end_s = StoreReads(Changes(), print, 1.0), monotonic() + 5
+    assert await stores.top({0: rows}, 1, False, end_s, end_s) == (TopWords([("x", 4)]), {0: 9})
+    stores.close()
+    store.close()
+
+
+async def test_the_search_of_rows_after_a_kill_goes_on_when_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    await asyncio.to_thread(_commit_another_word, rows, store)
+    store.close()
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    gather, go_on = PartitionLeaders.gather, threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        assert go_on.wait(10)
+        gather(*arguments)
+
+    monkeypatch.setattr(PartitionLeaders, "gather", slow)
+    stores = StoreReads(Changes(), print, 1.0)
+    for _ in range(3):
+        with pytest.raises(NotReadyError, match="still being found after a kill"):
+            await stores.top({0: rows}, 1, False, monotonic() + 0.05, monotonic() + 5)
+    go_on.set()
+    found = await stores.top({0: rows}, 1, False, monotonic() + 5, monotonic() + 5)
+    assert found == (TopWords([("x", 4)]), {0: 9})
+    stores.close()
+    store.close()
 
 
 async def test_what_is_asked_while_a_worker_closes_has_no_answer(
