@@ -158,13 +158,14 @@ def http_page() -> str:
             "words of each partition, in milliseconds for any number of words. If these words prove nothing, because most words "
             "occur about equally often, the answer has `exact: false` and `max_error`: a word that is not listed occurs at most "
             "`max_error` times more often than the last listed word. With `exact=true` the worker then goes through all words; "
-            "over several workers, each tells all words that could be among the first, up to 100,000. The answer is "
+            "over several workers, each tells all words that could be among the first, up to 16,384. The answer is "
             "`query-timeout` if that takes longer than `WORDCOUNT_QUERY_TIMEOUT_MS` or proves nothing. The first questions after "
             "a kill with many stored words may be answered with `incomplete`, while the worker finds the most frequent words of "
             "each partition; a standby answers meanwhile, if there is one.",
             "",
             "A page of words, a single word and the most frequent words never wait for each other. If too many questions wait, a "
-            "further question is answered with `overloaded` at once. A question ends when its client closes the connection. "
+            "further question is answered with `overloaded` at once; in a group the answer is `incomplete` with that reason, unless "
+            "another worker can answer. A question ends when its client closes the connection. "
             f"Questions for the most frequent words are answered up to {round(1 / LEAST_STEP_S):,} times a second, by a busy "
             f"worker at least {round(1 / MOST_STEP_S)} times; further questions wait for their turn, or are answered with "
             "`overloaded`.",

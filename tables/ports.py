@@ -85,7 +85,7 @@ class Tailed:
     Attributes:
         slices: the records from the offset that was asked for, in order; () = no records came.
         end: offset after the last record of the partition, as the broker said last; None = the broker has not said it yet.
-        told_s: time at which the broker still said so, or an earlier time, on the monotonic clock.
+        told_s: time at which the broker still said so, or an earlier time, on the clock of `tables.clock`.
         error: why the partition cannot be followed from this offset; None = it can.
         latest_end: the newest end that is known, if `end` is an older one; None = `end` is the newest.
     """

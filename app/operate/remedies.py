@@ -171,7 +171,7 @@ def _state_of(folder: Path) -> StoreState:
     except StoreCorruptedError:
         return StoreState(marker=None, examined=0, max_upto=0)
     state = store.state
-    store.close()
+    store.close(store.take_note())
     return state
 
 

@@ -68,7 +68,12 @@ class LocalReads:
             OverloadedError, QueryTimeoutError, NotReadyError, StoreCorruptedError: see `StoreReads`.
         """
         held = await self._holdings.held(question.partitions, question.max_lag_records, held_s)
-        value, as_of = await self._read(question, held.rows, held_s, end_s)
+        if isinstance(question, LeadersAsked) and not question.least:
+            for number in await self._stores.without_leaders(held.rows, held_s):
+                held.refuse(
+                    number, "its most frequent words are still being found, after a kill or an upgrade"
+                )
+        value, as_of = await self._read(question, held.rows, end_s)
         for number in held.rows.keys() - as_of.keys():
             held.refuse(number, "its counts are being brought to one position")
         return Told(value, dict(as_of), held.served_by, held.behind, held.refused)
@@ -85,7 +90,7 @@ class LocalReads:
         self._stores.close()
 
     async def _read(
-        self, question: Question, rows: Mapping[int, ServedRows], held_s: float, end_s: float
+        self, question: Question, rows: Mapping[int, ServedRows], end_s: float
     ) -> tuple[object, AsOf]:
         stores = self._stores
         match question:
@@ -97,7 +102,7 @@ class LocalReads:
             case PageAsked():
                 return await stores.page(rows, question.prefix, question.start, question.limit, end_s)
             case LeadersAsked():
-                return await self._leading(rows, question, held_s, end_s)
+                return await self._leading(rows, question, end_s)
             case TotalsAsked():
                 totals, as_of = stores.totals(rows)
                 return PartStats(totals, self._statuses(as_of)), as_of
@@ -112,7 +117,7 @@ class LocalReads:
         return {number: statuses[number] for number in numbers if number in statuses}
 
     async def _leading(
-        self, rows: Mapping[int, ServedRows], question: LeadersAsked, held_s: float, end_s: float
+        self, rows: Mapping[int, ServedRows], question: LeadersAsked, end_s: float
     ) -> tuple[Leading, AsOf]:
         if not rows:
             return Leading([], 0, True), {}
@@ -124,7 +129,7 @@ class LocalReads:
             if found is not None:
                 listing, as_of = found
                 return Leading([*listing.counts.items()], listing.bound, False), as_of
-        top, as_of = await self._stores.top(rows, question.k, question.exact, held_s, end_s)
+        top, as_of = await self._stores.top(rows, question.k, question.exact, end_s)
         words = [(word.encode(), count) for word, count in top.words]
         last = words[-1][1] if words else 0
         bound = 0 if top.exact and len(words) < question.k else last + (top.max_error or 0)

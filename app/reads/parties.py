@@ -16,10 +16,16 @@ from typing import Any, Final, Protocol, TypeVar
 from agents.source.group_map import GroupMap, Member
 from app.reads.answers import Assignments, Terms, WorkerAssignment
 from app.reads.local import LocalReads
-from app.reads.peers import PeerError
+from app.reads.peers import BusyError, PeerError
 from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.routes import HERE, Party, Routes
-from tables.errors import NotReadyError, OverloadedError, QueryTimeoutError, StoreCorruptedError
+from tables.errors import (
+    NotReadyError,
+    OverloadedError,
+    QueryTimeoutError,
+    StoreCorruptedError,
+    WordcountError,
+)
 
 _FIRST_SHARE: Final = 0.3
 """Share of the remaining time that a party gets if another party could answer after it."""
@@ -39,6 +45,9 @@ _OUTAGE_S: Final = 10.0
 
 Moves of partitions take less; what takes longer, like a stopped partition, does not end in the time of a question either.
 """
+
+_SOON_S: Final = 5.0
+"""Longest time between two questions in vain that are taken for one outage: a partition may have been there and have moved again."""
 
 _MOST_REASON: Final = 500
 """Most characters of a reason, which another worker may have told."""
@@ -66,11 +75,25 @@ class OtherWorkers(Protocol):
 
 @dataclass(slots=True)
 class Found:
-    """What parties have told of disjoint partitions, each with its party, and why the other partitions are missing."""
+    """What parties have told of disjoint partitions, each with its party, and why the other partitions are missing.
+
+    Attributes:
+        parties, told: a party, and what it has told, at the same place.
+        reasons: missing partition -> why nobody has told of it.
+        count_known: whether the number of partitions was known when they were asked for.
+        busy: parties that were overloaded or late, and are not asked again.
+    """
 
     parties: list[Party] = field(default_factory=list)
     told: list[Told[Any]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
+    count_known: bool = True
+    busy: set[Party] = field(default_factory=set)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every partition of the input topic was told."""
+        return self.count_known and not self.reasons
 
     @property
     def as_of(self) -> dict[int, int]:
@@ -88,7 +111,7 @@ class Parties:
         workers: asks the other workers.
 
     Attributes:
-        local, partition_count: see above.
+        local: see above.
     """
 
     def __init__(
@@ -99,51 +122,67 @@ class Parties:
         workers: OtherWorkers,
     ) -> None:
         self.local = local
-        self.partition_count = partition_count
+        self._partition_count = partition_count
+        self._last_count: int | None = None
         self._group_map = group_map
         self._workers = workers
         self._routes = Routes(None)
-        self._missing_s: dict[int, float] = {}
-        """Since when a partition has been without an answer."""
+        self._missing_s: dict[int, tuple[float, float]] = {}
+        """When the questions began and ended that nobody has answered for a partition, one soon after the other."""
 
     @property
     def are_alone(self) -> bool:
         """Whether no other worker is known."""
         return not self._routes_now().urls
 
-    async def gather(self, asks: Asks, terms: Terms, end_s: float) -> Found:
-        """Ask until every partition of the input topic is covered, or the time is over.
+    def partition_count(self) -> int | None:
+        """Return the number of partitions of the input topic as it was known last; None = it was never known.
+
+        A client of Kafka forgets a topic for a moment, while the topic has no leader.
+        """
+        count = self._partition_count()
+        if count is not None:
+            self._last_count = count
+        return self._last_count
+
+    async def gather(
+        self, asks: Asks, terms: Terms, end_s: float, numbers: Collection[int] | None = None
+    ) -> Found:
+        """Ask until every partition is covered, or the time is over.
 
         Args:
             asks: makes the question for some partitions.
             terms: what the asker demands.
             end_s: end of the time by `time.monotonic`.
+            numbers: partitions to ask for; None = all of the input topic.
 
         Raises:
             NotReadyError: no partition is known yet.
             OverloadedError, QueryTimeoutError: this process cannot answer for its own partitions, and no other worker is known.
         """
         count = self.partition_count()
-        numbers = self.local.owned() if count is None else range(count)
+        if numbers is None:
+            numbers = self.local.owned() if count is None else range(count)
         if not numbers:
             raise NotReadyError("no partition can answer yet", "ask /readyz what is awaited")
-        found, missing = Found(), set(numbers)
+        found, missing = Found(count_known=count is not None), set(numbers)
         asked: dict[int, list[Party]] = {}
         pause_s = _PAUSE_S
         while missing:
             routes = self._routes_now()
-            groups, last = self._next_parties(routes, missing, asked, terms)
+            groups, last = self._next_parties(routes, missing, asked, terms, found.busy)
             if groups:
                 await self._ask_groups(groups, asks, found, end_s, is_last=last)
                 missing -= found.as_of.keys()
                 continue
             left_s = end_s - _RESERVE_S - _LAST_S - monotonic()
-            if left_s <= 0 or self._are_long_missing(missing):
+            if left_s <= 0 or (found.busy and not asked) or self._are_long_missing(missing):
                 break
             await asyncio.sleep(min(pause_s, left_s))
             pause_s *= _GROWTH
             asked = {}
-        self._note_missing(numbers, missing)
+        if terms.max_lag_records is None:
+            self._note_missing(numbers, missing)
         found.reasons = {number: found.reasons.get(number, "nobody has it now") for number in sorted(missing)}
         return found
 
@@ -173,31 +212,17 @@ class Parties:
         workers = [*await all_of([said(*one) for one in enumerate(group_map.members)])]
         return Assignments(group_map.generation, self.partition_count(), workers)
 
-    async def ask(self, party: Party, question: Question, share_s: float, end_s: float) -> Told[Any]:
-        """Return what a party tells. A party that tells nothing refuses all partitions of the question.
-
-        Args:
-            party: is asked.
-            question: what is asked.
-            share_s: end of the time of another worker, and of the time in which this process has to find rows that may answer.
-            end_s: end of the time of the answer. Both by `time.monotonic`.
-
-        Raises:
-            OverloadedError, QueryTimeoutError: this process cannot answer, and no other worker is known.
-        """
+    async def ask(self, party: Party, question: Question, end_s: float) -> Told[Any]:
+        """Return what a party tells until `end_s` by `time.monotonic`. A party that tells nothing refuses all partitions."""
         try:
             if party is None:
-                return await self.local.ask(question, share_s, end_s)
-            return await self._workers.ask(party, question, share_s - monotonic())
+                return await self.local.ask(question, end_s, end_s)
+            return await self._workers.ask(party, question, end_s - monotonic())
         except PeerError as error:
             reason = str(error)
-        except (NotReadyError, StoreCorruptedError) as error:
+        except WordcountError as error:
             reason = error.message
-        except (OverloadedError, QueryTimeoutError) as error:
-            if self.are_alone:
-                raise
-            reason = error.message
-        return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
+        return _refusal(question, reason)
 
     async def _ask_groups(
         self, groups: Mapping[Party, Sequence[int]], asks: Asks, found: Found, end_s: float, *, is_last: bool
@@ -216,9 +241,21 @@ class Parties:
         share_s = end_s
         if not is_last and not any(question.may_read_all for question in questions.values()):
             share_s -= max(0.0, end_s - monotonic()) * (1 - _FIRST_SHARE)
-        tellings = await all_of(
-            [self.ask(party, question, share_s, end_s) for party, question in questions.items()]
-        )
+
+        async def told_by(party: Party, question: Question) -> Told[Any]:
+            try:
+                if party is None:
+                    return await self.local.ask(question, share_s, end_s)
+                return await self._workers.ask(party, question, share_s - monotonic())
+            except (OverloadedError, QueryTimeoutError, BusyError) as error:
+                if self.are_alone and not isinstance(error, BusyError):
+                    raise
+                found.busy.add(party)
+                return _refusal(question, _text(error))
+            except (NotReadyError, StoreCorruptedError, PeerError) as error:
+                return _refusal(question, _text(error))
+
+        tellings = await all_of([told_by(party, question) for party, question in questions.items()])
         for party, told in zip(groups, tellings, strict=True):
             found.reasons |= {number: reason[:_MOST_REASON] for number, reason in told.refused.items()}
             if told.as_of:
@@ -228,19 +265,26 @@ class Parties:
     def _are_long_missing(self, missing: Collection[int]) -> bool:
         """Return whether each of some partitions has been without an answer for long."""
         now_s = monotonic()
-        return all(now_s - self._missing_s.get(number, now_s) > _OUTAGE_S for number in missing)
+        spans = [self._missing_s.get(number, (now_s, now_s)) for number in missing]
+        return all(now_s - first_s > _OUTAGE_S and now_s - last_s < _SOON_S for first_s, last_s in spans)
 
     def _note_missing(self, numbers: Collection[int], missing: Collection[int]) -> None:
         """Note which of the partitions `numbers` nobody has answered."""
         now_s = monotonic()
         for number in numbers if missing or self._missing_s else ():
             if number in missing:
-                self._missing_s.setdefault(number, now_s)
+                first_s, last_s = self._missing_s.get(number, (now_s, now_s))
+                self._missing_s[number] = (first_s if now_s - last_s < _SOON_S else now_s), now_s
             else:
                 self._missing_s.pop(number, None)
 
     def _next_parties(
-        self, routes: Routes, missing: Collection[int], asked: dict[int, list[Party]], terms: Terms
+        self,
+        routes: Routes,
+        missing: Collection[int],
+        asked: dict[int, list[Party]],
+        terms: Terms,
+        busy: Collection[Party],
     ) -> tuple[Mapping[Party, Sequence[int]], bool]:
         """Choose for each missing partition the next party to ask, and note the choice in `asked`.
 
@@ -252,7 +296,7 @@ class Parties:
         groups: dict[Party, list[int]] = {}
         for number in sorted(missing):
             before = asked.get(number, ())
-            if not before and number in owned:
+            if not before and number in owned and HERE not in busy:
                 party, more = HERE, bool(routes.urls)
             else:
                 parties = routes.parties(
@@ -262,7 +306,7 @@ class Parties:
                     is_suspect=self._workers.is_suspect,
                     may_lag=may_lag,
                 )
-                fresh = [party for party in parties if party not in before]
+                fresh = [party for party in parties if party not in before and party not in busy]
                 if not fresh:
                     continue
                 party, more = fresh[0], len(fresh) > 1
@@ -276,6 +320,14 @@ class Parties:
         if self._routes.group_map is not group_map:
             self._routes = Routes(group_map)
         return self._routes
+
+
+def _refusal(question: Question, reason: str) -> Told[Any]:
+    return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
+
+
+def _text(error: Exception) -> str:
+    return error.message if isinstance(error, WordcountError) else str(error)
 
 
 def united(mappings: Iterable[Mapping[int, Value]]) -> dict[int, Value]:

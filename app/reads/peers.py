@@ -22,6 +22,8 @@ PATH: Final = PEER_PATH
 DEPLOYMENT: Final = DEPLOYMENT_HEADER
 NONCE: Final = "Wordcount-Nonce"
 PROOF: Final = "Wordcount-Proof"
+ASKER: Final = "Wordcount-Asker"
+"""Header that shows that the asker knows the secret, before its question is read."""
 TIME_LEFT_MS: Final = "Wordcount-Time-Left-Ms"
 MEDIA_TYPE: Final = "application/msgpack"
 
@@ -30,6 +32,9 @@ MOST_ANSWER_BYTES: Final = 64 << 20
 
 SUSPECT_S: Final = 2.0
 """For this long after a question without an answer a worker is asked after all others that might know."""
+
+_BUSY: Final = ("overloaded", "query-timeout")
+"""Problems of a worker that does not get well by being asked again."""
 
 _CONNECTIONS_PER_PEER: Final = 64
 _KEPT_S: Final = 4.0
@@ -40,6 +45,10 @@ _log = structlog.get_logger(__name__)
 
 class PeerError(Exception):
     """A worker gave no answer that can be used; the text says why."""
+
+
+class BusyError(PeerError):
+    """A worker was too busy, or too slow, to answer; it should not be asked again for the same question."""
 
 
 class OtherDeploymentError(PeerError):
@@ -153,6 +162,7 @@ class Peers:
             DEPLOYMENT: str(self._deployment),
             NONCE: nonce,
             TIME_LEFT_MS: str(int(timeout_s * 1000)),
+            ASKER: self._proofs.proof("asker", nonce, b""),
             PROOF: self._proofs.proof("question", nonce, question),
         }
         async with self._open().post(
@@ -165,8 +175,13 @@ class Peers:
             if whose != str(self._deployment):
                 reason = f"{url} counts for {printable(whose[:200])}, not {self._deployment}"
                 raise self._failure(url, "refused", reason, OtherDeploymentError)
+            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                # It answers, so that it is not suspect.
+                self._observer.peer_asked("refused", 0.0)
+                kind, detail = _problem(body)
+                raise (BusyError if kind in _BUSY else PeerError)(f"{url} says: {detail or answer.status}")
             if answer.status != HTTPStatus.OK:
-                raise self._failure(url, "refused", f"{url} says: {_problem(body) or answer.status}")
+                raise self._failure(url, "refused", f"{url} says: {_problem(body)[1] or answer.status}")
             if not self._proofs.holds(answer.headers.get(PROOF, ""), "answer", nonce, body):
                 raise self._failure(
                     url, "refused", f"{url} does not prove that it knows WORDCOUNT_PEER_SECRET"
@@ -209,10 +224,11 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _problem(body: bytes) -> str:
-    """Return the detail of a problem document; "" = `body` is none."""
+def _problem(body: bytes) -> tuple[str, str]:
+    """Return the name and the detail of a problem document; "" = `body` is none."""
     try:
-        detail = msgspec.json.decode(body).get("detail", "")
+        problem = msgspec.json.decode(body)
+        kind, detail = str(problem.get("type", "")), str(problem.get("detail", ""))
     except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
-        return ""
-    return printable(str(detail)[:500])
+        return "", ""
+    return kind.rpartition(":")[2], printable(detail[:500])

@@ -1,11 +1,11 @@
-"""Waiting until records are counted: clients that wait share their looks at the positions of all partitions."""
+"""Waiting until records are counted: clients that wait for the same partitions share their looks at the positions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.reads.answers import NotCountedYetError, Terms
 from app.reads.parties import Found, Parties
@@ -18,10 +18,14 @@ _MOST_LOOK_S: Final = 0.2
 _GROWTH: Final = 1.3
 
 
+_Place: TypeAlias = tuple[frozenset[int], int | None]
+"""Where a look looks: the partitions, and `max_lag_records`."""
+
+
 class Progress:
     """Looks at positions for clients that wait. Used from one event loop.
 
-    A client joins a look that is under way: what it shows may be too old to end the waiting, but never too new.
+    A client joins a look at the same partitions that is under way: what it shows may be too old to end the waiting, but never too new.
 
     Args:
         parties: tell the positions.
@@ -31,8 +35,8 @@ class Progress:
     def __init__(self, parties: Parties, timeout_s: float) -> None:
         self._parties = parties
         self._timeout_s = timeout_s
-        self._looks: dict[int | None, asyncio.Task[Found]] = {}
-        """The looks under way, by `max_lag_records`."""
+        self._looks: dict[_Place, asyncio.Task[Found]] = {}
+        """The looks under way."""
 
     async def reached(self, after: Mapping[int, int], max_lag_records: int | None, end_s: float) -> None:
         """Return when the records in `after` are counted.
@@ -47,7 +51,7 @@ class Progress:
         """
         pause_s = _LOOK_S
         while True:
-            as_of = (await self._look(max_lag_records)).as_of
+            as_of = (await self._look((frozenset(after), max_lag_records))).as_of
             if all(as_of.get(number, 0) > offset for number, offset in after.items()):
                 return
             left_s = end_s - monotonic()
@@ -58,17 +62,18 @@ class Progress:
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * _GROWTH, _MOST_LOOK_S)
 
-    async def _look(self, max_lag_records: int | None) -> Found:
-        look = self._looks.get(max_lag_records)
+    async def _look(self, place: _Place) -> Found:
+        look = self._looks.get(place)
         if look is None:
-            look = self._looks[max_lag_records] = asyncio.create_task(self._positions(max_lag_records))
-            look.add_done_callback(lambda _: self._looks.pop(max_lag_records))
+            look = self._looks[place] = asyncio.create_task(self._positions(*place))
+            look.add_done_callback(lambda _: self._looks.pop(place))
         # A client that leaves must not cancel the look of the others.
         return await asyncio.shield(look)
 
-    async def _positions(self, max_lag_records: int | None) -> Found:
+    async def _positions(self, partitions: Collection[int], max_lag_records: int | None) -> Found:
         return await self._parties.gather(
             lambda numbers: PositionsAsked(partitions=numbers, max_lag_records=max_lag_records),
             Terms(max_lag_records=max_lag_records),
             monotonic() + self._timeout_s,
+            partitions,
         )

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable
 from typing import Literal
 
-Direction = Literal["question", "answer"]
+Direction = Literal["asker", "question", "answer"]
 
 NONCE_BYTES = 16
 

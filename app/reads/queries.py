@@ -6,6 +6,7 @@ terms of the asker.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ from app.reads.questions import (
     Told,
     TotalsAsked,
 )
-from tables.errors import BadRequestError, NotReadyError, QueryTimeoutError
+from tables.errors import BadRequestError, NotReadyError, OverloadedError, QueryTimeoutError
 from tables.model.tally import Totals
 from tables.top.listings import Listing, decided, least_telling, look_ups
 from tables.top.top_words import TopWords
@@ -46,6 +47,9 @@ _ROUNDS: Final = 2
 """Most times that missing counts of top words are asked for."""
 
 _MOST_LOOK_UPS: Final = 20_000
+
+_MOST_PROOFS: Final = 8
+"""Most questions that wait for, or are in, the search among all words that may be among the first."""
 
 Value = TypeVar("Value")
 
@@ -62,6 +66,8 @@ class WordQueries:
         self._parties = parties
         self._timeout_s = timeout_s
         self._progress = Progress(parties, timeout_s)
+        self._proving = asyncio.Lock()
+        self._proving_waits = 0
 
     async def get(self, word: str, terms: Terms = WHOLE) -> Answer[int | None]:
         """See `Queries.get`."""
@@ -120,12 +126,12 @@ class WordQueries:
         while True:
             found, top = await self._searched(LeadersAsked(partitions=(), k=k, needed=k), terms, end_s)
             if exact and not top.exact and found.told:
-                least = least_telling(_listings(found), k)
-                found, top = await self._searched(LeadersAsked(partitions=(), k=k, least=least), terms, end_s)
-                if not top.exact:
-                    raise _not_proven()
+                found, top = await self._proven(least_telling(_listings(found), k), k, terms, end_s)
             if top.exact or len(top.words) == k:
-                return self._judged(found, top, terms)
+                answer = self._judged(found, top, terms)
+                if exact and not top.exact:
+                    raise _not_proven()
+                return answer
             # A party no longer had its partitions when counts were asked for.
             if monotonic() > end_s:
                 raise too_slow()
@@ -161,15 +167,14 @@ class WordQueries:
         as_of = found.as_of
         if found.reasons and not terms.allow_partial:
             raise IncompleteError(found.reasons)
-        is_whole = self._parties.partition_count() is not None and not found.reasons
-        if not is_whole and not terms.allow_partial:
+        if not found.is_whole and not terms.allow_partial:
             raise NotReadyError("it is not known yet how many partitions there are", "ask again")
         if any(as_of.get(number, 0) <= offset for number, offset in terms.after.items()):
             raise NotCountedYetError(terms.after, as_of)
         return Answer(
             value,
             dict(sorted(as_of.items())),
-            is_whole,
+            found.is_whole,
             found.reasons,
             united(told.served_by for told in found.told),
             united(told.behind for told in found.told),
@@ -186,11 +191,24 @@ class WordQueries:
             )
         await self._progress.reached(terms.after, terms.max_lag_records, monotonic() + terms.wait_s)
 
+    async def _proven(self, least: int, k: int, terms: Terms, end_s: float) -> tuple[Found, TopWords]:
+        """Search among all words that a party counts at least `least` times; one such search at a time, because of its memory."""
+        if self._proving_waits >= _MOST_PROOFS:
+            raise OverloadedError(f"{self._proving_waits} questions with exact=true wait", "ask again later")
+        self._proving_waits += 1
+        try:
+            async with asyncio.timeout(max(0.0, end_s - monotonic())), self._proving:
+                return await self._searched(LeadersAsked(partitions=(), k=k, least=least), terms, end_s)
+        except TimeoutError:
+            raise too_slow() from None
+        finally:
+            self._proving_waits -= 1
+
     async def _searched(self, question: LeadersAsked, terms: Terms, end_s: float) -> tuple[Found, TopWords]:
         """Return what all parties tell to `question`, with the counts that were missing, and the most frequent words by that."""
         found = await self._leaders(question, terms, end_s)
         for _ in range(_ROUNDS):
-            wanted = look_ups(_listings(found), question.k, _MOST_LOOK_UPS)
+            wanted = await _computed(question, look_ups, found, question.k, _MOST_LOOK_UPS)
             missing = [place for place, words in enumerate(wanted) if words]
             if not missing:
                 break
@@ -202,6 +220,8 @@ class WordQueries:
             )
             for place, told in zip(missing, again, strict=True):
                 found.told[place] = told
+        if question.least:
+            return found, await _computed(question, decided, found, question.k)
         return found, _top_of(found, question.k)
 
     async def _leaders(self, question: LeadersAsked, terms: Terms, end_s: float) -> Found:
@@ -222,8 +242,19 @@ class WordQueries:
         question = replace_struct(
             question, partitions=sorted(told.as_of), max_lag_records=terms.max_lag_records
         )
-        again = await self._parties.ask(found.parties[place], question, end_s, end_s)
+        again = await self._parties.ask(found.parties[place], question, end_s)
         return again if again.as_of.keys() == told.as_of.keys() else told
+
+
+async def _computed(
+    question: LeadersAsked, function: Callable[..., Value], found: Found, *arguments: int
+) -> Value:
+    """Return `function` of the lists in `found`; computed in a thread if the lists may be long."""
+
+    def compute() -> Value:
+        return function(_listings(found), *arguments)
+
+    return await asyncio.to_thread(compute) if question.least else compute()
 
 
 def _listings(found: Found) -> Sequence[Listing]:

@@ -21,6 +21,9 @@ Value = TypeVar("Value")
 MOST_TOLD = 100_000
 """Most words of one answer."""
 
+MOST_FREQUENT = 16_384
+"""Most words of an answer to `LeadersAsked.least`: of eight workers they are added up in a fifth of a second."""
+
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**56)]
 """A count. Counts of 128 parties can be added up and still be written as JSON, whatever a broken worker tells."""
@@ -81,8 +84,8 @@ class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
             far as they can be found without reading all rows.
         also: further words whose counts are told, if `needed` or `least` is not 0.
         exact: whether all rows may be read to find out.
-        least: if not 0, every word with at least this count is told, in any order, also if all rows have to be read; the `MOST_TOLD`
-            most frequent ones if there are more.
+        least: if not 0, every word with at least this count is told, in any order, also if all rows have to be read; the
+            `MOST_FREQUENT` most frequent ones if there are more.
     """
 
     k: Annotated[int, Meta(ge=1, le=MOST_TOLD)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
@@ -33,7 +33,7 @@ _TURN_SHARE = 0.5
 _WORDS_PER_CHECK = 256
 """Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
 
-_MOST_GATHERING_S = 60.0
+_MOST_PASSING_S = 60.0
 """Longest pass through rows for their leaders; the next question continues the pass."""
 
 _MOST_LISTED_AT_ONCE = 32
@@ -63,7 +63,7 @@ class StoreReads:
         self._on_corrupted = on_corrupted
         self._timeout_s = timeout_s
         self._renewing: set[asyncio.Task[Found | None]] = set()
-        self._gathering: asyncio.Task[None] | None = None
+        self._passing: asyncio.Task[None] | None = None
         self._closed = False
         self._leading = LeadingWords()
         self._last_top: Rows = {}
@@ -73,6 +73,7 @@ class StoreReads:
         self._lists = QueryPool("list", 2, most_waiting=128)
         self._tops = QueryPool("top", 1, most_waiting=32)
         self._scans = QueryPool("scan", 1, most_waiting=8)
+        self._passes = QueryPool("leaders", 1, most_waiting=8)
 
     async def count(self, rows: Rows, word: bytes, end_s: float) -> tuple[int, AsOf]:
         """Return the count of `word`; 0 = the word has no row. Counts that are not in memory are read in a thread."""
@@ -105,19 +106,8 @@ class StoreReads:
         page = partial(_list, rows, prefix, start, limit)
         return await self._ask(self._lists, (prefix, start, limit, *rows), page, end_s)
 
-    async def top(self, rows: Rows, k: int, exact: bool, held_s: float, end_s: float) -> Found:
-        """Return the most frequent words, by leaders and counts in memory; all rows are read only if both prove too little.
-
-        Args:
-            rows: rows by partition.
-            k: most words.
-            exact: whether all rows may be read.
-            held_s: end of the time in which the leaders have to be known.
-            end_s: end of the time.
-
-        Raises:
-            NotReadyError: the leaders of a store that was not closed, after a kill, are still being found.
-        """
+    async def top(self, rows: Rows, k: int, exact: bool, end_s: float) -> Found:
+        """Return the most frequent words, by leaders and counts in memory; all rows are read only if both prove too little."""
         await self._top_pace.turn((end_s - monotonic()) * _TURN_SHARE)
         self._last_top = rows
         if (kept := self._leading.kept(rows, k)) is not None:
@@ -125,30 +115,30 @@ class StoreReads:
         key = (k, exact, *rows)
         find = partial(self._leading.find, rows, k, exact)
         found = await self._ask(self._tops, key, find, end_s)
-        if found is None and not all(served.leaders.whole for served in rows.values()):
-            await self._gathered(rows, held_s)
-            found = await self._ask(self._tops, key, find, end_s)
         if found is None:
             found = await self._ask(self._scans, key, partial(all_counted, rows, k), end_s)
         return found
 
-    async def _gathered(self, rows: Rows, until_s: float) -> None:
-        """Wait until the leaders of `rows` are known. A single pass through the rows finds them, and goes on when no client waits."""
-        while not all(served.leaders.whole for served in rows.values()):
-            if self._gathering is None or self._gathering.done():
-                self._gathering = asyncio.create_task(
-                    self._ask(
-                        self._scans,
-                        ("leaders", *rows),
-                        partial(gathered, rows),
-                        monotonic() + _MOST_GATHERING_S,
-                    )
+    async def without_leaders(self, rows: Rows, until_s: float) -> Collection[int]:
+        """Return the partitions whose most frequent words are not known by `until_s`, and not in memory.
+
+        A single pass through the rows of all partitions finds the words, and goes on when no client waits.
+        """
+        while not all(served.leaders.whole or served.cache.complete for served in rows.values()):
+            if self._passing is None or self._passing.done():
+                end_s = monotonic() + _MOST_PASSING_S
+                self._passing = asyncio.create_task(
+                    self._ask(self._passes, tuple(rows), partial(gathered, rows), end_s)
                 )
-            gathering = self._gathering
-            await asyncio.wait({gathering}, timeout=max(0.0, until_s - monotonic()))
-            if not gathering.done():
-                raise NotReadyError("its most frequent words are still being found after a kill", "ask again")
-            gathering.result()
+                self._passing.add_done_callback(_noted)
+            await asyncio.wait({self._passing}, timeout=max(0.0, until_s - monotonic()))
+            if not self._passing.done() or self._passing.cancelled() or self._passing.exception():
+                break
+        return [
+            number
+            for number, served in rows.items()
+            if not served.leaders.whole and not served.cache.complete
+        ]
 
     async def listed(
         self, rows: Rows, k: int, also: Sequence[bytes], end_s: float
@@ -190,11 +180,9 @@ class StoreReads:
     def close(self) -> None:
         """End the reading threads, and answer nothing from now on."""
         self._closed = True
-        if self._gathering is not None:
-            self._gathering.cancel()
         for renewing in self._renewing:
             renewing.cancel()
-        for pool in (self._words, self._lists, self._tops, self._scans):
+        for pool in (self._words, self._lists, self._tops, self._scans, self._passes):
             pool.close()
 
     def _changed(self, _: Change) -> None:
@@ -227,6 +215,12 @@ class StoreReads:
         """See `QueryPool.ask`. `end_s` is the deadline by `time.monotonic`."""
         with self._corruption_reported():
             return await pool.ask(key, answer, end_s - monotonic())
+
+
+def _noted(passing: asyncio.Task[None]) -> None:
+    """Note that a pass ended in vain. The next question begins another pass."""
+    if not passing.cancelled() and (error := passing.exception()) is not None:
+        _log.debug("a pass for the most frequent words has ended", reason=str(error))
 
 
 def _suffices(listing: Listing, k: int) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from app.reads.pool import Budget
-from app.reads.questions import MOST_TOLD
+from app.reads.questions import MOST_FREQUENT
 from tables.cache.vocabulary import Vocabulary
 from tables.model.records import Int64Array
 from tables.model.rows import unpack_row
@@ -38,6 +38,9 @@ _WORDS_PER_CHECK = 256
 
 _COMMIT_S = 0.005
 """Duration of a flush's commit, during which a cache answers nothing."""
+
+_NEW_WORDS = 1 << 18
+"""Words that flushes may add to the vocabulary while the counts in memory are added up."""
 
 _KEPT_WORDS = 100
 """Words that are searched when a question asks for fewer: the search takes no longer, and its answer serves smaller questions too."""
@@ -161,7 +164,7 @@ def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> t
 
     Args:
         rows: rows by partition.
-        least: smallest count of a word that has to be told, >= 1. If more than `MOST_TOLD` words have it, the most frequent are told.
+        least: smallest count of a word that has to be told, >= 1. If more than `MOST_FREQUENT` words have it, those are told.
         also: further words whose counts are told.
         budget: the time budget of the question.
     """
@@ -335,12 +338,12 @@ def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
 def _sums(rows: Rows, budget: Budget) -> tuple[Vocabulary, Int64Array, AsOf] | None:
     """Return the vocabulary of all partitions, the count of each word by its id, and the positions.
 
-    None means that a cache lacks counts, or uses another vocabulary than the others.
+    None means that a cache lacks counts, or uses another vocabulary than the others, or that flushes bring too many new words.
     """
     vocabulary = next(iter(rows.values())).cache.vocabulary
     if not all(served.cache.vocabulary is vocabulary for served in rows.values()):
         return None
-    sums = np.zeros(len(vocabulary), np.int64)
+    sums = np.zeros(len(vocabulary) + _NEW_WORDS, np.int64)
     as_of: dict[int, int] = {}
     for number, served in rows.items():
         budget.check()
@@ -348,7 +351,8 @@ def _sums(rows: Rows, budget: Budget) -> tuple[Vocabulary, Int64Array, AsOf] | N
         if position is None:
             return None
         as_of[number] = position
-    return vocabulary, sums, as_of
+    # A count of a word that is not in `sums` was left out.
+    return (vocabulary, sums, as_of) if len(vocabulary) <= len(sums) else None
 
 
 def _frequent_in_memory(
@@ -360,8 +364,8 @@ def _frequent_in_memory(
         return None
     vocabulary, sums, as_of = summed_up
     found = np.flatnonzero(sums >= least)
-    if len(found) > MOST_TOLD:
-        found = found[np.argsort(-sums[found], kind="stable")[: MOST_TOLD + 1]]
+    if len(found) > MOST_FREQUENT:
+        found = found[np.argsort(-sums[found], kind="stable")[: MOST_FREQUENT + 1]]
     counted = zip(vocabulary.words_of(found), sums[found].tolist(), strict=True)
     ids = {word: vocabulary.id_of(word) for word in also}
     wanted = {
@@ -372,13 +376,13 @@ def _frequent_in_memory(
 
 
 def _listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[bytes, int]) -> Listing:
-    """Return the listing of the `counted` words, at most `MOST_TOLD` of them, which have at least the count `least`, and of `also`.
+    """Return the listing of the `counted` words, which have at least the count `least`, up to `MOST_FREQUENT`, and of `also`.
 
     `counted` may bring the counts of `also` up to date while it is read.
     """
-    first = heapq.nlargest(MOST_TOLD + 1, counted, key=itemgetter(1))
-    bound = first[MOST_TOLD][1] if len(first) > MOST_TOLD else least - 1
-    return Listing(dict(first[:MOST_TOLD]) | dict(also), bound)
+    first = heapq.nlargest(MOST_FREQUENT + 1, counted, key=itemgetter(1))
+    bound = first[MOST_FREQUENT][1] if len(first) > MOST_FREQUENT else least - 1
+    return Listing(dict(first[:MOST_FREQUENT]) | dict(also), bound)
 
 
 def _first(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:

@@ -74,7 +74,7 @@ def create_asgi_app(
             *metrics.routes(metrics_registry),
             *version.routes(version_info),
             *openapi.routes(version_info),
-            *(peer.routes(peer_answers, bodies) if peer_answers is not None else ()),
+            *(peer.routes(peer_answers, BodyBudget()) if peer_answers is not None else ()),
         ],
         # Tags are outside of the compression, because a tag belongs to the bytes that are sent.
         middleware=[

@@ -40,6 +40,9 @@ HEADER_NAMES: Final = tuple(
 )
 """All headers that `header_fields` makes of a list."""
 
+MOST_HEADER_BYTES: Final = 3_000
+"""Most bytes of headers with freshness. nginx reads 4 kB of headers by default."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -93,9 +96,14 @@ def csv_rows(words: Iterable[tuple[str, int]]) -> bytes:
 def header_fields(members: Mapping[str, object]) -> dict[str, str]:
     """Return members of a body as headers, `as_of` as `Wordcount-As-Of`; a member that is null has no header.
 
-    Objects are written like the parameter `after`: "0:123,3:456".
+    Objects are written like the parameter `after`: "0:123,3:456". They grow with the partitions, and proxies refuse answers with long
+    headers. Beyond `MOST_HEADER_BYTES` those of the partitions are left out, the most useful ones last; `Wordcount-Complete` stays.
     """
-    return {header_name(name): _text(value) for name, value in members.items() if value is not None}
+    headers = {header_name(name): _text(value) for name, value in members.items() if value is not None}
+    for member in ("behind", "served_by", "as_of", "missing_partitions"):
+        if sum(len(name) + len(value) for name, value in headers.items()) > MOST_HEADER_BYTES:
+            headers.pop(header_name(member), None)
+    return headers
 
 
 def freshness_headers(answer: Answer[object]) -> dict[str, str]:

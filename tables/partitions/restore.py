@@ -172,6 +172,7 @@ class Restore:
     def _fill_cache(self) -> None:
         shard = self._shard
         shard.cache = cache_of(shard.store, self._services.vocabulary, shard.leaving) or shard.cache
+        shard.cache.position = shard.store.state.exact_position  # A store may have a position and no rows.
 
     @beside_the_loop
     def _heal(self) -> Any:

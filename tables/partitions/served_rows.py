@@ -42,11 +42,12 @@ class ServedRows:
         cache: Callable[[], CountCache],
         leaders: PartitionLeaders | None = None,
     ) -> None:
+        note = store.take_note()
         self.leaders = leaders or PartitionLeaders(
             store.state.exact_position,
             empty=not store.state.has_rows,
             most=MOST_LEADERS,
-            known=leaders_in(store.note, store.state, MOST_LEADERS) if store.note else None,
+            known=leaders_in(note, store.state, MOST_LEADERS),
         )
         self._store = store
         self._cache = cache

@@ -88,7 +88,6 @@ class PartitionStore:
 
     Attributes:
         state: state of the last commit.
-        note: what was given to `close` when the store was closed last; b"" = nothing, or the process ended without closing the store.
 
     Raises:
         StateLockedError: another process has the store open.
@@ -123,7 +122,15 @@ class PartitionStore:
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or _EMPTY
         # Taken away before anything is written: a note that is found later was left by the last one who wrote.
-        self.note = taken_note(folder)
+        self._note = taken_note(folder)
+
+    def take_note(self) -> bytes:
+        """Return what was given to `close` when the store was closed last, and forget it.
+
+        b"" = nothing was given, the process ended without closing the store, or the note was taken before.
+        """
+        note, self._note = self._note, b""
+        return note
 
     def stored_state(self) -> StoreState:
         """Read the state from RocksDB, where it is newer than `state` for a moment during a commit. `close` waits for this read.

@@ -198,8 +198,8 @@ class LeadersVersion(NamedTuple):
 class PartitionLeaders:
     """Keeps the leaders of one store up to date: those of the last two commits, the last of which may be under way.
 
-    If a store has rows when it is opened, and nobody knows its leaders, all its rows have to be scanned first; `gather` scans them slice
-    by slice while flushes go on. All methods may be called from any thread. Only `gather` and `advancing` wait for other threads.
+    If a store has rows when it is opened, and nobody knows its leaders, all its rows have to be scanned first; `gather` scans them in
+    slices while flushes go on. All methods may be called from any thread. Only `gather` and `advancing` wait for other threads.
 
     Args:
         position: position of the store; None = some rows are ahead of the position.
@@ -232,12 +232,17 @@ class PartitionLeaders:
         """The version of the commit under way, or else of the last commit. Each commit makes a new object when it begins."""
         return self._versions[-1]
 
+    @property
+    def known(self) -> LeadersVersion | None:
+        """The newest version, if all rows of the store are accounted for in it; None = not known."""
+        # A pass sets `_whole` after its last part. Read in this order, a version that is taken for whole has all parts.
+        return self._versions[-1] if self._whole else None
+
     def at(self, position: int) -> LeadersVersion | None:
         """Return the leaders of the rows of exactly `[origin, position)`; None = not known, or no longer known."""
-        versions = self._versions
         if not self._whole:
             return None
-        return next((version for version in versions if version.position == position), None)
+        return next((version for version in self._versions if version.position == position), None)
 
     @contextmanager
     def advancing(self, words: pa.BinaryArray, counts: Int64Array, position: int | None) -> Iterator[None]:

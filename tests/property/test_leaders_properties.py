@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.model.rows import Marker, StoreState
-from tables.top.leaders import Head, Leaders, PartitionLeaders
+from tables.top.leaders import MOST_LEADERS, Head, Leaders, PartitionLeaders
 from tables.top.note import leaders_in, note_of
 from tables.top.top_words import TopWords, most_frequent, proven
 from tests.fakes.rows import pack_row
@@ -154,6 +154,48 @@ def test_leaders_that_were_noted_are_those_that_go_on(
         assert leaders_in(noted, state_at(position + 1), most) is None
         assert leaders_in(noted, state_at(position), most + 1) is None
         assert leaders_in(noted[:-1], state_at(position), most) is None
+
+
+@given(st.integers(0), st.integers(0, 7))
+def test_a_damaged_note_says_nothing(place: int, bit: int) -> None:
+    kept = PartitionLeaders(0, empty=True)
+    with kept.advancing(*written({b"a": 3, b"b": 1 << 40}), 1):
+        pass
+    damaged = bytearray(note_of(kept, state_at(1)))
+    damaged[place % len(damaged)] ^= 1 << bit
+    assert leaders_in(bytes(damaged), state_at(1), MOST_LEADERS) is None
+
+
+class FinishedMeanwhile(PartitionLeaders):
+    """Leaders whose pass ends in another thread just before somebody asks whether the leaders are known."""
+
+    finish: Callable[[], None] | None = None
+
+    @property
+    def _whole(self) -> bool:  # type: ignore[override]
+        if (finish := self.finish) is not None:
+            self.finish = None
+            finish()
+        return self._is_whole
+
+    @_whole.setter
+    def _whole(self, value: bool) -> None:
+        self._is_whole = value
+
+
+def test_leaders_that_become_known_meanwhile_are_not_noted_in_part() -> None:
+    store = Rows(Counter({b"a": 3, b"b": 5, b"z": 100}), 1)
+    kept = FinishedMeanwhile(1, empty=False)
+
+    def enough() -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        kept.gather(store, enough)
+    kept.finish = lambda: kept.gather(store, lambda: None)
+    leaders = leaders_in(note_of(kept, state_at(1)), state_at(1), MOST_LEADERS)
+    assert leaders is not None
+    check(leaders, store.counts, MOST_LEADERS)
 
 
 def test_leaders_that_are_not_known_are_not_noted() -> None:

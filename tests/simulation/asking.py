@@ -41,8 +41,9 @@ class StoresAtOnce(StoreReads):
         with self._corruption_reported(), off_the_loop():
             return answer(Budget(math.inf))
 
-    async def _gathered(self, rows: Rows, until_s: float) -> None:
-        await self._ask(self._scans, (), partial(gathered, rows))
+    async def without_leaders(self, rows: Rows, until_s: float) -> Collection[int]:
+        await self._ask(self._passes, (), partial(gathered, rows))
+        return ()
 
 
 class SlowStores(StoreReads):
@@ -56,8 +57,9 @@ class SlowStores(StoreReads):
         with self._corruption_reported():
             return await self._process.read(answer, Budget(math.inf))
 
-    async def _gathered(self, rows: Rows, until_s: float) -> None:
-        await self._ask(self._scans, (), partial(gathered, rows))
+    async def without_leaders(self, rows: Rows, until_s: float) -> Collection[int]:
+        await self._ask(self._passes, (), partial(gathered, rows))
+        return ()
 
 
 def queries_at_once(partitions: Partitions, partition_count: Callable[[], int]) -> WordQueries:

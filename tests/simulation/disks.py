@@ -94,7 +94,11 @@ class MemoryStore:
         disk.locked = True
         self._closed = False
         self.state = disk.images[-1].state or EMPTY
-        self.note, disk.note = disk.note, b""
+        self._note, disk.note = disk.note, b""
+
+    def take_note(self) -> bytes:
+        note, self._note = self._note, b""
+        return note
 
     @property
     def image(self) -> Image:

@@ -116,7 +116,7 @@ def _leased(freshness: Freshness) -> Mapping[int, ServedRows]:
 def answers_of_two_owners_added_up(patch: Patch) -> None:
     async def all_asked(parties: Parties, asks: Asks, terms: Terms, end_s: float) -> Found:
         routes, count = parties._routes_now(), parties.partition_count() or 0
-        told = [await parties.ask(url, asks(range(count)), end_s, end_s) for url in routes.urls]
+        told = [await parties.ask(url, asks(range(count)), end_s) for url in routes.urls]
         return Found([*routes.urls], told)
 
     patch.setattr(Parties, "gather", all_asked)

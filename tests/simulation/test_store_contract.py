@@ -189,26 +189,27 @@ def test_a_store_may_be_closed_again_and_does_not_release_its_successor(stores: 
 
 def test_a_note_is_for_the_next_opening_alone(stores: Stores) -> None:
     store = stores.open()
-    assert store.note == b""
+    assert store.take_note() == b""
     flush(store, 5, SMALL)
     store.close(b"of five")
     store.close(b"of nobody")
     store = stores.open()
-    assert store.note == b"of five"
+    assert store.take_note() == b"of five"
+    assert store.take_note() == b""
     flush(store, 6, SMALL)
     stores.crash(store)
     store = stores.open()
-    assert store.note == b"", "it was taken away before the flush"
+    assert store.take_note() == b"", "it was taken away before the flush"
     store.close(b"of six")
     successor = stores.open()
     store.close(b"of a former one")
     successor.close()
     store = stores.open()
-    assert store.note == b""
+    assert store.take_note() == b""
     store.close(b"of what is destroyed")
     stores.destroy()
     store = stores.open()
-    assert store.note == b""
+    assert store.take_note() == b""
     store.close()
 
 

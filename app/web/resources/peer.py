@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from app.printable import printable
 from app.reads.local import LocalReads
-from app.reads.peers import DEPLOYMENT, MEDIA_TYPE, NONCE, PATH, PROOF, TIME_LEFT_MS, Deployment
+from app.reads.peers import ASKER, DEPLOYMENT, MEDIA_TYPE, NONCE, PATH, PROOF, TIME_LEFT_MS, Deployment
 from app.reads.proof import Proofs
 from app.reads.questions import AnyQuestion, StatusAsked
 from app.web.disconnection import while_connected
@@ -35,6 +35,8 @@ OTHER_DEPLOYMENT: Final = ProblemKind(
     HTTPStatus.CONFLICT, "other-deployment", "This worker counts for another"
 )
 NO_QUESTION: Final = ProblemKind(HTTPStatus.BAD_REQUEST, "no-question", "The question cannot be understood")
+
+_REMEDY: Final = "give all workers of the deployment the same WORDCOUNT_PEER_SECRET"
 
 _LONGEST_MS: Final = 60_000
 _ANSWER_SHARE: Final = 0.9
@@ -60,7 +62,7 @@ class Answers(Protocol):
 
 
 def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
-    """Return the route for questions of other workers; `bodies` bounds the bytes of all bodies."""
+    """Return the route for questions of other workers; `bodies` bounds the bytes of all their bodies."""
 
     async def ask(request: Request) -> Response:
         mine = str(answers.deployment)
@@ -68,6 +70,11 @@ def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
         if (theirs := request.headers.get(DEPLOYMENT, "")) != mine:
             detail = f'the question is for "{printable(theirs[:200])}", this worker counts for "{mine}"'
             return problem_response(OTHER_DEPLOYMENT, detail, headers)
+        if not answers.proofs.holds(
+            request.headers.get(ASKER, ""), "asker", request.headers.get(NONCE, ""), b""
+        ):
+            # Before the body is read: strangers must not fill the memory for questions.
+            return problem_response(NO_PROOF, _REMEDY, headers)
         try:
             async with bodies.body_of(request, MOST_QUESTION_BYTES) as body:
                 return await answer_of(request, body, headers)
@@ -81,8 +88,7 @@ def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
     async def answer_of(request: Request, body: bytes, headers: dict[str, str]) -> Response:
         nonce = request.headers.get(NONCE, "")
         if not answers.proofs.holds(request.headers.get(PROOF, ""), "question", nonce, body):
-            detail = "give all workers of the deployment the same WORDCOUNT_PEER_SECRET"
-            return problem_response(NO_PROOF, detail, headers)
+            return problem_response(NO_PROOF, _REMEDY, headers)
         try:
             question = _decoder.decode(body)
             left_ms = int(request.headers.get(TIME_LEFT_MS, ""))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from agents.source.group_map import GroupMap, Member
 from app.reads.answers import IncompleteError, Terms
+from app.reads.parties import Parties
+from app.reads.queries import WordQueries
 from tables.errors import (
     NotReadyError,
     OverloadedError,
@@ -182,6 +185,36 @@ async def test_what_keeps_a_process_from_answering_is_told(error: Exception) -> 
         await alone.queries(1).get("a")
     with pytest.raises(IncompleteError, match=r"partition 0 \(.* (wait|late)\)"):
         await group.queries(3).get("a")
+
+
+async def test_who_is_overloaded_is_asked_once_and_the_client_is_told_at_once() -> None:
+    group = two_workers()
+    group.here.error = OverloadedError("many wait")
+    started = monotonic()
+    with pytest.raises(IncompleteError, match="many wait"):
+        await group.queries(3, timeout_s=5.0).get("a")
+    assert len(group.here.asked) == 1
+    assert monotonic() - started < 1
+
+
+async def test_a_topic_that_is_forgotten_for_a_moment_makes_no_answer_partial() -> None:
+    counts: list[int | None] = [3]
+    group = two_workers()
+    here: Any = group.here
+    queries = WordQueries(Parties(here, lambda: counts[-1], lambda: group.map, group), 0.3)
+    assert (await queries.get("a")).value == 3
+    counts.append(None)
+    answer = await queries.get("a")
+    assert (answer.value, answer.complete) == (3, True)
+
+
+async def test_an_answer_is_judged_by_the_partitions_that_were_asked_for() -> None:
+    counts = iter([None, 3, 3])
+    group = Group(Store({0: (10, {b"a": 1})}))
+    here: Any = group.here
+    queries = WordQueries(Parties(here, lambda: next(counts), lambda: group.map, group), 0.3)
+    with pytest.raises(NotReadyError, match="how many partitions"):
+        await queries.get("a")
 
 
 @pytest.mark.parametrize("error", [OverloadedError("many"), StoreCorruptedError("unreadable", "x")])

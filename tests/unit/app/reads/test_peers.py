@@ -16,23 +16,19 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from app.reads.answers import Behind
-from app.reads.peers import Deployment, OtherDeploymentError, PeerError, Peers
+from app.reads.peers import BusyError, Deployment, OtherDeploymentError, PeerError, Peers
 from app.reads.proof import Proofs
 from app.reads.questions import (
     CountsAsked,
-    LeadersAsked,
-    Leading,
-    PageAsked,
     Question,
     Told,
     WorkerStatus,
-    is_sound,
 )
 from app.web.asgi import create_asgi_app
 from app.web.connections import Limits
 from app.web.request_bodies import BodyBudget
 from app.web.server import WebServer, bound_socket
-from tables.errors import OverloadedError
+from tables.errors import NotReadyError, OverloadedError, QueryTimeoutError
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 OURS = Deployment("group", "topic")
@@ -161,39 +157,34 @@ async def test_an_answer_that_does_not_fit_the_question_is_not_believed(answer: 
         await asking.close()
 
 
-def test_a_page_that_is_not_in_order_or_too_long_is_not_sound() -> None:
-    question = PageAsked(partitions=[0], prefix=b"", start=b"", limit=2)
-
-    def told(*words: tuple[bytes, int]) -> Told[Any]:
-        return Told([*words], {0: 1}, {0: "active"}, {}, {})
-
-    assert is_sound(question, told((b"a", 1), (b"b", 1)))
-    assert not is_sound(question, told((b"b", 1), (b"a", 1)))
-    assert not is_sound(question, told((b"a", 1), (b"a", 1)))
-    assert not is_sound(question, told((b"a", 1), (b"b", 1), (b"c", 1)))
-    assert not is_sound(question, told((b"a", 1), (b"\xff", 1)))
-
-
-def test_a_page_of_other_words_than_were_asked_for_is_not_sound() -> None:
-    question = PageAsked(partitions=[0], prefix=b"b", start=b"bc", limit=2)
-    for word, sound in ((b"bd", True), (b"bb", False), (b"c", False)):
-        assert is_sound(question, Told([(word, 1)], {0: 1}, {0: "active"}, {}, {})) is sound
-
-
-def test_top_words_that_are_no_text_or_told_twice_are_not_sound() -> None:
-    question = LeadersAsked(partitions=[0], k=2)
-    for words, sound in (((b"a", b"b"), True), ((b"a", b"a"), False), ((b"a", b"\xed\xa0\x80"), False)):
-        leading = Leading([(word, 1) for word in words], 0, True)
-        assert is_sound(question, Told(leading, {0: 1}, {0: "active"}, {}, {})) is sound
-
-
-async def test_what_keeps_a_worker_from_answering_is_told() -> None:
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OverloadedError("128 queries wait (list)", "ask again later"), BusyError),
+        (QueryTimeoutError("there was no answer in time"), BusyError),
+        (NotReadyError("a store is being closed"), PeerError),
+    ],
+)
+async def test_what_keeps_a_worker_from_answering_is_told(error: Exception, kind: type[PeerError]) -> None:
     local, asking = Local(), peers()
-    local.answer = OverloadedError("128 queries wait (list)", "ask again later")
+    local.answer = error
     async with worker(local) as url:
-        with pytest.raises(PeerError, match="128 queries wait"):
+        with pytest.raises(PeerError, match=r"queries wait|no answer in time|being closed") as raised:
             await asking.ask(url, QUESTION, 5)
+        assert type(raised.value) is kind
+        assert not asking.is_suspect(url), "it answers"
         await asking.close()
+
+
+async def test_a_question_of_a_stranger_is_refused_before_it_is_read() -> None:
+    async with worker(Local(), secret=SECRET) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = b"POST /peer/v1/ask HTTP/1.1\r\nHost: localhost\r\nWordcount-Deployment: group/topic\r\n"
+        writer.write(head + b"Content-Length: 8000000\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert answer.startswith(b"HTTP/1.1 401")
+        writer.close()
 
 
 async def test_a_worker_that_accepts_and_never_answers_takes_the_time_of_the_question_and_no_more() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -22,7 +22,6 @@ from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
-from tables.errors import NotReadyError
 from tables.model.rows import Marker, StoreState
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
@@ -150,7 +149,7 @@ def test_frequent_words_are_all_words_from_a_count_on_and_those_that_are_asked_f
     found, as_of = top_query.frequent(rows, 4, [b"c", b"x"], budget)
     assert found == Listing({b"a": 5, b"b": 4, b"c": 1, b"x": 0}, 3)
     assert as_of == {0: 5, 1: 5}
-    monkeypatch.setattr(top_query, "MOST_TOLD", 2)
+    monkeypatch.setattr(top_query, "MOST_FREQUENT", 2)
     found, _ = top_query.frequent(rows, 1, [b"c"], budget)
     assert found == Listing({b"a": 5, b"b": 4, b"c": 1}, 3), "the bound says what was left out"
 
@@ -307,7 +306,7 @@ async def test_a_store_that_was_closed_knows_its_most_frequent_words(
     store = PartitionStore(tmp_path / "0", Cache(1 << 20))
     rows = served_by(store, CountCache(Vocabulary(1), complete=False))
     stores, end_s = StoreReads(Changes(), print, 1.0), monotonic() + 5
-    assert await stores.top({0: rows}, 1, False, end_s, end_s) == (TopWords([("x", 4)]), {0: 9})
+    assert await stores.top({0: rows}, 1, False, end_s) == (TopWords([("x", 4)]), {0: 9})
     stores.close()
     store.close()
 
@@ -330,13 +329,59 @@ async def test_the_search_of_rows_after_a_kill_goes_on_when_nobody_waits(
     monkeypatch.setattr(PartitionLeaders, "gather", slow)
     stores = StoreReads(Changes(), print, 1.0)
     for _ in range(3):
-        with pytest.raises(NotReadyError, match="still being found after a kill"):
-            await stores.top({0: rows}, 1, False, monotonic() + 0.05, monotonic() + 5)
+        assert await stores.without_leaders({0: rows}, monotonic() + 0.05) == [0]
     go_on.set()
-    found = await stores.top({0: rows}, 1, False, monotonic() + 5, monotonic() + 5)
-    assert found == (TopWords([("x", 4)]), {0: 9})
+    assert await stores.without_leaders({0: rows}, monotonic() + 5) == []
+    assert await stores.top({0: rows}, 1, False, monotonic() + 5) == (TopWords([("x", 4)]), {0: 9})
     stores.close()
     store.close()
+
+
+async def test_a_pass_that_ends_because_the_worker_stops_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    await asyncio.to_thread(_commit_another_word, rows, store)
+    store.close()
+    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    passing, go_on = threading.Event(), threading.Event()
+
+    def slow(_: object, __: object, check: Callable[[], None]) -> None:
+        passing.set()
+        assert go_on.wait(10)
+        check()
+
+    monkeypatch.setattr(PartitionLeaders, "gather", slow)
+    stores = StoreReads(Changes(), print, 1.0)
+    asking = asyncio.create_task(stores.without_leaders({0: rows}, monotonic() + 10))
+    await asyncio.to_thread(passing.wait, 10)
+    stores.close()
+    go_on.set()
+    assert await asking == [0]
+    assert await stores.without_leaders({0: rows}, monotonic() + 10) == [0]
+    store.close()
+
+
+async def test_counts_of_words_that_come_while_counts_are_added_up_are_not_left_out(
+    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, rows, cache = one
+    monkeypatch.setattr(top_query, "_NEW_WORDS", 0)
+    add_to = CountCache.add_to
+
+    def flushed_before(cache: CountCache, sums: Any) -> int | None:
+        cache.learn(column(b"new"), np.array([9]), 5)
+        return add_to(cache, sums)
+
+    budget = Budget(monotonic() + 10)
+    assert top_query._from_memory({0: rows}, 5, budget) == (TopWords([("w", 3)]), {0: 5})
+    monkeypatch.setattr(CountCache, "add_to", flushed_before)
+    assert top_query._from_memory({0: rows}, 5, budget) is None
+    monkeypatch.setattr(top_query, "_NEW_WORDS", 1)
+    assert top_query._from_memory({0: rows}, 5, budget) == (TopWords([("new", 9), ("w", 3)]), {0: 5})
+    assert cache.complete
 
 
 async def test_what_is_asked_while_a_worker_closes_has_no_answer(

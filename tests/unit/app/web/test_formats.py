@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from app.web.formats import HEADER_NAMES
+from app.reads.answers import Answer, Behind
+from app.web.formats import HEADER_NAMES, MOST_HEADER_BYTES, freshness_headers
 
 LISTS = ["/v1/words?limit=2", "/v1/top?k=2"]
 NDJSON, CSV = "application/x-ndjson", "text/csv"
@@ -156,3 +157,23 @@ async def test_any_word_comes_back_from_ndjson_as_it_is(client, queries, path):
     reply = await client.get(path, headers={"Accept": NDJSON})
     *rows, _ = [json.loads(line) for line in reply.content.split(b"\n")[:-1]]
     assert {row["word"]: row["count"] for row in rows} == queries.counts
+
+
+@pytest.mark.parametrize(
+    ("partitions", "left_out"),
+    [(8, set()), (128, {"Behind"}), (200, {"Behind", "Served-By"}), (600, {"Behind", "Served-By", "As-Of"})],
+)
+def test_headers_with_freshness_stay_short_enough_for_proxies(partitions: int, left_out: set[str]) -> None:
+    numbers = range(partitions)
+    answer = Answer(
+        1,
+        dict.fromkeys(numbers, 1_000_000),
+        True,
+        {},
+        dict.fromkeys(numbers, "standby"),
+        dict.fromkeys(numbers, Behind(123, 0.5)),
+    )
+    headers = freshness_headers(answer)
+    assert sum(map(len, (*headers, *headers.values()))) <= MOST_HEADER_BYTES
+    all_names = {"As-Of", "Complete", "Missing-Partitions", "Served-By", "Behind"}
+    assert {name.removeprefix("Wordcount-") for name in headers} == all_names - left_out
