@@ -47,12 +47,10 @@ def worker(
 
 def _count_until_stopped(faust_app: Any, *, web: bool) -> None:
     """Run a worker in this process until a signal stops it; raise SystemExit with the worker's exit code."""
-    from faust.worker import Worker
-
     conf = faust_app.conf
     conf.web_enabled = web
     level = conf.logging_config["root"]["level"]
-    faust_worker = Worker(
+    faust_worker = conf.Worker(
         faust_app,
         loglevel=level,
         logging_config=conf.logging_config,

@@ -218,6 +218,13 @@ class Settings(BaseModel):
         le=600,
         description="Time to flush and leave the group at SIGTERM; records that are not flushed by then are read again later.",
     )
+    drain_s: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Time for which a process goes on after SIGTERM before it begins to stop, unready, each answer the last of its "
+        "connection: longer than load balancers take to leave it out. Ctrl-C stops at once.",
+    )
     stall_timeout_s: int = Field(
         120,
         ge=5,

@@ -158,12 +158,15 @@ class View:
         try:
             async with self._server([listener]):
                 await self._stopping.wait()
-                deadline.start()
                 self._health.start_draining("stopping")
+                if self.error is None:
+                    await asyncio.sleep(settings.drain_s)
+                deadline.start()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await self._followers.close()
+            # Questions have ended with the server.
+            await self._followers.close()
             self._local.close()
         finally:
             for offsets in (self._offsets, self._readable):
@@ -177,6 +180,7 @@ class View:
             limits=lambda: limits_for(self._settings.max_word_bytes),
             observer=self._metrics,
             tls=self._tls,
+            is_draining=lambda: self._health.is_draining,
         )
 
     async def _look_at_partitions(self) -> None:

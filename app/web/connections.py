@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
@@ -112,11 +113,17 @@ def limits_for(max_word_bytes: int) -> Limits:
 class Connections:
     """The open connections of a server.
 
+    Args:
+        limits: bounds for clients.
+        observer: reports connections.
+        is_draining: returns whether the process is about to end, so that each answer is the last one of its connection.
+
     While any connection is open, a timer examines all of them every `LOOK_EVERY_S`. So no request needs a timer of its own.
     """
 
-    def __init__(self, limits: Limits, observer: ConnectionObserver) -> None:
+    def __init__(self, limits: Limits, observer: ConnectionObserver, is_draining: Callable[[], bool]) -> None:
         self.limits = limits
+        self.is_draining = is_draining
         self._observer = observer
         self._open: dict[HttpConnection, None] = {}
         self._closed: Counter[Reason] = Counter()
@@ -296,8 +303,14 @@ class HttpConnection(H11Protocol):
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; if the answer breaks off, close the connection without its end, where uvicorn would log a traceback."""
+
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start" and self._connections.is_draining():
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
         try:
-            await self._asgi_app(scope, receive, send)
+            await self._asgi_app(scope, receive, send_last)
         except BrokenStreamError:
             self.cycle.disconnected = True
             self.transport.close()

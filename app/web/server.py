@@ -54,6 +54,7 @@ class WebServer(AsgiService):
             until then.
         observer: reports connections.
         tls: returns the present TLS context; None = HTTP without TLS.
+        is_draining: returns whether each answer closes its connection, because the process is about to end.
     """
 
     server_shutdown_timeout = SHUTDOWN_S
@@ -65,6 +66,8 @@ class WebServer(AsgiService):
         limits: Callable[[], Limits],
         observer: ConnectionObserver,
         tls: Callable[[], ssl.SSLContext] | None = None,
+        *,
+        is_draining: Callable[[], bool] = bool,
         **options: Any,
     ) -> None:
         super().__init__(asgi_app, host="", port=0, **options)
@@ -72,10 +75,11 @@ class WebServer(AsgiService):
         self._limits = limits
         self._observer = observer
         self._tls = tls
+        self._is_draining = is_draining
 
     async def on_start(self) -> None:
         """Start uvicorn as Faust does, but on the sockets of `listeners` and with the bounds of `limits`."""
-        connections = Connections(self._limits(), self._observer)
+        connections = Connections(self._limits(), self._observer, self._is_draining)
         # uvicorn imports a protocol that is given by name when the server starts, which would block the event loop for 45 ms, most of
         # the time for web sockets.
         self.uvicorn_options = {

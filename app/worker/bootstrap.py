@@ -28,7 +28,7 @@ from app.worker import logs
 from app.worker.advertised import advertised_url, worker_addresses
 from app.worker.console import CountPrinter, tokens_of
 from app.worker.ending import Deadline
-from app.worker.faust_app import WordcountApp, WorkerParts
+from app.worker.faust_app import DrainingWorker, WordcountApp, WorkerParts
 from app.worker.group_reads import build_reads
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
@@ -156,10 +156,12 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             limits=lambda: limits_for(settings.max_word_bytes),
             observer=metrics,
             tls=tls,
+            is_draining=lambda: health.is_draining,
             loop=faust_app.loop,
             beacon=faust_app.beacon,
         ),
         start_draining=health.start_draining,
+        drain_s=settings.drain_s,
         close_reads=reads.close,
         watch_address=reads.address.watch,
         loop_delayed=metrics.loop_delayed,
@@ -180,6 +182,7 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     session_s = settings.session_timeout_ms / 1000
     return WordcountApp(
         settings.group,
+        Worker=DrainingWorker,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=faust_credentials(settings),
         broker_client_id="wordcount",

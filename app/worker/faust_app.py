@@ -13,6 +13,7 @@ Starting:
 
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
+0. `DrainingWorker`, at SIGTERM only: readiness becomes false, and the worker goes on for `WORDCOUNT_DRAIN_S`.
 1. `on_stop`: readiness becomes false, and the deadline begins. The deadline ends the process if a later step hangs, as steps do while
    the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
@@ -25,6 +26,7 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -63,7 +65,8 @@ class WorkerParts:
         consumer_options: options of the consumer.
         prepare: opens and checks everything that must work before records are consumed or HTTP is served. Raises WordcountError.
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
-        start_draining: makes readiness false, with the reason that is passed.
+        start_draining: makes readiness false, with the reason that is passed, and each answer the last one of its connection.
+        drain_s: time for which the worker goes on after SIGTERM, in seconds.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
         watch_address: asks whether the advertised URL leads to this worker, and looks whether it is the URL of others, too.
         loop_delayed: called with each measured delay of the event loop, in seconds.
@@ -76,6 +79,7 @@ class WorkerParts:
     prepare: Callable[[], Awaitable[None]]
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
+    drain_s: float
     close_reads: Callable[[], Awaitable[None]]
     watch_address: Callable[[], Coroutine[Any, Any, None]]
     loop_delayed: Callable[[float], None]
@@ -92,6 +96,15 @@ class WebFirst(BootStrategy):
     def web_server(self) -> Iterable[Any]:
         """Return our web server; empty if Faust's flag `--without-web` is set."""
         return [self.app.parts.web_server()] if self.app.conf.web_enabled else []
+
+
+class DrainingWorker(faust.Worker):
+    """Faust's worker, which drains its app before it obeys SIGTERM (`tests/integration/workers/test_drain.py` notices an upgrade)."""
+
+    async def _stop_on_signal(self, number: signal.Signals) -> None:
+        if number == signal.SIGTERM:
+            await self.app.drain()
+        await super()._stop_on_signal(number)
 
 
 class WordcountApp(faust.App, WorkerApp):
@@ -157,6 +170,13 @@ class WordcountApp(faust.App, WorkerApp):
                 say(f"unexpected error: {error!r}")
             self.parts.deadline.start(exit_code(error))
             os.kill(os.getpid(), signal.SIGTERM)
+
+    async def drain(self) -> None:
+        """Count and answer on for a while, so that who asks finds another worker. Not after an error."""
+        if self.fatal_error is None and self.parts.drain_s:
+            _log.info("draining", seconds=self.parts.drain_s)
+            self.parts.start_draining("stopping")
+            await asyncio.sleep(self.parts.drain_s)
 
     async def on_stop(self) -> None:
         """Stop in the order of this module's docstring."""

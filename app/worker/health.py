@@ -30,6 +30,11 @@ class Health:
         self._checks = checks
         self._draining: str | None = None
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process is about to end."""
+        return self._draining is not None
+
     def start_draining(self, reason: str) -> None:
         """Make readiness false for ever, because the process is about to end; `reason` is shown in the check."""
         self._draining = reason

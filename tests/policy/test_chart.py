@@ -144,13 +144,13 @@ def test_a_view_has_what_a_worker_has_but_no_membership_and_no_secret_of_the_wor
 
 def test_a_pod_goes_on_answering_while_services_forget_it(render: Render) -> None:
     for name, pod in render(FULL).pods.items():
-        assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 20}}}, name
+        environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+        assert environment["WORDCOUNT_DRAIN_S"] == "20", name
     pod = render({}).pod
-    asleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    settings = load_settings()
-    assert asleep + settings.shutdown_timeout_s < pod["terminationGracePeriodSeconds"]
-    # Kubernetes before 1.32 refuses a sleep of 0 seconds.
-    assert "lifecycle" not in render({"preStopSleepSeconds": 0}).pod["containers"][0]
+    environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    drain_s = int(environment["WORDCOUNT_DRAIN_S"])
+    assert drain_s >= 5
+    assert drain_s + load_settings().shutdown_timeout_s < pod["terminationGracePeriodSeconds"]
 
 
 def test_a_rebalance_does_not_take_all_workers_out_of_the_service(render: Render) -> None:

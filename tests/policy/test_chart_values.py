@@ -89,7 +89,7 @@ def test_the_chart_offers_every_setting_with_the_bounds_of_the_product() -> None
 
 
 def test_default_settings_differ_from_the_product_only_where_a_cluster_does() -> None:
-    for name in DEFAULTS["settings"].keys() - {"bootstrap_servers", "log_format"}:
+    for name in DEFAULTS["settings"].keys() - {"bootstrap_servers", "log_format", "drain_s"}:
         assert DEFAULTS["settings"][name] == Settings.model_fields[name].default, name
 
 
@@ -185,7 +185,6 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("persistence.size", "ten"),
         ("podDisruptionBudget.maxUnavailable", "one"),
         ("terminationGracePeriodSeconds", None),
-        ("preStopSleepSeconds", -1),
         ("minReadySeconds", "15"),
         ("views.replicas", -1),
         ("views.stateSizeLimit", "much"),
@@ -203,11 +202,11 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
     [
         (
             changed("terminationGracePeriodSeconds", 79),
-            ["terminationGracePeriodSeconds (79)", "preStopSleepSeconds (20)", "shutdown_timeout_s (59)"],
+            ["terminationGracePeriodSeconds (79)", "settings.drain_s (20)", "shutdown_timeout_s (59)"],
         ),
         (
             {"settings": {"shutdown_timeout_s": 35}},
-            ["terminationGracePeriodSeconds (40)", "preStopSleepSeconds (5)", "shutdown_timeout_s (35)"],
+            ["terminationGracePeriodSeconds (40)", "settings.drain_s (5)", "shutdown_timeout_s (35)"],
         ),
         (changed("sasl.existingSecret", ""), ["SASL_SSL", "sasl.existingSecret is empty"]),
         (changed("settings.security_protocol", "SSL"), ["sasl.existingSecret", "SSL"]),

@@ -210,9 +210,9 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- $protocol := default "PLAINTEXT" .Values.settings.security_protocol -}}
 {{- $sasl := .Values.sasl -}}
 {{- $tls := .Values.tls -}}
-{{- $sleep := int64 .Values.preStopSleepSeconds -}}
-{{- if le $grace (add $sleep $timeout) -}}
-{{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than preStopSleepSeconds (%d) and settings.shutdown_timeout_s (%d) together, or workers are killed while they shut down: raise the first or lower the others" $grace $sleep $timeout) -}}
+{{- $drain := int64 .Values.settings.drain_s -}}
+{{- if le $grace (add $drain $timeout) -}}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than settings.drain_s (%d) and settings.shutdown_timeout_s (%d) together, or workers are killed while they shut down: raise the first or lower the others" $grace $drain $timeout) -}}
 {{- end -}}
 {{- if and (hasPrefix "SASL_" $protocol) (not $sasl.existingSecret) -}}
 {{- fail (printf "settings.security_protocol is %s, but sasl.existingSecret is empty: name the secret that holds the login" $protocol) -}}

@@ -44,14 +44,6 @@ ports:
   - name: http
     containerPort: 8080
     protocol: TCP
-{{- if .Values.preStopSleepSeconds }}
-# Kubernetes takes a pod that ends out of its Services while it stops the process. In this time requests still arrive, and a process
-# that stops answers 503. So it is told to stop only when no new connection comes any more.
-lifecycle:
-  preStop:
-    sleep:
-      seconds: {{ .Values.preStopSleepSeconds }}
-{{- end }}
 # The interface answers before the state is restored, so a long restore needs no long start.
 startupProbe:
   httpGet:
