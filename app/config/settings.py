@@ -223,7 +223,7 @@ class Settings(BaseModel):
         ge=0,
         le=3600,
         description="Time for which a process goes on after SIGTERM before it begins to stop, unready, each answer the last of its "
-        "connection: longer than load balancers take to leave it out. Ctrl-C stops at once.",
+        "connection: longer than load balancers take to leave it out. Ctrl-C stops a worker at once.",
     )
     stall_timeout_s: int = Field(
         120,
@@ -239,7 +239,8 @@ class Settings(BaseModel):
     http_allowed_hosts: HostNames = Field(
         (),
         description="Host names by which clients may call the service, for example the name of a Kubernetes Service or a proxy. IP "
-        "addresses, `localhost`, `WORDCOUNT_HTTP_HOST` and this machine's host name are always allowed. `*.example.org`: every name "
+        "addresses, `localhost`, `WORDCOUNT_HTTP_HOST`, the host of `WORDCOUNT_ADVERTISED_URL` and this machine's host name are "
+        "always allowed. `*.example.org`: every name "
         "below `example.org`; `*`: every name, and then a web page can use DNS rebinding to read answers of the service.",
     )
     advertised_url: HttpUrl | None = Field(
@@ -299,7 +300,8 @@ class Settings(BaseModel):
         1_000,
         ge=10,
         le=600_000,
-        description="Longest time that a query may take, waiting and other workers included; a longer query is answered with 503.",
+        description="Longest time that a query may take, its turn and other workers included, but not the time that it waits by "
+        "`wait_ms`; a longer query is answered with 503.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
