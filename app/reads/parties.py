@@ -176,7 +176,9 @@ class Parties:
                 missing -= found.as_of.keys()
                 continue
             left_s = end_s - _RESERVE_S - _LAST_S - monotonic()
-            if left_s <= 0 or (found.busy and not asked) or self._are_long_missing(missing):
+            if terms.allow_partial or left_s <= 0:
+                break  # Who takes a part is not kept waiting for the rest.
+            if (found.busy and not asked) or self._are_long_missing(missing):
                 break
             await asyncio.sleep(min(pause_s, left_s))
             pause_s *= _GROWTH

@@ -28,7 +28,7 @@ from app.worker import logs
 from app.worker.advertised import advertised_url, worker_addresses
 from app.worker.console import CountPrinter, tokens_of
 from app.worker.ending import Deadline
-from app.worker.faust_app import DrainingWorker, WordcountApp, WorkerParts
+from app.worker.faust_app import WordcountApp, Worker, WorkerParts
 from app.worker.group_reads import build_reads
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
@@ -182,7 +182,7 @@ def _faust_app(settings: Settings, memory: MemoryBudget) -> WordcountApp:
     session_s = settings.session_timeout_ms / 1000
     return WordcountApp(
         settings.group,
-        Worker=DrainingWorker,
+        Worker=Worker,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
         broker_credentials=faust_credentials(settings),
         broker_client_id="wordcount",

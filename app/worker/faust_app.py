@@ -13,7 +13,7 @@ Starting:
 
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
-0. `DrainingWorker`, at SIGTERM only: readiness becomes false, and the worker goes on for `WORDCOUNT_DRAIN_S`.
+0. `Worker`, at SIGTERM only: readiness becomes false, and the worker goes on for `WORDCOUNT_DRAIN_S`.
 1. `on_stop`: readiness becomes false, and the deadline begins. The deadline ends the process if a later step hangs, as steps do while
    the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
@@ -98,7 +98,7 @@ class WebFirst(BootStrategy):
         return [self.app.parts.web_server()] if self.app.conf.web_enabled else []
 
 
-class DrainingWorker(faust.Worker):
+class Worker(faust.Worker):
     """Faust's worker, which drains its app before it obeys SIGTERM (`tests/integration/workers/test_drain.py` notices an upgrade)."""
 
     async def _stop_on_signal(self, number: signal.Signals) -> None:
