@@ -177,7 +177,8 @@ class DumpEnd(Freshness, frozen=True):
     first_as_of: Annotated[
         dict[Count, Count],
         Meta(
-            description="`as_of` of the first words. A count covers each record below `first_as_of`, and none from `as_of` on.",
+            description="`as_of` of the first words. A count covers each record below `first_as_of`, unless `max_lag_records` was "
+            "given, and none from `as_of` on.",
             extra_json_schema=_BY_PARTITION,
         ),
     ]

@@ -25,7 +25,8 @@ class Terms:
     """What an asker demands of an answer.
 
     Attributes:
-        allow_partial: whether an answer may leave partitions out; otherwise such an answer is an `IncompleteError`.
+        allow_partial: whether an answer may leave partitions out, which it then does not wait for; otherwise such an answer is an
+            `IncompleteError`.
         max_lag_records: a follower may answer although the owner has counted more, if the follower is at most this many records of the
             input partition behind the partition's end. None = the answer has to be the newest, except in a view, which then answers as
             of the last marker that it has read.

@@ -148,7 +148,7 @@ class Parties:
     async def gather(
         self, asks: Asks, terms: Terms, end_s: float, numbers: Collection[int] | None = None
     ) -> Found:
-        """Ask until every partition is covered, or the time is over.
+        """Ask until every partition is covered, or the time is over; all parties once if `terms` allow an answer to be partial.
 
         Args:
             asks: makes the question for some partitions.
@@ -217,14 +217,15 @@ class Parties:
     async def ask(self, party: Party, question: Question, end_s: float) -> Told[Any]:
         """Return what a party tells until `end_s` by `time.monotonic`. A party that tells nothing refuses all partitions."""
         try:
-            if party is None:
-                return await self.local.ask(question, end_s, end_s)
-            return await self._workers.ask(party, question, end_s - monotonic())
-        except PeerError as error:
-            reason = str(error)
-        except WordcountError as error:
-            reason = error.message
-        return _refusal(question, reason)
+            return await self._asked(party, question, end_s, end_s)
+        except (PeerError, WordcountError) as error:
+            return _refusal(question, error)
+
+    async def _asked(self, party: Party, question: Question, share_s: float, end_s: float) -> Told[Any]:
+        """Ask a party: others have until `share_s`, this process until then to find rows that may answer, until `end_s` to read."""
+        if party is None:
+            return await self.local.ask(question, share_s, end_s)
+        return await self._workers.ask(party, question, share_s - monotonic())
 
     async def _ask_groups(
         self, groups: Mapping[Party, Sequence[int]], asks: Asks, found: Found, end_s: float, *, is_last: bool
@@ -246,16 +247,14 @@ class Parties:
 
         async def told_by(party: Party, question: Question) -> Told[Any]:
             try:
-                if party is None:
-                    return await self.local.ask(question, share_s, end_s)
-                return await self._workers.ask(party, question, share_s - monotonic())
+                return await self._asked(party, question, share_s, end_s)
             except (OverloadedError, QueryTimeoutError, BusyError) as error:
                 if self.are_alone and not isinstance(error, BusyError):
                     raise
                 found.busy.add(party)
-                return _refusal(question, _text(error))
+                return _refusal(question, error)
             except (NotReadyError, StoreCorruptedError, PeerError) as error:
-                return _refusal(question, _text(error))
+                return _refusal(question, error)
 
         tellings = await all_of([told_by(party, question) for party, question in questions.items()])
         for party, told in zip(groups, tellings, strict=True):
@@ -324,12 +323,9 @@ class Parties:
         return self._routes
 
 
-def _refusal(question: Question, reason: str) -> Told[Any]:
+def _refusal(question: Question, error: Exception) -> Told[Any]:
+    reason = error.message if isinstance(error, WordcountError) else str(error)
     return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
-
-
-def _text(error: Exception) -> str:
-    return error.message if isinstance(error, WordcountError) else str(error)
 
 
 def united(mappings: Iterable[Mapping[int, Value]]) -> dict[int, Value]:

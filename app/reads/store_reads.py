@@ -18,7 +18,16 @@ import structlog
 
 from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
-from app.reads.top_query import AsOf, Found, LeadingWords, Rows, all_counted, frequent, gathered
+from app.reads.top_query import (
+    AsOf,
+    Found,
+    LeadingWords,
+    Rows,
+    all_counted,
+    are_in_memory,
+    frequent,
+    gathered,
+)
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
 from tables.model.tally import Totals
@@ -120,11 +129,13 @@ class StoreReads:
         return found
 
     async def without_leaders(self, rows: Rows, until_s: float) -> Collection[int]:
-        """Return the partitions whose most frequent words are not known by `until_s`, and not in memory.
+        """Return the partitions whose leaders are not known by `until_s`; none if the counts of all partitions are in memory.
 
-        A single pass through the rows of all partitions finds the words, and goes on when no client waits.
+        A single pass through the rows of all partitions finds the leaders, and goes on when no client waits.
         """
-        while not all(served.leaders.whole or served.cache.complete for served in rows.values()):
+        if are_in_memory(rows):
+            return ()
+        while not all(served.leaders.whole for served in rows.values()):
             if self._passing is None or self._passing.done():
                 end_s = monotonic() + _MOST_PASSING_S
                 self._passing = asyncio.create_task(
@@ -134,11 +145,7 @@ class StoreReads:
             await asyncio.wait({self._passing}, timeout=max(0.0, until_s - monotonic()))
             if not self._passing.done() or self._passing.cancelled() or self._passing.exception():
                 break
-        return [
-            number
-            for number, served in rows.items()
-            if not served.leaders.whole and not served.cache.complete
-        ]
+        return [number for number, served in rows.items() if not served.leaders.whole]
 
     async def listed(
         self, rows: Rows, k: int, also: Sequence[bytes], end_s: float

@@ -158,6 +158,12 @@ class LeadingWords:
         return found.first(k)
 
 
+def are_in_memory(rows: Rows) -> bool:
+    """Return whether the counts of all words of all partitions can be added up in memory: by caches of one vocabulary."""
+    caches = [served.cache for served in rows.values()]
+    return all(cache.complete and cache.vocabulary is caches[0].vocabulary for cache in caches)
+
+
 @beside_the_loop
 def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> tuple[Listing, AsOf]:
     """Return every word with a count of at least `least`, and the counts of `also`; from memory, or else by going through all rows.
@@ -168,7 +174,7 @@ def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> t
         also: further words whose counts are told.
         budget: the time budget of the question.
     """
-    if all(served.cache.complete for served in rows.values()):
+    if are_in_memory(rows):
         for _ in range(_ATTEMPTS):
             found = _frequent_in_memory(rows, least, also, budget)
             if found is not None:

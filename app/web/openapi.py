@@ -358,7 +358,8 @@ def _fresh_by_headers(answer: Schema) -> Schema:
     headers = {
         header_name(name): {
             "schema": _TEXT,
-            "required": True,
+            # The others are left out where they would be too long, see `app.web.formats.header_fields`.
+            "required": name == "complete",
             "description": f"`{name}` as in `{Word.__name__}`, written as for CSV: an object as `2:123,10:7`.",
         }
         for name in Freshness.__struct_fields__

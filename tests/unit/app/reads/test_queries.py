@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -295,16 +296,23 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
 
 
+async def reopened(
+    folder: Path, close: Callable[[PartitionStore], None] | None = None
+) -> tuple[PartitionStore, ServedRows]:
+    """A store with the word `x` four times, which was closed, with a note of its leaders or by `close`, and opened again."""
+    store = PartitionStore(folder / "0", Cache(1 << 20))
+    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    await asyncio.to_thread(_commit_another_word, rows, store)
+    await asyncio.to_thread(rows.close if close is None else partial(close, store))
+    store = PartitionStore(folder / "0", Cache(1 << 20))
+    return store, served_by(store, CountCache(Vocabulary(1), complete=False))
+
+
 async def test_a_store_that_was_closed_knows_its_most_frequent_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PartitionLeaders, "gather", lambda *_: pytest.fail("the rows are scanned"))
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
-    await asyncio.to_thread(_commit_another_word, rows, store)
-    await asyncio.to_thread(rows.close)
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    store, rows = await reopened(tmp_path)
     stores, end_s = StoreReads(Changes(), print, 1.0), monotonic() + 5
     assert await stores.top({0: rows}, 1, False, end_s) == (TopWords([("x", 4)]), {0: 9})
     stores.close()
@@ -314,12 +322,7 @@ async def test_a_store_that_was_closed_knows_its_most_frequent_words(
 async def test_the_search_of_rows_after_a_kill_goes_on_when_nobody_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
-    await asyncio.to_thread(_commit_another_word, rows, store)
-    store.close()
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    store, rows = await reopened(tmp_path, PartitionStore.close)
     gather, go_on = PartitionLeaders.gather, threading.Event()
 
     def slow(*arguments: Any) -> None:
@@ -337,15 +340,30 @@ async def test_the_search_of_rows_after_a_kill_goes_on_when_nobody_waits(
     store.close()
 
 
+async def test_leaders_are_found_where_only_some_counts_are_in_memory(
+    tmp_path: Path, one: tuple[WordQueries, PartitionStore, ServedRows, CountCache]
+) -> None:
+    _, _, in_memory, _ = one
+    in_memory.leaders = PartitionLeaders(5, empty=False)
+    (tmp_path / "more").mkdir()
+    store, noted = await reopened(tmp_path / "more")
+    rows = {0: in_memory, 1: noted}
+    stores = StoreReads(Changes(), print, 1.0)
+    assert not in_memory.leaders.whole
+    assert await stores.without_leaders({0: in_memory}, monotonic() + 5) == ()
+    assert not in_memory.leaders.whole, "its counts are in memory"
+    assert await stores.without_leaders(rows, monotonic() + 5) == []
+    assert in_memory.leaders.whole
+    found = await stores.top(rows, 2, False, monotonic() + 5)
+    assert found == (TopWords([("x", 4), ("w", 3)]), {0: 5, 1: 9})
+    stores.close()
+    store.close()
+
+
 async def test_a_pass_that_ends_because_the_worker_stops_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
-    await asyncio.to_thread(_commit_another_word, rows, store)
-    store.close()
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
+    store, rows = await reopened(tmp_path, PartitionStore.close)
     passing, go_on = threading.Event(), threading.Event()
 
     def slow(_: object, __: object, check: Callable[[], None]) -> None:
