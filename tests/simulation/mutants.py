@@ -20,8 +20,7 @@ from tables.cache.counts import CountCache
 from tables.model import replay as replay_module
 from tables.model.records import RecordBatch
 from tables.model.replay import MergedRows, Replay
-from tables.model.rows import StoreState, encode_state
-from tables.partitions import served_rows as served_rows_module
+from tables.model.rows import StoreState
 from tables.partitions import shard as shard_module
 from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
@@ -32,7 +31,6 @@ from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
 from tables.partitions.waiting import finish_despite_cancel
 from tables.store.partition_store import StagedRows
-from tables.top import note as note_module
 from tables.top.leaders import Leaders, PartitionLeaders
 from tests.simulation.broker import words_of
 from tests.simulation.connections import Changelog
@@ -106,15 +104,8 @@ def leaders_not_told_of_flushes(patch: Patch) -> None:
     patch.setattr(PartitionLeaders, "advancing", without_rows)
 
 
-def leaders_noted_of_another_state(patch: Patch) -> None:
-    def noted(leaders: PartitionLeaders, state: StoreState) -> bytes:
-        words, counts, bound = leaders.newest.leaders.read()
-        found = note_module._Note(
-            encode_state(state), leaders.newest.leaders.most, words.to_pylist(), counts.tolist(), bound
-        )
-        return msgspec.msgpack.encode(found)
-
-    patch.setattr(served_rows_module, "note_of", noted)
+def leaders_noted_before_they_are_known(patch: Patch) -> None:
+    patch.setattr(PartitionLeaders, "known", property(lambda leaders: leaders.newest))
 
 
 def a_bound_that_others_exceed(patch: Patch) -> None:

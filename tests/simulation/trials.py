@@ -104,7 +104,7 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.cache_updated_before_the_commit: Trial(6),
     mutants.cache_left_behind_by_a_cancelled_commit: Trial(6),
     mutants.leaders_not_told_of_flushes: Trial(6),
-    mutants.leaders_noted_of_another_state: Trial(6),
+    mutants.leaders_noted_before_they_are_known: Trial(6),
     mutants.a_bound_that_others_exceed: Trial(6),
     mutants.top_from_a_cache_behind_the_store: Trial(6),
     mutants.top_words_kept_through_a_commit: Trial(6),
