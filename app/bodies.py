@@ -19,9 +19,6 @@ MOST_WORDS: Final = 1000
 MOST_WORDS_ASKED: Final = 10_000
 """Most words in one question."""
 
-PROBLEM_TYPE: Final = "urn:problem-type:wordcount:"
-"""The beginning of every problem's `type`; the name of the kind of problem follows."""
-
 Count = Annotated[int, Meta(ge=0)]
 Occurrences = Annotated[int, Meta(ge=1)]
 Role = Literal["active", "standby", "view"]
@@ -31,18 +28,7 @@ ByReason = dict[str, Count]
 StockCount = dict[str, Occurrences]
 """The answer of `/count/{word}/`, in the format of Faust's own word-count example: the word as the client wrote it, and its count."""
 
-_BY_PARTITION = {"propertyNames": {"pattern": "^[0-9]+$"}}
-
-ProblemType = Annotated[
-    str,
-    Meta(
-        pattern=f"^{PROBLEM_TYPE}[a-z-]+$",
-        description=f"`{PROBLEM_TYPE}` and the name of the kind of problem, which stays the same in later versions.",
-    ),
-]
-ProblemTitle = Annotated[str, Meta(description="What kind of problem this is, for people.")]
-ProblemStatus = Annotated[int, Meta(ge=400, le=599, description="The status code of the answer.")]
-ProblemDetail = Annotated[str, Meta(description="What went wrong this time, and what helps.")]
+BY_PARTITION: Final = {"propertyNames": {"pattern": "^[0-9]+$"}}
 
 
 class Behind(Struct, frozen=True):
@@ -64,7 +50,7 @@ class Freshness(Struct, frozen=True, kw_only=True):
             description="Partition → next offset to count. The answer covers every record below that offset and no record from that "
             "offset on. To read your own write, ask with `after`, or until `as_of` of your record's partition is above your record's "
             "offset. No crash takes back what was answered.",
-            extra_json_schema=_BY_PARTITION,
+            extra_json_schema=BY_PARTITION,
         ),
     ]
     complete: Annotated[bool, Meta(description="Whether every partition is in `as_of`.")]
@@ -79,14 +65,14 @@ class Freshness(Struct, frozen=True, kw_only=True):
         Meta(
             description="Partition → who answered for it: the worker that counts it (`active`), or a follower, which reads its "
             "changelog (`standby` in a worker, `view` in a process of its own).",
-            extra_json_schema=_BY_PARTITION,
+            extra_json_schema=BY_PARTITION,
         ),
     ]
     behind: Annotated[
         dict[Count, Behind],
         Meta(
             description="Partition → how far the follower was behind that answered for it; only partitions that a follower answered.",
-            extra_json_schema=_BY_PARTITION,
+            extra_json_schema=BY_PARTITION,
         ),
     ]
 
@@ -179,7 +165,7 @@ class DumpEnd(Freshness, frozen=True):
         Meta(
             description="`as_of` of the first words. A count covers each record below `first_as_of`, unless `max_lag_records` was "
             "given, and none from `as_of` on.",
-            extra_json_schema=_BY_PARTITION,
+            extra_json_schema=BY_PARTITION,
         ),
     ]
     next_cursor: Annotated[None, Meta(description="Always null: no word follows.")]
@@ -255,11 +241,11 @@ class AssignedWorker(Struct, frozen=True):
     version: Annotated[str, Meta(description="Version of Wordcount; empty if not known.")]
     active: Annotated[
         dict[Count, OwnedPartition | None],
-        Meta(description="Partition that the worker counts → its state.", extra_json_schema=_BY_PARTITION),
+        Meta(description="Partition that the worker counts → its state.", extra_json_schema=BY_PARTITION),
     ]
     standby: Annotated[
         dict[Count, FollowedPartition | None],
-        Meta(description="Partition that the worker follows → its state.", extra_json_schema=_BY_PARTITION),
+        Meta(description="Partition that the worker follows → its state.", extra_json_schema=BY_PARTITION),
     ]
 
 
@@ -293,7 +279,7 @@ class Stats(RecordTotals, frozen=True, kw_only=True):
 
     partitions: Annotated[
         dict[Count, Partition],
-        Meta(description="Partition → its state, position and lag.", extra_json_schema=_BY_PARTITION),
+        Meta(description="Partition → its state, position and lag.", extra_json_schema=BY_PARTITION),
     ]
 
 
@@ -331,71 +317,8 @@ class Version(Struct, frozen=True):
     ] = UNSET
 
 
-class Problem(Struct, frozen=True):
-    """What went wrong, in the format of RFC 9457."""
-
-    type: ProblemType
-    title: ProblemTitle
-    status: ProblemStatus
-    detail: ProblemDetail
-
-
-class Incomplete(Problem, frozen=True):
-    """The problem of an answer that would leave partitions out, in the format of RFC 9457."""
-
-    missing_partitions: Annotated[
-        list[Count],
-        Meta(
-            description="Partitions that would be left out, ascending; empty while the number of partitions is not known."
-        ),
-    ]
-    reasons: Annotated[
-        dict[Count, str],
-        Meta(description="Missing partition → why nobody answered for it.", extra_json_schema=_BY_PARTITION),
-    ]
-
-
-class BrokenDump(Problem, frozen=True):
-    """The last line of a list of words that breaks off: the problem, in the format of RFC 9457, and where to go on."""
-
-    next_cursor: Annotated[
-        str | None,
-        Meta(
-            description="`cursor` with which the list goes on; null if no word was sent, and no `cursor` was given."
-        ),
-    ]
-
-
-class NotYetCounted(Problem, frozen=True):
-    """The problem of records that were not counted within the time that the client would wait, in the format of RFC 9457."""
-
-    as_of: Annotated[
-        dict[Count, Count],
-        Meta(
-            description="Partition → next offset to count, of those partitions in `after` that answered.",
-            extra_json_schema=_BY_PARTITION,
-        ),
-    ]
-
-
-class UnknownWord(Freshness, frozen=True):
-    """The problem of a word that occurs in no partition, in the format of RFC 9457, with the freshness of that answer."""
-
-    type: ProblemType
-    title: ProblemTitle
-    status: ProblemStatus
-    detail: ProblemDetail
-    word: Annotated[
-        str,
-        Meta(
-            description="The word, normalised by the tokeniser; for `/count/{word}/` as the client wrote it."
-        ),
-    ]
-
-
 BODIES: Final = (
     AssignmentMap,
     *(Word, Words, Top, WordsAsked, Counts, Stats, DumpEnd, Instance, KeyValue, Liveness, Readiness, Version),
-    *(UnknownWord, Incomplete, NotYetCounted, BrokenDump, Problem),
 )
-"""The bodies whose members are fixed. Objects inside of these bodies are not listed."""
+"""The bodies whose members are fixed, beside those of problems. Objects inside of these bodies are not listed."""

@@ -20,13 +20,13 @@ def get(
     from rich.console import Console
     from rich.text import Text
 
-    from app.bodies import UnknownWord
     from app.config.loading import load_settings
     from app.operate.answer_text import freshness_lines
     from app.operate.asked_workers import AskedWorkers
     from app.operate.worker_client import ask_word
     from app.output import say_json
     from app.printable import printable
+    from app.problem_bodies import UnknownWord
 
     workers = AskedWorkers(load_settings(), url)
     answer = workers.ask(lambda worker: ask_word(worker, word, allow_partial=allow_partial))

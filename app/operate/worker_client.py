@@ -11,17 +11,15 @@ import httpx
 import msgspec
 
 from app.bodies import (
-    PROBLEM_TYPE,
     AssignmentMap,
-    Problem,
     Stats,
     Top,
-    UnknownWord,
     Version,
     Word,
 )
 from app.config.http_trust import commands_trust, workers_trust
 from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
+from app.problem_bodies import PROBLEM_TYPE, Problem, UnknownWord
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from app.reads.questions import (
     WorkerStatus,
 )
 from app.reads.store_reads import StoreReads
-from app.reads.top_query import AsOf
+from app.reads.sums import AsOf
 from tables.partitions.served_rows import ServedRows
 
 

@@ -18,16 +18,8 @@ import structlog
 
 from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
-from app.reads.top_query import (
-    AsOf,
-    Found,
-    LeadingWords,
-    Rows,
-    all_counted,
-    are_in_memory,
-    frequent,
-    gathered,
-)
+from app.reads.sums import AsOf, Found, Rows, all_counted, are_in_memory, frequent
+from app.reads.top_query import LeadingWords, gathered
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
 from tables.model.tally import Totals

@@ -1,25 +1,17 @@
-"""The search for the most frequent words: from the leaders of all partitions, from counts in memory, or from all rows."""
+"""The search for the most frequent words: from the leaders of all partitions, or from counts in memory."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
-from time import sleep
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from app.reads.pool import Budget
-from app.reads.questions import MOST_FREQUENT
-from tables.cache.vocabulary import Vocabulary
+from app.reads.sums import AsOf, Found, Rows, first_in_memory
 from tables.model.records import Int64Array
-from tables.model.rows import unpack_row
-from tables.model.slices import SLICE_ROWS
 from tables.partitions.served_rows import ServedRows
 from tables.store.snapshot import StoreSnapshot
 from tables.threads import beside_the_loop
@@ -27,20 +19,10 @@ from tables.top.leaders import Head, LeadersVersion
 from tables.top.listings import Listing, listing_of, searched
 from tables.top.top_words import TopWords, most_frequent, proven
 
-Rows = Mapping[int, ServedRows]
-AsOf = Mapping[int, int]
-Found = tuple[TopWords, AsOf]
-
 _ATTEMPTS = 3
 
 _WORDS_PER_CHECK = 256
 """Words that are looked up in a store, perhaps on a slow disk, between two checks of the time budget."""
-
-_COMMIT_S = 0.005
-"""Duration of a flush's commit, during which a cache answers nothing."""
-
-_NEW_WORDS = 1 << 18
-"""Words that flushes may add to the vocabulary while the counts in memory are added up."""
 
 _KEPT_WORDS = 100
 """Words that are searched when a question asks for fewer: the search takes no longer, and its answer serves smaller questions too."""
@@ -119,14 +101,7 @@ class LeadingWords:
             found = self._by_leaders(rows, k, budget)
         if found is not None and found[0].exact:
             return found
-        counted = None
-        for _ in range(_ATTEMPTS):
-            if not all(served.cache.complete for served in rows.values()):
-                break
-            counted = _from_memory(rows, k, budget)
-            if counted is not None:
-                break
-            sleep(_COMMIT_S)
+        counted = first_in_memory(rows, k, budget)
         return found if counted is None and not exact else counted
 
     def _by_leaders(self, rows: Rows, k: int, budget: Budget) -> Found | None:
@@ -156,43 +131,6 @@ class LeadingWords:
         if top.exact:
             self._kept = found
         return found.first(k)
-
-
-def are_in_memory(rows: Rows) -> bool:
-    """Return whether the counts of all words of all partitions can be added up in memory: by caches of one vocabulary."""
-    caches = [served.cache for served in rows.values()]
-    return all(cache.complete and cache.vocabulary is caches[0].vocabulary for cache in caches)
-
-
-@beside_the_loop
-def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> tuple[Listing, AsOf]:
-    """Return every word with a count of at least `least`, and the counts of `also`; from memory, or else by going through all rows.
-
-    Args:
-        rows: rows by partition.
-        least: smallest count of a word that has to be told, >= 1. If more than `MOST_FREQUENT` words have it, those are told.
-        also: further words whose counts are told.
-        budget: the time budget of the question.
-    """
-    if are_in_memory(rows):
-        for _ in range(_ATTEMPTS):
-            found = _frequent_in_memory(rows, least, also, budget)
-            if found is not None:
-                return found
-            sleep(_COMMIT_S)
-    wanted = dict.fromkeys(also, 0)
-    with ExitStack() as open_views:
-        views = {number: open_views.enter_context(served.snapshot()) for number, served in rows.items()}
-        as_of = {number: view.position for number, view in views.items() if view.position is not None}
-
-        def counted() -> Iterator[tuple[bytes, int]]:
-            for word, count in _merged([views[number].rows() for number in as_of], budget):
-                if word in wanted:
-                    wanted[word] = count
-                if count >= least:
-                    yield word, count
-
-        return _listed(counted(), least, wanted), as_of
 
 
 class _MovedError(Exception):
@@ -234,15 +172,6 @@ def gathered(rows: Rows, budget: Budget) -> None:
     """Go through the stores whose leaders are not known. If the budget ends first, a later call continues where this call ended."""
     for served in rows.values():
         served.gather_leaders(budget.check)
-
-
-@beside_the_loop
-def all_counted(rows: Rows, k: int, budget: Budget) -> Found:
-    """Return the `k` most frequent words by going through all rows."""
-    with ExitStack() as open_views:
-        views = {number: open_views.enter_context(served.snapshot()) for number, served in rows.items()}
-        as_of = {number: view.position for number, view in views.items() if view.position is not None}
-        return _first(_merged([views[number].rows() for number in as_of], budget), k), as_of
 
 
 class _Party:
@@ -327,79 +256,3 @@ def _party(
     if version is None:
         raise _MovedError
     return _Party(number, position, version, view=view, open_view=open_view, budget=budget)
-
-
-def _from_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
-    """Return the most frequent words by counts in memory; None as in `_sums`."""
-    summed_up = _sums(rows, budget)
-    if summed_up is None:
-        return None
-    vocabulary, sums, as_of = summed_up
-    least = np.partition(sums, -k)[-k] if len(sums) > k else 0
-    candidates = np.flatnonzero(sums >= max(1, least))
-    counted = zip(vocabulary.words_of(candidates), sums[candidates].tolist(), strict=True)
-    return _first(counted, k), as_of
-
-
-def _sums(rows: Rows, budget: Budget) -> tuple[Vocabulary, Int64Array, AsOf] | None:
-    """Return the vocabulary of all partitions, the count of each word by its id, and the positions.
-
-    None means that a cache lacks counts, or uses another vocabulary than the others, or that flushes bring too many new words.
-    """
-    vocabulary = next(iter(rows.values())).cache.vocabulary
-    if not all(served.cache.vocabulary is vocabulary for served in rows.values()):
-        return None
-    sums = np.zeros(len(vocabulary) + _NEW_WORDS, np.int64)
-    as_of: dict[int, int] = {}
-    for number, served in rows.items():
-        budget.check()
-        position = served.add_to(sums)
-        if position is None:
-            return None
-        as_of[number] = position
-    # A count of a word that is not in `sums` was left out.
-    return (vocabulary, sums, as_of) if len(vocabulary) <= len(sums) else None
-
-
-def _frequent_in_memory(
-    rows: Rows, least: int, also: Sequence[bytes], budget: Budget
-) -> tuple[Listing, AsOf] | None:
-    """Do what `frequent` does by counts in memory; None as in `_sums`."""
-    summed_up = _sums(rows, budget)
-    if summed_up is None:
-        return None
-    vocabulary, sums, as_of = summed_up
-    found = np.flatnonzero(sums >= least)
-    if len(found) > MOST_FREQUENT:
-        found = found[np.argsort(-sums[found], kind="stable")[: MOST_FREQUENT + 1]]
-    counted = zip(vocabulary.words_of(found), sums[found].tolist(), strict=True)
-    ids = {word: vocabulary.id_of(word) for word in also}
-    wanted = {
-        word: 0 if number is None or number >= len(sums) else int(sums[number])
-        for word, number in ids.items()
-    }
-    return _listed(counted, least, wanted), as_of
-
-
-def _listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[bytes, int]) -> Listing:
-    """Return the listing of the `counted` words, which have at least the count `least`, up to `MOST_FREQUENT`, and of `also`.
-
-    `counted` may bring the counts of `also` up to date while it is read.
-    """
-    first = heapq.nlargest(MOST_FREQUENT + 1, counted, key=itemgetter(1))
-    bound = first[MOST_FREQUENT][1] if len(first) > MOST_FREQUENT else least - 1
-    return Listing(dict(first[:MOST_FREQUENT]) | dict(also), bound)
-
-
-def _first(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:
-    first = heapq.nsmallest(k, counted, key=lambda pair: (-pair[1], pair[0]))
-    return TopWords([(word.decode(), count) for word, count in first])
-
-
-def _merged(stores: Sequence[Iterator[tuple[bytes, bytes]]], budget: Budget) -> Iterator[tuple[bytes, int]]:
-    """Yield all words with their counts summed over `stores`, in byte order; only a few slices of rows are in memory at a time."""
-    words = groupby(heapq.merge(*stores), key=itemgetter(0))
-    for number, (word, same) in enumerate(words):
-        if not number % SLICE_ROWS:
-            budget.check()
-        yield word, sum(unpack_row(row)[0] for _, row in same)

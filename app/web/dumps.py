@@ -17,7 +17,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import BrokenDump, CountedWord, DumpEnd, KeyValue
+from app.bodies import CountedWord, DumpEnd, KeyValue
+from app.problem_bodies import BrokenDump
 from app.reads.answers import Answer, IncompleteError, Queries, Terms, WordPage
 from app.web.disconnection import while_connected
 from app.web.formats import CONTENT_TYPES, CSV, CSV_HEADER, JSON, NDJSON, VARY, csv_rows, freshness_headers

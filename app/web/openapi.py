@@ -15,22 +15,19 @@ from app.bodies import (
     AssignmentMap,
     Counts,
     Freshness,
-    Incomplete,
     Instance,
     KeyValue,
     Liveness,
-    NotYetCounted,
-    Problem,
     Readiness,
     Stats,
     StockCount,
     Top,
-    UnknownWord,
     Version,
     Word,
     Words,
     WordsAsked,
 )
+from app.problem_bodies import PROBLEM_BODIES, Incomplete, NotYetCounted, Problem, UnknownWord
 from app.web.access.scopes import is_limited, needed_scope
 from app.web.formats import CSV, NDJSON, header_name
 from app.web.problems import MEDIA_TYPE
@@ -283,7 +280,7 @@ def _with_access(paths: Schema) -> Schema:
 
 
 def _schemas() -> Schema:
-    _, schemas = msgspec.json.schema_components(BODIES, ref_template=_SCHEMAS + "{name}")
+    _, schemas = msgspec.json.schema_components((*BODIES, *PROBLEM_BODIES), ref_template=_SCHEMAS + "{name}")
     # This version sends no other members. A client should ignore unknown members, because a later version may send more.
     return {name: {**schema, "additionalProperties": False} for name, schema in schemas.items()}
 

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import PROBLEM_TYPE, Incomplete, NotYetCounted, Problem, UnknownWord
 from app.printable import printable
+from app.problem_bodies import PROBLEM_TYPE, Incomplete, NotYetCounted, Problem, UnknownWord
 from app.reads.answers import Answer, IncompleteError, NotCountedYetError
 from app.web.responses import freshness, json_response
 from tables import errors

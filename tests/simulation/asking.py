@@ -20,7 +20,8 @@ from app.reads.pool import Budget
 from app.reads.queries import WordQueries
 from app.reads.questions import CountsAsked, Question, Told, WorkerStatus
 from app.reads.store_reads import StoreReads
-from app.reads.top_query import Rows, gathered
+from app.reads.sums import Rows
+from app.reads.top_query import gathered
 from tables.partitions.partitions import Partitions
 from tests.fakes.parties import OwnedHoldings, queries_alone
 

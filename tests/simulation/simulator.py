@@ -10,7 +10,7 @@ from app.reads import pace as pace_module
 from app.reads import parties as parties_module
 from app.reads import queries as queries_module
 from app.reads import store_reads as store_reads_module
-from app.reads import top_query as top_query_module
+from app.reads import sums as sums_module
 from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
 from tables.partitions import follower as follower_module
@@ -85,7 +85,7 @@ def simulate(
         patch.setattr(followers_module, "CONFIRM_S", 0.0)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
         patch.setattr(leaders_module, "Lock", Lock)
-        patch.setattr(top_query_module, "sleep", breathe)
+        patch.setattr(sums_module, "sleep", breathe)
         for timed in (pace_module, queries_module, parties_module, store_reads_module):
             patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
         if mutate is not None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,26 +16,21 @@ from rocksdict import Cache
 
 from app.reads import top_query
 from app.reads.answers import IncompleteError, Terms
-from app.reads.pool import Budget
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
-from tables.model.rows import Marker, StoreState
+from tables.model.rows import StoreState
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.top.leaders import PartitionLeaders
-from tables.top.listings import Listing
 from tables.top.top_words import TopWords
 from tests.fakes.parties import OwnedHoldings, queries_alone
 from tests.fakes.rows import pack_row
+from tests.fakes.served import column, commit_another_word, partition_in_memory, served_by, state_at
 
 PARTIAL = Terms(allow_partial=True)
-
-
-def served_by(store: PartitionStore, cache: CountCache) -> ServedRows:
-    return ServedRows(store, lambda: cache)
 
 
 def counting(shards: Mapping[int, Any]) -> Any:
@@ -50,15 +43,6 @@ def counting(shards: Mapping[int, Any]) -> Any:
         errors=dict,
         rebuild_corrupted=print,
     )
-
-
-def state_at(position: int, ahead: int) -> StoreState:
-    marker = Marker(topic="texts", profile="unicode/1", origin=0, position=position)
-    return StoreState(marker=marker, examined=ahead, max_upto=ahead)
-
-
-def _commit_another_word(rows: ServedRows, store: PartitionStore) -> None:
-    rows.commit(store.stage([b"x"], [pack_row(4, 9)]), state_at(9, 9), column(b"x"), np.array([4]))
 
 
 @pytest.fixture(params=[True, False], ids=["cached", "read from stores"])
@@ -116,43 +100,12 @@ def one(
     tmp_path: Path, changes: Changes
 ) -> Iterator[tuple[WordQueries, PartitionStore, ServedRows, CountCache]]:
     """One partition at 5, with the word `w` three times."""
-    store = PartitionStore(tmp_path / "0", Cache(1 << 20))
-    cache = CountCache(Vocabulary(100), complete=True)
-    rows = served_by(store, cache)
-    rows.commit(store.stage([b"w"], [pack_row(3, 5)]), state_at(5, 5), column(b"w"), np.array([3]))
-    cache.learn(column(b"w"), np.array([3]), 5)
-    shard = SimpleNamespace(store=store, served=rows, unsettled=None, position=5)
-    counts = counting({0: shard})
-    stores = StoreReads(changes, counts.rebuild_corrupted, 1.0)
-    yield queries_alone(OwnedHoldings(counts), stores, lambda: 1), store, rows, cache
-    stores.close()
-    store.close()
-
-
-def column(*words: bytes) -> pa.BinaryArray:
-    return pa.array(words, pa.binary())
-
-
-@pytest.mark.parametrize("complete", [True, False], ids=["in memory", "read from stores"])
-def test_frequent_words_are_all_words_from_a_count_on_and_those_that_are_asked_for(
-    tmp_path: Path, complete: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vocabulary, rows = Vocabulary(100), {}
-    for number, counts in enumerate([{b"a": 5, b"b": 2, b"c": 1}, {b"b": 2, b"d": 3}]):
-        store = PartitionStore(tmp_path / str(number), Cache(1 << 20))
-        cache = CountCache(vocabulary, complete=complete)
-        words, values = column(*counts), np.array([*counts.values()])
-        packed = [pack_row(count, 5) for count in counts.values()]
-        rows[number] = served_by(store, cache)
-        rows[number].commit(store.stage([*counts], packed), state_at(5, 5), words, values)
-        cache.learn(words, values, 5)
-    budget = Budget(monotonic() + 10)
-    found, as_of = top_query.frequent(rows, 4, [b"c", b"x"], budget)
-    assert found == Listing({b"a": 5, b"b": 4, b"c": 1, b"x": 0}, 3)
-    assert as_of == {0: 5, 1: 5}
-    monkeypatch.setattr(top_query, "MOST_FREQUENT", 2)
-    found, _ = top_query.frequent(rows, 1, [b"c"], budget)
-    assert found == Listing({b"a": 5, b"b": 4, b"c": 1}, 3), "the bound says what was left out"
+    with partition_in_memory(tmp_path / "0") as (store, rows, cache):
+        shard = SimpleNamespace(store=store, served=rows, unsettled=None, position=5)
+        counts = counting({0: shard})
+        stores = StoreReads(changes, counts.rebuild_corrupted, 1.0)
+        yield queries_alone(OwnedHoldings(counts), stores, lambda: 1), store, rows, cache
+        stores.close()
 
 
 async def answers(queries: WordQueries) -> list[tuple[object, Mapping[int, int]]]:
@@ -271,7 +224,7 @@ async def test_top_words_that_are_kept_are_told_at_once_until_a_flush_is_committ
     for k in (10, 5, 10, 100):
         assert (await queries.top(k)).value == TopWords([("w", 3)])
     assert len(found) == 1
-    await asyncio.to_thread(_commit_another_word, rows, store)
+    await asyncio.to_thread(commit_another_word, rows, store)
     for _ in range(2):
         answer = await queries.top(1)
         assert (answer.value, answer.as_of) == (TopWords([("x", 4)]), {0: 9})
@@ -288,118 +241,12 @@ async def test_top_words_that_are_asked_for_again_are_found_when_a_flush_is_comm
     queries, store, rows, _ = one
     for _ in range(times):
         await queries.top(10)
-    await asyncio.to_thread(_commit_another_word, rows, store)
+    await asyncio.to_thread(commit_another_word, rows, store)
     changes.publish(Change(0, 9, None))
     await asyncio.sleep(0.1)
     # Nothing is found from now on.
     monkeypatch.setattr(top_query.LeadingWords, "find", lambda *_: (TopWords([]), {0: 9}))
     assert (await queries.top(2)).value.words == ([] if times == 1 else [("x", 4), ("w", 3)])
-
-
-async def reopened(
-    folder: Path, close: Callable[[PartitionStore], None] | None = None
-) -> tuple[PartitionStore, ServedRows]:
-    """A store with the word `x` four times, which was closed, with a note of its leaders or by `close`, and opened again."""
-    store = PartitionStore(folder / "0", Cache(1 << 20))
-    rows = served_by(store, CountCache(Vocabulary(1), complete=False))
-    await asyncio.to_thread(_commit_another_word, rows, store)
-    await asyncio.to_thread(rows.close if close is None else partial(close, store))
-    store = PartitionStore(folder / "0", Cache(1 << 20))
-    return store, served_by(store, CountCache(Vocabulary(1), complete=False))
-
-
-async def test_a_store_that_was_closed_knows_its_most_frequent_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PartitionLeaders, "gather", lambda *_: pytest.fail("the rows are scanned"))
-    store, rows = await reopened(tmp_path)
-    stores, end_s = StoreReads(Changes(), print, 1.0), monotonic() + 5
-    assert await stores.top({0: rows}, 1, False, end_s) == (TopWords([("x", 4)]), {0: 9})
-    stores.close()
-    store.close()
-
-
-async def test_the_search_of_rows_after_a_kill_goes_on_when_nobody_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, rows = await reopened(tmp_path, PartitionStore.close)
-    gather, go_on = PartitionLeaders.gather, threading.Event()
-
-    def slow(*arguments: Any) -> None:
-        assert go_on.wait(10)
-        gather(*arguments)
-
-    monkeypatch.setattr(PartitionLeaders, "gather", slow)
-    stores = StoreReads(Changes(), print, 1.0)
-    for _ in range(3):
-        assert await stores.without_leaders({0: rows}, monotonic() + 0.05) == [0]
-    go_on.set()
-    assert await stores.without_leaders({0: rows}, monotonic() + 5) == []
-    assert await stores.top({0: rows}, 1, False, monotonic() + 5) == (TopWords([("x", 4)]), {0: 9})
-    stores.close()
-    store.close()
-
-
-async def test_leaders_are_found_where_only_some_counts_are_in_memory(
-    tmp_path: Path, one: tuple[WordQueries, PartitionStore, ServedRows, CountCache]
-) -> None:
-    _, _, in_memory, _ = one
-    in_memory.leaders = PartitionLeaders(5, empty=False)
-    (tmp_path / "more").mkdir()
-    store, noted = await reopened(tmp_path / "more")
-    rows = {0: in_memory, 1: noted}
-    stores = StoreReads(Changes(), print, 1.0)
-    assert not in_memory.leaders.whole
-    assert await stores.without_leaders({0: in_memory}, monotonic() + 5) == ()
-    assert not in_memory.leaders.whole, "its counts are in memory"
-    assert await stores.without_leaders(rows, monotonic() + 5) == []
-    assert in_memory.leaders.whole
-    found = await stores.top(rows, 2, False, monotonic() + 5)
-    assert found == (TopWords([("x", 4), ("w", 3)]), {0: 5, 1: 9})
-    stores.close()
-    store.close()
-
-
-async def test_a_pass_that_ends_because_the_worker_stops_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, rows = await reopened(tmp_path, PartitionStore.close)
-    passing, go_on = threading.Event(), threading.Event()
-
-    def slow(_: object, __: object, check: Callable[[], None]) -> None:
-        passing.set()
-        assert go_on.wait(10)
-        check()
-
-    monkeypatch.setattr(PartitionLeaders, "gather", slow)
-    stores = StoreReads(Changes(), print, 1.0)
-    asking = asyncio.create_task(stores.without_leaders({0: rows}, monotonic() + 10))
-    await asyncio.to_thread(passing.wait, 10)
-    stores.close()
-    go_on.set()
-    assert await asking == [0]
-    assert await stores.without_leaders({0: rows}, monotonic() + 10) == [0]
-    store.close()
-
-
-async def test_counts_of_words_that_come_while_counts_are_added_up_are_not_left_out(
-    one: tuple[WordQueries, PartitionStore, ServedRows, CountCache], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, _, rows, cache = one
-    monkeypatch.setattr(top_query, "_NEW_WORDS", 0)
-    add_to = CountCache.add_to
-
-    def flushed_before(cache: CountCache, sums: Any) -> int | None:
-        cache.learn(column(b"new"), np.array([9]), 5)
-        return add_to(cache, sums)
-
-    budget = Budget(monotonic() + 10)
-    assert top_query._from_memory({0: rows}, 5, budget) == (TopWords([("w", 3)]), {0: 5})
-    monkeypatch.setattr(CountCache, "add_to", flushed_before)
-    assert top_query._from_memory({0: rows}, 5, budget) is None
-    monkeypatch.setattr(top_query, "_NEW_WORDS", 1)
-    assert top_query._from_memory({0: rows}, 5, budget) == (TopWords([("new", 9), ("w", 3)]), {0: 5})
-    assert cache.complete
 
 
 async def test_what_is_asked_while_a_worker_closes_has_no_answer(
