@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from agents.source.kafka_source import GroupOwnership, KafkaSource
 from agents.source.membership import BatchConsumerThread
 from agents.source.worker_app import WorkerApp
 from agents.watchdog import Watchdog
+from tables.background import runner
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import KafkaChangelog
 from tables.kafka.changelog_tail import KafkaChangelogTail
@@ -28,12 +28,14 @@ from tables.kafka.rights import Right, Rights
 from tables.model.names import Topics
 from tables.model.tally import TallyRecords
 from tables.observer import Observer
+from tables.pace.courtesy import Courtesy
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
 from tables.pace.policy import FlushPolicy
+from tables.pace.turns import FlushTurns
 from tables.partitions.freshness import Freshness
 from tables.partitions.partitions import Partitions
 from tables.partitions.services import ShardServices
-from tables.ports import CommitWitness, Result, RunInThread
+from tables.ports import CommitWitness
 
 _log = structlog.get_logger(__name__)
 
@@ -110,11 +112,13 @@ class Readable(NamedTuple):
         partitions: the partitions of this worker.
         freshness: finds the rows that no other process can have surpassed.
         input_ends: looks up partition -> offset after the last readable record of the input.
+        courtesy: has to know of each question, and how late the event loop runs.
     """
 
     partitions: Partitions
     freshness: Freshness
     input_ends: Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+    courtesy: Courtesy
 
 
 class Topology:
@@ -188,6 +192,7 @@ def build_topology(
     offsets = TopicOffsets(options.connection, step_timeout_s)
     readable = TopicOffsets(options.connection, step_timeout_s, options.isolation)
     topics = Topics.of(options.group, options.topic)
+    courtesy = Courtesy()
     ownership = GroupOwnership(membership, options.topic)
     services = ShardServices(
         topic=options.topic,
@@ -203,9 +208,11 @@ def build_topology(
         dead_letters=KafkaDeadLetters(topics.dead_letters, topics.input, producer),
         vocabulary=VocabularyLimit(options.vocabulary_words),
         memory=options.memory,
-        run=_runner("flush", FLUSH_THREADS),
-        run_long=_runner("restore", RESTORE_THREADS),
-        run_tail=_runner("follow", FOLLOW_THREADS),
+        turns=FlushTurns(courtesy),
+        run=runner("flush", FLUSH_THREADS),
+        run_commit=runner("commit", 1),
+        run_long=runner("restore", RESTORE_THREADS),
+        run_tail=runner("follow", FOLLOW_THREADS),
         witness=options.witness,
     )
     partitions = Partitions(
@@ -258,7 +265,7 @@ def build_topology(
     async def input_ends(numbers: Collection[int]) -> Mapping[int, int]:
         return await readable.ends(options.topic, numbers)
 
-    reads = Readable(partitions, freshness, input_ends)
+    reads = Readable(partitions, freshness, input_ends, courtesy)
     return Topology(reads, producer, [offsets, readable], watchdog, tick_s)
 
 
@@ -283,12 +290,3 @@ async def count_words(stream: Any, partitions: Partitions) -> None:
     async for event in stream.events():
         fetched = event.value
         partitions.add(event.message.partition, fetched.batches, fetched.highwater)
-
-
-def _runner(name: str, threads: int) -> RunInThread:
-    executor = ThreadPoolExecutor(threads, name)
-
-    def run(function: Callable[..., Result], /, *arguments: Any) -> asyncio.Future[Result]:
-        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
-
-    return run

@@ -1,7 +1,7 @@
 """The clock of leases: it counts the time during which the machine was suspended, which `time.monotonic` leaves out.
 
-A group goes on while a machine is suspended. A worker that is resumed must not take its last heartbeat for young, nor a flush that
-it began to append before: others may own its partitions by now, and followers have shown the flush.
+A group goes on while a machine is suspended. A worker that is resumed must not take its last heartbeat for young, nor a flush
+whose marker it sent before: others may own its partitions by now, and followers have shown the flush.
 """
 
 from __future__ import annotations

@@ -49,8 +49,16 @@ class Changelog(Protocol[Packed]):
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Packed:
         """Prepare records for `append`, in the order of `keys`. Takes 0.1 µs a record: many records are prepared in a thread."""
 
-    async def append(self, partition: int, records: Packed) -> list[tuple[int, int]]:
+    async def append(
+        self, partition: int, records: Packed, before_last: Callable[[], Awaitable[None]] | None = None
+    ) -> list[tuple[int, int]]:
         """Append records and wait for the acknowledgement of every record.
+
+        Args:
+            partition: where to append.
+            records: what `pack` returned.
+            before_last: called once and waited for before the batch with the last record is sent; every other batch is acknowledged
+                by then. None = nobody has to know. What it raises is raised.
 
         Returns:
             (base offset, offset after the last record) of each batch, in order. A base offset of -1 = not known.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from app.reads.answers import Behind, FollowerStatus, PartitionStatus, RestoreStatus, Role
 from tables.errors import WordcountError
+from tables.pace.courtesy import Courtesy
 from tables.partitions.follower import Follower
 from tables.partitions.followers import Followers
 from tables.partitions.freshness import Freshness
@@ -93,10 +94,14 @@ class WorkerHoldings:
         partitions: owns and follows partitions.
         freshness: finds the rows that no other process can have surpassed.
         input_ends: looks up the ends of partitions of the input topic.
+        courtesy: is told of each question.
     """
 
-    def __init__(self, partitions: Partitions, freshness: Freshness, input_ends: Ends) -> None:
+    def __init__(
+        self, partitions: Partitions, freshness: Freshness, input_ends: Ends, courtesy: Courtesy
+    ) -> None:
         self._partitions = partitions
+        self._courtesy = courtesy
         self._freshness = freshness
         self._input_ends = input_ends
 
@@ -126,6 +131,7 @@ class WorkerHoldings:
 
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         """See `Holdings.held`. Rows are the newest by lease or by proof, except those of a follower that may lag."""
+        self._courtesy.asked()
         held, leased = Held(), self._freshness.leased()
         for number in numbers:
             if number in leased:

@@ -7,8 +7,7 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -36,6 +35,7 @@ from app.worker.health import Health
 from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
+from tables.background import runner
 from tables.cache.vocabulary import VocabularyLimit
 from tables.clock import now_s
 from tables.errors import WordcountError
@@ -46,7 +46,6 @@ from tables.pace.memory import MemoryBudget
 from tables.partitions.changes import Changes
 from tables.partitions.followers import Followers
 from tables.partitions.services import FollowerServices
-from tables.ports import Result, RunInThread
 from tables.store.folder_lock import StateLock
 from tables.store.stores import Stores
 
@@ -82,8 +81,8 @@ class View:
                 owner=Owner(settings.group, settings.topic),
                 changelog=changelog,
                 tail=KafkaChangelogTail(topics.changelog, kafka, timeout_s),
-                run=_runner("store", 1),
-                run_tail=_runner("follow", 1),
+                run=runner("store", 1),
+                run_tail=runner("follow", 1),
                 vocabulary=vocabulary,
                 changes=changes,
                 memory=self._memory,
@@ -211,12 +210,3 @@ def run_view(settings: Settings) -> Exception | None:
     if error is not None:
         say(str(error) if isinstance(error, WordcountError) else f"unexpected error: {error!r}")
     return error
-
-
-def _runner(name: str, threads: int) -> RunInThread:
-    executor = ThreadPoolExecutor(threads, name)
-
-    def run(function: Callable[..., Result], /, *arguments: Any) -> asyncio.Future[Result]:
-        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
-
-    return run

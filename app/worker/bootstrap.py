@@ -145,6 +145,12 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     def card() -> Card:
         return Card(own_url(), topology.partitions.following(), topology.partitions.stored())
 
+    def loop_delayed(delay_s: float) -> None:
+        metrics.loop_delayed(delay_s)
+        courtesy = topology.readable.courtesy
+        courtesy.delayed(delay_s)
+        metrics.flush_pause(courtesy.level)
+
     connections.watch(_refusal_log(settings))
     faust_app.parts = WorkerParts(
         topology=topology,
@@ -164,7 +170,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         drain_s=settings.drain_s,
         close_reads=reads.close,
         watch_address=reads.address.watch,
-        loop_delayed=metrics.loop_delayed,
+        loop_delayed=loop_delayed,
         deadline=Deadline(settings.shutdown_timeout_s),
         flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,
     )

@@ -93,6 +93,11 @@ class Metrics:
             "Longest delay of the event loop in seconds since the start of the process.",
             registry=self.registry,
         )
+        self._pause_ratio = Gauge(
+            "wordcount_flush_pause_ratio",
+            "Pause after a flush as a multiple of the flush, 0 to 4: above 0 while questions find the event loop late.",
+            registry=self.registry,
+        )
         self._http_connections = Gauge(
             "wordcount_http_connections", "Open HTTP connections.", registry=self.registry
         )
@@ -160,6 +165,10 @@ class Metrics:
         if delay_s > self._longest_s:
             self._longest_s = delay_s
             self._longest_loop_delay_s.set(delay_s)
+
+    def flush_pause(self, ratio: float) -> None:
+        """Show how long the worker pauses after a flush, as a multiple of the flush."""
+        self._pause_ratio.set(ratio)
 
     def http_connections(self, open_now: int) -> None:
         """Show how many connections are open."""

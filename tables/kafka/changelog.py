@@ -74,7 +74,12 @@ class KafkaChangelog:
         """Prepare records for `append`, see `Changelog.pack`."""
         return packed(keys, values, self._producer.compression)
 
-    async def append(self, partition: int, records: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
+    async def append(
+        self,
+        partition: int,
+        records: Sequence[BatchBuilder],
+        before_last: Callable[[], Awaitable[None]] | None = None,
+    ) -> list[tuple[int, int]]:
         """Append records and wait for their acknowledgements, see `Changelog.append`.
 
         Raises:
@@ -83,7 +88,7 @@ class KafkaChangelog:
         """
         acknowledged = await self._producer.send(
             self.topic,
-            lambda producer: self._send(producer, partition, records),
+            lambda producer: self._send(producer, partition, records, before_last),
             what="the changelog",
             where=f"{self.topic} partition {partition}",
         )
@@ -93,14 +98,22 @@ class KafkaChangelog:
         ]
 
     async def _send(
-        self, producer: AIOKafkaProducer, partition: int, batches: Sequence[BatchBuilder]
+        self,
+        producer: AIOKafkaProducer,
+        partition: int,
+        batches: Sequence[BatchBuilder],
+        before_last: Callable[[], Awaitable[None]] | None,
     ) -> Sequence[Any]:
         """Send the batches and return the broker's acknowledgement of each."""
         if partition not in await producer.partitions_for(self.topic):
             # The partition was added after the producer had read the metadata.
             await producer.client.force_metadata_update()
-        sent = [await producer.send_batch(batch, self.topic, partition=partition) for batch in batches]
-        return await asyncio.gather(*sent)
+        *first, last = batches
+        sent = [await producer.send_batch(batch, self.topic, partition=partition) for batch in first]
+        acknowledged = await asyncio.gather(*sent)
+        if before_last is not None:
+            await before_last()
+        return [*acknowledged, await (await producer.send_batch(last, self.topic, partition=partition))]
 
     async def identity(self) -> str:
         """Return the id of the changelog topic, see `Changelog.identity`."""

@@ -1,1 +1,1 @@
-"""Bounds: when a buffer is flushed, its size, the number of flushes at a time, the memory of each part, the pause before a retry."""
+"""Bounds: when a buffer is flushed, its size, how many at a time, pauses between flushes and before retries, memory of each part."""

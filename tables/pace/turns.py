@@ -1,11 +1,16 @@
-"""Turns of flushes: how many large buffers are flushed at a time, and how many small buffers are counted at a time (ADR 9)."""
+"""Turns of flushes: how many large buffers are flushed at a time, and how many small buffers are counted at a time (ADR 9).
+
+While a process is asked and late, a turn is free again only after a pause (`tables.pace.courtesy`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 
+from tables.pace.courtesy import Courtesy
 from tables.pace.memory import LARGE_FLUSHES
 
 LARGE_BUFFER_BYTES = 1 << 20
@@ -24,23 +29,31 @@ would wait for both.
 class Turn:
     """The right to flush one buffer. Held while the buffer is flushed."""
 
-    def __init__(self, counting: asyncio.Semaphore | None = None) -> None:
-        self._counting = counting
+    def __init__(self, let_count: Callable[[], None] | None = None) -> None:
+        self._let_count = let_count
 
     def counted(self) -> None:
         """Let another small buffer be counted, because this buffer is. A second call does nothing."""
-        if self._counting is not None:
-            self._counting.release()
-            self._counting = None
+        if self._let_count is not None:
+            self._let_count()
+            self._let_count = None
 
 
 class FlushTurns:
-    """Bounds the large flushes and the counts of small buffers at a time. A buffer that waits for its turn still takes records in."""
+    """Bounds the large flushes and the counts of small buffers at a time. A buffer that waits for its turn still takes records in.
 
-    def __init__(self) -> None:
+    Args:
+        courtesy: says how long a turn stays taken after its work.
+    """
+
+    def __init__(self, courtesy: Courtesy | None = None) -> None:
+        self._courtesy = Courtesy() if courtesy is None else courtesy
         self._large_flushes = asyncio.Semaphore(LARGE_FLUSHES)
         self._taking = asyncio.Lock()
         self._small_counts = asyncio.Semaphore(SMALL_COUNTS)
+        self._hurried = False
+        self._pauses: set[Callable[[], None]] = set()
+        """What ends each pause."""
 
     @asynccontextmanager
     async def turn(self, buffer_bytes: Callable[[], int]) -> AsyncIterator[Turn]:
@@ -56,22 +69,55 @@ class FlushTurns:
         if buffer_bytes() < LARGE_BUFFER_BYTES:
             await self._small_counts.acquire()
             if buffer_bytes() < LARGE_BUFFER_BYTES:
-                turn = Turn(self._small_counts)
+                begun_s = monotonic()
+                turn = Turn(lambda: self._free(self._small_counts, 1, begun_s))
                 try:
                     yield turn
                 finally:
                     turn.counted()
                 return
             self._small_counts.release()
-        taken = 0
+        taken, begun_s = 0, monotonic()
         try:
-            async with (
-                self._taking
-            ):  # Otherwise two large buffers could each hold some turns and wait for the others for ever.
-                while taken < min(LARGE_FLUSHES, 1 + buffer_bytes() // (TURN_BYTES + 1)):
+            # Without the lock two large buffers could each hold some turns and wait for the others for ever.
+            async with self._taking:
+                while taken < self._wanted(buffer_bytes()):
                     await self._large_flushes.acquire()
                     taken += 1
+            begun_s = monotonic()
             yield Turn()
         finally:
-            for _ in range(taken):
-                self._large_flushes.release()
+            self._free(self._large_flushes, taken, begun_s)
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Pause no turn during the `with` block: whoever waits for all flushes does not wait for pauses."""
+        self._hurried = True
+        for end_pause in [*self._pauses]:
+            end_pause()
+        try:
+            yield
+        finally:
+            self._hurried = False
+
+    def _wanted(self, buffer_bytes: int) -> int:
+        """Return how many turns a large buffer takes."""
+        if self._courtesy.alone and not self._hurried:
+            return LARGE_FLUSHES
+        return min(LARGE_FLUSHES, 1 + buffer_bytes // (TURN_BYTES + 1))
+
+    def _free(self, semaphore: asyncio.Semaphore, turns: int, begun_s: float) -> None:
+        """Free `turns` turns whose work began at `begun_s`, at once or after a pause."""
+
+        def end_pause() -> None:
+            if end_pause in self._pauses:
+                self._pauses.remove(end_pause)
+                for _ in range(turns):
+                    semaphore.release()
+
+        self._pauses.add(end_pause)
+        pause_s = self._courtesy.pause_s(monotonic() - begun_s)
+        if pause_s and not self._hurried:
+            asyncio.get_running_loop().call_later(pause_s, end_pause)
+        else:
+            end_pause()

@@ -8,7 +8,7 @@ rules make an answer *newest*, that is, not older than any newest answer that wa
    before it was read. This holds for followers, suspended partitions and owners.
 2. **By lease**, without a request to a broker. While the lease of a membership holds, the group gives its partitions to nobody else.
    So the rows of a partition that counts are newest as long as no follower can have shown a flush of this process that is on its way
-   through the changelog: for `OWNER_S` after the process began to append the flush (`tables.partitions.settled_tail`).
+   through the changelog: until `OWNER_S` after the process sent the flush's marker (`tables.partitions.settled_tail`).
 
 The lease does not know of a record that a former owner appended late. A follower that has read such a record is ahead of the owner
 until the owner examines the changelog, with its next flush or within a minute. Who must not see even that asks by proof alone.

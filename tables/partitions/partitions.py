@@ -114,7 +114,8 @@ class Partitions:
             timeout_s: seconds that the flushes may take. Buffers that are not flushed by then are dropped and read again later.
         """
         if clean:
-            await self._flush_all(timeout_s)
+            with self._services.turns.hurried():
+                await self._flush_all(timeout_s)
         parts = list(self._partitions.values())
         for part in parts:
             self._actions.on(part, Event.SUSPENDED)

@@ -67,6 +67,7 @@ class ShardServices:
         dead_letters: takes the records that cannot be counted.
         vocabulary: bounds and renews the word ids of the cache of old counts.
         run: runs a blocking function of a flush in a thread.
+        run_commit: runs the commit of a flush, which is short, in a thread: it does not wait for the counting of other partitions.
         run_long: runs a blocking function of a restore, which may take seconds, in a thread.
         run_tail: runs a blocking function of the tail in its thread, always the same one.
         turns: bounds the flushes that are under way at a time.
@@ -88,6 +89,7 @@ class ShardServices:
     dead_letters: DeadLetters
     vocabulary: VocabularyLimit
     run: RunInThread
+    run_commit: RunInThread
     run_long: RunInThread
     run_tail: RunInThread
     turns: FlushTurns = field(default_factory=FlushTurns)

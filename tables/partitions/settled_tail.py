@@ -2,8 +2,9 @@
 
 A flush is in the changelog a moment before its owner shows the flush. If a follower showed the flush in this moment, a client that
 asks the owner next would see counts go back. So followers show a flush only `SETTLE_S` after the end behind the flush was told, and an
-owner answers from before a flush only for `OWNER_S` after it began to append the flush (`tables.partitions.freshness`). Both measure
-durations on their own clocks. A process that was stopped meanwhile finds its own time over.
+owner answers from before a flush only for `OWNER_S` after it sent the flush's marker, which is the last record
+(`tables.partitions.freshness`). Both measure durations on their own clocks. A process that was stopped meanwhile finds its own time
+over.
 
 While records wait, the id of the changelog is looked up: a topic that was deleted and created again is read on under its name, and
 would look like the former one.
@@ -25,7 +26,7 @@ SETTLE_S: Final = 0.3
 """Least age of a record, as the reader knows it, before followers take it in."""
 
 OWNER_S: Final = 0.25
-"""How long an owner may answer from before a flush that it appends; below `SETTLE_S`."""
+"""How long an owner may answer from before a flush whose marker it has sent; below `SETTLE_S`."""
 
 MOST_BYTES: Final = 32 << 20
 """Most bytes of records that wait, of all partitions together; beyond them nothing more is read."""

@@ -16,8 +16,10 @@ A failure in the steps 3 to 6 leaves the store as it was. The only way out is a 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -96,7 +98,7 @@ class Shard:
         self.progress = RestoreProgress()
         """Progress of the last restore."""
         self.unsettled_s = 0.0
-        """When the appending of the unsettled flush began."""
+        """When the marker of the unsettled flush was sent; infinity = it is not sent yet, -infinity = it may come at any time."""
         self.unsettled: Flushed | None = None
         """A flush that was sent to the changelog and is not in the store yet; a restore learns whether the changelog has it."""
 
@@ -193,16 +195,26 @@ class Shard:
             staging = asyncio.ensure_future(services.run(self.store.stage, counted.words, counted.values))
             await checking
             flushed = Flushed(counted.marker, len(counted.ids), counted.tally.totals, batches, begun_s)
-            self.unsettled, self.unsettled_s = flushed, services.clock()
-            ranges = await services.changelog.append(self.partition, counted.records)
+            # The marker of a former flush that failed may come at any time.
+            self.unsettled_s = math.inf if self.unsettled is None else -math.inf
+            self.unsettled = flushed
+            ranges = await services.changelog.append(
+                self.partition, counted.records, partial(self._before_marker, staging)
+            )
             examined = self.continued(ranges)
             await services.ownership.prove(self.partition, counted.marker.position)
             staged, staging = await asyncio.shield(staging), None
             await self._commit(staged, counted, examined, flushed)
         except BaseException:
+            self.unsettled_s = -math.inf
             # The flush may be cancelled again during the clean-up, by a suspension whose time is over.
             await finish_despite_cancel(_clean_up(checking, staging))
             raise
+
+    async def _before_marker(self, staging: asyncio.Future[StagedRows]) -> None:
+        """Wait until the rows are staged, so that the time from the marker to the commit is short."""
+        await asyncio.shield(staging)
+        self.unsettled_s = min(self.unsettled_s, self.services.clock())
 
     def _close_buffer(self) -> Sequence[RecordBatch]:
         batches, self.buffer = self.buffer, []
@@ -289,7 +301,8 @@ class Shard:
             marker=counted.marker, examined=examined, max_upto=max(self.store.state.max_upto, position)
         )
         try:
-            await self.in_thread(self._write, staged, counted, state)
+            writing = self.services.run_commit(self._write, staged, counted, state)
+            await finish_despite_cancel(writing, self.leaving)
         finally:
             if self.marker is counted.marker:
                 # A flush that was cancelled during the write is published too, because its rows are durable.

@@ -38,13 +38,20 @@ class Changelog:
         size = self._process.random.randint(1, len(records))
         return [records[i : i + size] for i in range(0, len(records), size)]
 
-    async def append(self, partition: int, records: Sequence[Sequence[Record]]) -> list[tuple[int, int]]:
+    async def append(
+        self,
+        partition: int,
+        records: Sequence[Sequence[Record]],
+        before_last: Callable[[], Awaitable[None]] | None = None,
+    ) -> list[tuple[int, int]]:
         process = self._process
         batches, ranges = list(records), []
         process.tellings.appends(partition, batches)
         try:
             await process.pause()
             while batches:
+                if len(batches) == 1 and before_last is not None:
+                    await before_last()
                 if process.fault():
                     raise FlushUnknownError("not acknowledged")
                 log = process.broker.changelog[partition]

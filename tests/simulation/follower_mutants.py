@@ -1,7 +1,7 @@
 """The mutants of followers and of newest answers: each function patches a part of the rules 17 and 18 out of `tables`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from tables.partitions.served_rows import ServedRows
 from tables.partitions.settled_tail import OWNER_S
 from tables.partitions.shard import Shard
 from tests.simulation import process as process_module
-from tests.simulation.connections import Lease
+from tests.simulation.connections import Changelog, Lease
 from tests.simulation.disks import Disk, MemoryStore
 
 Patch = pytest.MonkeyPatch
@@ -98,6 +98,23 @@ def followers_that_show_a_flush_at_once(patch: Patch) -> None:
     patch.setattr(settled_tail_module, "SETTLE_S", 0.0)
     patch.setattr(freshness_module, "OWNER_S", OWNER_S)
     patch.setattr(process_module, "TAIL_S", [0.005, 0.01, 0.02, 0.05, 0.1, 0.5])
+
+
+def owners_that_begin_their_time_when_the_marker_is_acknowledged(patch: Patch) -> None:
+    append = Changelog.append
+
+    async def late(
+        changelog: Changelog,
+        partition: int,
+        records: Any,
+        before_last: Callable[[], Awaitable[None]] | None = None,
+    ) -> Any:
+        ranges = await append(changelog, partition, records)
+        if before_last is not None:
+            await before_last()
+        return ranges
+
+    patch.setattr(Changelog, "append", late)
 
 
 def owners_taken_for_newest_after_their_lease(patch: Patch) -> None:

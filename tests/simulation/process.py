@@ -144,6 +144,7 @@ class Process:
             dead_letters=DeadLetters(self),
             vocabulary=VocabularyLimit(random.choice([4, 1000])),
             run=self.run,
+            run_commit=self.run,
             run_long=self.run,
             run_tail=self.run_tail,
             clock=self._loop.time,

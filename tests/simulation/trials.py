@@ -143,6 +143,9 @@ MUTANTS: dict[Mutate, Trial] = {
     ),
     follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
     follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
+    follower_mutants.owners_that_begin_their_time_when_the_marker_is_acknowledged: Trial(
+        18, seeds=300, bias=FOLLOWED
+    ),
     follower_mutants.followers_that_show_a_flush_at_once: Trial(18, seeds=100, bias=FOLLOWED, first=200),
     follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=100, bias=FROZEN, first=550),
     follower_mutants.answers_of_two_owners_added_up: Trial(18, bias=FOLLOWED),

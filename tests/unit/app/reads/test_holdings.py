@@ -14,6 +14,7 @@ import pytest
 from app.reads.answers import Behind, FollowerStatus
 from app.reads.holdings import Held, ViewHoldings, WorkerHoldings
 from tables.errors import BrokerUnavailableError
+from tables.pace.courtesy import Courtesy
 from tables.partitions.restore_progress import RestoreProgress
 
 QUESTION_S = 10.0
@@ -120,7 +121,7 @@ def worker(
 ) -> tuple[WorkerHoldings, Any, Ends]:
     freshness: Any = Freshness(leased or {}, proven or {})
     ends = Ends()
-    return WorkerHoldings(partitions, freshness, ends), freshness, ends
+    return WorkerHoldings(partitions, freshness, ends, Courtesy()), freshness, ends
 
 
 async def test_a_view_answers_as_of_the_last_marker_however_far_it_is_behind() -> None:

@@ -1,10 +1,15 @@
-"""How rows are cut into Kafka batches; no broker."""
+"""How rows are cut into Kafka batches, and in which order these are sent; no broker."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from tables.kafka.changelog import packed
+from tables.kafka.changelog import KafkaChangelog, packed
 from tables.kafka.producer import COMPRESSIONS
 from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
 
@@ -62,3 +67,70 @@ def test_every_compression_is_read_as_it_was_written(compression: str) -> None:
     assert [record for part in unpacked(made) for record in part] == records
     size = sum(len(batch._build()) for batch in pack(records, compression))
     assert (size < sum(len(batch._build()) for batch in plain)) == (compression != "none")
+
+
+class Producer:
+    """Acknowledges a batch a moment after it was sent."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+        self.end = 0
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> Awaitable[Any]:
+        self.events.append("sent")
+        base, self.end = self.end, self.end + batch.record_count()
+        return asyncio.ensure_future(self._acknowledged(base))
+
+    async def _acknowledged(self, base: int) -> Any:
+        await asyncio.sleep(0.01)
+        self.events.append("acknowledged")
+        return SimpleNamespace(offset=base)
+
+
+def changelog_of(producer: Producer) -> KafkaChangelog:
+    async def send(topic: str, send: Callable[[Any], Awaitable[Any]], **_: str) -> Any:
+        return await send(producer)
+
+    shared: Any = SimpleNamespace(send=send, timeout_s=1.0, compression="none")
+    nothing: Any = None
+    return KafkaChangelog("changelog", {}, shared, nothing, nothing)
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_the_last_batch_is_sent_when_all_others_are_acknowledged_and_who_waits_for_that_is_ready(
+    batches: int,
+) -> None:
+    events: list[str] = []
+    changelog = changelog_of(Producer(events))
+    count = (batches - 1) * ROWS_PER_CHANGELOG_BATCH + 1
+
+    async def before_last() -> None:
+        events.append("called")
+        await asyncio.sleep(0.02)
+        events.append("ready")
+
+    records = changelog.pack([b"word"] * count, [b"row"] * count)
+    ranges = await changelog.append(0, records, before_last)
+    others = batches - 1
+    assert events == ["sent"] * others + ["acknowledged"] * others + [
+        "called",
+        "ready",
+        "sent",
+        "acknowledged",
+    ]
+    assert (ranges[0][0], ranges[-1][1], len(ranges)) == (0, count, batches)
+
+
+async def test_nothing_more_is_sent_when_who_has_to_be_ready_fails() -> None:
+    events: list[str] = []
+    changelog = changelog_of(Producer(events))
+
+    async def before_last() -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        await changelog.append(0, changelog.pack([b"word"], [b"row"]), before_last)
+    assert not events

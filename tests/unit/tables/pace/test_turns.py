@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from time import monotonic
 
 import pytest
 
+from tables.pace.courtesy import Courtesy
 from tables.pace.memory import LARGE_FLUSHES
 from tables.pace.turns import LARGE_BUFFER_BYTES, SMALL_COUNTS, TURN_BYTES, FlushTurns
 
@@ -87,3 +89,57 @@ async def test_who_gives_up_waiting_for_several_turns_gives_those_back_that_it_h
                 pass
     async with asyncio.timeout(1), turns.turn(lambda: 100 * TURN_BYTES):
         pass
+
+
+class Pausing(Courtesy):
+    """Pauses for `seconds` after each flush."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    @property
+    def alone(self) -> bool:
+        return self.seconds > 0
+
+    def pause_s(self, busy_s: float) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_turn_is_free_again_only_after_the_pause(size: int) -> None:
+    courtesy = Pausing(0.1)
+    turns, begun_s = FlushTurns(courtesy), monotonic()
+    for _ in range(3):
+        async with asyncio.timeout(1), turns.turn(lambda: size):
+            pass
+    assert monotonic() - begun_s >= 0.2
+    courtesy.seconds = 0.0
+    async with asyncio.timeout(1), turns.turn(lambda: size):
+        pass
+    async with asyncio.timeout(0.05), turns.turn(lambda: size):
+        pass
+
+
+async def test_large_buffers_are_flushed_one_at_a_time_while_the_process_pauses() -> None:
+    turns = FlushTurns(Pausing(0.01))
+    async with turns.turn(lambda: LARGE):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), turns.turn(lambda: LARGE):
+                pass
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_who_waits_for_all_flushes_does_not_wait_for_pauses(size: int) -> None:
+    turns = FlushTurns(Pausing(60.0))
+    async with turns.turn(lambda: size):
+        pass
+    with turns.hurried():
+        for _ in range(3):
+            async with asyncio.timeout(1), turns.turn(lambda: size):
+                pass
+    async with asyncio.timeout(1), turns.turn(lambda: size):
+        pass
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), turns.turn(lambda: size):
+            pass

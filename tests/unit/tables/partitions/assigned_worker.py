@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -54,9 +54,13 @@ class Log:
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[Record]:
         return list(zip(keys, values, strict=True))
 
-    async def append(self, partition: int, records: Any) -> list[tuple[int, int]]:
+    async def append(
+        self, partition: int, records: Any, before_last: Callable[[], Awaitable[None]] | None = None
+    ) -> list[tuple[int, int]]:
         if self.appending is not None:
             await self.appending()
+        if before_last is not None:
+            await before_last()
         if self.request_late:
             self.request_late, self.late = False, records
             raise FlushUnknownError("not acknowledged")
@@ -174,6 +178,7 @@ class Worker:
             dead_letters=None,  # type: ignore[arg-type]
             vocabulary=VocabularyLimit(1000),
             run=run,
+            run_commit=run,
             run_long=run,
             run_tail=run,
         )

@@ -92,6 +92,38 @@ async def test_during_a_flush_an_owner_answers_after_the_flush(worker: Worker, f
     assert (await asked)[0].exact_position == 1
 
 
+async def test_an_owner_answers_from_before_a_flush_however_long_its_rows_take_without_the_marker(
+    worker: Worker, freshness: Freshness
+) -> None:
+    await worker.start()
+    appending, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> None:
+        appending.set()
+        await go_on.wait()
+
+    worker.log.appending = slowly
+    worker.flush()
+    await appending.wait()
+    freshness._clock = lambda: now_s() + 1000 * OWNER_S
+    assert freshness.leased()
+    go_on.set()
+    await worker.until(lambda: worker.counts.shards()[0].unsettled is None)
+    assert freshness.leased()[0].exact_position == 1
+
+
+async def test_after_a_flush_that_failed_an_owner_answers_by_proof_until_it_is_settled(
+    worker: Worker, freshness: Freshness
+) -> None:
+    await worker.start()
+    worker.log.request_late = True
+    worker.flush()
+    await worker.until(lambda: worker.counts.shards()[0].unsettled is not None and worker.log.late)
+    await worker.until(worker.counts.counting)
+    assert worker.counts.shards()[0].unsettled is not None, "it may still come"
+    assert not freshness.leased()
+
+
 async def test_a_suspended_partition_answers_by_proof(worker: Worker, freshness: Freshness) -> None:
     await worker.start()
     await worker.counts.suspend(clean=True, timeout_s=1)
