@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 from tables.ports import Result, RunInThread
@@ -35,4 +36,6 @@ def _step_back() -> None:
     """Lower the priority of the calling thread. Elsewhere than on Linux all threads of a process have one priority."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+        # A sandbox may refuse it; the worker then counts as well, and answers later when cores are scarce.
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -26,3 +26,11 @@ async def test_a_runner_has_as_many_threads_as_it_was_given() -> None:
     run, both = runner("test", 2), threading.Barrier(2)
     first, second = run(both.wait, 5), run(both.wait, 5)
     assert {await first, await second} == {0, 1}
+
+
+async def test_a_system_that_refuses_priorities_hinders_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert await runner("test", 1)(int, "3") == 3
