@@ -319,6 +319,7 @@ def _services(tally: Any, vocabulary_words: int) -> ShardServices:
         dead_letters=_NoDeadLetters(),
         vocabulary=VocabularyLimit(vocabulary_words),
         run=run,
+        run_commit=run,
         run_long=run,
         run_tail=run,
     )

@@ -20,8 +20,8 @@ STEP: Final = 0.5
 FALL_PER_S: Final = 0.1
 """What the level loses in a second, so that one late question in five seconds keeps it."""
 
-MOST_LEVEL: Final = 4.0
-"""Highest level: flushes get a fifth of the time at least."""
+MOST_LEVEL: Final = 3.0
+"""Highest level: flushes get a quarter of the time at least."""
 
 ALONE_LEVEL: Final = 1.0
 """Level from which on large buffers are flushed one at a time."""
