@@ -253,7 +253,14 @@ class _Acknowledging:
     def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
         return packed(keys, values, "snappy")
 
-    async def append(self, partition: int, records: Sequence[BatchBuilder]) -> list[tuple[int, int]]:
+    async def append(
+        self,
+        partition: int,
+        records: Sequence[BatchBuilder],
+        before_last: Callable[[], Awaitable[None]] | None = None,
+    ) -> list[tuple[int, int]]:
+        if before_last is not None:
+            await before_last()
         ranges = []
         for batch in records:
             ranges.append((self._end, self._end + batch.record_count()))
