@@ -170,9 +170,13 @@ async def test_a_view_waits_for_the_topic_and_for_the_changelog(kafka: KafkaClie
     assert view.log.count("waits for the input topic") == 1
     await kafka.create_topic(workers.topic, PARTITIONS)
     await says(view, "restored", f"there is no topic {changelog_topic(workers.group, workers.topic)}")
-    refused = await view.get("/v1/stats")
-    assert refused.status_code == 503
-    assert refused.json()["reasons"] == dict.fromkeys("012", "its follower waits for the changelog")
+
+    async def is_told_of_each_partition() -> bool:
+        refused = await view.get("/v1/stats")
+        assert refused.status_code == 503
+        return refused.json().get("reasons") == dict.fromkeys("012", "its follower waits for the changelog")
+
+    await wait_for(is_told_of_each_partition, "questions are told what each partition waits for")
     await kafka.produce(workers.topic, lines(1, 300), partition=1)
     worker = await workers().start().wait_ready()
     await view.wait_ready()

@@ -28,11 +28,8 @@ async def test_late_answers_lead_to_pauses_and_the_counts_are_whole(
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{worker.port}", trust_env=False, timeout=5
     ) as client:
-        assert (await worker.metrics())["wordcount_flush_pause_ratio"] == 0
-        for _ in range(20):
-            assert (await client.get("/v1/words/fox")).status_code == 200
         asked = 0
-        while (await worker.metrics())["wordcount_flush_pause_ratio"] < 1:
+        while (await worker.metrics())["wordcount_flush_pause_ratio"] < 2:
             asked += 1
             assert asked < MOST_QUESTIONS, "questions that find the event loop late lead to no pauses"
             worker.pause()
