@@ -10,13 +10,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from app.bodies import (
-    AssignmentMap,
-    Stats,
-    Top,
-    Version,
-    Word,
-)
+from app.bodies import AssignmentMap, Stats, Top, Version, Word
 from app.config.http_trust import commands_trust, workers_trust
 from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
 from app.problem_bodies import PROBLEM_TYPE, Problem, UnknownWord
