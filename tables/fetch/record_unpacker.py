@@ -49,10 +49,7 @@ class RecordBatchUnpacker:
             for batch in records.data_batches():
                 whole = batch.whole(self._space)
                 if whole is None:
-                    if records.next_fetch_offset != gathered.first_offset:
-                        yield gathered.taken(records.next_fetch_offset)
-                    yield from self._parts(records, batch)
-                    gathered = _Gathered(records.next_fetch_offset)
+                    yield from self._parts(records, batch, gathered)
                     continue
                 # Reading offsets, too, costs half as much again as reading the values alone. Offsets are needed only if records
                 # are missing within a batch.
@@ -73,16 +70,22 @@ class RecordBatchUnpacker:
                 if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
                     yield gathered.taken(batch.next_offset)
         except Exception:
-            # The records before an unreadable batch are delivered first. The unreadable batch begins the next response and is
-            # reported then.
+            # The records before an unreadable batch, or before an unreadable record of a batch in parts, are delivered first. What is
+            # unreadable begins the next response and is reported then.
             if records.next_fetch_offset == gathered.first_offset:
                 raise
         if records.next_fetch_offset != gathered.first_offset:
             yield gathered.taken(records.next_fetch_offset)
 
-    def _parts(self, records: BatchedPartitionRecords, batch: KafkaBatch) -> Iterator[RecordBatch]:
-        """Yield the records of a batch that is too large to be unpacked whole, and the lengths of values that were passed over."""
-        gathered = _Gathered(records.next_fetch_offset)
+    def _parts(
+        self, records: BatchedPartitionRecords, batch: KafkaBatch, gathered: _Gathered
+    ) -> Iterator[RecordBatch]:
+        """Yield what is gathered, then the records of a batch that is too large to be unpacked whole.
+
+        `gathered` begins after the batch when all parts are yielded. An error leaves in it the records that precede the error.
+        """
+        if records.next_fetch_offset != gathered.first_offset:
+            yield gathered.taken(records.next_fetch_offset)
         for record in batch.parts(gathered.first_offset, self._max_record_bytes):
             if record is not None:
                 gathered.add_one(record)

@@ -27,17 +27,19 @@ def test_small_batches_are_joined_up_to_about_a_thousand_records() -> None:
     assert records(batches) == {offset: b"%d" % offset for offset in range(count)}
 
 
-def test_a_part_of_a_large_batch_is_delivered_before_what_is_wrong_in_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("part_records", [2, 3, 5])
+def test_the_records_of_a_large_batch_are_delivered_before_what_is_wrong_in_it(
+    part_records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_batches, "WHOLE_RECORDS", 0)
-    monkeypatch.setattr(record_unpacker, "PART_RECORDS", 2)
+    monkeypatch.setattr(record_unpacker, "PART_RECORDS", part_records)
     batch = bytearray(kafka_batch(0, {0: b"a", 1: b"b", 2: b"c", 3: b"d"}, 5))
     struct.pack_into(">i", batch, 57, 5)
     body = batch[DefaultRecordBase.ATTRIBUTES_OFFSET :]
     struct.pack_into(">I", batch, DefaultRecordBase.CRC_OFFSET, crc32c(body))
-    part = response(RecordBatchUnpacker(), bytes(batch), position=0)
-    assert records(list(part)) == {0: b"a", 1: b"b", 2: b"c", 3: b"d"}
+    items = list(response(RecordBatchUnpacker(), bytes(batch), position=0))
+    assert_joined(items, 0, 4)
+    assert records(items) == {0: b"a", 1: b"b", 2: b"c", 3: b"d"}
     with pytest.raises(UnreadableBatchError, match="at offset 4 cannot be decoded"):
         list(response(RecordBatchUnpacker(), bytes(batch), position=4))
 
@@ -133,3 +135,14 @@ def test_a_poll_ends_at_a_pause() -> None:
     polls = [[(item.is_pause, item.next_offset) for item in result.getall(50)] for _ in range(2)]
     assert polls == [[(True, 0)], [(True, 0)]]
     assert result.getall(50)[0].oversized == {0: 50_000_000}
+
+
+def test_what_precedes_a_large_batch_takes_the_place_of_no_pause() -> None:
+    unpacker = RecordBatchUnpacker(1000)
+    items = list(response(unpacker, plain(0, b"before"), plain(1, bytes(50_000_000), codec=4), position=0))
+    assert [(item.is_pause, item.next_offset) for item in items] == [
+        (False, 1),
+        (True, 1),
+        (True, 1),
+        (False, 2),
+    ]
