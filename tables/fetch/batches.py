@@ -37,7 +37,11 @@ _V2_BYTES: Final = 61
 """Length of the header of a batch of message format 2."""
 _V2_ATTRIBUTES: Final = 22
 """Place of the byte that names the codec, in a batch of message format 2."""
+_V2_TIMES: Final = struct.Struct(">27xqq")
+"""Base time, to which each record states its difference, and largest time. Compaction may set another base than the first time."""
 _V2_COUNT: Final = struct.Struct(">57xi")
+_APPEND_TIME: Final = 0x08
+"""Attribute of a batch whose records all have the time at which the broker appended them, in place of their own times."""
 _LEGACY_HEADS: Final = (struct.Struct(">qiIbb"), struct.Struct(">qiIbbq"))
 _LENGTH: Final = struct.Struct(">i")
 
@@ -50,12 +54,14 @@ class Record(NamedTuple):
         key: None = the record has no key, or the key was passed over.
         value: None = the record has no value, or the value was passed over.
         passed_bytes: length in bytes of a value that was passed over; 0 = the value was not passed over.
+        time_ms: time of the record, in milliseconds since 1970; -1 = the record has no time.
     """
 
     offset: int
     key: bytes | None
     value: bytes | None
     passed_bytes: int = 0
+    time_ms: int = -1
 
 
 class KafkaBatches:
@@ -161,6 +167,17 @@ class KafkaBatch:
         self.producer_id: int | None = parsed.producer_id
         self.validate_crc: Callable[[], bool] = parsed.validate_crc
 
+    @property
+    def common_time_ms(self) -> int | None:
+        """Time of every record, in milliseconds since 1970, -1 = the records have no time; None = each record has its own time."""
+        if self.magic == 2:
+            _, largest_ms = _V2_TIMES.unpack_from(self._frame)
+            return largest_ms if self._frame[_V2_ATTRIBUTES] & _APPEND_TIME else None
+        if self.magic == 0:
+            return -1
+        *_, attributes, time_ms = _LEGACY_HEADS[1].unpack_from(self._frame)
+        return None if attributes & CODEC_MASK and not attributes & _APPEND_TIME else time_ms
+
     def __next__(self) -> Any:
         return next(iter(self._parsed))
 
@@ -213,18 +230,20 @@ class KafkaBatch:
     def _records(
         self, stream: ByteStream, start: int, most_key_bytes: int, most_bytes: int
     ) -> Generator[Record | None]:
+        base_ms, common_ms = _V2_TIMES.unpack_from(self._frame)[0], self.common_time_ms
         for number in range(_V2_COUNT.unpack_from(self._frame)[0]):
             end = stream.varint()
             end += stream.position
             stream.take(1)
-            stream.varint()
+            since_base_ms = stream.varint()
             offset = self.base_offset + stream.varint()
             wanted = offset >= start
             key, _ = yield from _field(stream, stream.varint(), end, most_key_bytes if wanted else -1)
             value, passed = yield from _field(stream, stream.varint(), end, most_bytes if wanted else -1)
             yield from stream.passed(end - stream.position)
             if wanted:
-                yield Record(offset, key, value, passed)
+                time_ms = _int64(base_ms + since_base_ms) if common_ms is None else common_ms
+                yield Record(offset, key, value, passed, time_ms)
             elif not number % PAUSE_RECORDS:
                 yield None
         if not stream.has_ended():
@@ -248,7 +267,7 @@ class KafkaBatch:
         packed = frame[at + _LENGTH.size : at + _LENGTH.size + value_bytes]
         if codec == 3 and self.magic == 0:
             raise UnpackError("lz4 in message format 0 has other checksums and is not supported")
-        shift = 0
+        shift, common_ms = 0, self.common_time_ms
         if self.magic:
             # Offsets inside count from the first record; the batch itself has the offset of its last record.
             last, stream = 0, ByteStream(pieces(codec, packed))
@@ -261,14 +280,20 @@ class KafkaBatch:
             record = yield from _legacy_record(stream, self.magic, start - shift, most_key_bytes, most_bytes)
             # Few records are below `start`, so no pause is needed: a message of these formats is one request of a producer at most.
             if (offset := record.offset + shift) >= start:
-                yield record._replace(offset=offset)
+                time_ms = record.time_ms if common_ms is None else common_ms
+                yield record._replace(offset=offset, time_ms=time_ms)
+
+
+def _int64(number: int) -> int:
+    """Return `number` as it wraps around in 64 bits: so do aiokafka's C code and other clients where two wrong times are added."""
+    return number if -(1 << 63) <= number < 1 << 63 else (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def _legacy_record(
     stream: ByteStream, magic: int, start: int, most_key_bytes: int, most_bytes: int
 ) -> Generator[None, None, Record]:
     head = _LEGACY_HEADS[magic]
-    offset, size, _, found, attributes, *_ = head.unpack(stream.take(head.size))
+    offset, size, _, found, attributes, *time_ms = head.unpack(stream.take(head.size))
     end = stream.position - head.size + _FRAME.size + size
     if found != magic or attributes & CODEC_MASK:
         raise ValueError("a compressed message contains a compressed message, or a message of another format")
@@ -278,7 +303,7 @@ def _legacy_record(
     (length,) = _LENGTH.unpack(stream.take(_LENGTH.size))
     value, passed = yield from _field(stream, length, end, most_bytes if wanted else -1)
     yield from stream.passed(end - stream.position)
-    return Record(offset, key, value, passed)
+    return Record(offset, key, value, passed, *time_ms)
 
 
 def _field(

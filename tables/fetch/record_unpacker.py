@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tables.fetch.fetching import (
     POLL_BYTES,
     BatchedPartitionRecords,
 )
-from tables.model.records import RecordBatch
+from tables.model.records import Int64Array, RecordBatch
 
 RECORDS_PER_BATCH = 1024
 BATCH_BYTES = 1 << 20
@@ -34,17 +34,19 @@ class RecordBatchUnpacker:
 
     Args:
         max_record_bytes: longest value that is kept, in bytes, inclusive; longer values are passed over.
+        with_times: whether the record batches have the times of their records, which makes unpacking 30 % slower.
     """
 
-    def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES, *, with_times: bool = False) -> None:
         self.room_bytes = POLL_BYTES
+        self._with_times = with_times
         self._max_record_bytes = max_record_bytes
         self._sparse: set[Any] = set()
         self._space = unpacking_space()
 
     def unpack(self, records: BatchedPartitionRecords) -> Iterator[RecordBatch]:
         """Yield record batches, see `Unpacker.unpack`."""
-        gathered = _Gathered(records.next_fetch_offset)
+        gathered = _Gathered(records.next_fetch_offset, self._with_times)
         try:
             for batch in records.data_batches():
                 whole = batch.whole(self._space)
@@ -53,19 +55,25 @@ class RecordBatchUnpacker:
                     continue
                 # Reading offsets, too, costs half as much again as reading the values alone. Offsets are needed only if records
                 # are missing within a batch.
-                if batch.magic < 2 or records.topic_partition in self._sparse:
+                offsets: Sequence[int]
+                sparse = batch.magic < 2 or records.topic_partition in self._sparse
+                if self._with_times:
+                    values, times, offsets = _timed(batch, whole.records, with_offsets=sparse)
+                elif sparse:
                     pairs = [(record.offset, record.value) for record in whole.records]
-                    gathered.add(
-                        [value for _, value in pairs], [offset for offset, _ in pairs], whole.byte_count
-                    )
+                    values, offsets = [value for _, value in pairs], [offset for offset, _ in pairs]
                 else:
                     values = [record.value for record in whole.records]
+                if not sparse:
                     if batch.base_offset + len(values) != batch.next_offset:
                         # Records of this batch were compacted away. Deliver the records before this batch; the batch is fetched
                         # again and read with its offsets.
                         self._sparse.add(records.topic_partition)
                         break
-                    gathered.add(values, range(batch.base_offset, batch.next_offset), whole.byte_count)
+                    offsets = range(batch.base_offset, batch.next_offset)
+                gathered.add(values, offsets, whole.byte_count)
+                if self._with_times:
+                    gathered.times += times
                 records.next_fetch_offset = batch.next_offset
                 if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
                     yield gathered.taken(batch.next_offset)
@@ -96,15 +104,46 @@ class RecordBatchUnpacker:
         yield gathered.taken(batch.next_offset)
 
 
-class _Gathered:
-    """Gathers adjacent records for a `RecordBatch`."""
+def _timed(
+    batch: KafkaBatch, records: Iterable[Any], *, with_offsets: bool
+) -> tuple[list[bytes | None], list[int], list[int]]:
+    """Return the values, times and offsets of `records`, which are those of `batch`; without `with_offsets` no offsets."""
+    values: list[bytes | None] = []
+    times: list[int] = []
+    offsets: list[int] = []
+    common_ms = batch.common_time_ms
+    if with_offsets:
+        for record in records:
+            values.append(record.value)
+            times.append(record.timestamp if common_ms is None else common_ms)
+            offsets.append(record.offset)
+    elif common_ms is None:
+        # Two appends cost 55 ns a record more than reading the values alone; pairs or a flat list, split afterwards, cost 100 ns more.
+        for record in records:
+            values.append(record.value)
+            times.append(record.timestamp)
+    else:
+        values = [record.value for record in records]
+        times = [common_ms] * len(values)
+    return values, times, offsets
 
-    def __init__(self, first_offset: int) -> None:
+
+class _Gathered:
+    """Gathers adjacent records for a `RecordBatch`.
+
+    Args:
+        first_offset: offset at which the first `RecordBatch` begins.
+        with_times: whether a `RecordBatch` has the times of its records. Who adds records by `add` adds their times to `times`.
+    """
+
+    def __init__(self, first_offset: int, with_times: bool) -> None:
         self.first_offset = first_offset
+        self._with_times = with_times
         self._begin()
 
     def _begin(self) -> None:
         self.values: list[bytes | None] = []
+        self.times: list[int] = []
         self.byte_count = 0
         self._offsets: list[Sequence[int]] = []
         self._oversized: dict[int, int] = {}
@@ -116,14 +155,24 @@ class _Gathered:
         self.byte_count += byte_count
 
     def add_one(self, record: Record) -> None:
-        """Add a single record, and note the length of a value that was passed over."""
+        """Add a single record and its time, and note the length of a value that was passed over."""
         self.add([record.value], [record.offset], len(record.value or b""))
+        if self._with_times:
+            self.times.append(record.time_ms)
         if record.passed_bytes:
             self._oversized[record.offset] = record.passed_bytes
 
     def taken(self, next_offset: int) -> RecordBatch:
         """Return the gathered records as a batch that ends at `next_offset`, and begin the next batch there."""
-        batch = _record_batch(self.values, self._offsets, self.first_offset, next_offset, self._oversized)
+        times = np.fromiter(self.times, np.int64, len(self.times)) if self._with_times else None
+        batch = _record_batch(
+            self.values,
+            self._offsets,
+            self.first_offset,
+            next_offset,
+            oversized=self._oversized,
+            times=times,
+        )
         self.first_offset = next_offset
         self._begin()
         return batch
@@ -134,11 +183,15 @@ def _record_batch(
     offsets: Sequence[Sequence[int]],
     first_offset: int,
     next_offset: int,
+    *,
     oversized: Mapping[int, int],
+    times: Int64Array | None,
 ) -> RecordBatch:
     """Return the records from `first_offset` on; records before it are left out, as a fetch may begin within a Kafka batch."""
     if len(values) == next_offset - first_offset and (not offsets or offsets[0][0] == first_offset):
-        return RecordBatch(pa.array(values, pa.binary()), first_offset, next_offset, oversized=oversized)
+        return RecordBatch(
+            pa.array(values, pa.binary()), first_offset, next_offset, oversized=oversized, times=times
+        )
     known = (
         np.concatenate([np.asarray(part, np.int64) for part in offsets]) if offsets else np.empty(0, np.int64)
     )
@@ -150,4 +203,5 @@ def _record_batch(
         next_offset,
         None if contiguous else known[skip:],
         oversized,
+        None if times is None else times[skip:],
     )

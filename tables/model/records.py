@@ -26,6 +26,8 @@ class RecordBatch:
         next_offset: source offset after the batch, exclusive.
         offsets: int64 offset per record, strictly ascending; None = record `i` has offset `first_offset + i`.
         oversized: offset -> length in bytes, of each value that is too large to be in `values`. May name offsets outside this batch.
+        times: int64 time per record, in milliseconds since 1970; -1 = the record has no time; None = nobody asked for times. Producers
+            may state any time, also one before 1970, which is negative.
     """
 
     values: pa.BinaryArray
@@ -33,9 +35,11 @@ class RecordBatch:
     next_offset: int
     offsets: Int64Array | None = None
     oversized: Mapping[int, int] = field(default_factory=dict)
+    times: Int64Array | None = None
 
     def __post_init__(self) -> None:
         count, span = len(self.values), self.next_offset - self.first_offset
+        assert self.times is None or len(self.times) == count, f"times of not just the {count} records"
         if self.offsets is None:
             assert count == span, f"{count} records in {span} offsets"
         elif count:
@@ -59,9 +63,15 @@ class RecordBatch:
 
     @property
     def byte_count(self) -> int:
-        """Bytes of the Arrow buffers of `values`. A part of a batch reports the size of the whole batch, which it keeps in memory."""
-        # Not `nbytes`, which releases the GIL: the event loop then waits half a millisecond until it holds the GIL again.
-        return sum(buffer.size for buffer in self.values.buffers() if buffer is not None)
+        """Bytes of the Arrow buffers of `values`, and of `times`.
+
+        A part of a batch reports the size of the whole batch, which it keeps in memory.
+        """
+        # Not `nbytes` of `values`, which releases the GIL: the event loop then waits half a millisecond until it holds the GIL again.
+        byte_count: int = sum(buffer.size for buffer in self.values.buffers() if buffer is not None)
+        if (times := self.times) is None:
+            return byte_count
+        return byte_count + (times.base if isinstance(times.base, np.ndarray) else times).nbytes
 
     def offset_of(self, index: int) -> int:
         """Return the source offset of record `index` (0 <= index < record_count)."""
@@ -73,13 +83,15 @@ class RecordBatch:
             return self
         if position >= self.next_offset:
             return None
-        offsets = self.offsets
-        if offsets is None:
-            rest = self.values.slice(position - self.first_offset)
-            return RecordBatch(rest, position, self.next_offset, oversized=self.oversized)
-        start = int(np.searchsorted(offsets, position))
+        offsets, times = self.offsets, self.times
+        start = position - self.first_offset if offsets is None else int(np.searchsorted(offsets, position))
         return RecordBatch(
-            self.values.slice(start), position, self.next_offset, offsets[start:], self.oversized
+            self.values.slice(start),
+            position,
+            self.next_offset,
+            None if offsets is None else offsets[start:],
+            self.oversized,
+            None if times is None else times[start:],
         )
 
     def single_records(self) -> list[RecordBatch]:
@@ -88,7 +100,12 @@ class RecordBatch:
         ends = [*starts[1:], self.next_offset]
         return [
             RecordBatch(
-                self.values.slice(i, 1), start, end, np.array([self.offset_of(i)], np.int64), self.oversized
+                self.values.slice(i, 1),
+                start,
+                end,
+                np.array([self.offset_of(i)], np.int64),
+                self.oversized,
+                None if self.times is None else self.times[i : i + 1],
             )
             for i, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]

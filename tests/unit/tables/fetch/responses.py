@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 
@@ -28,14 +29,22 @@ def response(
 
 
 def fetch(
-    *batches: bytes, position: int, committed_only: bool = False, aborted: Sequence[tuple[int, int, int]] = ()
+    *batches: bytes,
+    position: int,
+    committed_only: bool = False,
+    aborted: Sequence[tuple[int, int, int]] = (),
+    with_times: bool = False,
 ) -> list[RecordBatch]:
-    """Everything from `position` on, fetched again as long as a response was left before its end.
+    """Return everything from `position` on, fetched again as long as a response was left before its end.
 
     Args:
+        batches: Kafka batches of message format 2.
+        position: first offset wanted.
+        committed_only: whether aborted transactions are left out.
         aborted: (producer, first offset, offset of the marker) of each aborted transaction.
+        with_times: whether the times of the records are wanted, too.
     """
-    unpacker, found = RecordBatchUnpacker(), []
+    unpacker, found = RecordBatchUnpacker(with_times=with_times), []
     end = max(end_offset(batch) for batch in batches)
     for _ in range(3):
         known = [(producer, first) for producer, first, marker in aborted if marker >= position]
@@ -53,6 +62,19 @@ def records(batches: Sequence[RecordBatch]) -> dict[int, bytes | None]:
     return {
         batch.offset_of(i): value for batch in batches for i, value in enumerate(batch.values.to_pylist())
     }
+
+
+def timed(batches: Sequence[RecordBatch]) -> dict[int, tuple[bytes | None, int]]:
+    """Return the value and the time of each record, by its offset."""
+    found = {}
+    for batch in batches:
+        assert batch.times is not None
+        assert batch.times.dtype == np.int64
+        for i, (value, time_ms) in enumerate(
+            zip(batch.values.to_pylist(), batch.times.tolist(), strict=True)
+        ):
+            found[batch.offset_of(i)] = (value, time_ms)
+    return found
 
 
 def assert_joined(batches: Sequence[RecordBatch], first_offset: int, next_offset: int) -> None:

@@ -47,17 +47,17 @@ def test_values_that_are_too_large_are_passed_over_and_told_of(codec: int) -> No
     large = b"ab " * 700_000
     records = list(batch_of(b"a", large, b"c", large, codec=codec).parts(0, len(large) - 1))
     assert records == [
-        Record(0, None, b"a"),
-        Record(1, None, None, len(large)),
-        Record(2, None, b"c"),
-        Record(3, None, None, len(large)),
+        Record(0, None, b"a", time_ms=0),
+        Record(1, None, None, len(large), 0),
+        Record(2, None, b"c", time_ms=0),
+        Record(3, None, None, len(large), 0),
     ]
 
 
 def test_there_is_a_pause_after_some_bytes_that_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_stream, "PAUSE_BYTES", 2 << 20)
     records = list(batch_of(b"a", bytes(10 << 20), codec=4).parts(0, 1000))
-    assert records == [Record(0, None, b"a"), *[None] * 4, Record(1, None, None, 10 << 20)]
+    assert records == [Record(0, None, b"a", time_ms=0), *[None] * 4, Record(1, None, None, 10 << 20, 0)]
     monkeypatch.setattr(kafka_batches, "PAUSE_RECORDS", 10)
     assert list(batch_of(*[b"a"] * 30, codec=4).parts(30, 1000)) == [None] * 3
 
@@ -96,7 +96,10 @@ def test_former_formats_are_bounded_too(codec: int) -> None:
     records = []
     while batches.has_next():
         records += list(batches.next_batch().parts(41, 1000))
-    assert [one for one in records if one] == [Record(41, None, None, 5000), Record(42, None, b"c")]
+    assert [one for one in records if one] == [
+        Record(41, None, None, 5000, 0),
+        Record(42, None, b"c", time_ms=0),
+    ]
 
 
 def test_a_message_compressed_twice_and_lz4_of_format_0_are_refused() -> None:

@@ -1,6 +1,7 @@
 """Batches of the input become `RecordBatch`es, in transactions, with holes and in former formats; wrong ones become errors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,12 @@ from tests.fakes.record_batches import (
     undecodable,
 )
 from tests.unit.tables.fetch.responses import TP, assert_joined, fetch, records, response
+
+UNPACKERS = [
+    RecordBatchUnpacker,
+    pytest.param(partial(RecordBatchUnpacker, with_times=True), id="with times"),
+    ChangelogUnpacker,
+]
 
 
 @pytest.mark.parametrize("codec", range(5), ids=CODECS)
@@ -110,7 +117,7 @@ def test_read_uncommitted_delivers_aborted_records_too() -> None:
     assert records(fetch(*log, position=0)) == {0: b"aborted"}
 
 
-@pytest.mark.parametrize("unpacker", [RecordBatchUnpacker, ChangelogUnpacker])
+@pytest.mark.parametrize("unpacker", UNPACKERS)
 def test_a_wrong_checksum_is_refused_after_what_came_before_it_was_delivered(
     unpacker: Callable[[], Any],
 ) -> None:
@@ -143,7 +150,7 @@ def test_the_parsing_agrees_with_that_of_aiokafka() -> None:
         assert records(ours) == {record.offset: record.value for record in theirs}
 
 
-@pytest.mark.parametrize("unpacker", [RecordBatchUnpacker, ChangelogUnpacker])
+@pytest.mark.parametrize("unpacker", UNPACKERS)
 @pytest.mark.parametrize("name", UNDECODABLE)
 def test_whatever_is_wrong_with_a_batch_is_an_error_of_that_batch_after_what_precedes_it(
     name: str, unpacker: Callable[[], Any]
