@@ -1,9 +1,12 @@
-"""JSON Pointer (RFC 6901): parses and writes the path of names and indices that leads to a value in a JSON document."""
+"""JSON Pointer (RFC 6901): parses, writes and follows the path of names and indices that leads to a value in a JSON document."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
+
+_ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 def parsed(pointer: str) -> tuple[str, ...]:
@@ -20,3 +23,15 @@ def parsed(pointer: str) -> tuple[str, ...]:
 def written(tokens: Sequence[str]) -> str:
     """Return the pointer made of unescaped reference tokens; "" if there are no tokens."""
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def value_at(document: object, tokens: Sequence[str]) -> object:
+    """Return the value in a decoded document to which unescaped reference tokens lead. Raise LookupError if they lead nowhere."""
+    for token in tokens:
+        if isinstance(document, dict) and token in document:
+            document = document[token]
+        elif isinstance(document, list) and _ARRAY_INDEX.fullmatch(token) and int(token) < len(document):
+            document = document[int(token)]
+        else:
+            raise LookupError(token)
+    return document

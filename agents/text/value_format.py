@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol, get_args
@@ -12,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from agents.text.choices import FormatName
-from agents.text.json_pointer import parsed, written
+from agents.text.json_pointer import parsed, value_at, written
 
 FORMATS: Final = get_args(FormatName)
 
@@ -21,8 +20,6 @@ MISSING_TEXT: Final = "missing_text"
 
 # Values that are converted from Arrow to Python together; the conversion holds the GIL.
 _VALUES_AT_ONCE: Final = 2048
-
-_ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 class UnreadableError(Exception):
@@ -89,14 +86,10 @@ class JsonFormat:
         Raises:
             UnreadableError: `value` is not JSON in UTF-8, or has no string at the place that the pointer names.
         """
-        node = _decoded(value)
-        for token in self.pointer:
-            if isinstance(node, dict) and token in node:
-                node = node[token]
-            elif isinstance(node, list) and _ARRAY_INDEX.fullmatch(token) and int(token) < len(node):
-                node = node[int(token)]
-            else:
-                raise UnreadableError(MISSING_TEXT)
+        try:
+            node = value_at(decoded(value), self.pointer)
+        except LookupError:
+            raise UnreadableError(MISSING_TEXT) from None
         if not isinstance(node, str):
             raise UnreadableError(MISSING_TEXT)
         return node if node.isascii() else _sound(node)
@@ -133,7 +126,12 @@ def value_format(name: FormatName, json_pointer: str = "") -> ValueFormat:
     return TextFormat()
 
 
-def _decoded(value: bytes) -> object:
+def decoded(value: bytes) -> object:
+    """Return a JSON document (RFC 8259) in UTF-8 as dicts, lists, strings and numbers; a number out of range is an infinite float.
+
+    Raises:
+        UnreadableError: the value is not JSON; its reason is `INVALID_JSON`.
+    """
     try:
         return msgspec.json.decode(value)
     except RecursionError:
@@ -155,14 +153,14 @@ def _decoded_leniently(value: bytes) -> object:
     """
     try:
         text = value.decode().removeprefix("\ufeff")
-        return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_refused)
+        return json.loads(text, parse_int=_integer, parse_constant=_refused)
     except (ValueError, RecursionError):
         raise UnreadableError(INVALID_JSON) from None
 
 
-def _number(_: str) -> float:
-    """Return the same value for every number: no number is text, so its value is not needed."""
-    return 0.0
+def _integer(digits: str) -> float:
+    """Return an integer of up to 20 digits exactly; any other as a float, because Python refuses integers of thousands of digits."""
+    return int(digits) if len(digits) <= 20 else float(digits)
 
 
 def _refused(constant: str) -> NoReturn:

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.text.json_pointer import parsed, written
+from agents.text.json_pointer import parsed, value_at, written
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,17 @@ def test_a_pointer_is_read_and_written_with_its_escapes(pointer: str, tokens: tu
 def test_what_is_no_pointer_is_refused(pointer: str) -> None:
     with pytest.raises(ValueError, match="a"):
         parsed(pointer)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [("", {"a": [1, {"": None}], "0": 2}), ("/a/0", 1), ("/a/1/", None), ("/0", 2)],
+)
+def test_a_pointer_leads_to_its_value(pointer: str, value: object) -> None:
+    assert value_at({"a": [1, {"": None}], "0": 2}, parsed(pointer)) == value
+
+
+@pytest.mark.parametrize("pointer", ["/b", "/a/2", "/a/-", "/a/-1", "/a/01", "/a/\u0661", "/a/x", "/a/1//c"])
+def test_a_pointer_may_lead_nowhere(pointer: str) -> None:
+    with pytest.raises(LookupError):
+        value_at({"a": [1, {"": None}]}, parsed(pointer))

@@ -1,9 +1,18 @@
 """Where the text of a value is found, and what is said where there is none."""
 
+import math
+
 import pyarrow as pa
 import pytest
 
-from agents.text.value_format import INVALID_JSON, MISSING_TEXT, JsonFormat, UnreadableError, value_format
+from agents.text.value_format import (
+    INVALID_JSON,
+    MISSING_TEXT,
+    JsonFormat,
+    UnreadableError,
+    decoded,
+    value_format,
+)
 
 # The document and pointers of RFC 6901, section 5, with strings for numbers.
 RFC_DOCUMENT = rb'{"foo":["bar","baz"],"":"0","a/b":"1","c%d":"2","e^f":"3","g|h":"4","i\\j":"5","k\"l":"6"," ":"7","m~n":"8"}'
@@ -94,6 +103,11 @@ def test_a_value_without_text_says_why(value: bytes, pointer: str, reason: str) 
 )
 def test_half_a_surrogate_pair_is_replaced(value: bytes, text: str) -> None:
     assert JsonFormat().text_of(value) == text
+
+
+def test_a_decoded_number_is_itself_also_beside_text_that_is_not_sound() -> None:
+    document = decoded(b'{"t":"\\ud800","n":[1700000000123456789,0.5,-2,1e999],"far":%b}' % (b"9" * 5000))
+    assert document == {"t": "\ud800", "n": [1_700_000_000_123_456_789, 0.5, -2, math.inf], "far": math.inf}
 
 
 @pytest.mark.parametrize(
