@@ -32,6 +32,9 @@ class Need:
 _CREATE: Final = "if the topic does not exist yet"
 _EXTEND: Final = "if the input topic has got more partitions"
 _CHECK: Final = "to check the topic's configuration, which is otherwise not checked"
+_RETENTION: Final = (
+    "with `--timestamps`, to refuse lines that are older than the topic keeps; otherwise that is not checked"
+)
 _FIND: Final = (
     "without `--url`, to find the workers of the group; otherwise the worker of the HTTP settings is asked"
 )
@@ -61,6 +64,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     "produce": (
         Need("input", ("Write",)),
         Need("input", ("Create",), _CREATE),
+        Need("input", ("DescribeConfigs",), _RETENTION),
     ),
     "view": (Need("input", ("Describe",)), Need("changelog", ("Read",))),
     "doctor": (

@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 from app.kafka.clients import connected, connection, rights_of
 from app.produce.feed import Feed
 from app.produce.text_files import LineBlock
-from tables.errors import BadRequestError, BrokerUnavailableError, ConfigurationError, WordcountError
+from tables.errors import BrokerUnavailableError, ConfigurationError, WordcountError
 from tables.kafka.refusals import refusal
 from tables.kafka.rights import Right
 
@@ -41,6 +41,7 @@ _LINGER_S = 0.05
 _PROGRESS_S = 0.1
 _LINES_AT_ONCE = 4096
 _SLICES_PER_S = 20
+_LOG_APPEND_TIME = 1  # timestamp type of Kafka's protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ async def produce_blocks(
     on_progress: Callable[[Report], None],
     key: bytes | None = None,
     lines_per_s: float | None = None,
+    speed: float | None = None,
 ) -> Report:
     """Send the lines of all blocks to `settings.topic`, and return when every line is acknowledged.
 
@@ -88,10 +90,12 @@ async def produce_blocks(
         on_progress: called on the event loop, about ten times a second and at the end, also before an error.
         key: key of every record, whose hash chooses the partition; None = no key, and batches go to all partitions in turn.
         lines_per_s: highest rate, > 0; None = no bound.
+        speed: the lines are sent so many times as fast as their times say, > 0, and all blocks must have times; None = as fast as
+            possible. Not together with `lines_per_s`.
 
     Raises:
         BrokerUnavailableError: no broker answers, or some lines were not acknowledged; the message has their number.
-        ConfigurationError: the topic refuses the records.
+        ConfigurationError: the topic refuses the records, or its brokers replace the times of the lines.
         BadRequestError: a line is longer than `MAX_LINE_BYTES`; the lines before it are acknowledged.
     """
     async with connected(settings, lambda: _producer(settings)) as producer:
@@ -104,20 +108,30 @@ async def produce_blocks(
         delivery = _Delivery(producer, settings, partitions, key, on_progress)
         feed = Feed(blocks)
         try:
-            await _send_all(feed, delivery, lines_per_s)
+            await _send_all(feed, delivery, _sender(delivery, lines_per_s, speed))
         finally:
             feed.close()
             on_progress(delivery.report())
         return delivery.report()
 
 
-async def _send_all(feed: Feed[LineBlock], delivery: _Delivery, lines_per_s: float | None) -> None:
+def _sender(
+    delivery: _Delivery, lines_per_s: float | None, speed: float | None
+) -> Callable[[LineBlock], Awaitable[None]]:
+    assert lines_per_s is None or speed is None
+    if speed is not None:
+        from app.produce.event_pace import EventPace
+
+        return EventPace(delivery, speed).add
+    return delivery.add if lines_per_s is None else partial(_add_paced, delivery, lines_per_s)
+
+
+async def _send_all(
+    feed: Feed[LineBlock], delivery: _Delivery, send: Callable[[LineBlock], Awaitable[None]]
+) -> None:
     try:
         while (block := await feed.next(_LINGER_S, delivery.flush)) is not None:
-            if lines_per_s is None:
-                await delivery.add(block)
-            else:
-                await _add_paced(delivery, block, lines_per_s)
+            await send(block)
     except WordcountError:
         await (
             delivery.finish()
@@ -126,14 +140,17 @@ async def _send_all(feed: Feed[LineBlock], delivery: _Delivery, lines_per_s: flo
     await delivery.finish()
 
 
-async def _add_paced(delivery: _Delivery, block: LineBlock, lines_per_s: float) -> None:
+async def _add_paced(delivery: _Delivery, lines_per_s: float, block: LineBlock) -> None:
     at_once = max(1, int(lines_per_s / _SLICES_PER_S))
     for start in range(0, len(block.lines), at_once):
         report = delivery.report()
         await asyncio.sleep(report.lines / lines_per_s - report.seconds)
-        lines = block.lines[start : start + at_once]
-        await delivery.add(LineBlock(block.source, block.first_line + start, lines))
+        await delivery.add(block.part(start, start + at_once))
         await delivery.flush()
+
+
+class _TimesReplacedError(Exception):
+    """The brokers acknowledged a batch and replaced the times of its records."""
 
 
 class _Delivery:
@@ -155,6 +172,7 @@ class _Delivery:
         self._longest_bytes = MAX_LINE_BYTES - len(key or b"")
         self._on_progress = on_progress
         self._started = self._progress_told = time.monotonic()
+        self._timed = False
         self._lines = self._byte_count = self._acknowledged = 0
         self._batch = producer.create_batch()
         self._pending: set[asyncio.Future[Any]] = set()
@@ -173,15 +191,11 @@ class _Delivery:
         """
         sizes = list(map(len, block.lines))
         if max(sizes) <= self._longest_bytes:
-            await self._append(block.lines, sum(sizes))
+            await self._append(block, sum(sizes))
             return
         good = next(index for index, size in enumerate(sizes) if size > self._longest_bytes)
-        await self._append(block.lines[:good], sum(sizes[:good]))
-        raise BadRequestError(
-            f"{block.source}, line {block.first_line + good:,} is longer than {self._longest_bytes:,} bytes, "
-            "more than brokers accept",
-            "split or remove the line; the lines before it were sent",
-        )
+        await self._append(block.part(0, good), sum(sizes[:good]))
+        raise block.too_long(good, self._longest_bytes)
 
     async def flush(self) -> None:
         """Send the batch that is being filled."""
@@ -214,17 +228,18 @@ class _Delivery:
         if self._error is not None:
             raise self._failure() from self._error
 
-    async def _append(self, lines: Sequence[bytes], byte_count: int) -> None:
-        self._lines += len(lines)
+    async def _append(self, block: LineBlock, byte_count: int) -> None:
+        self._lines += len(block.lines)
         self._byte_count += byte_count
-        now_ms = int(time.time() * 1000)
+        self._timed = block.times_ms is not None
+        times_ms = itertools.repeat(int(time.time() * 1000)) if block.times_ms is None else block.times_ms
         key = self._key
         append = self._batch.append
-        for line in lines:
-            if append(timestamp=now_ms, key=key, value=line) is None:
+        for line, time_ms in zip(block.lines, times_ms, strict=False):
+            if append(timestamp=time_ms, key=key, value=line) is None:
                 await self.flush()
                 append = self._batch.append
-                append(timestamp=now_ms, key=key, value=line)
+                append(timestamp=time_ms, key=key, value=line)
 
     def _settled(self, count: int, sent: asyncio.Future[Any]) -> None:
         self._pending.discard(sent)
@@ -232,8 +247,10 @@ class _Delivery:
             return
         if error := sent.exception():
             self._error = self._error or error
-        else:
-            self._acknowledged += count
+            return
+        self._acknowledged += count
+        if self._timed and sent.result().timestamp_type == _LOG_APPEND_TIME:
+            self._error = self._error or _TimesReplacedError()
 
     def _tell_progress(self) -> None:
         if time.monotonic() - self._progress_told >= _PROGRESS_S:
@@ -242,10 +259,27 @@ class _Delivery:
 
     def _failure(self) -> WordcountError:
         assert self._error is not None
+        if isinstance(self._error, _TimesReplacedError):
+            return _times_replaced(self._topic)
         missing = self._lines - self._acknowledged
-        return _refusal(
-            self._error, self._settings, f"{missing:,} of {self._lines:,} lines were not acknowledged"
-        )
+        what = f"{missing:,} of {self._lines:,} lines were not acknowledged"
+        if self._timed and isinstance(self._error, InvalidTimestampError):
+            return _times_refused(self._topic, what)
+        return _refusal(self._error, self._settings, what)
+
+
+def _times_replaced(topic: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'topic "{topic}" has message.timestamp.type=LogAppendTime: its brokers replaced the times of the lines',
+        "set message.timestamp.type=CreateTime of the topic before the lines are sent again; some were sent",
+    )
+
+
+def _times_refused(topic: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'topic "{topic}" takes no times so far from the clock of its brokers; {what}',
+        "raise message.timestamp.before.max.ms (times in the past) or message.timestamp.after.max.ms (times to come) of the topic",
+    )
 
 
 def _refusal(error: BaseException, settings: Settings, what: str = "nothing was sent") -> WordcountError:

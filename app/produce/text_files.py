@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables.errors import ConfigurationError
+from tables.errors import BadRequestError, ConfigurationError
 
 STDIN = "-"
 
@@ -27,11 +27,26 @@ class LineBlock:
         source: name of the file for messages.
         first_line: line number of the first line in this block; the first line of the file has number 1.
         lines: the lines, at least one.
+        times_ms: the time of each line as it is sent, in milliseconds since 1970, >= 0; None = the time of sending.
     """
 
     source: str
     first_line: int
     lines: Sequence[bytes]
+    times_ms: Sequence[int] | None = None
+
+    def part(self, start: int, end: int) -> LineBlock:
+        """Return the lines with the indices from `start`, inclusive, to `end`, exclusive, as a block."""
+        times_ms = None if self.times_ms is None else self.times_ms[start:end]
+        return LineBlock(self.source, self.first_line + start, self.lines[start:end], times_ms)
+
+    def too_long(self, index: int, longest_bytes: int) -> BadRequestError:
+        """Return the error for the line at `index`, which is longer than `longest_bytes`."""
+        return BadRequestError(
+            f"{self.source}, line {self.first_line + index:,} is longer than {longest_bytes:,} bytes, "
+            "more than brokers accept",
+            "split or remove the line; the lines before it were sent",
+        )
 
 
 class TextFiles:

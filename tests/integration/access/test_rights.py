@@ -213,6 +213,13 @@ async def test_a_command_works_with_exactly_the_rights_of_the_reference_and_with
         assert done.returncode == 0, done
 
 
+async def test_old_lines_are_sent_by_a_user_who_may_not_read_the_retention(granted: Granted) -> None:
+    assert granted.command("topics", "create", partitions="1").returncode == 0
+    await granted.secured.grant(Right("Write", "topic", granted.command.topic))
+    done = granted.command("produce", "--timestamps", "1", stdin=b"5\ttext\n", **granted.limited)
+    assert (done.returncode, done.stderr) == (0, b""), done
+
+
 async def test_a_worker_with_the_right_to_create_and_alter_needs_no_operator(
     granted: Granted, secured_workers: Workers, topic_name: str
 ) -> None:

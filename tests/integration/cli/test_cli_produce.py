@@ -24,6 +24,11 @@ from tests.integration.commands import DEADLINE_S, Wordcount, report, sent_well
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient
 
+FOR_EVER = {"retention.ms": "-1"}
+"""A topic with this configuration keeps records with old times."""
+
+CREATE_TIME = 0
+
 
 def values(records: list[Any]) -> list[bytes]:
     return [record.value for record in records]
@@ -126,6 +131,106 @@ async def test_ctrl_c_ends_a_producer_that_waits_for_input(wordcount: Wordcount,
         assert producing.wait(DEADLINE_S) == 130
         assert producing.stderr.read() == b""
         assert b"sent 1 lines (6 bytes)" in producing.stdout.read()
+
+
+async def test_lines_get_the_times_that_stand_in_them(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    await kafka.create_topic(wordcount.topic, 8, FOR_EVER)
+    times_ms = [1_000_000_000_000 + 86_400_000 * (number % 1000) for number in range(20_000)]
+    lines = [b'{"n":%d,"at":[%d]}' % (number, time_ms) for number, time_ms in enumerate(times_ms)]
+    (wordcount.folder / "text").write_bytes(b"\n".join(lines))
+    assert sent_well(wordcount("produce", "--timestamps", "/at/0", "text"))[2] == len(lines)
+    records = await kafka.read_all(wordcount.topic)
+    found = {record.value: record.timestamp for record in records}
+    assert found == dict(zip(lines, times_ms, strict=True))
+    assert len({record.partition for record in records}) > 1
+    assert {record.timestamp_type for record in records} == {CREATE_TIME}
+
+
+async def test_a_column_is_the_time_of_what_is_left_of_its_line(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, FOR_EVER)
+    text = b"one two\t2024-05-06T12:00:00+02:00\tthree\n\t1700000000.5\n"
+    assert sent_well(wordcount("produce", "--timestamps", "2", stdin=text)) == (2, 13, 2)
+    records = await kafka.read_all(wordcount.topic)
+    assert [(record.value, record.timestamp) for record in records] == [
+        (b"one two\tthree", 1_714_989_600_000),
+        (b"", 1_700_000_000_500),
+    ]
+
+
+async def test_lines_are_sent_as_their_times_say_or_faster(wordcount: Wordcount, kafka: KafkaClient) -> None:
+    await kafka.create_topic(wordcount.topic, 1, FOR_EVER)
+    text = b"5000\tfirst\n5090\tlater\n4000\tback\n5100\tlast\n"
+    started = time.monotonic()
+    done = wordcount("produce", "--timestamps", "1", "--speed", "50", stdin=text)
+    assert sent_well(done)[2] == 4
+    assert time.monotonic() - started > 2
+    records = await kafka.read_all(wordcount.topic)
+    assert values(records) == [b"first", b"later", b"back", b"last"]
+    assert [record.timestamp for record in records] == [5_000_000, 5_090_000, 4_000_000, 5_100_000]
+
+
+async def test_a_line_is_there_while_the_next_one_waits_for_its_time(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, FOR_EVER)
+    (wordcount.folder / "text").write_bytes(b"0\tearly\n86400\ta day later\n")
+    with wordcount.start("produce", "--timestamps", "1", "--speed", "1", "text") as producing:
+        assert producing.stdout is not None
+        async with asyncio.timeout(DEADLINE_S):
+            while values(await kafka.read_all(wordcount.topic)) != [b"early"]:
+                await asyncio.sleep(0.05)
+        producing.send_signal(signal.SIGINT)
+        assert producing.wait(DEADLINE_S) == 130
+        assert b"sent 1 lines (5 bytes)" in producing.stdout.read()
+
+
+async def test_a_line_without_a_usable_time_is_named_and_what_is_before_it_is_sent(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, FOR_EVER)
+    (wordcount.folder / "a").write_bytes(b'{"time":5}\n')
+    (wordcount.folder / "b").write_bytes(b'{"time":6}\n{"time":"\\u001b[2Jsoon"}\n{"time":7}\n')
+    done = wordcount("produce", "--timestamps", "/time", "a", "b")
+    assert done.returncode == 2
+    assert done.stderr == (
+        b'wordcount: b, line 2: "\\u001b[2Jsoon" at /time is no time; times are ISO 8601 or numbers since 1970: '
+        b"correct or remove the line; the lines before it were sent\n"
+    )
+    assert report(done) == (2, 20, 2)
+    assert values(await kafka.read_all(wordcount.topic)) == [b'{"time":5}', b'{"time":6}']
+
+
+async def test_a_line_that_the_brokers_would_delete_for_its_age_is_refused(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, {"retention.ms": "3600000"})
+    kept_s = int(time.time()) - 600
+    text = b"%d\tkept\n%d\told\n%d\tkept\n" % (kept_s, kept_s - 3600, kept_s)
+    done = wordcount("produce", "--timestamps", "1", stdin=text)
+    assert done.returncode == 2
+    assert b"line 2" in done.stderr
+    assert b"set retention.ms of the topic to -1" in done.stderr
+    assert values(await kafka.read_all(wordcount.topic)) == [b"kept"]
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ({"message.timestamp.type": "LogAppendTime"}, b"set message.timestamp.type=CreateTime of the topic"),
+        ({"message.timestamp.before.max.ms": "3600000"}, b"raise message.timestamp.before.max.ms"),
+    ],
+)
+async def test_a_topic_that_does_not_take_the_times_is_told(
+    wordcount: Wordcount, kafka: KafkaClient, config: dict[str, str], remedy: bytes
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, FOR_EVER | config)
+    done = wordcount("produce", "--timestamps", "1", stdin=b"5\ttext\n")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b'wordcount: topic "%b" ' % wordcount.topic.encode())
+    assert remedy in done.stderr
+    assert report(done)[0] == 1
 
 
 async def test_a_missing_file_is_told_before_anything_is_sent(
