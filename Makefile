@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-rules test-changes test-brokers test-access test-workers \
-	simulate chaos chaos-reads soak bench bench-growth bench-peers profile lock clean
+	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock clean
 .DELETE_ON_ERROR:
 
 # `make help` prints these comments: `## time on two cores | what the target does, with its variables and their defaults`.
@@ -81,6 +81,9 @@ bench-growth: .venv/.dev ## hours | Measure what more words, partitions, lines, 
 
 bench-peers: .venv/.dev ## 20 min | Compare with other word counts, or PEERS=name,name RUNS=n; all writes bench/results/peers.json.
 	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers
+
+bench-peers-windowed: .venv/.dev ## 10 min | The same per minute of event time, RECORDS_PER_S=100000; writes bench/results/peers-windowed.json.
+	@PEERS="$(PEERS)" RUNS="$(RUNS)" $(BIN)/python -m bench.peers --windowed --records-per-s "$(or $(RECORDS_PER_S),100000)"
 
 profile: .venv/.dev ## 2 min | Flame graph of a worker that counts a backlog, and its top functions.
 	$(BIN)/python -m bench.flame

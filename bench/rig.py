@@ -6,9 +6,10 @@ import asyncio
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -54,11 +55,17 @@ class Rig:
 
     @contextmanager
     def worker(
-        self, topic: str, group: str, profile: str = "whitespace", *, number: int = 1
+        self,
+        topic: str,
+        group: str,
+        profile: str = "whitespace",
+        *,
+        number: int = 1,
+        further: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[LocalWorker]:
-        """Run a worker process while the context is open; `number` distinguishes the workers of one group."""
+        """Run a worker process while the context is open; `number` distinguishes the workers of one group, `further` are settings."""
         settings = self._settings(topic, group, profile, self.state_dir(group, number))
-        with LocalWorker(settings, self.folder / f"{group}-{number}.log") as worker:
+        with LocalWorker({**settings, **further}, self.folder / f"{group}-{number}.log") as worker:
             yield worker
 
     @contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from agents.text.tokenizer import tokenizer
+
+KEPT = {"retention.ms": "-1"}
+"""Settings of a topic whose records have times in the past: by default the broker removes what is older than a week."""
 
 _BATCH_LINES = 1000
 
@@ -34,18 +38,25 @@ class LoadedTopic:
         return self.truth.total()
 
 
-async def create_topic(servers: str, name: str, partitions: int) -> None:
-    """Create an empty topic."""
+async def create_topic(
+    servers: str, name: str, partitions: int, config: Mapping[str, str] | None = None
+) -> None:
+    """Create an empty topic; settings that `config` does not name are the broker's."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
     finally:
         await admin.close()
 
 
 async def load_topic(
-    servers: str, name: str, chunks: Iterable[list[bytes]], partitions: int, profile: str | None = None
+    servers: str,
+    name: str,
+    chunks: Iterable[list[bytes]],
+    partitions: int,
+    profile: str | None = None,
+    time_ms: Callable[[int], int] | None = None,
 ) -> LoadedTopic:
     """Fill a new topic, a batch of 1,000 lines to each partition in turn.
 
@@ -56,8 +67,11 @@ async def load_topic(
         partitions: number of partitions of the topic.
         profile: the profile whose tokeniser defines the true words; None = words are separated by spaces. Each distinct line is
             tokenised once, which is fast enough only for a text with repeated lines.
+        time_ms: returns the time of a line, in ms since 1970, by the number of the line from 0; None = the time when the line is sent.
+            The broker keeps lines with such times however old they are.
     """
-    await create_topic(servers, name, partitions)
+    await create_topic(servers, name, partitions, KEPT if time_ms else None)
+    times = map(time_ms, itertools.count()) if time_ms else itertools.repeat(None)
     records, number = 0, 0
     truth: Counter[bytes] = Counter()
     lines: Counter[bytes] = Counter()
@@ -69,13 +83,12 @@ async def load_topic(
             else:
                 lines.update(chunk)
             for part in _parts(chunk):
-                rest = iter(part)
                 batch = producer.create_batch()
-                for line in rest:
-                    if batch.append(key=None, value=line, timestamp=None) is None:
+                for line, time in zip(part, times, strict=False):
+                    if batch.append(key=None, value=line, timestamp=time) is None:
                         await producer.send_batch(batch, name, partition=number % partitions)
                         batch = producer.create_batch()
-                        batch.append(key=None, value=line, timestamp=None)
+                        batch.append(key=None, value=line, timestamp=time)
                 await producer.send_batch(batch, name, partition=number % partitions)
                 number += 1
         await producer.flush()

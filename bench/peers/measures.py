@@ -40,16 +40,20 @@ class Kept:
 def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
     """Measure a Wordcount worker from its first answer until all records are durable and shown.
 
+    Settings of the system whose names begin with `WORDCOUNT_` are given to the worker.
+
     Records that are counted before the first answer are assumed to cost as much as the others.
     """
     rig = attempt.rig
-    with rig.worker(attempt.topic.name, attempt.name, system.settings["profile"]) as worker:
+    further = {name: value for name, value in system.settings.items() if name.startswith("WORDCOUNT_")}
+    profile = system.settings["profile"]
+    with rig.worker(attempt.topic.name, attempt.name, profile, further=further) as worker:
         words_before = wait_answering(worker)
         first = moment(worker.pid, rig.broker.pid)
         wait_counted(worker, attempt.topic.records)
         took = span(first, moment(worker.pid, rig.broker.pid), worker.pid)
         share = 1 - words_before / attempt.topic.words
-        return [Outcome(took.extended(share), difference(worker.counts(), truth(attempt)))]
+        return [Outcome(took.extended(share), difference(worker.counts(), attempt.topic.expected))]
 
 
 def marked(
@@ -85,20 +89,20 @@ def marked(
         else:
             found = [changelog_counts(attempt.rig.servers, counts_topic, kept.decode)]
         return [
-            Outcome(took, difference(counts, truth(attempt)))
+            Outcome(took, difference(counts, attempt.topic.expected))
             for took, counts in zip(spans, found, strict=True)
         ]
 
     return measure
 
 
-def on_java(lock: str) -> Command:
-    """Return the command of the program of a lock of jars, in the broker's JVM; the setting `jvm` has the flags of the JVM."""
+def on_java(lock: str, program: str) -> Command:
+    """Return the command of a class of `java/` with the jars of a lock, in the broker's JVM; the setting `jvm` has the JVM's flags."""
 
     def command(system: System) -> list[str]:
         java, _ = provisions.java()
         flags = ["--enable-native-access=ALL-UNNAMED", *system.settings["jvm"].split()]
-        return [java, *flags, "-cp", provisions.class_path(lock), provisions.main_class(lock)]
+        return [java, *flags, "-cp", provisions.class_path(lock, program), program]
 
     return command
 
@@ -106,11 +110,6 @@ def on_java(lock: str) -> Command:
 def on_python(environment: str | None, program: str) -> Command:
     """Return the command of a file of `programs/` in the environment of that name; None = the environment of this project."""
     return lambda _: [provisions.interpreter(environment), str(PROGRAMS / program)]
-
-
-def truth(attempt: Attempt) -> dict[str, int]:
-    """Return the counts that a system must find."""
-    return {word.decode(): count for word, count in attempt.topic.truth.items()}
 
 
 def _told(system: System, attempt: Attempt) -> dict[str, str]:

@@ -84,27 +84,27 @@ def _uv(*arguments: str) -> None:
 
 
 @cache
-def class_path(lock: str) -> str:
+def class_path(lock: str, program: str) -> str:
     """Return the class path of a Java system: its program, compiled once per process of the benchmark, and its jars.
+
+    Args:
+        lock: name of the lock of the jars.
+        program: name of the class in `bench/peers/java/`; the classes there that it uses are compiled with it.
 
     Raises:
         ProvisionError: the program does not compile.
     """
-    classes = ENVIRONMENTS / lock
+    classes = ENVIRONMENTS / program
     shutil.rmtree(classes, ignore_errors=True)
     classes.mkdir(parents=True)
     libraries = os.pathsep.join(map(str, jar_files(lock)))
     (compiler,) = jar_files("ecj")
-    sources = [HERE / "java" / f"{name}.java" for name in ("Run", main_class(lock))]
+    java = HERE / "java"
     target = ["-source", JAVA_RELEASE, "-target", JAVA_RELEASE, "-proc:none", "-nowarn", "-encoding", "UTF-8"]
-    command = [JAVA, "-jar", compiler, *target, "-cp", libraries, "-d", classes, *sources]
+    paths = ["-sourcepath", java, "-cp", libraries, "-d", classes]
+    command = [JAVA, "-jar", compiler, *target, *paths, java / f"{program}.java"]
     _checked(list(map(str, command)), COMPILE_TIMEOUT_S)
     return f"{classes}{os.pathsep}{libraries}"
-
-
-def main_class(lock: str) -> str:
-    """Return the name of the program in `bench/peers/java/`, for example KafkaStreamsWordCount for `kafka-streams`."""
-    return "".join(part.capitalize() for part in lock.split("-")) + "WordCount"
 
 
 def java() -> tuple[str, str]:

@@ -89,13 +89,16 @@ def ratios(cases: Sequence[Mapping[str, Any]], expected: Mapping[str, float]) ->
 
 
 def report(
-    cases: Sequence[Mapping[str, Any]], expected: Mapping[str, float], minutes: float
+    cases: Sequence[Mapping[str, Any]],
+    expected: Mapping[str, float],
+    minutes: float,
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the content of the result file."""
+    """Return the content of the result file; `about` is what it says of the comparison besides."""
     return {
         "commit": commit(),
         "machine": machine(),
-        "command": "make bench-peers",
+        **about,
         "minutes": round(minutes, 1),
         "cases": list(cases),
         "ratios": ratios(cases, expected),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.peers.subject import Span
+from bench.peers.topics import PeersTopic
 from bench.rig import Rig
-from bench.topics import LoadedTopic
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Attempt:
     """
 
     rig: Rig
-    topic: LoadedTopic
+    topic: PeersTopic
     name: str
     folder: Path
 

@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from bench.peers import provisions
+from bench.peers.event_time import SIZE_S, pane
 from bench.peers.measures import Kept, marked, on_java, on_python, wordcount
 from bench.peers.system import System
 
 TEN_MILLION = 1_000_000
 """Number of lines of ten words that make ten million words."""
 
+_CENTURY_MS = "3155760000000"
+
 
 def systems() -> tuple[System, ...]:
     """Return the systems in the order in which a round runs them."""
     return (*_wordcount(), *_on_the_jvm(), *_on_python())
+
+
+def windowed_systems() -> tuple[System, ...]:
+    """Return the systems that count per word and window, in the order in which a round runs them."""
+    counting = {system.name: system for system in _on_the_jvm()}
+    streams, flink = counting["kafka-streams"], counting["flink-rocksdb"]
+    return (
+        replace(
+            streams,
+            # A repartition topic gets the words of some partitions long after later words of others: without grace they are left out.
+            # The records of the changelog have event times; by default the broker removes them one day after their windows.
+            settings={
+                "grace_s": "86400",
+                **streams.settings,
+                "windowstore.changelog.additional.retention.ms": _CENTURY_MS,
+            },
+            measure=marked(
+                on_java("kafka-streams", "KafkaStreamsWindowedWordCount"),
+                Kept("{0}-counts-changelog", _pane_in_store),
+                _window_and_grace,
+            ),
+            prepare=partial(provisions.class_path, "kafka-streams", "KafkaStreamsWindowedWordCount"),
+        ),
+        replace(
+            flink,
+            guarantee="exactly once for its state: incremental checkpoints every second; "
+            "the topic of the counts gets each window at least once",
+            clock="all windows are emitted and acknowledged by the topic, and the savepoint that is then taken is complete",
+            measure=marked(
+                on_java("flink", "FlinkWindowedWordCount"),
+                Kept("{0}-counts", _pane_emitted, made_before=True),
+                _window_size,
+            ),
+            prepare=partial(provisions.class_path, "flink", "FlinkWindowedWordCount"),
+        ),
+    )
 
 
 def expected_ratios() -> Mapping[str, float]:
@@ -58,7 +98,7 @@ def _on_the_jvm() -> tuple[System, ...]:
         "jvm": "-Xmx2g",
     }
     savepoint = "the savepoint that is taken when all words are counted is complete"
-    prepare_flink = partial(provisions.class_path, "flink")
+    prepare_flink = partial(provisions.class_path, "flink", "FlinkWordCount")
     return (
         System(
             name="kafka-streams",
@@ -77,8 +117,10 @@ def _on_the_jvm() -> tuple[System, ...]:
                 "topology.optimization": "all",
                 "jvm": "-Xmx2g",
             },
-            measure=marked(on_java("kafka-streams"), Kept("{0}-counts-changelog", _long)),
-            prepare=partial(provisions.class_path, "kafka-streams"),
+            measure=marked(
+                on_java("kafka-streams", "KafkaStreamsWordCount"), Kept("{0}-counts-changelog", _long)
+            ),
+            prepare=partial(provisions.class_path, "kafka-streams", "KafkaStreamsWordCount"),
         ),
         System(
             name="flink-rocksdb",
@@ -94,7 +136,7 @@ def _on_the_jvm() -> tuple[System, ...]:
                 "taskmanager.memory.managed.size": "512m",
                 **checkpointed,
             },
-            measure=marked(on_java("flink")),
+            measure=marked(on_java("flink", "FlinkWordCount")),
             prepare=prepare_flink,
         ),
         System(
@@ -106,7 +148,7 @@ def _on_the_jvm() -> tuple[System, ...]:
             guarantee="exactly once for its state, which must fit into memory: full checkpoints every second",
             clock=savepoint,
             settings={"state.backend.type": "hashmap", "parallelism.default": "1", **checkpointed},
-            measure=marked(on_java("flink")),
+            measure=marked(on_java("flink", "FlinkWordCount")),
             prepare=prepare_flink,
             cases=(("flink-heap", "cold"), ("flink-heap-warm", "warm")),
         ),
@@ -220,8 +262,28 @@ def _pyflink(system: System, folder: Path) -> dict[str, str]:
     }
 
 
+def _window_size(_system: System, _folder: Path) -> dict[str, str]:
+    return {"PEER_WINDOW_S": str(SIZE_S)}
+
+
+def _window_and_grace(system: System, folder: Path) -> dict[str, str]:
+    return {**_window_size(system, folder), "PEER_GRACE_S": system.settings["grace_s"]}
+
+
 def _long(key: bytes, value: bytes | None) -> tuple[str, int] | None:
     return None if value is None else (key.decode(), int.from_bytes(value, "big", signed=True))
+
+
+def _pane_in_store(key: bytes, value: bytes | None) -> tuple[str, int] | None:
+    """Decode a record of the changelog of a window store: after the word come the beginning of the window and a number in 4 bytes."""
+    return _pane_emitted(key[:-4], value)
+
+
+def _pane_emitted(key: bytes, value: bytes | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    start_ms = int.from_bytes(key[-8:], "big", signed=True)
+    return pane(key[:-8].decode(), start_ms), int.from_bytes(value, "big", signed=True)
 
 
 def _faust(key: bytes, value: bytes | None) -> tuple[str, int] | None:

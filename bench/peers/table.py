@@ -1,37 +1,46 @@
-"""The tables of docs/comparison.md: `python -m bench.peers.table` writes the figures of the result file between the markers."""
+"""The tables of docs/comparison.md: `python -m bench.peers.table` writes the figures of each result file between its markers."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "comparison.md"
-RESULT = ROOT / "bench" / "results" / "peers.json"
-START, END = "<!-- peers -->", "<!-- /peers -->"
+from bench.results import FOLDER, read
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "comparison.md"
+COUNTS, WINDOWS = "peers", "peers-windowed"
+"""Names of the result files, and of their markers in the page: counts per word, and counts per word and window."""
 
 
 def put_into_page() -> None:
-    """Put the figures of the result file into the page."""
-    PAGE.write_text(with_table(PAGE.read_text("utf-8"), result()), "utf-8")
+    """Put the figures of the result files into the page."""
+    text = PAGE.read_text("utf-8")
+    for name in (COUNTS, WINDOWS):
+        text = with_table(text, result(name), name)
+    PAGE.write_text(text, "utf-8")
 
 
-def result() -> Mapping[str, Any] | None:
-    """Return the content of the result file, or None if there is no result file."""
-    return json.loads(RESULT.read_bytes()) if RESULT.exists() else None
+def result_file(name: str) -> Path:
+    """Return the path of a result file."""
+    return FOLDER / f"{name}.json"
 
 
-def with_table(text: str, report: Mapping[str, Any] | None) -> str:
-    """Return `text` with the tables of `report` between the markers. `text` has each marker once, in this order."""
-    assert text.count(START) == text.count(END) == 1, f"the page needs {START} and {END} once each"
-    block = f"{START}\n{tables(report) if report else 'There is no result in this checkout.'}\n{END}"
-    return re.sub(f"{START}.*{END}", lambda _: block, text, count=1, flags=re.DOTALL)
+def result(name: str) -> Mapping[str, Any] | None:
+    """Return the content of a result file, or None if there is none."""
+    return read(result_file(name)) or None
 
 
-def tables(report: Mapping[str, Any]) -> str:
+def with_table(text: str, report: Mapping[str, Any] | None, name: str) -> str:
+    """Return `text` with the tables of `report` between the markers of `name`. `text` has each marker once, in this order."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    assert text.count(start) == text.count(end) == 1, f"the page needs {start} and {end} once each"
+    block = f"{start}\n{tables(report, name) if report else 'There is no result in this checkout.'}\n{end}"
+    return re.sub(f"{start}.*{end}", lambda _: block, text, count=1, flags=re.DOTALL)
+
+
+def tables(report: Mapping[str, Any], name: str) -> str:
     """Return the table of figures, the machine and the commit, and the table of guarantees and settings per system."""
     machine = report["machine"]
     return "\n".join(
@@ -43,13 +52,19 @@ def tables(report: Mapping[str, Any]) -> str:
             "",
             f"Commit {report['commit']}, {machine['cores']} cores ({machine['cpu']}, {machine['system']}, "
             f"Python {machine['python']}), {report['minutes']:g} minutes in all; from "
-            "[bench/results/peers.json](../bench/results/peers.json).",
+            f"[bench/results/{name}.json](../bench/results/{name}.json).{_event_time(report)}",
             "",
             "| System | Durability of a count | A run ends when | Settings |",
             "|---|---|---|---|",
             *(_terms(case) for case in report["cases"] if case["cold_or_warm"] == "cold"),
         ]
     )
+
+
+def _event_time(report: Mapping[str, Any]) -> str:
+    if (time := report.get("event_time")) is None:
+        return ""
+    return f" Windows of {time['window_s']} s: {time['windows']}, with {time['records_per_s']:,} records per second of event time."
 
 
 def _figures(case: Mapping[str, Any], ratio: Mapping[str, Any] | None) -> str:

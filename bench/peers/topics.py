@@ -1,32 +1,63 @@
-"""The topics of a comparison: beginnings of one seeded corpus, and the changelogs from which the counts of some systems are read."""
+"""The topics of a comparison: beginnings of one seeded corpus, and the topics from which the counts of some systems are read."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.corpus import zipf_lines
+from bench.peers.event_time import EventTime
 from bench.rig import PARTITIONS, Rig
 from bench.topics import LoadedTopic, load_topic
 
 LINES_PER_BATCH = 1000
 
 Decode = Callable[[bytes, bytes | None], tuple[str, int] | None]
-"""Word and count of a changelog record's key and value; None for a record without a count."""
+"""Word, or pane, and count of a record's key and value; None for a record without a count."""
 
 
-def load(rig: Rig, lines: int) -> LoadedTopic:
+@dataclass(frozen=True)
+class PeersTopic(LoadedTopic):
+    """A topic that is counted.
+
+    Attributes:
+        expected: the counts that a system must find, by word or by `bench.peers.event_time.pane`.
+    """
+
+    expected: Mapping[str, int]
+
+
+def load(rig: Rig, lines: int) -> PeersTopic:
     """Load the topic with the first `lines` lines of 10 words; the lines are spread evenly over the partitions, even few lines."""
+    loaded = asyncio.run(load_topic(rig.servers, f"lines-{lines}", _chunks(lines), PARTITIONS))
+    expected = {word.decode(): count for word, count in loaded.truth.items()}
+    return PeersTopic(loaded.name, loaded.records, loaded.truth, expected)
+
+
+def load_windowed(rig: Rig, lines: int, records_per_s: int) -> PeersTopic:
+    """Load the topic that `load` loads, with event times, and with an empty line at the end of each partition that ends all windows.
+
+    Args:
+        rig: the broker.
+        lines: number of lines of 10 words.
+        records_per_s: number of lines per second of event time.
+    """
+    time = EventTime(lines, records_per_s)
+    chunks = itertools.chain(time.counted(_chunks(lines)), [[b""]] * PARTITIONS)
+    loaded = asyncio.run(
+        load_topic(rig.servers, f"timed-lines-{lines}", chunks, PARTITIONS, time_ms=time.time_ms)
+    )
+    return PeersTopic(loaded.name, loaded.records, loaded.truth, time.counts())
+
+
+def _chunks(lines: int) -> Iterator[list[bytes]]:
     size = min(LINES_PER_BATCH, max(1, lines // PARTITIONS))
-    name = f"lines-{lines}"
-    return asyncio.run(load_topic(rig.servers, name, _recut(zipf_lines(lines), size), PARTITIONS))
-
-
-def _recut(chunks: Iterator[list[bytes]], size: int) -> Iterator[list[bytes]]:
-    for chunk in chunks:
+    for chunk in zipf_lines(lines):
         for start in range(0, len(chunk), size):
             yield chunk[start : start + size]
 

@@ -42,12 +42,7 @@ public final class FlinkWordCount {
 
     public static void main(String[] arguments) throws Exception {
         Path state = Path.of(Run.text("STATE"));
-        Map<String, String> settings =
-                Run.settings().entrySet().stream()
-                        .collect(Collectors.toMap(each -> (String) each.getKey(), each -> (String) each.getValue()));
-        settings.put("execution.checkpointing.dir", state.resolve("checkpoints").toUri().toString());
-        settings.put("io.tmp.dirs", state.toString());
-        Configuration configuration = Configuration.fromMap(settings);
+        Configuration configuration = configuration(state);
 
         // The second job of the same JVM is warm.
         List<String> savepoints = new ArrayList<>();
@@ -60,6 +55,16 @@ public final class FlinkWordCount {
         Run.mark("written");
         // Threads of a pool that Flink leaves behind would keep the process.
         System.exit(0);
+    }
+
+    /** The settings of the system, with the folders in {@code state}. */
+    static Configuration configuration(Path state) throws Exception {
+        Map<String, String> settings =
+                Run.settings().entrySet().stream()
+                        .collect(Collectors.toMap(each -> (String) each.getKey(), each -> (String) each.getValue()));
+        settings.put("execution.checkpointing.dir", state.resolve("checkpoints").toUri().toString());
+        settings.put("io.tmp.dirs", state.toString());
+        return Configuration.fromMap(settings);
     }
 
     /** Runs a job over the whole topic; returns the path of the savepoint that holds all counts. */

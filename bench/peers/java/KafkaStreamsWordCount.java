@@ -17,16 +17,20 @@ public final class KafkaStreamsWordCount {
     private KafkaStreamsWordCount() {}
 
     public static void main(String[] arguments) throws Exception {
-        Properties settings = Run.settings();
-        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, Run.text("ID"));
-        settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, Run.text("SERVERS"));
-        settings.put(StreamsConfig.STATE_DIR_CONFIG, Run.text("STATE"));
-
         StreamsBuilder builder = new StreamsBuilder();
         builder.stream(Run.text("TOPIC"), Consumed.with(Serdes.ByteArray(), Serdes.String()))
                 .flatMapValues(line -> Arrays.asList(line.split(" ")))
                 .groupBy((key, word) -> word, Grouped.with("words", Serdes.String(), Serdes.String()))
                 .count(Materialized.as("counts"));
+        run(builder);
+    }
+
+    /** Runs a topology, whose store is "counts", until all lines and words are processed, and closes it. */
+    static void run(StreamsBuilder builder) throws Exception {
+        Properties settings = Run.settings();
+        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, Run.text("ID"));
+        settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, Run.text("SERVERS"));
+        settings.put(StreamsConfig.STATE_DIR_CONFIG, Run.text("STATE"));
 
         // A record is processed once as a line and once per word.
         long records = Run.number("LINES") + Run.number("WORDS");
@@ -45,6 +49,7 @@ public final class KafkaStreamsWordCount {
             Run.await(() -> processed(streams) >= records);
         }
         Run.mark("durable");
+        Run.rest();
     }
 
     /** Records that all threads have processed. */

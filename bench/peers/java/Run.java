@@ -44,6 +44,11 @@ final class Run {
         }
     }
 
+    /** Waits to be ended, so that CPU time and memory of this process can be read after its last mark. */
+    static void rest() throws InterruptedException {
+        Thread.sleep(Long.MAX_VALUE);
+    }
+
     /** Returns once {@code condition} holds. */
     static void await(BooleanSupplier condition) throws InterruptedException {
         while (!condition.getAsBoolean()) {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,6 +17,8 @@ from bench.peers.__main__ import Contest
 from bench.peers.measures import marked, wordcount
 from bench.peers.subject import Subject, SubjectError
 from bench.peers.system import Measure, System
+from bench.peers.systems import windowed_systems
+from bench.peers.topics import load_windowed
 from bench.rig import Rig
 
 TELL = """
@@ -35,7 +40,7 @@ def subject(command: list[str], folder: Path) -> Subject:
     return Subject(command, {}, folder, psutil.Process().pid, {"threads": "2", "jvm": "-Xmx1g"})
 
 
-def system(name: str, measure: Measure) -> System:
+def system(name: str, measure: Measure, settings: Mapping[str, str] | None = None) -> System:
     return System(
         name=name,
         title=name,
@@ -44,7 +49,7 @@ def system(name: str, measure: Measure) -> System:
         runs=2,
         guarantee="none",
         clock="ended",
-        settings={"profile": "whitespace"},
+        settings={"profile": "whitespace", **(settings or {})},
         measure=measure,
         timeout_s=60,
     )
@@ -124,7 +129,7 @@ def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
     )
     contest.prepare()
     contest.run(Rig(broker, tmp_path / "rig"))
-    ended, miscounted, right = contest.result()["cases"]
+    ended, miscounted, right = contest.cases()
     assert (ended["verified"], ended["words_per_s"]) == (False, None)
     assert "ended before it was first" in ended["reason"]
     assert miscounted["verified"] is False
@@ -132,3 +137,40 @@ def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
     assert (right["verified"], right["words"]) == (True, 800)
     assert right["words_per_s"] > 0
     assert list((tmp_path / "rig").glob("*-1")) == []
+
+
+def test_settings_of_wordcount_reach_its_worker(tmp_path: Path, broker: EmbeddedBroker) -> None:
+    refused = system("wordcount", wordcount, {"WORDCOUNT_FLUSH_BYTES": "none"})
+    contest = Contest([replace(refused, lines=88)], 1)
+    contest.run(Rig(broker, tmp_path / "rig"))
+    assert contest.cases()[0]["verified"] is False
+    assert "WORDCOUNT_FLUSH_BYTES" in (tmp_path / "rig" / "wordcount-1-1.log").read_text()
+
+
+@pytest.mark.slow
+def test_kafka_streams_and_flink_count_windows_and_a_wrong_window_is_told(
+    tmp_path: Path, broker: EmbeddedBroker
+) -> None:
+    """Of 1,600 lines each of three windows has 600, 600 and 400."""
+    body = """
+        tell("first")
+        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"])
+        tell("durable")
+        open(os.environ["PEER_COUNTS"] + "-0", "w").write("the 2025-01-01T00:00:00.000+00:00\\t1\\n")
+        tell("written")
+        """
+    wrong = program(tmp_path, body)
+    compared = [replace(each, lines=1600, timeout_s=60) for each in windowed_systems()]
+    contest = Contest(
+        [*compared, replace(system("miscounted", marked(lambda _: wrong)), lines=1600)],
+        1,
+        partial(load_windowed, records_per_s=10),
+    )
+    contest.prepare()
+    contest.run(Rig(broker, tmp_path / "rig"))
+    streams, flink, miscounted = contest.cases()
+    assert (streams["verified"], streams["words"]) == (True, 16_000), streams
+    assert min(streams["rss_mb"], flink["rss_mb"]) > 50
+    assert (flink["verified"], flink["words"]) == (True, 16_000), flink
+    assert miscounted["verified"] is False
+    assert "words differ" in miscounted["reason"]

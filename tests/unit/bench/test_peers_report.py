@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from bench.peers.__main__ import choice
 from bench.peers.report import lines, ratios, rows
 from bench.peers.subject import Span
 from bench.peers.system import Outcome, System
-from bench.peers.systems import expected_ratios, systems
-from bench.peers.table import PAGE, RESULT, result, with_table
+from bench.peers.systems import expected_ratios, systems, windowed_systems
+from bench.peers.table import COUNTS, PAGE, WINDOWS, result, with_table
 from bench.peers.topics import difference
 
 WORDS = 2_000_000
@@ -105,16 +103,16 @@ def test_every_expectation_is_of_a_system_that_is_run() -> None:
 
 
 def test_a_choice_keeps_the_order_and_is_no_whole_comparison() -> None:
-    chosen, most, whole = choice("quix,wordcount", "2")
+    chosen, most, whole = choice(systems(), "quix,wordcount", "2")
     assert ([each.name for each in chosen], most, whole) == (["wordcount", "quix"], 2, False)
-    assert choice("", "")[1:] == (None, True)
-    assert choice("", "1")[2] is False
+    assert choice(systems(), "", "")[1:] == (None, True)
+    assert choice(systems(), "", "1")[2] is False
 
 
 @pytest.mark.parametrize(("peers", "runs"), [("nobody", ""), ("", "0"), ("", "many")])
 def test_a_choice_of_nothing_is_refused(peers: str, runs: str) -> None:
     with pytest.raises(SystemExit, match=r"PEERS|RUNS"):
-        choice(peers, runs)
+        choice(systems(), peers, runs)
 
 
 def test_differences_name_a_word() -> None:
@@ -125,24 +123,37 @@ def test_differences_name_a_word() -> None:
     assert difference({}, {"a": 1}) is not None
 
 
-def test_figures_of_the_page_are_those_of_the_result_file() -> None:
+@pytest.mark.parametrize("name", [COUNTS, WINDOWS])
+def test_figures_of_the_page_are_those_of_the_result_file(name: str) -> None:
     text = PAGE.read_text("utf-8")
-    assert with_table(text, result()) == text, "run: python -m bench.peers.table"
+    assert with_table(text, result(name), name) == text, "run: python -m bench.peers.table"
 
 
 def test_a_wrong_count_would_be_shown_on_the_page() -> None:
     right = rows(system(), WORDS, [[took(1.0)]], None)
     wrong = rows(system(), WORDS, [[took(1.0, "a word differs")]], None)
     page = PAGE.read_text("utf-8")
-    assert "| yes |" in with_table(page, report_of(right))
-    assert "NO: a word differs" in with_table(page, report_of(wrong))
-    assert "NO |" in with_table(page, report_of(rows(system(), WORDS, [], "does not start")))
+    assert "| yes |" in with_table(page, report_of(right), COUNTS)
+    assert "NO: a word differs" in with_table(page, report_of(wrong), WINDOWS)
+    assert "NO |" in with_table(page, report_of(rows(system(), WORDS, [], "does not start")), COUNTS)
 
 
-def test_a_committed_result_is_of_a_whole_comparison() -> None:
-    if RESULT.exists():
-        found = json.loads(RESULT.read_bytes())
+def test_the_page_says_how_many_windows_there_were() -> None:
+    found = report_of(rows(system(), WORDS, [[took(1.0)]], None))
+    found["event_time"] = {"window_s": 60, "windows": 3, "records_per_s": 1200}
+    page = with_table(PAGE.read_text("utf-8"), found, WINDOWS)
+    assert "Windows of 60 s: 3, with 1,200 records per second of event time." in page
+
+
+@pytest.mark.parametrize(
+    ("name", "compared", "expected"),
+    [(COUNTS, systems(), expected_ratios()), (WINDOWS, windowed_systems(), {})],
+)
+def test_a_committed_result_is_of_a_whole_comparison(
+    name: str, compared: tuple[System, ...], expected: dict[str, float]
+) -> None:
+    if (found := result(name)) is not None:
         assert [case["name"] for case in found["cases"]] == [
-            name for each in systems() for name, _ in each.cases
+            name for each in compared for name, _ in each.cases
         ]
-        assert found["ratios"] == ratios(found["cases"], expected_ratios())
+        assert found["ratios"] == ratios(found["cases"], expected)
