@@ -250,7 +250,7 @@ class _Acknowledging:
     def __init__(self) -> None:
         self._end = 0
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> Sequence[BatchBuilder]:
         return packed(keys, values, "snappy")
 
     async def append(

@@ -46,8 +46,11 @@ class ChangelogEnds(Protocol):
 class Changelog(Protocol[Packed]):
     """The changelog topic, with one partition per partition of the input topic. `Packed` is the type of records ready to be sent."""
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Packed:
-        """Prepare records for `append`, in the order of `keys`. Takes 0.1 µs a record: many records are prepared in a thread."""
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> Packed:
+        """Prepare records for `append`, in the order of `keys`. Takes 0.1 µs a record: many records are prepared in a thread.
+
+        A value of None is a tombstone: compaction removes the key.
+        """
 
     async def append(
         self, partition: int, records: Packed, before_last: Callable[[], Awaitable[None]] | None = None

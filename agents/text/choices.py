@@ -15,6 +15,7 @@ CountSkipOrDeadLetter = Literal["count", "skip", "dead_letter"]
 ReplaceSkipOrDeadLetter = Literal["replace", "skip", "dead_letter"]
 SkipOrDeadLetter = Literal["skip", "dead_letter"]
 CountOrSkip = Literal["count", "skip"]
+DropOrDeadLetter = Literal["drop", "dead_letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class Policies:
         on_oversized_word: for a word of more than `max_word_bytes`; `skip` leaves the word out, `dead_letter` its whole record.
         on_oversized_record: for a value of more than `max_record_bytes`, whatever its content; its dead letter has no value.
         on_empty_word: for the empty word, which only profile `java-s` yields.
+        on_late: for a record that comes too late for a window. Its words are counted in the totals in any case; `drop` = no more than
+            that, `dead_letter` = a copy is sent, too.
+        on_bad_time: as `on_late`, for a record whose time is missing, unreadable or impossible, or jumps too far ahead.
         max_word_bytes: longest word counted, in bytes of UTF-8, inclusive, >= 1.
         max_record_bytes: longest value that is read, in bytes, inclusive, >= 1.
     """
@@ -40,5 +44,7 @@ class Policies:
     on_oversized_word: SkipOrDeadLetter = "skip"
     on_oversized_record: SkipOrDeadLetter = "dead_letter"
     on_empty_word: CountOrSkip = "count"
+    on_late: DropOrDeadLetter = "drop"
+    on_bad_time: DropOrDeadLetter = "drop"
     max_word_bytes: int = 16_384
     max_record_bytes: int = 16_777_216

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agents.text.choices import Policies
+from agents.text.grouped_words import GroupedWords, confirmed, grouped_by_window
 from agents.text.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.text.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
 from tables.model.records import DeadLetter, Int64Array, RecordBatch
-from tables.model.tally import Tally, Totals
-from tables.model.word_order import byte_order
+from tables.model.tally import Tally, Totals, Windowed
+from tables.model.windowing import LEFT_OUT, Group, Grouped
+from tables.model.windows import WindowState
 
 NULL: Final = "null"
 INVALID_UTF8: Final = "invalid_utf8"
@@ -48,6 +50,13 @@ class _Records:
         kept = np.ones(len(self.indices), np.bool_)
         kept[positions] = False
         return _Records(self.values.filter(pa.array(kept)), self.indices[kept])
+
+    def of(self, group: Group) -> _Records:
+        """Return the values whose records are in `group`."""
+        if group.indices is None or not len(self.indices):
+            return self
+        places = np.flatnonzero(np.isin(self.indices, group.indices, assume_unique=True))
+        return _Records(self.values.take(pa.array(places)), self.indices[places])
 
 
 class _Rejects:
@@ -78,8 +87,8 @@ class RecordTally:
         tokenizer, value_format = self._tokenizer.identity, self._format.identity
         return tokenizer if value_format == "text" else f"{tokenizer} {value_format}"
 
-    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
-        """Return the tally of batches in offset order. Raise `pyarrow.ArrowInvalid` if their values exceed 2 GiB together."""
+    def __call__(self, batches: Sequence[RecordBatch], windows: WindowState | None = None) -> Tally:
+        """Return the tally of batches, see `TallyRecords`. Raise `pyarrow.ArrowInvalid` if their values exceed 2 GiB together."""
         values = pa.concat_arrays([pa.array([], pa.binary()), *(batch.values for batch in batches)])
         rejects = _Rejects()
         oversized = self._oversized(batches, values)
@@ -88,10 +97,10 @@ class RecordTally:
             rejects.add(self._policies.on_oversized_record, OVERSIZED_RECORD, list(oversized))
             records = records.without(list(oversized))
         texts = self._texts(self._not_null(records, rejects), rejects)
-        counted = self._count(texts, rejects)
-        words = counted.words.cast(pa.binary())
-        order = byte_order(words)
-        counts: Int64Array = counted.counts.to_numpy()[order]
+        grouped = None if windows is None else grouped_by_window(batches, windows)
+        groups = [Group(None, ())] if grouped is None or not grouped.groups else grouped.groups
+        counted = GroupedWords(groups, [self._count(texts.of(group), rejects) for group in groups])
+        words, counts = counted.in_all()
         skipped, dead = rejects.skipped.total(), len(rejects.dead)
         totals = Totals(
             records=len(values),
@@ -99,14 +108,29 @@ class RecordTally:
             words=int(counts.sum()),
             skipped=dict(rejects.skipped),
             dead_lettered=dict(Counter(rejects.dead.values())),
-            dropped_words=counted.dropped,
+            dropped_words=counted.dropped(),
         )
-        return Tally(
-            words.take(pa.array(order)),
-            counts,
-            totals,
-            _dead_letters(batches, values, rejects.dead, oversized),
-        )
+        windowed = None
+        if grouped is not None and windows is not None:
+            totals = replace(totals, untimed=grouped.untimed, late=grouped.late)
+            windowed = Windowed(counted.panes(), grouped.clock, confirmed(windows, grouped, batches))
+            rejects.dead = self._copies(grouped) | rejects.dead
+        letters = _dead_letters(batches, values, rejects.dead, oversized)
+        return Tally(words, counts, totals, letters, windowed)
+
+    def _copies(self, grouped: Grouped) -> dict[int, str]:
+        """Return the reason of each record, by index, of which a copy is sent because it is left out of a window."""
+        copied: dict[int, str] = {}
+        if self._policies.on_bad_time == "dead_letter":
+            # Whether a jump is confirmed is known when the record is gone. So its copy is sent while nobody knows.
+            copied = dict.fromkeys(np.flatnonzero(grouped.unconfirmed).tolist(), "jump")
+            bad = np.flatnonzero((grouped.reasons != 0) & (grouped.reasons != LEFT_OUT.index("late")))
+            copied |= {int(index): LEFT_OUT[grouped.reasons[index]] for index in bad}
+        if self._policies.on_late == "dead_letter":
+            copied |= dict.fromkeys(
+                np.flatnonzero(grouped.reasons == LEFT_OUT.index("late")).tolist(), "late"
+            )
+        return copied
 
     def _oversized(self, batches: Sequence[RecordBatch], values: pa.BinaryArray) -> dict[int, int]:
         """Return the length in bytes of each value that is too large, by record index.

@@ -137,7 +137,9 @@ def cache_of(store: PartitionStore, limit: VocabularyLimit, leaving: Event) -> C
     Raises:
         StoreCorruptedError: a row cannot be read.
     """
-    if store.estimated_rows() > limit.max_words:
+    marker = store.state.marker
+    has_windows = marker is not None and marker.windows is not None
+    if not has_windows and store.estimated_rows() > limit.max_words:
         return None
     limit.renew()
     cache = CountCache(limit.current, complete=True)

@@ -20,7 +20,7 @@ from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
 from tables.model.records import ChangelogSlice
 
 
-def packed(keys: Sequence[bytes], values: Sequence[bytes], compression: str) -> list[BatchBuilder]:
+def packed(keys: Sequence[bytes], values: Sequence[bytes | None], compression: str) -> list[BatchBuilder]:
     """Return the records in batches, in order; a batch is compressed when it is sent.
 
     Uses aiokafka's inner builder, whose `append` costs 115 ns a record; the public `append` costs 690 ns.
@@ -70,7 +70,7 @@ class KafkaChangelog:
         self._offsets = offsets
         self._ensure = ensure
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequence[BatchBuilder]:
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> Sequence[BatchBuilder]:
         """Prepare records for `append`, see `Changelog.pack`."""
         return packed(keys, values, self._producer.compression)
 

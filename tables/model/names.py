@@ -11,6 +11,9 @@ from typing import Self
 FORMAT_VERSION = 1
 """Version of rows, markers and store states. A changelog of another version stops the partition; a store of another is rebuilt."""
 
+WINDOWED_VERSION = 2
+"""Version of a changelog that has, or had, rows of windows. An earlier program refuses it instead of taking these rows for words."""
+
 MARKER_KEY = b"\xffmarker"
 """Changelog key of a marker. No UTF-8 text begins with 0xff, so that no word can equal this key."""
 

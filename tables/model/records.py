@@ -73,6 +73,12 @@ class RecordBatch:
             return byte_count
         return byte_count + (times.base if isinstance(times.base, np.ndarray) else times).nbytes
 
+    def all_offsets(self) -> Int64Array:
+        """Return the source offset of each record."""
+        if self.offsets is not None:
+            return self.offsets
+        return np.arange(self.first_offset, self.first_offset + self.record_count)
+
     def offset_of(self, index: int) -> int:
         """Return the source offset of record `index` (0 <= index < record_count)."""
         return self.first_offset + index if self.offsets is None else int(self.offsets[index])

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tables.errors import InexactError
+from tables.model.byte_arrays import eight_bytes, lengths
 from tables.model.names import MARKER_KEY
 from tables.model.positions import check_owner
 from tables.model.records import ChangelogSlice, Int64Array
@@ -36,10 +37,17 @@ from tables.model.rows import (
     unpack_rows,
 )
 from tables.model.slices import SLICE_ROWS
+from tables.model.windows import FIRST_PANE_KEY, KeyRange, dead_ranges
 from tables.model.word_order import byte_order
 
 MERGE_BYTES = 32 << 20
 """Buffered records are merged when they reach this size. If the merged rows take half of it, `Replay.full` asks to store them."""
+
+
+MOST_TOMBSTONES = 64
+"""Largest number of slices whose tombstones are kept while they cannot be used yet."""
+
+_FIRST_PANE = np.uint64(int.from_bytes(FIRST_PANE_KEY.ljust(8, b"\0"), "big"))
 
 
 class StoredRows(Protocol):
@@ -75,7 +83,7 @@ class MergedRows:
     """One row per word.
 
     Attributes:
-        words: `pyarrow.BinaryArray`, distinct.
+        words: `pyarrow.BinaryArray`, distinct: words, and keys of the rows of windows.
         rows: for each word its best row, that is, the row with the largest `upto`.
         latest: int64, for each word the `upto` of its latest record.
     """
@@ -97,6 +105,17 @@ class MergedRows:
         # `take`, because `rows[indices]` takes eight times as long.
         rows = self.rows.take(indices, axis=0)
         return MergedRows(self.words.take(pa.array(indices)), rows, self.latest[indices])
+
+    def of_words(self) -> MergedRows:
+        """Return the rows of words, without the rows of windows. The rows are in byte order, in which words come first."""
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if self.words[middle].as_py() < FIRST_PANE_KEY:
+                low = middle + 1
+            else:
+                high = middle
+        return MergedRows(self.words[:low], self.rows[:low], self.latest[:low])
 
     def keys(self) -> Column:
         """Return the words as keys of the store."""
@@ -126,6 +145,8 @@ class Replay:
         marker: last marker by offset; None = the changelog has no marker so far.
         max_upto: largest `upto` of all rows and largest position of all markers: readers may have seen answers up to this position.
         examined: next changelog offset to read.
+        cleared: ranges of keys that were removed, as of the last `take`: their rows count no longer. The caller removes them from the
+            store before it stores the rows that were taken.
         full: whether the caller has to `take` rows before it applies more records, because the merged rows are large.
     """
 
@@ -143,6 +164,7 @@ class Replay:
         self._changelog_id = changelog_id
         self.awaited_found = False
         self.stale: set[bytes] = set()
+        self.cleared: Sequence[KeyRange] = ()
         self.marker: Marker | None = state.marker
         self.max_upto = max(state.max_upto, state.position)
         self.examined = state.examined
@@ -152,6 +174,7 @@ class Replay:
         self._stored_upto = self.max_upto
         self._furthest_position = state.marker.furthest_position if state.marker is not None else 0
         self._parts: list[MergedRows] = []
+        self._tombstones: list[pa.BinaryArray] = []
         self._buffered_bytes = 0
         self._buffer_bytes = self._merge_at_bytes = min(MERGE_BYTES, most_bytes)
 
@@ -175,6 +198,9 @@ class Replay:
             self.max_upto = max(self.max_upto, self._furthest_position)
             is_row = pc.invert(is_marker)
             keys, values = keys.filter(is_row), values.filter(is_row)
+        if (are_rows := _are_rows(keys, values)) is not None:
+            self._tombstones.append(keys.filter(pc.invert(are_rows)))
+            keys, values = keys.filter(are_rows), values.filter(are_rows)
         if not len(keys):
             return
         rows = unpack_rows(values)
@@ -221,10 +247,16 @@ class Replay:
         self.marker = self.healed_marker()
 
     def take(self) -> MergedRows:
-        """Return the rows since the last `take` that are better than the stored rows, in byte order of the words. Update `stale`."""
+        """Return the rows since the last `take` that are better than the stored rows, in byte order. Update `stale` and `cleared`."""
         merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
         merged = merged.taken(byte_order(merged.words))
         self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, self._buffer_bytes, False
+        self.cleared = self._ranges_to_clear()
+        if self.cleared:
+            self.stale = {
+                key for key in self.stale if not any(start <= key < end for start, end in self.cleared)
+            }
+            merged = merged.taken(np.flatnonzero(~_among(merged.words, self.cleared)))
         beaten = self._beaten_by_stored(merged)
         stale = beaten | (merged.latest < merged.rows[:, 1])
         if self.stale:
@@ -247,6 +279,22 @@ class Replay:
             ]
         return beaten
 
+    def _ranges_to_clear(self) -> Sequence[KeyRange]:
+        """Return ranges that have the tombstones since the last `take` and rows that count no longer, and no other rows."""
+        marker = self.marker
+        if not self._tombstones or marker is None or self.max_upto > marker.position:
+            # While rows are ahead of the position, rows may be of a jump that the marker does not know yet.
+            self._tombstones = self._tombstones[-MOST_TOMBSTONES:]
+            return ()
+        keys, self._tombstones = pa.concat_arrays(self._tombstones), []
+        ranges: list[KeyRange] = []
+        for start, end in dead_ranges(marker.windows):
+            there = keys.filter(_among_range(keys, start, end))
+            if len(there):
+                found = pc.min_max(there)
+                ranges.append((found["min"].as_py(), found["max"].as_py() + b"\0"))
+        return ranges
+
     def _check_changelog(self, marker: Marker) -> None:
         """Raise InexactError if `marker` was written for another changelog than the marker before."""
         before = self.marker.changelog_id if self.marker is not None else ""
@@ -256,6 +304,29 @@ class Replay:
                 f"below offset {self.examined}: a worker went on writing after the changelog was deleted and created again",
                 "wordcount reset counts again what the input has now",
             )
+
+
+def _are_rows(keys: pa.BinaryArray, values: pa.BinaryArray) -> pa.BooleanArray | None:
+    """Return which records are no tombstones of rows of windows; None = there is no tombstone.
+
+    By themselves tombstones say nothing: the marker says which windows are gone.
+    """
+    empty = lengths(values) == 0
+    tombstones = empty & (eight_bytes(keys) >= _FIRST_PANE) if empty.any() else empty
+    return pa.array(~tombstones) if tombstones.any() else None
+
+
+def _among_range(keys: pa.BinaryArray, start: bytes, end: bytes) -> pa.BooleanArray:
+    at_least = pc.greater_equal(keys, pa.scalar(start, pa.binary()))
+    return pc.and_(at_least, pc.less(keys, pa.scalar(end, pa.binary())))
+
+
+def _among(keys: pa.BinaryArray, ranges: Sequence[KeyRange]) -> npt.NDArray[np.bool_]:
+    """Return which of `keys` are in one of `ranges`."""
+    found = np.zeros(len(keys), np.bool_)
+    for start, end in ranges:
+        found |= _among_range(keys, start, end).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _merged(parts: Sequence[MergedRows]) -> MergedRows:

@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from tables.errors import InexactError
 from tables.model.byte_arrays import joined, lengths
-from tables.model.names import FORMAT_VERSION, ROW_BYTES
+from tables.model.names import FORMAT_VERSION, ROW_BYTES, WINDOWED_VERSION
 from tables.model.records import Int64Array
 from tables.model.tally import Totals
+from tables.model.windows import WindowState
 
 RowArray = npt.NDArray[np.int64]
 """int64 of shape (n, 2): column 0 is the count, column 1 the `upto`."""
@@ -39,7 +40,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Last record of a flush in the changelog: all rows of all flushes up to `position` precede the marker.
 
     Attributes:
-        version: `FORMAT_VERSION` of the writer.
+        version: `FORMAT_VERSION`, or `WINDOWED_VERSION` once windows were counted.
         topic: name of the input topic.
         group: consumer group; "" = not known, because the marker was written before markers named the group.
         topic_id: id of the input topic; "" = not known.
@@ -49,7 +50,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         position: next source offset to count.
         prior_position: largest position of any earlier marker if larger than `position`, otherwise 0. Readers may have seen answers of
             that position, so it must not be forgotten. Named `ahead` in the changelog.
-        records, counted, words, skipped, dead_lettered, dropped_words: `Totals` of the offsets `[origin, position)`.
+        records, counted, words, skipped, dead_lettered, dropped_words, untimed, late: `Totals` of the offsets `[origin, position)`.
+        windows: windows at the position; None = the writer counted no windows.
     """
 
     topic: str
@@ -67,12 +69,22 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     skipped: Mapping[str, int] = {}
     dead_lettered: Mapping[str, int] = {}
     dropped_words: Mapping[str, int] = {}
+    untimed: Mapping[str, int] = {}
+    late: Mapping[str, int] = {}
+    windows: WindowState | None = None
 
     @property
     def totals(self) -> Totals:
         """What became of the records in `[origin, position)`."""
         return Totals(
-            self.records, self.counted, self.words, self.skipped, self.dead_lettered, self.dropped_words
+            self.records,
+            self.counted,
+            self.words,
+            self.skipped,
+            self.dead_lettered,
+            self.dropped_words,
+            self.untimed,
+            self.late,
         )
 
     @property
@@ -90,11 +102,15 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
             return f"the marker accounts for {accounted} of {self.records} records"
         return ""
 
-    def advanced(self, position: int, totals: Totals) -> Marker:
-        """Return the marker after a flush up to `position` (exclusive) whose records add `totals`."""
+    def advanced(self, position: int, totals: Totals, windows: WindowState | None = None) -> Marker:
+        """Return the marker after a flush up to `position` (exclusive) whose records add `totals`; `windows` are those at its end."""
         after = self.totals + totals
         return msgspec.structs.replace(
             self,
+            # A program that knows nothing of windows would take their rows for words.
+            version=FORMAT_VERSION
+            if windows is None and self.version == FORMAT_VERSION
+            else WINDOWED_VERSION,
             position=position,
             prior_position=self.prior_position if self.prior_position > position else 0,
             records=after.records,
@@ -103,6 +119,9 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
             skipped=after.skipped,
             dead_lettered=after.dead_lettered,
             dropped_words=after.dropped_words,
+            untimed=after.untimed,
+            late=after.late,
+            windows=windows,
         )
 
 
@@ -145,6 +164,7 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         return self.marker.totals if self.marker else Totals()
 
 
+_VERSIONS = {FORMAT_VERSION, WINDOWED_VERSION}
 _encoder = msgspec.json.Encoder()
 _marker_decoder = msgspec.json.Decoder(Marker)
 _state_decoder = msgspec.json.Decoder(StoreState)
@@ -167,9 +187,9 @@ def decode_marker(value: bytes) -> Marker:
             f"the changelog holds a marker that cannot be read ({error})",
             "find out what else writes to the changelog topic",
         ) from error
-    if marker.version != FORMAT_VERSION:
+    if marker.version not in _VERSIONS:
         raise InexactError(
-            f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION}",
+            f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION} and {WINDOWED_VERSION}",
             "run the version that wrote it, or count again with this one: wordcount reset",
         )
     if marker.flaw:
@@ -193,7 +213,7 @@ def decode_state(value: bytes) -> StoreState | None:
     except _UNREADABLE:
         return None
     marker = state.marker
-    return state if marker is None or (marker.version == FORMAT_VERSION and not marker.flaw) else None
+    return state if marker is None or (marker.version in _VERSIONS and not marker.flaw) else None
 
 
 def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:

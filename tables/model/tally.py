@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tables.model.event_clock import EventClock
 from tables.model.records import DeadLetter, Int64Array, RecordBatch
 from tables.model.slices import SLICE_ROWS
+from tables.model.windows import Pane, WindowState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Totals:
         skipped: reason -> records left out by a policy.
         dead_lettered: reason -> records sent to the dead-letter topic.
         dropped_words: reason -> words left out of counted records by an option or policy.
+        untimed: reason -> records that are in no window, whatever became of them otherwise (`tables.model.windowing.LEFT_OUT`).
+        late: size of a window in seconds, as text -> records that came too late for their window of that size.
     """
 
     records: int = 0
@@ -33,6 +36,8 @@ class Totals:
     skipped: Mapping[str, int] = field(default_factory=dict)
     dead_lettered: Mapping[str, int] = field(default_factory=dict)
     dropped_words: Mapping[str, int] = field(default_factory=dict)
+    untimed: Mapping[str, int] = field(default_factory=dict)
+    late: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -42,7 +47,39 @@ class Totals:
             _added(self.skipped, other.skipped),
             _added(self.dead_lettered, other.dead_lettered),
             _added(self.dropped_words, other.dropped_words),
+            _added(self.untimed, other.untimed),
+            _added(self.late, other.late),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PaneTally:
+    """The words of the records that count in one pane.
+
+    Attributes:
+        pane: the pane.
+        words, counts: as in `Tally`.
+    """
+
+    pane: Pane
+    words: pa.BinaryArray
+    counts: Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """The windows of some record batches.
+
+    Attributes:
+        panes: one tally per pane with words, in the order of their keys.
+        clock: event clock after the records.
+        confirmed: epoch -> offset of a record, for each jump that began before the records and was confirmed by them, at that record
+            or before: the rows of its panes become rows of confirmed panes.
+    """
+
+    panes: Sequence[PaneTally]
+    clock: EventClock
+    confirmed: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +90,39 @@ class Tally:
         words: `pyarrow.BinaryArray` of UTF-8, strictly ascending in byte order, no nulls.
         counts: int64, occurrences of the word with the same index, all > 0.
         totals: what became of the records; `totals.words == counts.sum()` unless `only` left words out.
-        dead_letters: records that could not be counted, in offset order.
+        dead_letters: records that could not be counted, in offset order, and copies of records that are left out of a window.
+        windowed: counts by window; None = no windows are counted.
     """
 
     words: pa.BinaryArray
     counts: Int64Array
     totals: Totals
     dead_letters: Sequence[DeadLetter] = ()
+    windowed: Windowed | None = None
 
     def word_list(self) -> list[bytes]:
-        """Return the words as bytes. They are converted in slices, so that other threads can take the GIL between two slices."""
-        converted: list[bytes] = []
-        for start in range(0, len(self.words), SLICE_ROWS):
-            converted += self.words.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
-        return converted
+        """Return the words as bytes, see `byte_list`."""
+        return byte_list(self.words)
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> Tally:
-        """Return a tally with only the words where `keep` is true. Totals and dead letters remain those of all records."""
-        if keep.all():
-            return self
-        return Tally(self.words.filter(pa.array(keep)), self.counts[keep], self.totals, self.dead_letters)
+
+def byte_list(values: pa.BinaryArray) -> list[bytes]:
+    """Return `values` as bytes. They are converted in slices, so that other threads can take the GIL between two slices."""
+    converted: list[bytes] = []
+    for start in range(0, len(values), SLICE_ROWS):
+        converted += values.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
+    return converted
 
 
 class TallyRecords(Protocol):
     """A pure function from record batches to their tally, which does not depend on where the batches are cut."""
 
-    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
-        """Return the tally of `batches`, which are in offset order."""
+    def __call__(self, batches: Sequence[RecordBatch], windows: WindowState | None = None) -> Tally:
+        """Return the tally of `batches`, which are in offset order.
+
+        Args:
+            batches: adjacent batches.
+            windows: rules of windows, and the clock before the batches; None = no windows are counted.
+        """
         ...
 
 
@@ -90,17 +133,7 @@ def _added(left: Mapping[str, int], right: Mapping[str, int]) -> Mapping[str, in
     return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in {**left, **right}}
 
 
-def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """Return one tally of the records of all `tallies`. Meant for few and small tallies, because the sums are made in Python."""
-    sums: dict[bytes, int] = {}
-    totals = Totals()
-    dead_letters: list[DeadLetter] = []
-    for tally in tallies:
-        for word, count in zip(tally.words.to_pylist(), tally.counts.tolist(), strict=True):
-            sums[word] = sums.get(word, 0) + count
-        totals += tally.totals
-        dead_letters += tally.dead_letters
+def tally_of(sums: Mapping[bytes, int]) -> tuple[pa.BinaryArray, Int64Array]:
+    """Return the words of `sums` in byte order, and their counts. Meant for few words, because they are sorted in Python."""
     words = sorted(sums)
-    return Tally(
-        pa.array(words, pa.binary()), np.array([sums[word] for word in words], np.int64), totals, dead_letters
-    )
+    return pa.array(words, pa.binary()), np.array([sums[word] for word in words], np.int64)

@@ -120,9 +120,13 @@ class Actions:
         self.on(part, event, error)
 
     def flush_if_due(self, part: OwnedPartition) -> None:
-        """Start a flush if the partition is counting and its buffer is due by the policy."""
+        """Start a flush if the partition is counting and its buffer is due by the policy, or is empty while expired rows are left."""
         shard = part.shard
-        if part.state is not State.COUNTING or not shard.buffer:
+        if part.state is not State.COUNTING:
+            return
+        if not shard.buffer:
+            if shard.is_clearing:
+                self.on(part, Event.FLUSH)
             return
         due = self._policy.is_due(
             buffered_bytes=shard.buffered_bytes,

@@ -250,7 +250,7 @@ class Follower:
         examined = before.examined if replay.needs_healing() else replay.examined
         state = replay.state(examined, whole=self._whole)
         if len(rows) or state != before:
-            self.served.write(rows, state)
+            self.served.write(rows, state, replay.cleared)
 
     def _note_place(self) -> None:
         """Note when the end of the changelog was reached."""

@@ -195,7 +195,9 @@ class Partitions:
                 part.shard.renew_cache()  # An idle partition would keep an old vocabulary.
 
     async def examine_idle(self) -> None:
-        """Restore each counting partition whose changelog is longer than what was examined. Call this once a minute.
+        """Restore each counting partition whose changelog is longer than what was examined; let the others remove expired rows.
+
+        Call this once a minute.
 
         A flush notices foreign records by itself. In a partition without flushes, compaction could keep a foreign record and drop the
         better row of its word before the partition is examined (rule 14 of ARCHITECTURE.md).
@@ -212,6 +214,7 @@ class Partitions:
                 return
             if part.state is State.COUNTING and end > part.shard.store.state.examined:
                 self._actions.on(part, Event.EXAMINE)
+            part.shard.look_for_expired()
 
     def rebuild_corrupted(self, error: StoreCorruptedError) -> None:
         """Rebuild the store that a reader found corrupted, without waiting for the next flush."""

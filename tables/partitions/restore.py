@@ -19,6 +19,7 @@ from tables.model.names import MARKER_KEY
 from tables.model.positions import InputNow, can_catch_up_from, check_position, check_replaceable
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
+from tables.model.windows import END_OF_PANES
 from tables.partitions.changes import Change
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.shard import Shard
@@ -83,6 +84,8 @@ class Restore:
         await self._find_position()
         await shard.in_thread(self._find_rows_ahead)
         shard.cache.position = shard.store.state.exact_position
+        marker = shard.marker
+        shard.panes.restored(None if marker is None else marker.windows, exact=not shard.uptos_ahead)
         shard.drop_buffer()
         shard.restored = True
         if shard.unsettled is not None and shard.unsettled.marker.position <= shard.position:
@@ -153,7 +156,7 @@ class Restore:
         examined = shard.store.state.examined if replay.needs_healing() else replay.examined
         state = replay.state(examined, whole=whole)
         if len(rows) or state != shard.store.state:
-            shard.served.write(rows, state)
+            shard.served.write(rows, state, replay.cleared)
         if learn and self._services.vocabulary.has_room(len(rows)):
             self._learn(rows)
         elif len(rows):
@@ -166,7 +169,8 @@ class Restore:
     def _learn(self, rows: MergedRows) -> None:
         shard = self._shard
         shard.renew_cache()
-        shard.cache.learn(rows.words, rows.rows[:, 0], shard.store.state.exact_position)
+        words = rows.of_words()
+        shard.cache.learn(words.words, words.rows[:, 0], shard.store.state.exact_position)
 
     @beside_the_loop
     def _fill_cache(self) -> None:
@@ -231,7 +235,7 @@ class Restore:
         shard.uptos_ahead = {}
         if shard.store.state.max_upto <= shard.position:
             return
-        for rows in shard.store.slices():
+        for rows in shard.store.slices(end=END_OF_PANES):
             self._check_leaving()
             uptos = unpack_rows(pa.array([row for _, row in rows], pa.binary()))[:, 1]
             found = np.flatnonzero(uptos > shard.position)

@@ -7,7 +7,7 @@ and after the commit. So no answer is of an older position than an earlier answe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from tables.cache.counts import CountCache
 from tables.model.records import Int64Array
 from tables.model.replay import MergedRows
 from tables.model.rows import StoreState, unpack_row
+from tables.model.windows import KeyRange
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.store.snapshot import StoreSnapshot
 from tables.threads import beside_the_loop
@@ -68,21 +69,26 @@ class ServedRows:
         state: StoreState,
         words: pa.BinaryArray = NO_WORDS,
         counts: Int64Array = NO_COUNTS,
+        cleared: Sequence[KeyRange] = (),
     ) -> None:
         """Write rows and `state` to the store, and bring the leaders forward. The caller then updates the cache (`CountCache.update`).
 
         Args:
             staged: rows to write.
             state: state of the store with these rows.
-            words, counts: words of `staged` and their counts, in the same order.
+            words, counts: words of `staged` and their counts, in the same order, without the rows of windows.
+            cleared: see `PartitionStore.commit`.
         """
         self.cache.withdraw()
         with self.leaders.advancing(words, counts, state.exact_position):
-            self._store.commit(staged, state)
+            self._store.commit(staged, state, cleared)
 
-    def write(self, rows: MergedRows, state: StoreState) -> None:
-        """Stage and commit rows that were read from the changelog."""
-        self.commit(self._store.stage(rows.keys(), rows.values()), state, rows.words, rows.rows[:, 0])
+    def write(self, rows: MergedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+        """Stage and commit rows that were read from the changelog; for `cleared` see `PartitionStore.commit`."""
+        words = rows.of_words()
+        self.commit(
+            self._store.stage(rows.keys(), rows.values()), state, words.words, words.rows[:, 0], cleared
+        )
 
     def count_of(self, word: bytes) -> tuple[int, int] | None:
         """Return (count, position) of `word` from memory; count 0 = the word has no row. None = unknown, ask the store."""

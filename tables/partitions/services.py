@@ -11,6 +11,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.clock import now_s
 from tables.model.rows import Owner
 from tables.model.tally import TallyRecords
+from tables.model.windows import WindowRules
 from tables.pace.memory import MemoryBudget
 from tables.pace.turns import FlushTurns
 from tables.partitions.changes import Changes
@@ -76,6 +77,7 @@ class ShardServices:
         clock: returns seconds on the clock of the membership's lease and of the tail, see `tables.clock`.
         chance: returns a random number in [0, 1).
         witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
+        windows: rules of the windows that are counted.
     """
 
     topic: str
@@ -98,6 +100,7 @@ class ShardServices:
     clock: Callable[[], float] = now_s
     chance: Callable[[], float] = random.random
     witness: CommitWitness | None = None
+    windows: WindowRules = field(default_factory=WindowRules)
 
     @property
     def owner(self) -> Owner:

@@ -18,23 +18,22 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import Any
 
 import structlog
 
 from tables.cache.counts import CountCache
+from tables.cache.pane_counts import PaneCaches
 from tables.errors import FlushUnknownError, ForeignRecordsError
-from tables.model.names import MARKER_KEY
-from tables.model.partial_replay import tally_beyond
-from tables.model.records import Int64Array, RecordBatch
-from tables.model.rows import Marker, StoreState, encode_marker, pack_rows
-from tables.model.slices import SLICE_ROWS, release
-from tables.model.tally import Tally
+from tables.model.names import FORMAT_VERSION
+from tables.model.records import RecordBatch
+from tables.model.rows import Marker, StoreState
+from tables.model.slices import release
 from tables.pace.turns import Turn
 from tables.partitions.changes import Change, Flushed
+from tables.partitions.counting import BufferCount, Counted
+from tables.partitions.expiry import NOTHING_EXPIRED, Expiry
 from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
@@ -45,20 +44,6 @@ from tables.threads import beside_the_loop
 from tables.top.leaders import PartitionLeaders
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """A counted buffer: the part of a flush that needs no broker."""
-
-    marker: Marker
-    tally: Tally
-    words: list[bytes]
-    values: list[bytes]
-    ids: Int64Array
-    counts: Int64Array
-    records: Any
-    batches: Sequence[RecordBatch]
 
 
 class Shard:
@@ -90,6 +75,8 @@ class Shard:
         self.services = services
         # Not "was empty when it was opened": a follower may have written to the store since.
         self.cache = CountCache(services.vocabulary.current, complete=not store.state.has_rows)
+        self.panes = PaneCaches(services.vocabulary.current)
+        self.expiry = Expiry(store)
         self.served = ServedRows(store, lambda: self.cache, leaders)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
@@ -134,6 +121,7 @@ class Shard:
         vocabulary = self.services.vocabulary.current
         if self.cache.vocabulary is not vocabulary:
             self.cache = CountCache(vocabulary, complete=False)
+        self.panes.renew(vocabulary)
 
     def add(self, batches: Sequence[RecordBatch]) -> bool:
         """Append `batches` to the buffer. Records below the offset `next` are dropped.
@@ -160,8 +148,21 @@ class Shard:
         self.buffered_bytes = 0
         self.next = self.position
 
+    @property
+    def is_clearing(self) -> bool:
+        """Whether a flush of an empty buffer is wanted, because the store may have rows that count no longer.
+
+        Not while a flush of records is unsettled: the next flush of records settles it.
+        """
+        return self.expiry.has_more and not self.uptos_ahead and self.unsettled is None
+
+    def look_for_expired(self) -> None:
+        """Let the next flushes remove the rows that count no longer by the marker."""
+        if (marker := self.marker) is not None and marker.version != FORMAT_VERSION:
+            self.expiry.look_again(marker.windows)
+
     async def flush(self) -> None:
-        """Make the buffer durable, and publish the flush to `services.changes`.
+        """Make the buffer durable, remove some expired rows, and publish the flush to `services.changes`.
 
         On any error the buffer is dropped, and its records have to be read again from `position`. The store is as it was. A flush that
         is cancelled during the write to the store is there completely, or not at all.
@@ -192,9 +193,9 @@ class Shard:
             turn.counted()
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
-            staging = asyncio.ensure_future(services.run(self.store.stage, counted.words, counted.values))
+            staging = asyncio.ensure_future(services.run(self.store.stage, counted.keys, counted.values))
             await checking
-            flushed = Flushed(counted.marker, len(counted.ids), counted.tally.totals, batches, begun_s)
+            flushed = Flushed(counted.marker, len(counted.keys), counted.tally.totals, batches, begun_s)
             # The marker of a former flush that failed may come at any time.
             self.unsettled_s = math.inf if self.unsettled is None else -math.inf
             self.unsettled = flushed
@@ -219,7 +220,6 @@ class Shard:
     def _close_buffer(self) -> Sequence[RecordBatch]:
         batches, self.buffer = self.buffer, []
         self.flushing_bytes, self.buffered_bytes = self.buffered_bytes, 0
-        assert batches, "nothing to flush"
         return batches
 
     async def _check_topics(self) -> None:
@@ -251,28 +251,17 @@ class Shard:
         return await finish_despite_cancel(self.services.run_long(function, *arguments), self.leaving)
 
     @beside_the_loop
-    def _count(self, batches: Sequence[RecordBatch]) -> _Counted:
-        """Count `batches` and pack rows and marker for the changelog (step 2 of a flush)."""
-        services = self.services
-        assert self.marker is not None, "flush before restore"
-        position = batches[-1].next_offset
-        tally = self._tally(batches)
-        words = tally.word_list()
+    def _count(self, batches: Sequence[RecordBatch]) -> Counted:
+        """Count `batches` on top of what the store has (step 2 of a flush)."""
+        marker = self.marker
+        assert marker is not None, "flush before restore"
         self.renew_cache()
-        ids = self.cache.vocabulary.ids(tally.words)
-        counts = self.cache.old_counts(words, ids, self.store) + tally.counts
-        values: list[bytes] = []
-        for start in range(0, len(words), SLICE_ROWS):
-            values += pack_rows(counts[start : start + SLICE_ROWS], position)
-        marker = self.marker.advanced(position, tally.totals)
-        records = services.changelog.pack([*words, MARKER_KEY], [*values, encode_marker(marker)])
-        return _Counted(marker, tally, words, values, ids, counts, records, batches)
-
-    def _tally(self, batches: Sequence[RecordBatch]) -> Tally:
-        """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""
-        if batches[0].first_offset >= self.store.state.max_upto:
-            return self.services.tally(batches)
-        return tally_beyond(self.uptos_ahead, self.services.tally, batches)
+        buffer = BufferCount(self.store, self.services, self.cache, self.panes, self.uptos_ahead)
+        # A row ahead may be of a jump that the marker does not know yet.
+        may_clear = marker.version != FORMAT_VERSION and not self.uptos_ahead
+        return buffer.count(
+            marker, batches, self.expiry.find(marker.windows) if may_clear else NOTHING_EXPIRED
+        )
 
     def continued(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Check that appended records continue the examined part of the changelog (step 4 of a flush).
@@ -295,7 +284,7 @@ class Shard:
             expected = end
         return expected
 
-    async def _commit(self, staged: StagedRows, counted: _Counted, examined: int, flushed: Flushed) -> None:
+    async def _commit(self, staged: StagedRows, counted: Counted, examined: int, flushed: Flushed) -> None:
         position = counted.marker.position
         state = StoreState(
             marker=counted.marker, examined=examined, max_upto=max(self.store.state.max_upto, position)
@@ -307,17 +296,19 @@ class Shard:
             if self.marker is counted.marker:
                 # A flush that was cancelled during the write is published too, because its rows are durable.
                 self.unsettled = None
-                if position >= state.max_upto:
+                if self.uptos_ahead and position >= state.max_upto:
                     self.uptos_ahead = {}
+                    self.panes.restored(counted.marker.windows, exact=True)
                 self.services.changes.publish(Change(self.partition, position, flushed))
 
     @beside_the_loop
-    def _write(self, staged: StagedRows, counted: _Counted, state: StoreState) -> None:
+    def _write(self, staged: StagedRows, counted: Counted, state: StoreState) -> None:
         """Write to the store and then to the cache in one call, so that a cancelled flush has changed both or neither."""
 
         def commit() -> None:
-            self.served.commit(staged, state, counted.tally.words, counted.counts)
+            self.served.commit(staged, state, counted.tally.words, counted.counts, counted.cleared)
             self.cache.update(counted.ids, counted.counts, self.store.state.exact_position)
+            self._update_panes(counted)
 
         if (witness := self.services.witness) is None:
             commit()
@@ -325,7 +316,14 @@ class Shard:
             rows = CountedRows(counted.batches, counted.words, counted.tally.counts, counted.counts)
             witness(self.partition, rows, commit)
         release(counted.words)
+        release(counted.keys)
         release(counted.values)
+
+    def _update_panes(self, counted: Counted) -> None:
+        for one in counted.panes:
+            self.panes.update(one.pane, one.ids, one.counts)
+        if (windows := counted.marker.windows) is not None:
+            self.panes.trim(windows)
 
 
 async def _clean_up(checking: asyncio.Task[None] | None, staging: asyncio.Future[StagedRows] | None) -> None:

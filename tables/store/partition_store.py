@@ -33,6 +33,7 @@ from tables.errors import StoreCorruptedError
 from tables.model.names import STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
 from tables.model.slices import SLICE_ROWS
+from tables.model.windows import FIRST_PANE_KEY, KeyRange
 from tables.store.manifest import check_manifest
 from tables.store.note import leave_note, taken_note
 from tables.store.rocksdb_errors import store_errors
@@ -181,20 +182,22 @@ class PartitionStore:
             finally:
                 view.release()
 
-    def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Return at most `limit` (word, row) pairs with word >= `start`, in byte order of the words."""
+    def scan(self, start: bytes, limit: int, end: bytes = FIRST_PANE_KEY) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` (key, row) pairs with `start` <= key < `end`, in byte order; by default only words."""
         with self.snapshot() as view:
-            return view.scan(start, limit)
+            return view.scan(start, limit, end=end)
 
     def estimated_rows(self) -> int:
         """Return about the number of rows, or more, from RocksDB's counters."""
         with store_errors(self._folder):
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
-    def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
-        """Yield all (word, row) pairs in byte order, in slices. Rows that are written between two slices may or may not be seen."""
-        start = b""
-        while part := self.scan(start, 4 * SLICE_ROWS):
+    def slices(self, start: bytes = b"", end: bytes = FIRST_PANE_KEY) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield all (key, row) pairs with `start` <= key < `end` in byte order, in slices; by default only words.
+
+        Rows that are written between two slices may or may not be seen.
+        """
+        while part := self.scan(start, 4 * SLICE_ROWS, end):
             yield part
             start = part[-1][0] + b"\x00"
 
@@ -225,13 +228,23 @@ class PartitionStore:
         return StagedRows(keys, values, file)
 
     @beside_the_loop
-    def commit(self, staged: StagedRows, state: StoreState) -> None:
-        """Write `staged` and `state` in one atomic write: readers see both or neither, also after a crash."""
+    def commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+        """Write `staged` and `state` in one atomic write: readers see both or neither, also after a crash.
+
+        Args:
+            staged: rows to write.
+            state: state of the store with these rows.
+            cleared: ranges of keys whose rows count no longer, by the state before; their rows are removed before `staged` is written.
+        """
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         with store_errors(self._folder):
             if staged.file is None:
-                self._write(staged, state)
+                self._write(staged, state, cleared)
             else:
+                for first, end in cleared:
+                    # Apart from the rows: these rows count no longer, whether they are there or not.
+                    self._db.delete_range(first, end, _without_log())
+                    self._memtable_holds_rows = True
                 self._ingest(staged.file, state)
         self.state = state
 
@@ -258,14 +271,14 @@ class PartitionStore:
         self._memtable_holds_rows = False
         self.close()
 
-    def _write(self, staged: StagedRows, state: StoreState) -> None:
+    def _write(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange]) -> None:
         batch = WriteBatch(raw_mode=True)
+        for first, end in cleared:
+            batch.delete_range(first, end)
         for key, value in zip(staged.keys, staged.values, strict=True):
             batch.put(key, value)
         batch.put(STATE_KEY, encode_state(state))
-        options = WriteOptions()
-        options.disable_wal = True
-        self._db.write(batch, options)
+        self._db.write(batch, _without_log())
         self._memtable_holds_rows = True
 
     def _ingest(self, file: SstFile, state: StoreState) -> None:
@@ -291,6 +304,12 @@ def destroy_store(folder: Path) -> None:
     taken_note(folder)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder.with_name(folder.name + ".staging"), ignore_errors=True)
+
+
+def _without_log() -> WriteOptions:
+    options = WriteOptions()
+    options.disable_wal = True
+    return options
 
 
 def _options(block_cache: Cache, write_buffer_bytes: int) -> Options:

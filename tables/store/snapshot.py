@@ -11,6 +11,7 @@ from tables.errors import NotReadyError
 from tables.model.names import STATE_KEY
 from tables.model.rows import decode_state, unpack_row
 from tables.model.slices import SLICE_ROWS
+from tables.model.windows import FIRST_PANE_KEY
 
 
 class StoreSnapshot:
@@ -34,15 +35,24 @@ class StoreSnapshot:
             self.release()
             raise
 
-    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """Return at most `limit` (word, row) pairs, in byte order, whose word is >= `start` and begins with `prefix`."""
+    def scan(
+        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY
+    ) -> list[tuple[bytes, bytes]]:
+        """Return at most `limit` (key, row) pairs, in byte order, whose key is >= `start` and begins with `prefix`.
+
+        Args:
+            start: first key, inclusive.
+            limit: largest number of pairs.
+            prefix: what the keys begin with.
+            end: last key, exclusive; by default only words are returned, without the rows of windows.
+        """
         found: list[tuple[bytes, bytes]] = []
         rows = self._iterator
         try:
             rows.seek(max(start, prefix))
             while len(found) < limit and rows.valid():
                 word = rows.key()
-                if word == STATE_KEY or not word.startswith(prefix):
+                if word >= end or not word.startswith(prefix):
                     break
                 found.append((word, rows.value()))
                 rows.next()

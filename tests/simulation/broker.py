@@ -10,7 +10,9 @@ from typing import Any
 from tables.model.names import MARKER_KEY
 from tables.model.rows import Marker, decode_marker, encode_marker, unpack_row
 from tables.model.tally import Totals
+from tables.model.windows import is_pane_key
 from tests.fakes.rows import pack_row
+from tests.simulation.event_time import RULES, Times, WindowTruth
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 
@@ -21,7 +23,7 @@ _THEIRS = encode_marker(Marker(group=OTHERS, topic="theirs", profile="whitespace
 
 Value = bytes | None
 Record = tuple[bytes, bytes]
-"""Key and value of a changelog record."""
+"""Key and value of a changelog record; b"" is a tombstone."""
 
 
 class WrongError(AssertionError):
@@ -46,6 +48,7 @@ class KafkaBatch:
     base: int
     next_offset: int
     values: dict[int, Value]
+    times: dict[int, int]
 
 
 class SourcePartition:
@@ -60,24 +63,37 @@ class SourcePartition:
         self.end = start
         self.batches: list[KafkaBatch] = []
         self.values: dict[int, Value] = {}
+        self.windows = WindowTruth(RULES)
+        self.times = Times()
         self._occurrences: dict[bytes, list[int]] = defaultdict(list)
 
-    def append(self, values: Sequence[Value], holes: Sequence[bool]) -> None:
-        """Append one Kafka batch. An offset stays empty before value `i` if `holes[i]`, and after the last value if `holes[-1]`."""
+    def append(self, values: Sequence[Value], holes: Sequence[bool], timely: Random) -> None:
+        """Append one Kafka batch. An offset stays empty before value `i` if `holes[i]`, and after the last value if `holes[-1]`.
+
+        Args:
+            values: values of the records.
+            holes: which offsets stay empty.
+            timely: decides the times of the records.
+        """
         base, kept = self.end, {}
+        times: dict[int, int] = {}
         for value, hole in zip(values, holes, strict=False):
             self.end += hole
             kept[self.end] = value
             for word in words_of(value):
                 self._occurrences[word].append(self.end)
+            times[self.end] = self.times.next(timely)
+            self.windows.add(self.end, times[self.end], words_of(value))
             self.end += 1
         self.end += holes[-1] if len(holes) > len(values) else 0
         if self.end > base:
             self.values.update(kept)
-            self.batches.append(KafkaBatch(base, self.end, kept))
+            self.batches.append(KafkaBatch(base, self.end, kept, times))
 
     def count(self, word: bytes, upto: int) -> int:
-        """Return how often `word` occurs below offset `upto`."""
+        """Return how often `word` occurs below offset `upto`; `word` may be the key of a word in a window."""
+        if is_pane_key(word):
+            return self.windows.count(word, upto)
         return bisect_left(self._occurrences.get(word, []), upto)
 
     def counts(self, upto: int) -> dict[bytes, int]:
@@ -85,8 +101,8 @@ class SourcePartition:
         counts = {word: self.count(word, upto) for word in self._occurrences}
         return {word: count for word, count in counts.items() if count}
 
-    def totals(self, upto: int) -> Totals:
-        """Return the totals that a correct worker has for the records below `upto`."""
+    def totals(self, upto: int, *, windowed: bool) -> Totals:
+        """Return the totals that a correct worker has for the records below `upto`; `windowed` = it counts windows."""
         values = [value for offset, value in self.values.items() if offset < upto]
         skipped = sum(value is None for value in values)
         dead = sum(value is not None and not is_text(value) for value in values)
@@ -96,6 +112,8 @@ class SourcePartition:
             words=sum(len(words_of(value)) for value in values),
             skipped={"null": skipped} if skipped else {},
             dead_lettered={"invalid_utf8": dead} if dead else {},
+            untimed=self.windows.untimed(upto) if windowed else {},
+            late=self.windows.late(upto) if windowed else {},
         )
 
     def dead_letters(self) -> set[int]:
@@ -110,6 +128,17 @@ def is_text(value: bytes) -> bool:
 def words_of(value: Value) -> list[bytes]:
     """Return the words of a record, independently of the product's tokeniser; the texts of the simulation are ASCII."""
     return value.split() if value is not None and is_text(value) else []
+
+
+def random_values(random: Random, words: Sequence[bytes], wordless: float) -> list[Value]:
+    """Return the values of at most three records; `wordless` is the probability that a record is made without words."""
+    values: list[Value] = []
+    for _ in range(random.randint(0, 3)):
+        kind = random.random()
+        count = 0 if random.random() < wordless else random.randint(0, 3)
+        chosen = random.choices(words, k=count)
+        values.append(None if kind < 0.06 else b"\xff" if kind < 0.12 else b" ".join(chosen))
+    return values
 
 
 class ChangelogPartition:
@@ -143,10 +172,12 @@ class ChangelogPartition:
         """
         base = self.end
         for key, value in records:
-            if key != MARKER_KEY:
+            if is_pane_key(key) and not value:
+                self._check_tombstone(key)
+            elif key != MARKER_KEY:
                 count, upto = unpack_row(value)
                 true = true_counts(self._inputs, key, upto)
-                if count not in true:
+                if count not in true and not self.is_gone(key):
                     raise WrongError(
                         "a row in the changelog is the count below its upto",
                         f"{key!r} {count} up to {upto}, true is {true}",
@@ -158,6 +189,25 @@ class ChangelogPartition:
             self.records.append((self.end, key, value))
             self.end += 1
         return base, self.end
+
+    def is_gone(self, key: bytes) -> bool:
+        """Return whether `key` is of a window whose rows count no longer at the position of some marker that was ever appended.
+
+        Such a row may be removed. If the position goes back to an earlier marker, nobody is answered before it has passed all others.
+        """
+        if not is_pane_key(key):
+            return False
+        markers = map(decode_marker, self.markers)
+        return any(
+            self._inputs[marker.topic_id].windows.is_gone(key, marker.position)
+            for marker in markers
+            if marker.topic_id in self._inputs
+        )
+
+    def _check_tombstone(self, key: bytes) -> None:
+        """Raise WrongError unless the row of `key` counts no longer by a marker that is in the changelog already."""
+        if not self.is_gone(key):
+            raise WrongError("a tombstone is of a row that counts no longer", f"{key!r} of {self.markers}")
 
     def intrude(self, random: Random) -> None:
         """Append a flush of another deployment, whose version does not check owners: rows of its own input between two markers."""
@@ -179,7 +229,11 @@ class ChangelogPartition:
 
     def latest(self) -> dict[bytes, tuple[int, int]]:
         """Return (offset, `upto`) of the latest row of each word."""
-        return {key: (offset, unpack_row(row)[1]) for offset, key, row in self.records if key != MARKER_KEY}
+        return {
+            key: (offset, unpack_row(row)[1])
+            for offset, key, row in self.records
+            if key != MARKER_KEY and row
+        }
 
     def compact(self, below: int) -> None:
         """Compact the offsets below `below`: keep only the latest record of each key."""
@@ -208,7 +262,7 @@ class ChangelogPartition:
                     return None
                 if (marker.topic_id, marker.changelog_id) != (topic_id, self.topic_id):
                     return None
-            else:
+            elif not is_pane_key(key):
                 count, upto = unpack_row(row)
                 if key not in rows or upto >= rows[key][1]:
                     rows[key] = (count, upto)
@@ -218,6 +272,28 @@ class ChangelogPartition:
                 if offset >= max(position, rows.get(word, (0, 0))[1]):
                     counts[word] += 1
         return dict(counts)
+
+    def missing_windows(self, *, compacted: bool = False) -> dict[bytes, int]:
+        """Return the true counts of windows at the position of the last marker that the changelog alone does not lead to.
+
+        Args:
+            compacted: see `restored`.
+        """
+        rows: dict[bytes, tuple[int, int]] = {}
+        position, windows = 0, [*self._inputs.values()][-1].windows
+        for _, key, row in self._compacted(self.examined) if compacted else self.records:
+            if key == MARKER_KEY:
+                position = decode_marker(row).position
+            elif is_pane_key(key) and row:
+                count, upto = unpack_row(row)
+                if key not in rows or upto >= rows[key][1]:
+                    rows[key] = (count, upto)
+        missing = {}
+        for key, true in windows.counts(position).items():
+            count, upto = rows.get(key, (0, 0))
+            if windows.count(key, max(upto, position)) != count and not self.is_gone(key):
+                missing[key] = true
+        return missing
 
 
 def true_counts(inputs: Mapping[str, SourcePartition], word: bytes, upto: int) -> set[int]:

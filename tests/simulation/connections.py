@@ -33,8 +33,8 @@ class Changelog:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[list[Record]]:
-        records = list(zip(keys, values, strict=True))
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[list[Record]]:
+        records = [(key, value or b"") for key, value in zip(keys, values, strict=True)]
         size = self._process.random.randint(1, len(records))
         return [records[i : i + size] for i in range(0, len(records), size)]
 

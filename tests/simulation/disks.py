@@ -21,6 +21,7 @@ from tables.errors import (
     StoreUnavailableError,
 )
 from tables.model.rows import StoreState, unpack_row
+from tables.model.windows import FIRST_PANE_KEY, KeyRange
 from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
@@ -125,16 +126,15 @@ class MemoryStore:
         self._check()
         return [self.image.rows.get(word) for word in words]
 
-    def scan(self, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, limit: int, end: bytes = FIRST_PANE_KEY) -> list[tuple[bytes, bytes]]:
         with self.snapshot() as view:
-            return view.scan(start, limit)
+            return view.scan(start, limit, end=end)
 
     def estimated_rows(self) -> int:
         return len(self.image.rows)
 
-    def slices(self) -> Iterator[list[tuple[bytes, bytes]]]:
-        start = b""
-        while part := self.scan(start, 2):
+    def slices(self, start: bytes = b"", end: bytes = FIRST_PANE_KEY) -> Iterator[list[tuple[bytes, bytes]]]:
+        while part := self.scan(start, 2, end):
             yield part
             start = part[-1][0] + b"\x00"
 
@@ -151,18 +151,18 @@ class MemoryStore:
             large: Any = SimpleNamespace(discard=lambda: None) if len(keys) > SMALL_FLUSH_ROWS else None
             return StagedRows(keys, values, large)
 
-    def commit(self, staged: StagedRows, state: StoreState) -> None:
+    def commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
         self._check()
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         assert not self.commits, "two threads write to one store"
         self.commits += 1
         try:
             with self._writing():
-                self._commit(staged, state)
+                self._commit(staged, state, cleared)
         finally:
             self.commits -= 1
 
-    def _commit(self, staged: StagedRows, state: StoreState) -> None:
+    def _commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange]) -> None:
         breathe()
         fault = self.faults.pop() if self.faults else ""
         if fault in _REFUSALS:
@@ -170,7 +170,12 @@ class MemoryStore:
         if fault == "fail":
             self.disk.corrupt = True
             self._check()
-        image = Image({**self.image.rows, **dict(zip(staged.keys, staged.values, strict=True))}, state)
+        kept = {
+            key: row
+            for key, row in self.image.rows.items()
+            if not any(first <= key < end for first, end in cleared)
+        }
+        image = Image({**kept, **dict(zip(staged.keys, staged.values, strict=True))}, state)
         self.disk.images = [image] if staged.file is not None else [*self.disk.images, image]
         if fault == "corrupt":
             self.disk.corrupt = True
@@ -249,12 +254,14 @@ class Snapshot:
         self._rows = image.rows
         self.position = (image.state or EMPTY).exact_position
 
-    def scan(self, start: bytes, limit: int, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
-        words = sorted(word for word in self._rows if word >= start and word.startswith(prefix))
+    def scan(
+        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY
+    ) -> list[tuple[bytes, bytes]]:
+        words = sorted(word for word in self._rows if start <= word < end and word.startswith(prefix))
         return [(word, self._rows[word]) for word in words[:limit]]
 
     def count_of(self, word: bytes) -> int:
         return unpack_row(self._rows[word])[0] if word in self._rows else 0
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from sorted(self._rows.items())
+        yield from sorted((word, row) for word, row in self._rows.items() if word < FIRST_PANE_KEY)

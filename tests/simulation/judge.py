@@ -4,21 +4,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from app.reads.answers import Answer
-from tables.cache.counts import UNKNOWN
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.positions import COUNT_AGAIN
 from tables.model.rows import StoreState, unpack_row
 from tables.partitions.follower import Follower
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
-from tables.top.top_words import TopWords
 from tests.simulation.asking import added_up
 from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process
+from tests.simulation.true_rows import is_top, look_at_cache, look_at_windows, true_totals, word_counts
 
 ASK_S = 1.0
 """How long a question for the newest counts waits, in virtual seconds."""
@@ -62,8 +59,12 @@ class Judge:
                     f"{number} of {process.name}: {error}",
                 )
 
-    def look_at_changelogs(self) -> None:
-        """Check that each changelog alone leads to the true counts, or to an error. Raise WrongError if not."""
+    def look_at_changelogs(self, *, windowed: bool) -> None:
+        """Check that each changelog alone leads to the true counts, or to an error. Raise WrongError if not.
+
+        Args:
+            windowed: whether windows are counted.
+        """
         for number, (log, source) in enumerate(zip(self._broker.changelog, self._broker.source, strict=True)):
             true = source.counts(source.end)
             for compacted in (False, True):
@@ -74,6 +75,11 @@ class Judge:
                     raise WrongError(
                         "a changelog is enough to restore from",
                         f"{number} gives {restored}{', compacted' if compacted else ''}, true is {true}",
+                    )
+                if windowed and (missing := log.missing_windows(compacted=compacted)):
+                    raise WrongError(
+                        "a changelog is enough to restore windows from",
+                        f"{number}{', compacted' if compacted else ''} lacks {missing}",
                     )
 
     def _look_at_shard(self, process: Process, number: int, shard: Shard) -> None:
@@ -103,7 +109,7 @@ class Judge:
         rows = {word: unpack_row(value) for word, value in store.image.rows.items()}
         for word, (count, upto) in rows.items():
             true = self._broker.true_counts(number, word, upto)
-            if count not in true:
+            if count not in true and not self._broker.changelog[number].is_gone(word):
                 raise WrongError(
                     "a stored row is the count below its upto",
                     f"{name}: {word!r} {count} up to {upto}, true is {true}",
@@ -121,11 +127,12 @@ class Judge:
         if state.exact_position is None or not follower.begun:
             return
         source = self._source_of(number, state)
-        true, totals = source.counts(state.position), source.totals(state.position)
-        if {word: count for word, (count, _) in rows.items()} != true or state.totals != totals:
+        true, totals = source.counts(state.position), true_totals(source, state)
+        if word_counts(rows) != true or state.totals != totals:
             raise WrongError(
                 "rows are those of the position", f"{name} {state}: {rows}, true is {true}, {totals}"
             )
+        look_at_windows(name, source, state, rows)
         if follower.readable:
             if state.position < self._shown_by.get(follower, 0):
                 raise WrongError(
@@ -315,16 +322,16 @@ class Judge:
         rows = {word: unpack_row(value) for word, value in store_of(shard).image.rows.items()}
         for word, (count, upto) in rows.items():
             true = self._broker.true_counts(number, word, upto)
-            if count not in true:
+            if count not in true and not self._broker.changelog[number].is_gone(word):
                 raise WrongError(
                     "a stored row is the count below its upto",
                     f"{name}: {word!r} {count} up to {upto}, true is {true}",
                 )
-        counts = {word: count for word, (count, _) in rows.items()}
-        _look_at_cache(name, shard, counts)
+        counts = word_counts(rows)
+        look_at_cache(name, shard, counts)
         if shard.readable:
             source = self._broker.source_of(number, shard.marker.topic_id if shard.marker else "")
-            true, totals = source.counts(shard.position), source.totals(shard.position)
+            true, totals = source.counts(shard.position), true_totals(source, shard.store.state)
             if counts != true:
                 raise WrongError(
                     "rows are those of the position", f"{name} {shard.position}: {counts}, true is {true}"
@@ -334,34 +341,10 @@ class Judge:
                     "each record is accounted for once",
                     f"{name} at {shard.position}: {shard.store.state.totals}, true is {totals}",
                 )
-
-
-def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
-    """Return whether `top` has the first `k` words of `true`; unless `exactly`, it may be wrong by its `max_error`."""
-    ranked = sorted(true.items(), key=lambda pair: (-pair[1], pair[0].encode()))
-    if top.max_error is None or exactly:
-        return list(top.words) == ranked[:k]
-    listed = dict(top.words)
-    others = [count for word, count in ranked if word not in listed]
-    within = max(others, default=0) <= top.words[-1][1] + top.max_error
-    return within and all(true[word] == count for word, count in top.words)
+            look_at_windows(f"{name} at {shard.position}", source, shard.store.state, rows)
 
 
 def store_of(part: Shard | Follower) -> MemoryStore:
     store: Any = part.store
     assert isinstance(store, MemoryStore)
     return store
-
-
-def _look_at_cache(name: str, shard: Shard, counts: dict[bytes, int]) -> None:
-    vocabulary = shard.cache.vocabulary
-    words = vocabulary.words_of(np.arange(len(vocabulary)))
-    cached = np.full(len(words), UNKNOWN, np.int64)
-    known = shard.cache._counts[: len(words)]
-    cached[: len(known)] = known
-    for word, count in zip(words, cached.tolist(), strict=True):
-        missing = count == UNKNOWN and not (shard.cache.complete and word in counts)
-        if not missing and count != counts.get(word, 0):
-            raise WrongError(
-                "the cache is as the store", f"{name}: {count} of {word!r}, the store has {counts.get(word)}"
-            )

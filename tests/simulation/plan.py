@@ -40,6 +40,7 @@ class Bias:
         breaths_s: possible lengths of a stop, in virtual seconds.
         standbys: the plan chooses one value as the probability that a process follows a partition that it does not own.
         delivered: probability that a poll is delivered at once, and not only after the next poll.
+        windowed: probability that windows are counted, too.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -52,9 +53,13 @@ class Bias:
     breaths_s: Sequence[float] = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0)
     standbys: Sequence[float] = (0.0, 0.5, 1.0)
     delivered: float = 0.9
+    windowed: float = 0.0
 
 
-USUAL = Bias()
+PLAIN = Bias()
+"""Schedules without windows."""
+
+USUAL = Bias(windowed=0.5)
 SHARED = Bias({"intrude": 3, "replace_topic": 0})
 """Schedules in which another deployment writes to the changelog, because its changelog has an equal name."""
 
@@ -88,6 +93,7 @@ class Plan:
         restore_bytes: bytes of changelog records that a restore holds in memory.
         standbys: probability that a process follows a partition that it does not own; with 0 nobody asks for newest answers either.
         held_bytes: bytes of changelog records that a follower holds in memory.
+        windowed: whether windows are counted, too.
         ends_slowly: whether the last restore, when nothing fails any more, is slow.
         stream: seed of all random choices before the first step and after the last step.
     """
@@ -102,6 +108,7 @@ class Plan:
     standbys: float
     held_bytes: int
     ends_slowly: bool
+    windowed: bool
     stream: int
     steps: Sequence[Step]
 
@@ -125,6 +132,7 @@ class Plan:
             standbys=apart.choice(bias.standbys),
             held_bytes=apart.choice([1, 120, 1 << 20]),
             ends_slowly=seed % 4 == 0,
+            windowed=Random(~seed).random() < bias.windowed,
             stream=random.getrandbits(32),
             steps=[
                 Step(

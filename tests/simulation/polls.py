@@ -14,7 +14,9 @@ def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) 
     """Return the records from the source offset `position` on, in batches of one or more Kafka batches."""
     joined: list[RecordBatch] = []
     values: dict[int, Value] = {}
+    times: dict[int, int] = {}
     for batch in polled:
+        times.update(batch.times)
         values.update((o, value) for o, value in batch.values.items() if o >= position)
         if random.random() < 0.5 or batch is polled[-1]:
             dense = len(values) == batch.next_offset - position
@@ -24,6 +26,7 @@ def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) 
                     position,
                     batch.next_offset,
                     None if dense else np.array(list(values), np.int64),
+                    times=np.array([times[offset] for offset in values], np.int64),
                 )
             )
             position, values = batch.next_offset, {}

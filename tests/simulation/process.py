@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -18,6 +17,7 @@ from app.reads.answers import Answer, WordPage
 from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
 from tables.model.records import RecordBatch
+from tables.model.windows import WindowRules
 from tables.pace.policy import FlushPolicy
 from tables.partitions.freshness import Freshness
 from tables.partitions.partitions import Partitions
@@ -37,6 +37,7 @@ from tests.simulation.connections import (
     Tail,
     connect,
 )
+from tests.simulation.owned_tasks import CURRENT
 from tests.simulation.plan import Bias
 from tests.simulation.polls import joined_batches
 from tests.simulation.tellings import Tellings
@@ -55,7 +56,6 @@ from tests.simulation.asking import (
 )
 from tests.simulation.connections import LiveMembership
 
-CURRENT: ContextVar["Process | None"] = ContextVar("process", default=None)
 LEADING = 2
 """Number of words in the questions for the most frequent words that do not ask for `exact`."""
 
@@ -91,6 +91,7 @@ class Process:
         apart: decides what followers read, without using up `random` or `aside`.
         fault_rate: probability of each fault at each place.
         bias: see `Plan`.
+        windows: rules of the windows that are counted.
         on_fatal: called with the process and an error that ends it.
     """
 
@@ -104,6 +105,7 @@ class Process:
         apart: Random,
         fault_rate: float,
         bias: Bias,
+        windows: WindowRules,
         on_fatal: Callable[["Process", Exception], None],
     ) -> None:
         self.name = name
@@ -149,6 +151,7 @@ class Process:
             run_tail=self.run_tail,
             clock=self._loop.time,
             chance=aside.random,
+            windows=windows,
         )
         policy = random.choice(_POLICIES)
         self.counts = Partitions(
@@ -386,13 +389,3 @@ class Process:
             partition, batches, highwater = self.fetched.pop(0)
             with self.running():
                 self.counts.add(partition, batches, highwater)
-
-
-def owned_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
-    """Create a task that belongs to the process in whose context the task is created. Used as the task factory of the loop."""
-    task = asyncio.Task(coroutine, loop=loop, **options)
-    process = CURRENT.get()
-    if process is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
-    return task

@@ -7,11 +7,14 @@ from random import Random
 from typing import Any
 
 from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
-from tests.simulation.broker import WORDS, Broker, Value, WrongError
+from tables.model.windows import WindowRules
+from tests.simulation.broker import WORDS, Broker, WrongError, random_values
 from tests.simulation.disks import Disks, break_store
+from tests.simulation.event_time import RULES
 from tests.simulation.judge import Judge, store_of
+from tests.simulation.owned_tasks import CURRENT, owned_task
 from tests.simulation.plan import Plan, Step
-from tests.simulation.process import CURRENT, Process, owned_task
+from tests.simulation.process import Process
 from tests.simulation.standbys import break_followers, chosen_standbys, followed_upto
 
 STALL_S = 10.0
@@ -35,10 +38,10 @@ class Schedule:
     def __init__(self, plan: Plan, *, honour_lag: bool = True) -> None:
         self.random = Random(plan.stream)
         """Random choices; seeded anew at each step, so that a step does not depend on the number of earlier choices."""
-        self.aside = Random(plan.stream)
+        self.aside, self.apart = Random(plan.stream), Random(plan.stream)
         """Further random choices; see `Process`."""
-        self.apart = Random(plan.stream)
-        """Random choices about followers and who asks them; see `Process`."""
+        self.timely = Random(plan.stream)
+        """Random choices about the times of records."""
         self.trace: list[str] = []
         self.taken: list[Step] = []
         self.broker = Broker(plan.starts)
@@ -75,7 +78,7 @@ class Schedule:
             self._tick()
             self._judge()
             if step.number % 10 == 0:
-                self._judgement.look_at_changelogs()
+                self._judgement.look_at_changelogs(windowed=self._plan.windowed)
         self._draw_from(self._plan.stream)
         await self._settle()
 
@@ -83,6 +86,7 @@ class Schedule:
         self.random.seed(stream)
         self.aside.seed(-stream - 1)
         self.apart.seed(stream + 1)
+        self.timely.seed(-stream - 2)
 
     # Steps
 
@@ -90,14 +94,9 @@ class Schedule:
         number = self.random.randrange(len(self.broker.source))
         source = self.broker.source[number]
         for _ in range(self.random.randint(1, 3)):
-            values: list[Value] = []
-            for _ in range(self.random.randint(0, 3)):
-                kind = self.random.random()
-                count = 0 if self.random.random() < self._plan.wordless else self.random.randint(0, 3)
-                words = self.random.choices(self._words, k=count)
-                values.append(None if kind < 0.06 else b"\xff" if kind < 0.12 else b" ".join(words))
+            values = random_values(self.random, self._words, self._plan.wordless)
             holes = [self.random.random() < 0.15 for _ in range(len(values) + 1)]
-            source.append(values, holes)
+            source.append(values, holes, self.timely)
         self._note(f"source {number} ends at {source.end}")
 
     def _poll(self) -> None:
@@ -277,6 +276,7 @@ class Schedule:
             self.apart,
             0.0 if self._calm else self._plan.fault_rate,
             self._plan.bias,
+            RULES if self._plan.windowed else WindowRules(),
             self._on_fatal,
         )
         self.processes.append(process)
@@ -333,17 +333,17 @@ class Schedule:
         # The first record makes every owner examine its changelog once more.
         for _ in range(2):
             for source in self.broker.source:
-                source.append([WORDS[0]], [False, False])
+                source.append([WORDS[0]], [False, False], self.timely)
             await self._counted()
         for number, source in enumerate(self.broker.source):
             missing = source.dead_letters() - self.broker.dead_letters[number]
             if missing and not self.broker.replaced and number not in self.broker.intruded:
                 raise WrongError("each dead letter is sent", f"partition {number} has none of {missing}")
-        self._judgement.look_at_changelogs()
+        self._judgement.look_at_changelogs(windowed=self._plan.windowed)
         for number, log in enumerate(self.broker.changelog):
             # No owner heals the changelog of a stopped partition; so compaction stays below the examined offset there.
             log.compact(log.examined if self._has_stopped(number) else log.end)
-        self._judgement.look_at_changelogs()
+        self._judgement.look_at_changelogs(windowed=self._plan.windowed)
         self._note("all disks are lost")
         for process in self._alive():
             self._end(process, True)

@@ -11,8 +11,10 @@ from app.reads import parties as parties_module
 from app.reads import queries as queries_module
 from app.reads import store_reads as store_reads_module
 from app.reads import sums as sums_module
+from tables.model import event_clock as event_clock_module
 from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
+from tables.partitions import expiry as expiry_module
 from tables.partitions import follower as follower_module
 from tables.partitions import followers as followers_module
 from tables.partitions import freshness as freshness_module
@@ -23,6 +25,7 @@ from tables.partitions import shard as shard_module
 from tables.store import stores as stores_module
 from tables.top import leaders as leaders_module
 from tests.simulation.broker import WrongError
+from tests.simulation.event_time import CONFIRMING_RECORDS
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.schedule import Schedule
 from tests.simulation.standbys import CATCH_UP_S
@@ -34,6 +37,10 @@ Mutate = Callable[[pytest.MonkeyPatch], None]
 
 MOST_LEADERS = 3
 """Number of leaders of a partition; smaller than the number of words, so that some words are not leaders."""
+
+
+ROWS_PER_FLUSH = 3
+"""Number of rows that count no longer and that a flush removes; small, so that rows are left for later flushes."""
 
 
 LOGGING = (
@@ -84,6 +91,9 @@ def simulate(
         patch.setattr(freshness_module, "OWNER_S", 0.015)
         patch.setattr(followers_module, "CONFIRM_S", 0.0)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
+        patch.setattr(expiry_module, "ROWS_PER_FLUSH", ROWS_PER_FLUSH)
+        patch.setattr(expiry_module, "SLICE_ROWS", ROWS_PER_FLUSH)
+        patch.setattr(event_clock_module, "CONFIRMING_RECORDS", CONFIRMING_RECORDS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(sums_module, "sleep", breathe)
         for timed in (pace_module, queries_module, parties_module, store_reads_module):

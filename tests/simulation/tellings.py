@@ -60,8 +60,12 @@ class Tellings:
     def told(self, change: Change) -> None:
         """Check a reported change. Subscribed to `Changes`."""
         if change.flushed is None:
+            self._restored(change)
             return
         flushed, number = change.flushed, change.partition
+        if not flushed.batches:
+            # It counted nothing, and removed rows that count no longer: whether it is told makes no difference.
+            return
         attempt = self._attempts.get(number)
         if attempt is None or attempt.marker != flushed.marker or change.position != flushed.marker.position:
             self._wrong(number, f"{flushed.marker} is told, the last one that was sent is {attempt}")
@@ -72,9 +76,18 @@ class Tellings:
         if encode_marker(flushed.marker) not in self._broker.markers[number]:
             self._wrong(number, f"{flushed.marker} is told, and nowhere in the changelog")
         source = self._broker.source_of(number, flushed.marker.topic_id)
-        begin = source.totals(flushed.batches[0].first_offset)
-        if begin + flushed.totals != source.totals(change.position):
+        windowed = flushed.marker.windows is not None
+        begin = source.totals(flushed.batches[0].first_offset, windowed=windowed)
+        if begin + flushed.totals != source.totals(change.position, windowed=windowed):
             self._wrong(number, f"{flushed.totals} is told of a flush up to {change.position}")
+
+    def _restored(self, change: Change) -> None:
+        """Forget a flush that is not in the changelog, while a restore went past its position by what others have counted."""
+        attempt = self._attempts.get(change.partition)
+        if attempt is None or change.position < attempt.marker.position:
+            return
+        if encode_marker(attempt.marker) not in self._broker.markers[change.partition]:
+            del self._attempts[change.partition]
 
     def look_at(self, number: int) -> None:
         """Raise WrongError if a durable flush was not reported; call this for a partition without a running task only."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from tests.simulation import follower_mutants, mutants
-from tests.simulation.plan import SHARED, USUAL, Bias
+from tests.simulation import follower_mutants, mutants, window_mutants
+from tests.simulation.plan import PLAIN, SHARED, Bias
 from tests.simulation.simulator import Mutate
 
 
@@ -21,7 +21,7 @@ class Trial:
 
     rule: int
     seeds: int = 100
-    bias: Bias = USUAL
+    bias: Bias = PLAIN
     first: int = 0
     honour_lag: bool = True
 
@@ -92,6 +92,10 @@ FROZEN = Bias({"fence": 12, "replace_topic": 0}, standbys=(1.0,))
 """Many processes that believe for a while that they own what another process owns."""
 
 
+WINDOWED = Bias(windowed=1.0)
+"""Windows are counted in every schedule."""
+
+
 UNPLANTED = {1, 13, 15, 16}
 """Rules of ARCHITECTURE.md that only unit and integration tests check: the simulation cannot break such a rule alone."""
 
@@ -149,6 +153,20 @@ MUTANTS: dict[Mutate, Trial] = {
     follower_mutants.followers_that_show_a_flush_at_once: Trial(18, seeds=100, bias=FOLLOWED, first=200),
     follower_mutants.owners_taken_for_newest_after_their_lease: Trial(18, seeds=100, bias=FROZEN, first=550),
     follower_mutants.answers_of_two_owners_added_up: Trial(18, bias=FOLLOWED),
+    window_mutants.late_decided_by_the_cut_of_batches: Trial(19, bias=WINDOWED),
+    window_mutants.event_time_forgotten_by_the_marker: Trial(19, bias=WINDOWED),
+    window_mutants.jumps_forgotten_by_the_marker: Trial(19, bias=WINDOWED),
+    window_mutants.one_record_moves_the_stream_time: Trial(19, bias=WINDOWED),
+    window_mutants.expired_rows_come_back: Trial(20, bias=WINDOWED),
+    window_mutants.confirmed_rows_stay_where_they_are: Trial(19, bias=WINDOWED),
+    window_mutants.confirmed_rows_counted_again_after_a_torn_flush: Trial(19, bias=WINDOWED),
+    window_mutants.panes_of_a_torn_flush_counted_twice: Trial(19, bias=WINDOWED),
+    window_mutants.panes_taken_for_empty_after_a_restore: Trial(19, bias=WINDOWED),
+    window_mutants.pane_counts_kept_through_a_restore: Trial(19, bias=WINDOWED),
+    window_mutants.forgotten_panes_taken_for_empty: Trial(19, bias=WINDOWED),
+    window_mutants.pane_counts_updated_before_the_commit: Trial(19, bias=WINDOWED),
+    window_mutants.tombstones_before_their_marker: Trial(20, bias=WINDOWED),
+    window_mutants.a_range_too_long_is_cleared: Trial(20, bias=WINDOWED),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tables.model.records import DeadLetter, RecordBatch
-from tables.model.tally import Tally, Totals, merge_tallies
+from tables.model.tally import Tally, Totals, tally_of
 
 
 def dense(first: int, *values: bytes | None) -> RecordBatch:
@@ -137,27 +137,11 @@ def tally(words: dict[bytes, int], totals: Totals, *letters: DeadLetter) -> Tall
     return Tally(pa.array(ordered, pa.binary()), counts, totals, letters)
 
 
-def test_merged_tallies_add_words_totals_and_dead_letters() -> None:
-    first = tally({b"b": 2, b"a": 1}, Totals(2, 2, 3, {"null": 1}), DeadLetter(3, b"x", "null"))
-    second = tally({b"c": 1, b"b": 5}, Totals(1, 1, 6, {"null": 2}, {"y": 1}), DeadLetter(4, None, "y"))
-    merged = merge_tallies([first, second])
-    assert merged.word_list() == [b"a", b"b", b"c"]
-    assert merged.counts.tolist() == [1, 7, 1]
-    assert merged.totals == Totals(3, 3, 9, {"null": 3}, {"y": 1})
-    assert [letter.offset for letter in merged.dead_letters] == [3, 4]
-
-
-def test_nothing_merged_is_an_empty_tally() -> None:
-    merged = merge_tallies([])
-    assert (merged.word_list(), merged.counts.tolist(), merged.totals) == ([], [], Totals())
-    assert merged.words.type == pa.binary()
-
-
-def test_words_can_be_left_out_while_the_totals_tell_of_all() -> None:
-    whole = tally({b"a": 1, b"b": 2}, Totals(1, 1, 3))
-    part = whole.only(np.array([False, True]))
-    assert (part.word_list(), part.counts.tolist(), part.totals) == ([b"b"], [2], whole.totals)
-    assert whole.only(np.array([True, True])) is whole
+def test_few_words_are_brought_into_byte_order() -> None:
+    words, counts = tally_of({b"b": 2, b"a": 1, b"\xc3\xa9": 7})
+    assert (words.to_pylist(), counts.tolist()) == ([b"a", b"b", b"\xc3\xa9"], [1, 2, 7])
+    words, counts = tally_of({})
+    assert (words.type, counts.tolist()) == (pa.binary(), [])
 
 
 def test_words_become_bytes_in_slices_of_any_length() -> None:

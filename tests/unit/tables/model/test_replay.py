@@ -6,14 +6,17 @@ import pytest
 
 from tables.errors import InexactError
 from tables.model import replay as replay_module
+from tables.model.event_clock import EventClock
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
 from tables.model.rows import Marker, Owner, StoreState, encode_marker
+from tables.model.windows import Pane, SizeRule, WindowRules, begun
 from tests.fakes.rows import pack_row
 
 EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 Record = tuple[bytes, bytes]
+T = 1_735_732_800
 
 
 class Rows:
@@ -177,3 +180,52 @@ def test_after_healing_nothing_needs_healing_until_more_is_read() -> None:
     assert (replay.stale, replay.needs_healing()) == (set(), False)
     replay.apply(records(marker(8)))
     assert replay.needs_healing()
+
+
+def pane_key(minute: int, word: bytes = b"a") -> bytes:
+    return Pane(60, T + 60 * minute).prefix + word
+
+
+def windowed_marker(position: int, stream_s: int) -> Record:
+    windows = begun(WindowRules((SizeRule(60, 0, 600),)), 0).at(EventClock(stream_s * 1000))
+    value = Marker(topic="input", profile="p", origin=0, position=position, windows=windows)
+    return MARKER_KEY, encode_marker(value)
+
+
+def test_tombstones_clear_rows_that_count_no_longer_and_are_nothing_else() -> None:
+    gone, kept = pane_key(0), pane_key(20)
+    written = records(row(b"a", 5), row(gone, 5), row(kept, 5), windowed_marker(5, T + 661))
+    replay = replayed(written, records((gone, b""), (kept, b"")))
+    assert taken(replay) == dict([row(b"a", 5), row(kept, 5)])
+    assert replay.cleared == [(gone, gone + b"\0")]
+    assert not replay.needs_healing()
+    assert taken(replay) == {}
+    assert replay.cleared == ()
+
+
+def test_a_stale_row_that_was_removed_needs_no_healing() -> None:
+    gone = pane_key(0)
+    replay = replayed(records(row(gone, 9), row(gone, 5), windowed_marker(9, T + 661)), stored={})
+    taken(replay)
+    assert replay.stale == {gone}
+    replay.apply(records((gone, b""), row(gone, 5), windowed_marker(9, T + 661)))
+    assert taken(replay) == {}
+    assert not replay.stale
+
+
+def test_nothing_is_cleared_while_rows_are_ahead_of_the_position() -> None:
+    gone = pane_key(0)
+    replay = replayed(records(row(gone, 5), windowed_marker(5, T + 661), row(b"a", 8), (gone, b"")))
+    assert taken(replay) == dict([row(b"a", 8), row(gone, 5)])
+    replay.apply(records(windowed_marker(8, T + 661)))
+    assert taken(replay) == {}
+    assert replay.cleared == [(gone, gone + b"\0")]
+
+
+def test_rows_of_words_come_first() -> None:
+    rows = replayed(
+        records(row(pane_key(1), 5), row(b"b", 5), row("\U0010ffff".encode(), 5), row(b"", 5))
+    ).take()
+    assert list(rows.of_words().keys()) == [b"", b"b", "\U0010ffff".encode()]
+    assert len(replayed(records(row(pane_key(1), 5))).take().of_words()) == 0
+    assert len(replayed().take().of_words()) == 0

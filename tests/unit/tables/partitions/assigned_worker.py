@@ -19,6 +19,7 @@ from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, RecordBatch
 from tables.model.rows import Marker, encode_marker
 from tables.model.tally import Tally, Totals
+from tables.model.windows import WindowState
 from tables.observer import PartitionState
 from tables.pace.policy import FlushPolicy
 from tables.partitions.changes import Change
@@ -51,7 +52,7 @@ class Log:
         self.unavailable: WordcountError | None = None
         self.slice_s = 0.0
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes]) -> list[Record]:
+    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[Record]:
         return list(zip(keys, values, strict=True))
 
     async def append(
@@ -216,7 +217,7 @@ class Worker:
         return self.counts._partitions[0].shard.position
 
 
-def one_word(batches: Sequence[RecordBatch]) -> Tally:
+def one_word(batches: Sequence[RecordBatch], windows: WindowState | None = None) -> Tally:
     count = sum(batch.record_count for batch in batches)
     return Tally(pa.array([b"a"], pa.binary()), np.array([count]), Totals(count, count, count))
 

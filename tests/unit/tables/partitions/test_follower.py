@@ -9,9 +9,11 @@ from rocksdict import Cache
 from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import ForeignChangelogError, InexactError
 from tables.model import replay as replay_module
+from tables.model.event_clock import EventClock
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.rows import Marker, Owner, StoreState, decode_state, encode_marker
+from tables.model.windows import END_OF_PANES, FIRST_PANE_KEY, Pane, SizeRule, WindowRules, begun
 from tables.partitions import follower as follower_module
 from tables.partitions.follower import Follower
 from tables.ports import Tailed
@@ -277,3 +279,47 @@ def test_an_empty_cache_of_the_present_vocabulary_answers_nothing(tmp_path: Path
 def test_a_state_of_an_earlier_version_is_whole() -> None:
     state = decode_state(b'{"marker":null,"changelog_next":3,"ahead":2}')
     assert state == StoreState(marker=None, examined=3, max_upto=2, whole=True)
+
+
+MINUTES = WindowRules((SizeRule(60, 0, 600),))
+T = 1_735_732_800
+
+
+def windowed_marker(position: int, stream_s: int) -> Record:
+    windows = begun(MINUTES, 0).at(EventClock(stream_s * 1000))
+    value = Marker(topic="input", group="g", profile="p", origin=0, position=position, windows=windows)
+    return MARKER_KEY, encode_marker(value)
+
+
+def pane_row(minute: int, word: bytes, upto: int) -> Record:
+    return Pane(60, T + 60 * minute).prefix + word, pack_row(1, upto)
+
+
+def stored_panes(following: Following) -> list[bytes]:
+    return [key for part in following.store.slices(FIRST_PANE_KEY, END_OF_PANES) for key, _ in part]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 5, 9])
+def test_rows_of_windows_that_the_owner_removed_leave_the_store_and_no_others(
+    following: Following, cut: int
+) -> None:
+    kept, gone = pane_row(11, b"a", 6), [pane_row(minute, b"a", 6) for minute in (0, 1)]
+    records = [
+        row(b"a", 6),
+        *gone,
+        kept,
+        windowed_marker(6, T + 700),
+        *((key, b"") for key, _ in gone),
+        row(b"a", 9),
+        windowed_marker(9, T + 722),
+    ]
+    following.begin().poll(records[:cut], end=len(records))
+    following.poll(records[cut:], end=len(records))
+    assert stored_panes(following) == [kept[0]]
+    assert following.shown == (9, [b"a"])
+
+
+def test_a_tombstone_removes_no_row_that_counts(following: Following) -> None:
+    counting = pane_row(0, b"a", 6)
+    following.begin().poll([counting, (counting[0], b""), windowed_marker(6, T + 100)])
+    assert stored_panes(following) == [counting[0]]

@@ -102,8 +102,8 @@ async def test_a_restore_leaves_while_it_looks_for_rows_ahead(
     looking = threading.Event()
     slices = PartitionStore.slices
 
-    def endless(store: PartitionStore) -> Iterator[list[Record]]:
-        found = list(slices(store))
+    def endless(store: PartitionStore, **options: Any) -> Iterator[list[Record]]:
+        found = list(slices(store, **options))
         while True:
             looking.set()
             threading.Event().wait(0.01)

@@ -1,0 +1,186 @@
+"""Counting of a closed buffer: its tally, the new rows of words and windows, and the records for the changelog (step 2 of a flush)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tables.cache.counts import CountCache
+from tables.cache.pane_counts import PaneCaches
+from tables.model.names import MARKER_KEY
+from tables.model.partial_replay import tally_beyond
+from tables.model.records import Int64Array, RecordBatch
+from tables.model.rows import Marker, encode_marker, pack_rows, unpack_row
+from tables.model.slices import SLICE_ROWS
+from tables.model.tally import PaneTally, Tally, Windowed, byte_list, tally_of
+from tables.model.windows import KeyRange, Pane, WindowState, epoch_prefix, pane_of, windows_at
+from tables.partitions.expiry import NOTHING_EXPIRED, Expired
+from tables.partitions.services import ShardServices
+from tables.store.partition_store import PartitionStore
+from tables.threads import beside_the_loop
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPane:
+    """New counts of one pane.
+
+    Attributes:
+        pane: the pane.
+        ids: word ids of the words that were counted.
+        counts: their counts after the flush.
+    """
+
+    pane: Pane
+    ids: Int64Array
+    counts: Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A counted buffer: the part of a flush that needs no broker.
+
+    Attributes:
+        batches: the buffer.
+        tally: its tally.
+        marker: the marker that ends the flush.
+        words: the words of the tally.
+        keys, values: new rows, in byte order of the keys: words, then words in panes.
+        ids, counts: word ids and new counts of `words`.
+        panes: new counts of panes.
+        records: expired keys, rows and marker, packed for the changelog.
+        cleared: ranges of the expired keys.
+    """
+
+    batches: Sequence[RecordBatch]
+    tally: Tally
+    marker: Marker
+    words: list[bytes]
+    keys: list[bytes]
+    values: list[bytes]
+    ids: Int64Array
+    counts: Int64Array
+    panes: Sequence[CountedPane]
+    records: Any
+    cleared: Sequence[KeyRange]
+
+
+class BufferCount:
+    """Counts buffers of one partition, on top of what its store has.
+
+    Args:
+        store: store of the partition.
+        services: what this shard shares with the other shards of the process.
+        cache: counts of words.
+        panes: counts of words in open windows.
+        uptos_ahead: the `upto` of each row that is ahead of the position.
+    """
+
+    def __init__(
+        self,
+        store: PartitionStore,
+        services: ShardServices,
+        cache: CountCache,
+        panes: PaneCaches,
+        uptos_ahead: Mapping[bytes, int],
+    ) -> None:
+        self._store = store
+        self._services = services
+        self._cache = cache
+        self._panes = panes
+        self._uptos_ahead = uptos_ahead
+
+    @beside_the_loop
+    def count(
+        self, marker: Marker, batches: Sequence[RecordBatch], expired: Expired = NOTHING_EXPIRED
+    ) -> Counted:
+        """Count `batches` and pack rows and marker for the changelog.
+
+        Args:
+            marker: marker of the store.
+            batches: the closed buffer; () = nothing is counted, and expired rows are removed.
+            expired: rows that count no longer by `marker`.
+        """
+        position = batches[-1].next_offset if batches else marker.position
+        windows = windows_at(marker.windows, self._services.windows, marker.position)
+        if marker.windows is None and not self._uptos_ahead:
+            self._panes.begun()
+        tally = self._tally(batches, windows)
+        words = tally.word_list()
+        ids = self._cache.vocabulary.ids(tally.words)
+        counts = self._cache.old_counts(words, ids, self._store) + tally.counts
+        keys, values = list(words), _packed(counts, position)
+        panes: list[CountedPane] = []
+        if tally.windowed is not None:
+            assert windows is not None, "windows are counted by their rules"
+            for one in self._with_confirmed(tally.windowed, windows):
+                panes.append(self._count_pane(one, tally, ids, windows))
+                keys += _pane_keys(one)
+                values += _packed(panes[-1].counts, position)
+            windows = windows.at(tally.windowed.clock)
+        marker = marker.advanced(position, tally.totals, windows)
+        records = self._services.changelog.pack(
+            [*expired.keys, *keys, MARKER_KEY], [*[None] * len(expired.keys), *values, encode_marker(marker)]
+        )
+        return Counted(
+            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.ranges
+        )
+
+    def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:
+        """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""
+        if not batches or batches[0].first_offset >= self._store.state.max_upto:
+            return self._services.tally(batches, windows)
+        return tally_beyond(self._uptos_ahead, self._services.tally, batches, windows)
+
+    def _count_pane(self, one: PaneTally, tally: Tally, ids: Int64Array, windows: WindowState) -> CountedPane:
+        if one.words is not tally.words:
+            ids = self._cache.vocabulary.ids(one.words)
+        size = windows.size(one.pane.size_s)
+        assert size is not None, "a pane has a size that is counted"
+        old = self._panes.old_counts(one.pane, one.words, ids, size.since, self._store)
+        return CountedPane(one.pane, ids, old + one.counts)
+
+    def _with_confirmed(self, windowed: Windowed, windows: WindowState) -> Sequence[PaneTally]:
+        """Return the panes of a tally together with the stored rows of jumps that were confirmed.
+
+        The confirmed pane of such a row has no row yet that ends before the jump was confirmed: it is ahead of the stream time.
+        """
+        if not windowed.confirmed:
+            return windowed.panes
+        sums: dict[Pane, dict[bytes, int]] = {}
+        for epoch, last in windowed.confirmed.items():
+            for rows in self._store.slices(epoch_prefix(epoch), epoch_prefix(epoch + 1)):
+                for key, row in rows:
+                    pane, word = pane_of(key)
+                    count, upto = unpack_row(row)
+                    size = windows.size(pane.size_s)
+                    is_live = size is not None and upto > size.since
+                    if is_live and self._uptos_ahead.get(pane.confirmed.prefix + word, 0) <= last:
+                        sums.setdefault(pane.confirmed, {})[word] = count
+        after = windows.at(windowed.clock)
+        tallies = {one.pane: one for one in windowed.panes}
+        for pane, moved in sums.items():
+            if not after.is_kept(pane):
+                continue
+            if pane in tallies:
+                counted = tallies[pane]
+                for word, count in zip(counted.words.to_pylist(), counted.counts.tolist(), strict=True):
+                    moved[word] = moved.get(word, 0) + count
+            tallies[pane] = PaneTally(pane, *tally_of(moved))
+        return sorted(tallies.values(), key=lambda one: one.pane.prefix)
+
+
+def _pane_keys(one: PaneTally) -> list[bytes]:
+    """Return the keys of the rows of a pane."""
+    prefix = pa.scalar(one.pane.prefix, pa.binary())
+    return byte_list(pc.binary_join_element_wise(prefix, one.words, pa.scalar(b"", pa.binary())))
+
+
+def _packed(counts: Int64Array, upto: int) -> list[bytes]:
+    values: list[bytes] = []
+    for start in range(0, len(counts), SLICE_ROWS):
+        values += pack_rows(counts[start : start + SLICE_ROWS], upto)
+    return values

@@ -1,0 +1,184 @@
+"""A shard counts windows on a real store: whatever the rules were in the meantime, the rows that count are those of a recount."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from agents.text.choices import Policies
+from agents.text.tally import RecordTally
+from agents.text.tokenizer import tokenizer
+from agents.text.value_format import value_format
+from bench.hot_path import open_shard
+from tables.model.names import FORMAT_VERSION, WINDOWED_VERSION
+from tables.model.records import RecordBatch
+from tables.model.rows import unpack_row
+from tables.model.windows import END_OF_PANES, FIRST_PANE_KEY, SizeRule, WindowRules, pane_of
+from tables.partitions import expiry as expiry_module
+from tables.partitions.restore import Restore
+from tables.partitions.shard import Shard
+
+T = 1_735_732_800
+MINUTE = WindowRules((SizeRule(60, 0, 120),))
+TALLY = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
+
+Texts = Sequence[tuple[int, bytes]]
+"""Seconds after T and text of each record."""
+
+
+def ruled(shard: Shard, rules: WindowRules) -> None:
+    shard.services = replace(shard.services, windows=rules)
+
+
+async def counted(shard: Shard, texts: Texts) -> None:
+    first = shard.next
+    values = pa.array([text for _, text in texts], pa.binary())
+    times = np.array([(T + seconds) * 1000 for seconds, _ in texts], np.int64)
+    assert shard.add([RecordBatch(values, first, first + len(texts), times=times)])
+    await shard.flush()
+
+
+def stored(shard: Shard) -> dict[tuple[int, int], dict[bytes, int]]:
+    """Return the counts that count, by size and seconds after T."""
+    assert shard.marker is not None
+    found: dict[tuple[int, int], dict[bytes, int]] = {}
+    for key, row in rows_of(shard):
+        pane, word = pane_of(key)
+        count, upto = unpack_row(row)
+        if shard.marker.windows is not None and shard.marker.windows.is_live(pane, upto):
+            found.setdefault((pane.size_s, pane.start_s - T), {})[word] = count
+    return found
+
+
+def rows_of(shard: Shard) -> list[tuple[bytes, bytes]]:
+    return [row for part in shard.store.slices(FIRST_PANE_KEY, END_OF_PANES) for row in part]
+
+
+async def test_windows_have_the_words_of_their_time_and_totals_have_all() -> None:
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, WindowRules((SizeRule(60, 0, 600), SizeRule(120, 60, 600))))
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a b"), (59, b"a"), (61, b"c"), (5, b"late")])
+        await counted(shard, [(62, b"c"), (130, b"d")])
+        assert stored(shard) == {
+            (60, 0): {b"a": 2, b"b": 1},
+            (60, 60): {b"c": 2},
+            (60, 120): {b"d": 1},
+            (120, 0): {b"a": 2, b"b": 1, b"c": 2, b"late": 1},
+            (120, 120): {b"d": 1},
+        }
+        assert shard.store.state.totals.late == {"60": 1}
+        assert shard.store.state.totals.words == 7
+        assert {word for part in shard.store.slices() for word, _ in part} == {
+            b"a",
+            b"b",
+            b"c",
+            b"d",
+            b"late",
+        }
+
+
+async def test_a_store_that_never_had_windows_stays_readable_to_earlier_programs() -> None:
+    with open_shard(TALLY, 1000) as shard:
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a")])
+        assert shard.marker is not None
+        assert (shard.marker.version, shard.marker.windows) == (FORMAT_VERSION, None)
+        ruled(shard, MINUTE)
+        await counted(shard, [(0, b"a")])
+        ruled(shard, WindowRules())
+        await counted(shard, [(0, b"a")])
+        assert (shard.marker.version, shard.marker.windows) == (WINDOWED_VERSION, None)
+
+
+async def test_rows_that_count_no_longer_leave_store_and_changelog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry_module, "ROWS_PER_FLUSH", 3)
+    monkeypatch.setattr(expiry_module, "SLICE_ROWS", 2)
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, MINUTE)
+        await Restore(shard).run()
+        packed: list[tuple[bytes, bytes | None]] = []
+        pack = shard.services.changelog.pack
+
+        def kept(keys: Sequence[bytes], values: Sequence[bytes | None]) -> object:
+            packed.extend(zip(keys, values, strict=True))
+            return pack(keys, values)
+
+        monkeypatch.setattr(shard.services.changelog, "pack", kept)
+        for minute in range(4):
+            await counted(shard, [(60 * minute, b"a b c d")])
+        await counted(shard, [(700, b"z"), (700, b"z")])
+        assert stored(shard) == {(60, 660): {b"z": 2}}
+        shard.look_for_expired()
+        flushes = 0
+        while shard.is_clearing:
+            await shard.flush()
+            flushes += 1
+        assert 4 <= flushes <= 8
+        assert len(rows_of(shard)) == 1
+        written = {key for key, value in packed if value and key >= FIRST_PANE_KEY}
+        latest = dict(packed)
+        assert {key for key in written if key < END_OF_PANES and latest[key]} == {rows_of(shard)[0][0]}
+        assert stored(shard) == {(60, 660): {b"z": 2}}
+        assert shard.store.state.totals.records == 6
+
+
+async def test_a_size_that_comes_back_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_shard(TALLY, 1000) as shard:
+        for rules, expected in (
+            (MINUTE, {(60, 0): {b"a": 1}}),
+            (WindowRules(), {}),
+            (MINUTE, {(60, 0): {b"a": 1}}),
+            (
+                WindowRules((SizeRule(60, 5, 600), SizeRule(300, 0, 600))),
+                {(60, 0): {b"a": 2}, (300, 0): {b"a": 1}},
+            ),
+        ):
+            ruled(shard, rules)
+            await Restore(shard).run()
+            await counted(shard, [(0, b"a")])
+            if expected and shard.marker and shard.marker.windows and shard.marker.windows.jump is not None:
+                await counted(shard, [(0, b"")])
+            assert stored(shard) == expected
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_comes_the_windows_are_those_of_a_recount(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(seed)
+    monkeypatch.setattr(expiry_module, "ROWS_PER_FLUSH", 5)
+    rules = WindowRules((SizeRule(10, random.choice([0, 7]), 40), SizeRule(30, 0, 90)))
+    with open_shard(TALLY, random.choice([3, 1000])) as shard:
+        ruled(shard, rules)
+        await Restore(shard).run()
+        truth: dict[tuple[int, int], Counter[bytes]] = {}
+        stream = now = 0
+        await counted(shard, [(0, b""), (0, b"")])
+        for _ in range(25):
+            texts = []
+            for _ in range(random.randint(1, 6)):
+                now += random.choice([0, 1, 4, 11])
+                at = max(0, now - random.choice([0, 0, 3, 15, 60]))
+                text = b" ".join(random.choices([b"a", b"b", b"c", b"d", b"e"], k=random.randint(0, 3)))
+                for rule in rules.sizes:
+                    start = at // rule.size_s * rule.size_s
+                    if start + rule.size_s + rule.grace_s > stream:
+                        truth.setdefault((rule.size_s, start), Counter()).update(text.split())
+                stream = max(stream, at)
+                texts.append((at, text))
+            await counted(shard, texts)
+            if random.random() < 0.2:
+                await Restore(shard).run()
+            expected = {
+                (size, start): dict(words)
+                for (size, start), words in truth.items()
+                for rule in rules.sizes
+                if words and rule.size_s == size
+                if start + size + rule.grace_s + rule.retention_s > stream
+            }
+            assert stored(shard) == expected
