@@ -27,6 +27,7 @@ from tables.kafka.refusals import lacks_replicas
 from tables.kafka.rights import Right, Rights
 from tables.model.names import Topics
 from tables.model.tally import TallyRecords
+from tables.model.windows import WindowRules
 from tables.observer import Observer
 from tables.pace.courtesy import Courtesy
 from tables.pace.memory import MIB, MemoryBounds, MemoryBudget
@@ -73,6 +74,7 @@ class TopologyOptions:
         compression: codec of the records that this worker writes, see `tables.kafka.producer`.
         stall_timeout_s: seconds without progress after which the worker ends, see `agents.watchdog`.
         ensure_topics: creates missing partitions of the changelog.
+        windows: rules of the windows that are counted.
         witness: called as each flush becomes visible; None = not needed.
     """
 
@@ -90,6 +92,7 @@ class TopologyOptions:
     memory: MemoryBudget
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
+    windows: WindowRules
     witness: CommitWitness | None = None
 
 
@@ -214,6 +217,7 @@ def build_topology(
         run_long=runner("restore", RESTORE_THREADS),
         run_tail=runner("follow", FOLLOW_THREADS),
         witness=options.witness,
+        windows=options.windows,
     )
     partitions = Partitions(
         options.state_folder / topics.changelog,

@@ -62,7 +62,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._client.answer_timeout_s = options.request_timeout_s
         self._assignor = MappingStickyAssignor(options.facts, self._hold)
         consumer._partition_assignment_strategy = [self._assignor]
-        consumer._value_deserializer = RecordBatchUnpacker(options.max_record_bytes)
+        consumer._value_deserializer = RecordBatchUnpacker(
+            options.max_record_bytes, with_times=options.with_times
+        )
         consumer._isolation_level = options.isolation
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer

@@ -29,6 +29,7 @@ class ConsumerOptions:
         request_timeout_s: longest wait, in seconds, for a broker's answer that does not depend on other clients.
         max_record_bytes: longest value that is read, in bytes, inclusive, see `agents.text.choices.Policies`.
         memory: decides how many bytes of a partition are fetched at a time.
+        with_times: whether the times of records are read, because windows are counted by them.
         clock: returns seconds for the lease of the membership, see `tables.clock`.
     """
 
@@ -39,6 +40,7 @@ class ConsumerOptions:
     request_timeout_s: float
     max_record_bytes: int
     memory: MemoryBudget
+    with_times: bool = False
     clock: Callable[[], float] = clock.now_s
 
 

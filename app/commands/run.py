@@ -27,6 +27,7 @@ REFRESH_S = 0.5
 TOP_WORDS = 10
 _TOPIC_PREFIX = "run-"
 _HOST = "127.0.0.1"
+_WINDOWS = "1m,1h"
 
 
 def run(
@@ -96,6 +97,10 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
         state_dir=folder / "run" / "state",  # Another worker of this user may use the default folder.
         value_format="text",
         json_pointer="",
+        windows=_WINDOWS,
+        grace=(),
+        retention=(),
+        timestamp="record",
         http_host=_HOST,
         http_port=_free_port(settings.http_port),
         shutdown_timeout_s=3,
@@ -114,12 +119,13 @@ def _free_port(wanted: int) -> int:
 
 def _variables(settings: Settings) -> dict[str, str]:
     """Return the variables that the worker must be given; the worker reads all other settings where this process has read them."""
-    names = "bootstrap_servers security_protocol topic group state_dir value_format http_host http_port shutdown_timeout_s"
+    names = "bootstrap_servers security_protocol topic group state_dir value_format timestamp http_host http_port shutdown_timeout_s"
     # The worker is this command's own, on an address of this machine: what restricts access to other workers is left out.
-    without = "tokens_file rate_limit_per_s http_tls_cert_file http_tls_key_file"
+    without = "json_pointer grace retention tokens_file rate_limit_per_s http_tls_cert_file http_tls_key_file"
     return {
         **{variable(name): str(getattr(settings, name)) for name in names.split()},
         **{variable(name): "" for name in without.split()},
+        variable("windows"): ",".join(settings.windows),
     }
 
 

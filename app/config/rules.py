@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from app.config.settings import Settings
-from app.config.types import variable
+from app.config.types import RECORD, variable
+from app.config.windows import windows_of
 from tables.errors import ConfigurationError
 
 _LONGEST_TOPIC_NAME = 249
@@ -52,6 +53,13 @@ def check_values(settings: Settings) -> None:
             f'"{settings.value_format}"',
             "set WORDCOUNT_VALUE_FORMAT=json, or remove the pointer",
         )
+    if settings.timestamp != RECORD and settings.value_format != "json":
+        raise ConfigurationError(
+            f'WORDCOUNT_TIMESTAMP is the pointer "{settings.timestamp}" but WORDCOUNT_VALUE_FORMAT is '
+            f'"{settings.value_format}"',
+            "set WORDCOUNT_VALUE_FORMAT=json, or WORDCOUNT_TIMESTAMP=record",
+        )
+    windows_of(settings)
 
 
 def check_security(settings: Settings) -> None:

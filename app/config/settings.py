@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from agents.text.choices import (
     CountOrSkip,
     CountSkipOrDeadLetter,
+    DropOrDeadLetter,
     FormatName,
     Policies,
     ProfileName,
@@ -21,9 +22,13 @@ from app.config.types import (
     HostPorts,
     HttpUrl,
     JsonPointer,
+    Jump,
     KafkaName,
     Origins,
     ReplicationFactor,
+    TimeSource,
+    WindowDurations,
+    WindowList,
     WordList,
 )
 from tables.errors import ConfigurationError
@@ -182,6 +187,46 @@ class Settings(BaseModel):
         description="What becomes of an empty word; only the profile `java-s` yields empty words.",
     )
 
+    # Windows of event time
+    windows: WindowList = Field(
+        (),
+        description="Windows of event time in which words are counted besides the totals: `1m` = windows of a minute, one after the "
+        "other, `1h/5m` = windows of an hour that begin every 5 minutes, which are added up from panes of 5 minutes when asked. "
+        "Empty = no windows.",
+    )
+    grace: WindowDurations = Field(
+        (),
+        description="How long after the end of a window late records are still counted in it, in the time of the records. Empty = a "
+        "tenth of its size, from 5 s to 5 minutes.",
+    )
+    retention: WindowDurations = Field(
+        (),
+        description="How long a window is kept after its grace, in the time of the records, at least `WORDCOUNT_MAX_JUMP`. Empty = "
+        "1,440 times its size, from 1 to 90 days: a day of minutes, 60 days of hours. Each distinct word of a window takes about 45 "
+        "bytes in the store and in the changelog, before compression: a day of minutes with 1,000 words each 65 MB per partition.",
+    )
+    max_jump: Jump = Field(
+        "1d",
+        description="How far the time of a record may be ahead of all times before it in its partition. A record further ahead moves "
+        "the time on only if 100 records in a row are that far ahead. What fits is longer than the longest usual pause between "
+        "records, and as short as that allows: a record ahead by mistake makes the records after it late.",
+    )
+    timestamp: TimeSource = Field(
+        "record",
+        description="Time of a record: `record` = the timestamp that its producer or the broker gave it; a JSON pointer = the time in "
+        "the document, in ISO 8601 or as a number since 1970, which needs `WORDCOUNT_VALUE_FORMAT=json`.",
+    )
+    on_late: DropOrDeadLetter = Field(
+        _POLICIES.on_late,
+        description="What becomes of a record that comes after the grace of a window. It is counted in the totals in any case. "
+        "`drop`: it is not counted in that window; `dead_letter`: a copy of the record is sent, too.",
+    )
+    on_bad_time: DropOrDeadLetter = Field(
+        _POLICIES.on_bad_time,
+        description="As `WORDCOUNT_ON_LATE`, for a record that is in no window: its time is missing, unreadable, not from 1990 to "
+        "9999, or alone further ahead than `WORDCOUNT_MAX_JUMP`.",
+    )
+
     # Flushing and state
     state_dir: Path = Field(
         Path(".wordcount/state"),
@@ -325,7 +370,9 @@ class Settings(BaseModel):
             raise ValueError
         return None if field.default is None else value
 
-    @field_validator("stop_words", "http_allowed_hosts", "cors_origins", mode="before")
+    @field_validator(
+        "stop_words", "windows", "grace", "retention", "http_allowed_hosts", "cors_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -13,8 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from agents.text.json_pointer import parsed
+from app.config.durations import LONGEST_SIZE_S, duration_s
 
 PREFIX = "WORDCOUNT_"
+
+RECORD = "record"
+"""The source of times that is the record's own timestamp."""
 
 
 def variable(field: str) -> str:
@@ -71,6 +75,18 @@ def _json_pointer(value: str) -> str:
     return value
 
 
+def _jump(value: str) -> str:
+    if not 1 <= duration_s(value) <= LONGEST_SIZE_S:
+        raise ValueError
+    return value
+
+
+def _time_source(value: str) -> str:
+    if value != RECORD and not parsed(value):
+        raise ValueError
+    return value
+
+
 def _not_zero(value: int) -> int:
     if value == 0:
         raise ValueError
@@ -105,6 +121,22 @@ JsonPointer = Annotated[
 ]
 ReplicationFactor = Annotated[
     int, AfterValidator(_not_zero), Expected("-1 (the broker's default) or a whole number from 1 to 32767")
+]
+WindowList = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    Expected("windows SIZE or SIZE/ADVANCE such as 1m,1h,1h/5m, each from 1s to 366d, separated by commas"),
+]
+WindowDurations = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    Expected("a duration such as 30s, 5m, 1h or 7d, or one for each window, such as 1m=10s,1h=5m"),
+]
+Jump = Annotated[
+    str, AfterValidator(_jump), Expected("a duration such as 30s, 5m, 1h or 7d, from 1s to 366d")
+]
+TimeSource = Annotated[
+    str, AfterValidator(_time_source), Expected("record, or an RFC 6901 pointer such as /message/time")
 ]
 WordList = Annotated[tuple[str, ...], NoDecode, Expected("words separated by commas")]
 

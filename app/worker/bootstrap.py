@@ -15,6 +15,7 @@ from agents.topology import TopologyOptions, build_topology
 from app.config.kafka_auth import faust_credentials
 from app.config.settings import Settings
 from app.config.text import policies_of, tokenizer_of, value_format_of
+from app.config.windows import windows_of
 from app.kafka import handshake
 from app.kafka.access import needed_rights
 from app.kafka.clients import connection
@@ -100,6 +101,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             memory=memory,
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),
+            windows=windows_of(settings).rules,
             witness=printer if print_counts else None,
         ),
         tally,
@@ -231,6 +233,7 @@ def _consumer_options(
         request_timeout_s=settings.request_timeout_ms / 1000,
         max_record_bytes=settings.max_record_bytes,
         memory=memory,
+        with_times=windows_of(settings).need_record_times,
     )
 
 

@@ -38,8 +38,13 @@ def test_secrets_are_masked_where_they_are_set(wordcount, monkeypatch):
 def test_what_is_shown_can_be_used_as_a_file_of_settings(wordcount, tmp_path, monkeypatch):
     monkeypatch.setenv("WORDCOUNT_STOP_WORDS", "a,the")
     monkeypatch.setenv("WORDCOUNT_PARTITIONS", "3")
+    monkeypatch.setenv("WORDCOUNT_WINDOWS", "1m,1h/5m")
+    monkeypatch.setenv("WORDCOUNT_GRACE", "1m=10s")
     settings = load_settings()
     shown = wordcount("config", "show").out
+    assert "WORDCOUNT_WINDOWS=1m,1h/5m\n" in shown
+    monkeypatch.delenv("WORDCOUNT_WINDOWS")
+    monkeypatch.delenv("WORDCOUNT_GRACE")
     monkeypatch.delenv("WORDCOUNT_STOP_WORDS")
     monkeypatch.delenv("WORDCOUNT_PARTITIONS")
     assert load_settings() != settings
