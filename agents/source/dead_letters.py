@@ -1,4 +1,4 @@
-"""The dead-letter topic: takes records that could not be counted, with their raw values and their origin."""
+"""The dead-letter topic: takes records that could not be counted, or copies of those left out of a window, with their origin."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class KafkaDeadLetters:
     a further header, `wordcount-value-bytes`, then says how long the value is. The record itself is still in the input topic, at the
     place that the other headers name. A flush that is repeated after a crash sends its dead letters again: partition and offset
     identify a dead letter.
+
+    Where windows are counted and the time of the record can be read, the header `wordcount-time-ms` has it in milliseconds since 1970.
+    It is not the timestamp of the dead letter, for which brokers might delete or refuse it. A letter with one of the reasons `late`,
+    `missing_time`, `unreadable_time`, `impossible_time` and `jump` is a copy of a record that is counted in the totals. A record with
+    reason `jump` is counted in its window, too, if records after it confirm its time.
 
     Args:
         topic: the dead-letter topic.
@@ -79,6 +84,8 @@ class KafkaDeadLetters:
         ]
         if left_out_bytes := _left_out_bytes(letter):
             headers.append(("wordcount-value-bytes", b"%d" % left_out_bytes))
+        if letter.time_ms is not None:
+            headers.append(("wordcount-time-ms", b"%d" % letter.time_ms))
         return headers
 
 

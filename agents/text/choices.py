@@ -6,7 +6,7 @@ The settings offer exactly these choices. This module imports nothing that is sl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ProfileName = Literal["java-s", "whitespace", "unicode"]
 FormatName = Literal["text", "json"]
@@ -16,6 +16,9 @@ ReplaceSkipOrDeadLetter = Literal["replace", "skip", "dead_letter"]
 SkipOrDeadLetter = Literal["skip", "dead_letter"]
 CountOrSkip = Literal["count", "skip"]
 DropOrDeadLetter = Literal["drop", "dead_letter"]
+
+RECORD_TIME: Final = "record"
+"""The source of times that is the record's own timestamp; any other source is a JSON Pointer to the time in a document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from agents.text.tokenizer import CountedWords
-from tables.model.event_clock import MISSING
 from tables.model.records import Int64Array, RecordBatch
 from tables.model.tally import PaneTally
 from tables.model.windowing import Group, Grouped, group_records
@@ -61,11 +60,15 @@ class GroupedWords:
         return self._summed[numbers]
 
 
-def grouped_by_window(batches: Sequence[RecordBatch], windows: WindowState) -> Grouped:
-    """Return the records of `batches`, numbered from 0, by the windows in which they count."""
-    none = np.empty(0, np.int64)
-    times = np.concatenate([none, *(_times(batch) for batch in batches)])
-    offsets = np.concatenate([none, *(batch.all_offsets() for batch in batches)])
+def grouped_by_window(batches: Sequence[RecordBatch], windows: WindowState, times: Int64Array) -> Grouped:
+    """Return the records of `batches`, numbered from 0, by the windows in which they count.
+
+    Args:
+        batches: adjacent batches.
+        windows: rules of windows, and the clock before the batches.
+        times: time of each record, see `tables.model.event_clock.read_times`.
+    """
+    offsets = np.concatenate([np.empty(0, np.int64), *(batch.all_offsets() for batch in batches)])
     return group_records(windows, times, offsets)
 
 
@@ -75,10 +78,6 @@ def confirmed(windows: WindowState, grouped: Grouped, batches: Sequence[RecordBa
         return {}
     assert windows.jump is not None, "a jump was confirmed"
     return {windows.jump.epoch: batches[-1].next_offset - 1}
-
-
-def _times(batch: RecordBatch) -> Int64Array:
-    return np.full(batch.record_count, MISSING, np.int64) if batch.times is None else batch.times
 
 
 def _in_order(parts: Sequence[CountedWords]) -> WordsInOrder:

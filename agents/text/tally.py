@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from agents.text.choices import Policies
 from agents.text.grouped_words import GroupedWords, confirmed, grouped_by_window
+from agents.text.record_times import RecordTimes, record_times
 from agents.text.tokenizer import MAX_GROWTH, CountedWords, Tokenizer
 from agents.text.value_format import INVALID_JSON, MISSING_TEXT, ValueFormat
 from tables.model.records import DeadLetter, Int64Array, RecordBatch
@@ -29,7 +30,7 @@ INVALID_UTF8: Final = "invalid_utf8"
 OVERSIZED_WORD: Final = "oversized_word"
 OVERSIZED_RECORD: Final = "oversized_record"
 
-# All reasons for which a record is skipped or dead-lettered.
+# All reasons for which a record is skipped or dead-lettered. `tables.model.windowing.LEFT_OUT` has those for which a copy is sent.
 REASONS: Final = (NULL, INVALID_UTF8, INVALID_JSON, MISSING_TEXT, OVERSIZED_WORD, OVERSIZED_RECORD)
 
 # All reasons for which a word of a counted record is left out.
@@ -65,12 +66,22 @@ class _Rejects:
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
         self.dead: dict[int, str] = {}
+        self._skipped_at: list[Sequence[int] | Int64Array] = []
 
     def add(self, policy: str, reason: str, indices: Sequence[int] | Int64Array) -> None:
         if policy == "dead_letter":
             self.dead.update((int(index), reason) for index in indices)
         elif len(indices):
             self.skipped[reason] += len(indices)
+            self._skipped_at.append(indices)
+
+    def add_copies(self, copies: dict[int, str]) -> None:
+        """Add copies of records that are left out of a window (reason by record index), but not of those that are skipped."""
+        if copies:
+            for indices in self._skipped_at:
+                for index in indices:
+                    copies.pop(int(index), None)
+            self.dead = copies | self.dead
 
 
 class RecordTally:
@@ -96,8 +107,13 @@ class RecordTally:
         if oversized:
             rejects.add(self._policies.on_oversized_record, OVERSIZED_RECORD, list(oversized))
             records = records.without(list(oversized))
-        texts = self._texts(self._not_null(records, rejects), rejects)
-        grouped = None if windows is None else grouped_by_window(batches, windows)
+        times = None
+        if windows is not None:
+            times = record_times(windows.time_source, batches, values, oversized)
+        texts = self._texts(self._not_null(records, rejects), rejects, times)
+        grouped = None
+        if windows is not None and times is not None:
+            grouped = grouped_by_window(batches, windows, times.times)
         groups = [Group(None, ())] if grouped is None or not grouped.groups else grouped.groups
         counted = GroupedWords(groups, [self._count(texts.of(group), rejects) for group in groups])
         words, counts = counted.in_all()
@@ -114,8 +130,8 @@ class RecordTally:
         if grouped is not None and windows is not None:
             totals = replace(totals, untimed=grouped.untimed, late=grouped.late)
             windowed = Windowed(counted.panes(), grouped.clock, confirmed(windows, grouped, batches))
-            rejects.dead = self._copies(grouped) | rejects.dead
-        letters = _dead_letters(batches, values, rejects.dead, oversized)
+            rejects.add_copies(self._copies(grouped))
+        letters = _dead_letters(batches, values, rejects.dead, oversized, times)
         return Tally(words, counts, totals, letters, windowed)
 
     def _copies(self, grouped: Grouped) -> dict[int, str]:
@@ -161,9 +177,11 @@ class RecordTally:
             rejects.add(self._policies.on_null, NULL, records.indices[nulls])
         return records.without(nulls)
 
-    def _texts(self, records: _Records, rejects: _Rejects) -> _Records:
+    def _texts(self, records: _Records, rejects: _Rejects, times: RecordTimes | None) -> _Records:
         records = self._decoded(records, rejects)
-        found = self._format.texts(records.values)
+        found = self._format.texts(records.values, None if times is None else times.pointer)
+        if times is not None:
+            times.put(records.indices, found.times)
         for reason, policy in (
             (INVALID_JSON, self._policies.on_invalid_json),
             (MISSING_TEXT, self._policies.on_missing_text),
@@ -234,7 +252,11 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _dead_letters(
-    batches: Sequence[RecordBatch], values: pa.BinaryArray, dead: dict[int, str], oversized: dict[int, int]
+    batches: Sequence[RecordBatch],
+    values: pa.BinaryArray,
+    dead: dict[int, str],
+    oversized: dict[int, int],
+    times: RecordTimes | None,
 ) -> list[DeadLetter]:
     if not dead:
         return []
@@ -245,5 +267,6 @@ def _dead_letters(
         offset = batches[place].offset_of(index - int(starts[place]))
         left_out = oversized.get(index, 0)
         value = None if left_out else values[index].as_py()
-        letters.append(DeadLetter(offset, value, dead[index], left_out))
+        time_ms = None if times is None else times.of(index)
+        letters.append(DeadLetter(offset, value, dead[index], left_out, time_ms))
     return letters

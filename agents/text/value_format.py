@@ -1,4 +1,4 @@
-"""Value formats: where the text of a record is, in the value itself or in a string inside a JSON document."""
+"""Value formats: where the text of a record is, in the value itself or in a string inside a JSON document, and where its time is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol, get_args
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from agents.text.choices import FormatName
 from agents.text.json_pointer import parsed, value_at, written
+from agents.text.times import UNREADABLE_MS, times_ms
+from tables.model.records import Int64Array
 
 FORMATS: Final = get_args(FormatName)
 
@@ -37,10 +40,12 @@ class Texts:
     Attributes:
         texts: `pyarrow.StringArray`, one text per value; null if the value has no text.
         unreadable: (index, reason) of each value without a text, by ascending index.
+        times: time of each value, see `agents.text.times.times_ms`; None = nobody asked for times.
     """
 
     texts: pa.StringArray
     unreadable: Sequence[tuple[int, str]] = ()
+    times: Int64Array | None = None
 
 
 class ValueFormat(Protocol):
@@ -49,7 +54,9 @@ class ValueFormat(Protocol):
     @property
     def identity(self) -> str: ...
 
-    def texts(self, values: pa.StringArray) -> Texts: ...
+    def texts(self, values: pa.StringArray, time_pointer: Sequence[str] | None = None) -> Texts:
+        """Return the texts, and the times at the place that unescaped reference tokens name; None = no times are asked for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,8 @@ class TextFormat:
     def identity(self) -> str:
         return "text"
 
-    def texts(self, values: pa.StringArray) -> Texts:
+    def texts(self, values: pa.StringArray, time_pointer: Sequence[str] | None = None) -> Texts:
+        assert time_pointer is None, "only a document has a place for a time"
         return Texts(values)
 
 
@@ -86,28 +94,45 @@ class JsonFormat:
         Raises:
             UnreadableError: `value` is not JSON in UTF-8, or has no string at the place that the pointer names.
         """
+        return self._text_in(decoded(value))
+
+    def texts(self, values: pa.StringArray, time_pointer: Sequence[str] | None = None) -> Texts:
+        documents = values.cast(pa.binary())
+        found: list[pa.StringArray] = []
+        unreadable: list[tuple[int, str]] = []
+        times = [np.empty(0, np.int64)]
+        for start in range(0, len(documents), _VALUES_AT_ONCE):
+            part = documents.slice(start, _VALUES_AT_ONCE).to_pylist()
+            texts: list[str | None] = []
+            moments: list[object] = [None] * len(part)
+            for document in part:
+                try:
+                    root = decoded(document)
+                    if time_pointer is not None:
+                        moments[len(texts)] = _found(root, time_pointer)
+                    texts.append(self._text_in(root))
+                except UnreadableError as error:
+                    unreadable.append((start + len(texts), error.reason))
+                    texts.append(None)
+            found.append(pa.array(texts, pa.string()))
+            if time_pointer is not None:
+                times.append(times_ms(moments))
+        joined = pa.concat_arrays(found) if found else values
+        if time_pointer is None:
+            return Texts(joined, unreadable)
+        all_times = np.concatenate(times)
+        all_times[[index for index, reason in unreadable if reason == INVALID_JSON]] = UNREADABLE_MS
+        return Texts(joined, unreadable, all_times)
+
+    def _text_in(self, document: object) -> str:
+        """Return the text of a decoded document. Raise UnreadableError if no string is at its place."""
         try:
-            node = value_at(decoded(value), self.pointer)
+            node = value_at(document, self.pointer)
         except LookupError:
             raise UnreadableError(MISSING_TEXT) from None
         if not isinstance(node, str):
             raise UnreadableError(MISSING_TEXT)
         return node if node.isascii() else _sound(node)
-
-    def texts(self, values: pa.StringArray) -> Texts:
-        documents = values.cast(pa.binary())
-        found: list[pa.StringArray] = []
-        unreadable: list[tuple[int, str]] = []
-        for start in range(0, len(documents), _VALUES_AT_ONCE):
-            texts: list[str | None] = []
-            for document in documents.slice(start, _VALUES_AT_ONCE).to_pylist():
-                try:
-                    texts.append(self.text_of(document))
-                except UnreadableError as error:
-                    unreadable.append((start + len(texts), error.reason))
-                    texts.append(None)
-            found.append(pa.array(texts, pa.string()))
-        return Texts(pa.concat_arrays(found) if found else values, unreadable)
 
 
 def value_format(name: FormatName, json_pointer: str = "") -> ValueFormat:
@@ -138,6 +163,14 @@ def decoded(value: bytes) -> object:
         raise UnreadableError(INVALID_JSON) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decoded_leniently(value)
+
+
+def _found(document: object, pointer: Sequence[str]) -> object:
+    """Return the value at a place in a document; None if there is none."""
+    try:
+        return value_at(document, pointer)
+    except LookupError:
+        return None
 
 
 def _sound(text: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from agents.text.choices import RECORD_TIME
 from app.config.settings import Settings
-from app.config.types import RECORD, variable
+from app.config.types import variable
 from app.config.windows import windows_of
 from tables.errors import ConfigurationError
 
@@ -53,7 +54,7 @@ def check_values(settings: Settings) -> None:
             f'"{settings.value_format}"',
             "set WORDCOUNT_VALUE_FORMAT=json, or remove the pointer",
         )
-    if settings.timestamp != RECORD and settings.value_format != "json":
+    if settings.timestamp != RECORD_TIME and settings.value_format != "json":
         raise ConfigurationError(
             f'WORDCOUNT_TIMESTAMP is the pointer "{settings.timestamp}" but WORDCOUNT_VALUE_FORMAT is '
             f'"{settings.value_format}"',

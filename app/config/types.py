@@ -12,13 +12,11 @@ from pydantic import AfterValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from agents.text.choices import RECORD_TIME
 from agents.text.json_pointer import parsed
 from app.config.durations import LONGEST_SIZE_S, duration_s
 
 PREFIX = "WORDCOUNT_"
-
-RECORD = "record"
-"""The source of times that is the record's own timestamp."""
 
 
 def variable(field: str) -> str:
@@ -82,7 +80,7 @@ def _jump(value: str) -> str:
 
 
 def _time_source(value: str) -> str:
-    if value != RECORD and not parsed(value):
+    if value != RECORD_TIME and not parsed(value):
         raise ValueError
     return value
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents.text.choices import RECORD_TIME
 from app.config.durations import LONGEST_SIZE_S, duration_s, duration_text
-from app.config.types import RECORD
 from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Windows:
     @property
     def need_record_times(self) -> bool:
         """Whether the times of records have to be read in the fetch."""
-        return bool(self.listed) and self.time_source == RECORD
+        return bool(self.listed) and self.time_source == RECORD_TIME
 
 
 def window_of(name: str) -> Window:

@@ -119,19 +119,22 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be counted.
+    """A record that could not be counted, or a copy of a record that was counted in the totals and left out of a window.
 
     Attributes:
         offset: offset of the record in the input partition.
         value: raw value as it was read; None = the record has no value, or a value that is too large to be kept.
-        reason: why the record was not counted, one of `agents.text.tally.REASONS`.
+        reason: why the record was not counted, one of `agents.text.tally.REASONS`; or why it was left out of a window, one of
+            `tables.model.windowing.LEFT_OUT`.
         left_out_bytes: length in bytes of a value that is too large to be kept; 0 = the value is in `value`.
+        time_ms: time of the record in milliseconds since 1970; None = it has none that can be read, or no windows are counted.
     """
 
     offset: int
     value: bytes | None
     reason: str
     left_out_bytes: int = 0
+    time_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

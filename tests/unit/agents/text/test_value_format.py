@@ -5,6 +5,7 @@ import math
 import pyarrow as pa
 import pytest
 
+from agents.text.times import MISSING_MS, UNREADABLE_MS
 from agents.text.value_format import (
     INVALID_JSON,
     MISSING_TEXT,
@@ -136,6 +137,28 @@ def test_texts_are_in_the_order_of_the_values_with_a_null_where_there_is_none() 
         for start in range(0, 6000, 4)
         for index, reason in ((start + 1, INVALID_JSON), (start + 2, MISSING_TEXT))
     ]
+
+
+def test_a_document_is_read_once_for_its_text_and_its_time() -> None:
+    values = [
+        '{"t":"a","at":"1970-01-02T00:00:00Z"}',
+        "{",
+        '{"t":1,"at":1}',
+        '{"t":"b","at":null}',
+        '{"t":"c"}',
+        '{"t":"d","at":[1]}',
+    ]
+    found = value_format("json", "/t").texts(pa.array(values * 1500), ["at"])
+    assert found.texts.to_pylist() == ["a", None, None, "b", "c", "d"] * 1500
+    assert found.times is not None
+    assert (
+        found.times.tolist()
+        == [86_400_000, UNREADABLE_MS, 1000, MISSING_MS, MISSING_MS, UNREADABLE_MS] * 1500
+    )
+    assert value_format("json", "/t").texts(pa.array(values)).times is None
+    none = value_format("json", "/t").texts(pa.array([], pa.string()), ["at"]).times
+    assert none is not None
+    assert len(none) == 0
 
 
 def test_text_is_the_value_itself() -> None:
