@@ -1,6 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views` or `take-over`. Without
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views`, `take-over` or
+`windows`. Without
 names all are measured, and `bench/results/latest.json` is written.
 """
 
@@ -22,6 +23,7 @@ from bench.rig import Rig, running_rig
 from bench.take_over import measure_take_over
 from bench.throughput import CASES, RUNS, group, measure_cases
 from bench.views import measure_catching_up, measure_following
+from bench.windows import measure_windows
 
 CAPACITY_CASE = "zipf-10m-whitespace"
 """The case whose rate is the capacity; latency is measured at shares of this capacity."""
@@ -29,7 +31,7 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """The case whose changelog is restored."""
 
-SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views", "take-over")
+SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views", "take-over", "windows")
 
 
 def main(names: Sequence[str]) -> None:
@@ -73,6 +75,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["group_reads"] = measure_group_reads(rig)
     if "latency" in names:
         report["latency"] = measure_latency(rig, _capacity(report))
+    if "windows" in names:
+        report["windows"] = measure_windows(rig)
     if "take-over" in names:
         report["take_over"] = measure_take_over(rig)
     return report
@@ -87,7 +91,7 @@ def _capacity(report: dict[str, Any]) -> float:
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
-    sections = ("cases", "http", "reads", "group_reads", "latency")
+    sections = ("cases", "http", "reads", "group_reads", "latency", "windows")
     results = [result for section in sections for result in report.get(section, ())]
     singles = ("restore", "view_catches_up", "view_follows", "take_over")
     results += [report[name] for name in singles if name in report]

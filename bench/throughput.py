@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -87,9 +88,14 @@ class Run:
         return self.cpu_s / self.words * 1e6
 
 
-def measure(rig: Rig, topic: LoadedTopic, group: str, profile: str) -> Run:
-    """Start a worker with a new group and state folder, let it count the whole topic, stop it, and verify its counts."""
-    with rig.worker(topic.name, group, profile) as worker:
+def measure(
+    rig: Rig, topic: LoadedTopic, group: str, profile: str, further: Mapping[str, str] = MappingProxyType({})
+) -> Run:
+    """Start a worker with a new group and state folder, let it count the whole topic, stop it, and verify its counts.
+
+    `further` are settings beside the usual ones.
+    """
+    with rig.worker(topic.name, group, profile, further=further) as worker:
         with idle_clocks() as machine_delays_s:
             words_before = wait_answering(worker)
             started = time.perf_counter()

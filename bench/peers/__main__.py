@@ -21,7 +21,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.local.embedded import EmbeddedBroker
-from bench.peers.event_time import RECORDS_PER_S, SIZE_S, windows
+from bench.event_time import RECORDS_PER_S, SIZE_S, windows
 from bench.peers.report import lines, report, rows
 from bench.peers.system import Attempt, Outcome, System
 from bench.peers.systems import expected_ratios, systems, windowed_systems

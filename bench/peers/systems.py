@@ -9,8 +9,8 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.event_time import SIZE_S, pane
 from bench.peers import provisions
-from bench.peers.event_time import SIZE_S, pane
 from bench.peers.measures import Kept, marked, on_java, on_python, wordcount
 from bench.peers.system import System
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.corpus import zipf_lines
-from bench.peers.event_time import EventTime
+from bench.event_time import EventTime
 from bench.rig import PARTITIONS, Rig
 from bench.topics import LoadedTopic, load_topic
 
@@ -26,7 +26,7 @@ class PeersTopic(LoadedTopic):
     """A topic that is counted.
 
     Attributes:
-        expected: the counts that a system must find, by word or by `bench.peers.event_time.pane`.
+        expected: the counts that a system must find, by word or by `bench.event_time.pane`.
     """
 
     expected: Mapping[str, int]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.event_time import SIZE_S, START_MS, EventTime, pane, windows
 from bench.peers.__main__ import main
-from bench.peers.event_time import SIZE_S, START_MS, EventTime, pane, windows
 from bench.peers.systems import systems, windowed_systems
 
 

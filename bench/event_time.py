@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 
@@ -48,6 +48,11 @@ class EventTime:
             for start, lines in itertools.groupby(zip(starts, chunk, strict=True), lambda each: each[0]):
                 self._counts[start].update(b" ".join(line for _, line in lines).split())
             yield chunk
+
+    @property
+    def by_window(self) -> Mapping[int, Counter[bytes]]:
+        """Counts of the words that were counted so far, by the beginning of the window in ms since 1970."""
+        return self._counts
 
     def counts(self) -> dict[str, int]:
         """Return the counts by `pane` of the words that were counted so far."""
