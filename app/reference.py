@@ -21,9 +21,12 @@ from app.web.openapi import document
 from app.web.problems import OTHERS, PROBLEMS
 from app.web.request_bodies import MOST_BYTES, MOST_HELD_BYTES
 from app.worker.metrics import Metrics
+from app.worker.window_metrics import PartitionWindows
 from tables.kafka.rights import Right, Rights
+from tables.model.event_clock import EventClock
 from tables.model.names import changelog_topic, dead_letter_topic
 from tables.model.tally import Totals
+from tables.model.windows import SizeRule, WindowRules, begun
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -62,7 +65,14 @@ def metrics_page() -> str:
     """List all metrics with their labels. The list is read from a registry after one event of each kind."""
     metrics = Metrics()
     one = {"reason": 1}
-    metrics.flushed(0, rows=1, words=1, records=3, duration_s=1, totals_delta=Totals(3, 1, 1, one, one, one))
+    metrics.flushed(
+        0,
+        rows=1,
+        words=1,
+        records=3,
+        duration_s=1,
+        totals_delta=Totals(3, 1, 1, one, one, one, one, {"60": 1}),
+    )
     metrics.flush_failed(0, TimeoutError())
     metrics.restored(0, rows=1, duration_s=1)
     metrics.partition_state(0, "counting")
@@ -72,6 +82,9 @@ def metrics_page() -> str:
         lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
         lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},
     )
+    minutes = WindowRules((SizeRule(60, 6, 86_400),))
+    windows = PartitionWindows(begun(minutes, 0).at(EventClock(0)), {60: 1})
+    metrics.watch_windows(lambda: {0: windows})
     rows = []
     for family in metrics.registry.collect():
         if family.name.startswith("wordcount_"):

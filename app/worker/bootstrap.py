@@ -36,6 +36,7 @@ from app.worker.http_options import access_of, allowed_hosts, normaliser, server
 from app.worker.metrics import Metrics
 from app.worker.preparation import Preparation, faust_port
 from app.worker.tuning import tune_process
+from app.worker.window_metrics import windows_of_shards
 from tables.kafka import connections
 from tables.kafka.connections import Refusal
 from tables.kafka.rights import Rights
@@ -123,6 +124,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         version=versions.version,
     )
     metrics.watch(reads.local.partitions, reads.local.standbys)
+    if settings.windows:
+        metrics.watch_windows(lambda: windows_of_shards(shards()))
     health = Health(
         {
             "broker": lambda: broker_check(faust_app.consumer.membership, handshake.latest(settings)),

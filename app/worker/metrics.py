@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app.reads.answers import FollowerStatus, PartitionStatus
+from app.worker.window_metrics import LeftOutRecords, PartitionWindows, WindowGauges
 from tables.model.tally import Totals
 from tables.observer import PartitionState
 
@@ -52,6 +53,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._left_out = LeftOutRecords(self.registry)
         self._flush_s = Histogram(
             "wordcount_flush_seconds",
             "Seconds from the start of a flush to its durable store write.",
@@ -134,6 +136,10 @@ class Metrics:
         self.registry.register(_PartitionGauges(partitions))
         self.registry.register(_FollowerGauges(followers))
 
+    def watch_windows(self, windows: Callable[[], Mapping[int, PartitionWindows]]) -> None:
+        """Add gauges of windows, read from `windows` at each scrape. To be called once."""
+        self.registry.register(WindowGauges(windows))
+
     def flushed(
         self, partition: int, *, rows: int, words: int, records: int, duration_s: float, totals_delta: Totals
     ) -> None:
@@ -147,6 +153,7 @@ class Metrics:
             self._records.labels("dead_lettered", reason).inc(count)
         for reason, count in totals_delta.dropped_words.items():
             self._dropped.labels(reason).inc(count)
+        self._left_out.add(totals_delta)
         self._flush_s.observe(duration_s)
         self._flush_rows.observe(rows)
 

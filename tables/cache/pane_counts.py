@@ -6,6 +6,9 @@ order, and an array of their counts: 16 bytes per word that the pane has.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
@@ -146,6 +149,10 @@ class PaneCaches:
                 break
             entries -= len(self._panes[pane].ids)
             self._forget(pane)
+
+    def open_panes(self) -> Mapping[int, int]:
+        """Return size in seconds -> number of panes whose counts are in memory. May be called from any thread."""
+        return Counter(pane.size_s for pane in list(self._panes))
 
     def _began_empty(self, pane: Pane) -> bool:
         return pane.epoch is None and self._empty_from_s is not None and pane.start_s >= self._empty_from_s

@@ -129,3 +129,14 @@ def test_failures_and_restores_are_counted():
     assert value(metrics, "wordcount_flush_failures_total", error="PartitionsLostError") == 1
     assert value(metrics, "wordcount_restored_rows_total") == 7
     assert value(metrics, "wordcount_restore_seconds_count") == 1
+
+
+def test_records_left_out_of_windows_are_counted_by_reason_and_size():
+    metrics = Metrics()
+    flush(metrics, Totals(9, 9, 9, untimed={"jump": 2, "missing_time": 1}, late={"60": 3, "3600": 1}))
+    name = "wordcount_records_left_out_of_windows_total"
+    assert value(metrics, name, reason="jump", size="") == 2
+    assert value(metrics, name, reason="missing_time", size="") == 1
+    assert value(metrics, name, reason="late", size="1m") == 3
+    assert value(metrics, name, reason="late", size="1h") == 1
+    assert value(metrics, "wordcount_records_read_total") == 9
