@@ -21,6 +21,7 @@ from app.machine import open_files
 from app.machine.memory_limit import memory_budget
 from app.operate.check import Check
 from app.operate.member_checks import member_check
+from app.operate.window_check import window_check
 from tables.errors import ConfigurationError, WordcountError
 from tables.kafka.broker_errors import NO_ERROR, TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
@@ -56,6 +57,7 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         _memory(settings, found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
         await _input_policy(admin, settings, found),
+        *([await window_check(admin, settings, found[settings.topic])] if settings.windows else []),
         *(
             _topic_rights(admin, settings, topic, [right for right in needed if right.name == name])
             for name, topic in found.items()

@@ -82,10 +82,14 @@ class KafkaClient:
         values: Iterable[bytes | None],
         *,
         keys: Iterable[bytes | None] = itertools.repeat(None),
+        times: Iterable[int | None] = itertools.repeat(None),
         partition: int | None = None,
         compression: str | None = None,
     ) -> list[tuple[int, int]]:
-        """Append records; return (partition, offset) of each when all are acknowledged. `keys` must not be shorter than `values`."""
+        """Append records; return (partition, offset) of each when all are acknowledged.
+
+        `keys` and `times`, in milliseconds since 1970, must not be shorter than `values`.
+        """
         async with AIOKafkaProducer(
             bootstrap_servers=self.bootstrap_servers,
             acks="all",
@@ -93,8 +97,8 @@ class KafkaClient:
             compression_type=compression,
         ) as producer:
             sent = [
-                await producer.send(topic, value, key=key, partition=partition)
-                for value, key in zip(values, keys, strict=False)
+                await producer.send(topic, value, key=key, partition=partition, timestamp_ms=time_ms)
+                for value, key, time_ms in zip(values, keys, times, strict=False)
             ]
             return [(done.partition, done.offset) for done in await asyncio.gather(*sent)]
 

@@ -76,6 +76,16 @@ async def test_doctor_finds_everything_in_order_where_it_is(wordcount: Wordcount
     assert examined["rights on group wordcount"]["detail"] == "Describe, Read"
 
 
+async def test_doctor_tells_the_rules_of_windows_and_whose_clock_the_times_are_of(
+    wordcount: Wordcount, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(wordcount.topic, 1, {"message.timestamp.type": "LogAppendTime"})
+    assert "windows" not in examine(wordcount, code=0)
+    check = examine(wordcount, code=0, windows="1m")["windows"]
+    assert check["status"] == "ok"
+    assert check["detail"].startswith("1m: grace 6s, kept 1d; times are those of the broker's clock")
+
+
 async def test_doctor_creates_nothing_and_tells_what_would_be(wordcount: Wordcount) -> None:
     for _ in range(2):
         assert examine(wordcount, code=0)[f"topic {wordcount.topic}"]["status"] == "warn"
