@@ -103,6 +103,33 @@ async def test_minutes_are_those_of_the_records(kafka: KafkaClient, workers: Wor
     ]
 
 
+async def test_minutes_are_those_that_documents_name(kafka: KafkaClient, workers: Workers) -> None:
+    await kafka.create_topic(workers.topic, 1)
+    documents = [
+        b'{"text": "a b", "at": "2023-11-14T22:14:00Z"}',
+        b'{"text": "a", "at": 1700000050}',
+        b'{"text": "a", "at": "2023-11-14T23:16:00.5+01:00"}',
+        b'{"text": "no-time"}',
+        b'{"text": "wrong-time", "at": "noon"}',
+    ]
+    await kafka.produce(workers.topic, documents)
+    worker = workers(
+        windows="1m", timestamp="/at", value_format="json", json_pointer="/text", on_bad_time="dead_letter"
+    )
+    await worker.start().wait_ready()
+    await wait_counted([worker], workers.bootstrap_servers, workers.topic)
+    assert await counts_of([worker]) == {"a": 3, "b": 1, "no-time": 1, "wrong-time": 1}
+    assert (await worker.stop())[0] == 0
+    assert stored_panes(worker, workers) == {(60, 0): {"a": 2, "b": 1}, (60, 120): {"a": 1}}
+    copies = await kafka.read_all(dead_letter_topic(workers.group, workers.topic))
+    told = [dict(record.headers) for record in copies]
+    assert [(headers["wordcount-offset"], headers["wordcount-reason"]) for headers in told] == [
+        (b"3", b"missing_time"),
+        (b"4", b"unreadable_time"),
+    ]
+    assert not any("wordcount-time-ms" in headers for headers in told)
+
+
 async def test_minutes_are_exact_over_kills_and_a_restore(kafka: KafkaClient, workers: Workers) -> None:
     partitions, records = 3, 12_000
     await kafka.create_topic(workers.topic, partitions, ANY_TIME)
