@@ -20,13 +20,15 @@ class Flushed:
 
     Attributes:
         marker: marker of the flush.
-        rows: number of rows written, one per distinct word.
+        words: number of distinct words.
+        rows: number of rows written: one per distinct word, and one per distinct word of each window.
         totals: what became of the records of the flush.
         batches: the records of the flush.
         begun_s: when the flush began, on the clock `ShardServices.clock`.
     """
 
     marker: Marker
+    words: int
     rows: int
     totals: Totals
     batches: Sequence[RecordBatch]

@@ -287,7 +287,7 @@ class Partitions:
         flushed = change.flushed
         if flushed is None:
             return
-        self._actions.buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.rows)
+        self._actions.buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.words)
         self._observer.flushed(
             change.partition,
             rows=flushed.rows,
