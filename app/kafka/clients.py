@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -30,6 +30,20 @@ FETCH_WAIT_MS: Final = 20
 
 SILENCE_POLLS: Final = 60
 """Polls in a row without a new position after which the broker counts as unavailable."""
+
+
+class InputRecord(NamedTuple):
+    """A record as a plain consumer reads it.
+
+    Attributes:
+        offset: its offset.
+        value: its value; None = it has none.
+        time_ms: its time in milliseconds since 1970; -1 = it has none.
+    """
+
+    offset: int
+    value: bytes | None
+    time_ms: int
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -152,8 +166,8 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
 async def records(
     consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
-) -> AsyncIterator[tuple[int, bytes | None]]:
-    """Yield (offset, value) of every record from `start` (inclusive) to `end` (exclusive).
+) -> AsyncIterator[InputRecord]:
+    """Yield every record from `start` (inclusive) to `end` (exclusive).
 
     Raises:
         InexactError: records of this range were deleted.
@@ -171,7 +185,8 @@ async def records(
             ) from error
         for record in found:
             if record.offset < end:
-                yield record.offset, record.value
+                time_ms = -1 if record.timestamp is None else record.timestamp
+                yield InputRecord(record.offset, record.value, time_ms)
         before, position = position, await consumer.position(tp)
         silent = silent + 1 if position == before else 0
         if silent > SILENCE_POLLS:

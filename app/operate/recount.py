@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 
 from agents.text.choices import Policies
+from agents.text.json_pointer import parsed, value_at
 from agents.text.tally import INVALID_UTF8, NULL, OVERSIZED_RECORD, OVERSIZED_WORD, RecordTally
-from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError
+from agents.text.times import MISSING_MS, UNREADABLE_MS, times_ms
+from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError, decoded
 from app.config.text import tokenizer_of, value_format_of
-from app.kafka.clients import reader, records, topic_offsets
+from app.kafka.clients import InputRecord, reader, records, topic_offsets
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -85,6 +87,37 @@ class Definition:
         return Counted(words=fitting)
 
 
+class TimeOf:
+    """Decides which time a correct worker finds for a record, one record at a time.
+
+    Args:
+        settings: policies for values that are not plain text.
+        source: `record`, or the JSON Pointer to the time in a value.
+    """
+
+    def __init__(self, settings: Settings, source: str) -> None:
+        self._settings = settings
+        self._pointer = None if source == "record" else parsed(source)
+
+    def __call__(self, record: InputRecord) -> int:
+        """Return the time in milliseconds since 1970; `MISSING_MS` = the record has none, `UNREADABLE_MS` = it cannot be read."""
+        settings, value = self._settings, record.value
+        if self._pointer is None:
+            return record.time_ms
+        if value is None:
+            return MISSING_MS
+        if len(value) > settings.max_record_bytes:
+            return UNREADABLE_MS
+        try:
+            text = value.decode("utf-8", "replace" if settings.on_invalid_utf8 == "replace" else "strict")
+            found = value_at(decoded(text.encode()), self._pointer)
+        except (UnicodeDecodeError, UnreadableError):
+            return UNREADABLE_MS
+        except LookupError:
+            return MISSING_MS
+        return int(times_ms([found])[0])
+
+
 async def recount(settings: Settings) -> Counter[str]:
     """Return the counts of the input topic up to its present end or to the first open transaction; all words are held in memory."""
     definition = Definition(settings)
@@ -93,8 +126,8 @@ async def recount(settings: Settings) -> Counter[str]:
         for partition in range((await offsets.describe(settings.topic)).partitions):
             start, end = await offsets.bounds(settings.topic, partition)
             tp = TopicPartition(settings.topic, partition)
-            async for _, value in records(consumer, tp, start, end):
-                counts.update(definition(value).words)
+            async for record in records(consumer, tp, start, end):
+                counts.update(definition(record.value).words)
     return counts
 
 

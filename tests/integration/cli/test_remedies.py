@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from app.config.loading import load_settings
 from app.kafka.clients import records
-from app.operate import remedies, verification
+from app.operate import compared_topics, remedies, verification
 from tables.errors import ConfigurationError
 from tables.model.names import MARKER_KEY, changelog_topic
 from tables.model.rows import Marker, encode_marker
@@ -160,7 +160,7 @@ async def test_a_partition_that_cannot_be_decoded_is_named_and_the_others_are_co
                 raise AttributeError("no such format")
             yield record
 
-    monkeypatch.setattr(verification, "records", undecodable)
+    monkeypatch.setattr(compared_topics, "records", undecodable)
     for name, value in worker.settings.items():
         monkeypatch.setenv(name, value)
     found = [partition async for partition in verification.verify(load_settings())]

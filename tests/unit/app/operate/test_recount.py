@@ -7,14 +7,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from agents.text.tally import RecordTally
 from app.config.loading import load_settings
 from app.config.text import policies_of, tokenizer_of, value_format_of
-from app.operate.recount import Definition
+from app.kafka.clients import InputRecord
+from app.operate.recount import Definition, TimeOf
+from app.operate.window_recount import Chosen, WindowRecount
 from tables.model.records import RecordBatch
+from tables.model.windows import SizeRule, WindowRules, begun
 
 VALUES = [
     b"One two  two",
@@ -82,3 +86,43 @@ def test_definition_and_tally_agree_on_words_and_outcomes(
         reasons = Counter(one.reason for one in slow if one.outcome == outcome)
         assert reasons == getattr(fast.totals, outcome)
     assert counts.total() == fast.totals.words
+
+
+TIMED = [
+    None,
+    b"",
+    b"{",
+    b'{"text": "a"}',
+    b'{"at": null, "text": "a"}',
+    b'{"at": "2024-02-03T04:05:06.789Z", "text": "a"}',
+    b'{"at": 1706933106, "text": 7}',
+    b'{"at": -0.001, "text": "a"}',
+    b'{"at": "soon", "text": "a"}',
+    b'{"at": true, "text": "a"}',
+    b'{"at": 1e400, "text": "a"}',
+    b'{"at": "1901-01-01", "text": "a"}',
+    b'\xef\xbb\xbf{"at": 1706933107, "text": "a"}',
+    b'{"at": 1706933108, "text": "caf\xe9"}',
+    b'{"at": 1706933109, "text": "' + b"x" * 2000 + b'"}',
+]
+
+
+@pytest.mark.parametrize("on_invalid_utf8", ["replace", "skip"])
+@pytest.mark.parametrize("source", ["/at", "record"])
+def test_times_are_those_of_the_tally(
+    source: str, on_invalid_utf8: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(
+        value_format="json", json_pointer="/text", on_invalid_utf8=on_invalid_utf8, max_record_bytes=1024
+    )
+    tally = RecordTally(tokenizer_of(settings), value_format_of(settings), policies_of(settings))
+    time_of = TimeOf(settings, source)
+    state = begun(WindowRules((SizeRule(60, 0, 60),), 1000, source), 0)
+    for value in TIMED:
+        batch = RecordBatch(pa.array([value], pa.binary()), 0, 1, times=np.array([1_700_000_000_000]))
+        fast = tally([batch], state)
+        recount = WindowRecount(state, Chosen(state))
+        recount.take(0, time_of(InputRecord(0, value, 1_700_000_000_000)), {})
+        assert fast.windowed is not None
+        assert (recount.clock, recount.untimed) == (fast.windowed.clock, fast.totals.untimed), value
