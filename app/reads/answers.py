@@ -11,6 +11,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from tables.errors import WordcountError
 from tables.model.tally import Totals
+from tables.model.windows import WindowState
 from tables.observer import PartitionState
 from tables.top.top_words import TopWords
 
@@ -226,15 +227,32 @@ class Assignments:
 
 
 @dataclass(frozen=True, slots=True)
+class PartWindows:
+    """What a partition knows of windows.
+
+    Attributes:
+        windows: its windows; None = it counts none.
+        records: records that were read.
+        untimed, late: see `tables.model.tally.Totals`.
+    """
+
+    windows: WindowState | None
+    records: int
+    untimed: Mapping[str, int]
+    late: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals over the partitions that can answer, and the status of each of them, as who answered for the partition says."""
+    """Totals over the partitions that can answer, and the status and the windows of each, as who answered for the partition says."""
 
     totals: Totals = field(default_factory=Totals)
     partitions: Mapping[int, PartitionStatus] = field(default_factory=dict)
+    windows: Mapping[int, PartWindows] = field(default_factory=dict)
 
 
 class Queries(Protocol):
-    """Reads counts.
+    """Reads counts; `app.reads.window_answers.WindowAnswers` reads windows.
 
     Every `async` method raises `NotReadyError` while the partitions are not known, and `IncompleteError` or `NotCountedYetError` if
     `terms` cannot be kept. A method that may read a disk, ask another worker or wait for its turn also raises `OverloadedError` when

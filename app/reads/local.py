@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from app.reads.answers import FollowerStatus, PartitionStatus
+from app.reads.answers import FollowerStatus, PartitionStatus, PartWindows
 from app.reads.holdings import Holdings, status_as_followed
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
     Leading,
     PageAsked,
+    PaneLeadersAsked,
     PartStats,
     PositionsAsked,
     Question,
+    SeriesAsked,
     Told,
     TotalsAsked,
+    TrendAsked,
+    WindowsAsked,
     WorkerStatus,
 )
 from app.reads.store_reads import StoreReads
 from app.reads.sums import AsOf
+from tables.model.rows import StoreState
+from tables.model.tally import Totals
 from tables.partitions.served_rows import ServedRows
 
 
@@ -68,7 +74,7 @@ class LocalReads:
             OverloadedError, QueryTimeoutError, NotReadyError, StoreCorruptedError: see `StoreReads`.
         """
         held = await self._holdings.held(question.partitions, question.max_lag_records, held_s)
-        if isinstance(question, LeadersAsked) and not question.least:
+        if type(question) is LeadersAsked and not question.least:
             for number in await self._stores.without_leaders(held.rows, held_s):
                 held.refuse(
                     number, "its most frequent words are still being found, after a kill or an upgrade"
@@ -101,13 +107,23 @@ class LocalReads:
                 return await stores.counts(rows, question.words, question.at, end_s)
             case PageAsked():
                 return await stores.page(rows, question.prefix, question.start, question.limit, end_s)
+            case PaneLeadersAsked() | TrendAsked() | SeriesAsked():
+                return await stores.windows.read(rows, question, end_s)
             case LeadersAsked():
                 return await self._leading(rows, question, end_s)
+        states = stores.states(rows)
+        return self._said(question, states), {number: state.position for number, state in states.items()}
+
+    def _said(self, question: Question, states: Mapping[int, StoreState]) -> object:
+        """Return what is told to a question that the states of stores answer."""
+        match question:
             case TotalsAsked():
-                totals, as_of = stores.totals(rows)
-                return PartStats(totals, self._statuses(as_of)), as_of
+                totals = sum((state.totals for state in states.values()), Totals())
+                return PartStats(totals, self._statuses(states), _part_windows(states, counting_only=True))
+            case WindowsAsked():
+                return _part_windows(states)
             case PositionsAsked():
-                return None, stores.totals(rows)[1]
+                return None
         raise AssertionError(f"{type(question).__name__} is asked of whole processes")
 
     def _statuses(self, numbers: Collection[int]) -> dict[int, PartitionStatus]:
@@ -134,3 +150,14 @@ class LocalReads:
         last = words[-1][1] if words else 0
         bound = 0 if top.exact and len(words) < question.k else last + (top.max_error or 0)
         return Leading(words, bound, top.exact), as_of
+
+
+def _part_windows(states: Mapping[int, StoreState], *, counting_only: bool = False) -> dict[int, PartWindows]:
+    """Return what partitions know of windows; `counting_only` = only those that count windows, or have counted some."""
+    found: dict[int, PartWindows] = {}
+    for number, state in states.items():
+        totals = state.totals
+        windows = None if state.marker is None else state.marker.windows
+        if not counting_only or windows is not None or totals.untimed or totals.late:
+            found[number] = PartWindows(windows, totals.records, totals.untimed, totals.late)
+    return found

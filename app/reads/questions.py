@@ -13,8 +13,10 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
-from app.reads.answers import Behind, FollowerStatus, PartitionStatus, Role
+from app.reads.answers import Behind, FollowerStatus, PartitionStatus, PartWindows, Role
+from tables.model.event_clock import LATEST_MS
 from tables.model.tally import Totals
+from tables.model.windows import LONGEST_SIZE_S, WindowState
 
 Value = TypeVar("Value")
 
@@ -23,6 +25,12 @@ MOST_TOLD = 100_000
 
 MOST_FREQUENT = 16_384
 """Most words of an answer to `LeadersAsked.least`: of eight workers they are added up in a fifth of a second."""
+
+MOST_SERIES_PANES = 20_000
+"""Most windows of one question for a word."""
+
+LATEST_S = LATEST_MS // 1000 + 1
+"""End of the last time that a record may have, in seconds since 1970."""
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**56)]
@@ -100,6 +108,72 @@ class LeadersAsked(Question, frozen=True, kw_only=True, tag="leaders"):
         return self.exact or self.least > 0
 
 
+class PaneSpan(Struct, frozen=True, array_like=True):
+    """Adjacent windows of one size, each of which is one pane.
+
+    Attributes:
+        size_s: length of a window in seconds.
+        first_s: beginning of the first window in seconds since 1970; a multiple of `size_s`.
+        count: number of windows.
+    """
+
+    size_s: Annotated[int, Meta(ge=1, le=LONGEST_SIZE_S)]
+    first_s: Annotated[int, Meta(ge=0, le=LATEST_S)]
+    count: Annotated[int, Meta(ge=1, le=MOST_SERIES_PANES)]
+
+    @property
+    def starts(self) -> range:
+        """The beginnings of the windows."""
+        return range(self.first_s, self.end_s, self.size_s)
+
+    @property
+    def end_s(self) -> int:
+        """End of the last window."""
+        return self.first_s + self.count * self.size_s
+
+
+class PaneLeadersAsked(LeadersAsked, frozen=True, kw_only=True, tag="pane-leaders"):
+    """Asks for the most frequent words of some windows of some partitions together; told: `PaneLeading`.
+
+    Attributes:
+        span: the windows.
+    """
+
+    span: PaneSpan
+
+
+class TrendAsked(Question, frozen=True, kw_only=True, tag="trend"):
+    """Asks for words that occur more often in a window than in the windows before it; told: `Trend`.
+
+    Attributes:
+        now: the panes of the window.
+        before: the panes of the windows before it.
+        windows: number of the windows before it.
+        also: words whose counts are told in any case.
+    """
+
+    now: PaneSpan
+    before: PaneSpan
+    windows: Annotated[int, Meta(ge=1, le=MOST_SERIES_PANES)]
+    also: Sequence[bytes] = ()
+
+
+class SeriesAsked(Question, frozen=True, kw_only=True, tag="series"):
+    """Asks for the counts of a word in some windows; told: `Series`.
+
+    Attributes:
+        word: the word.
+        span: the windows.
+    """
+
+    word: bytes
+    span: PaneSpan
+
+
+class WindowsAsked(Question, frozen=True, kw_only=True, tag="windows"):
+    """Asks what some partitions know of windows; told: `WindowsTold`."""
+
+
 class TotalsAsked(Question, frozen=True, kw_only=True, tag="totals"):
     """Asks for the totals and the state of some partitions; told: `PartStats`."""
 
@@ -126,11 +200,47 @@ class Leading(Struct, frozen=True, array_like=True):
     exact: bool
 
 
+ByPartition = dict[Number, WindowState | None]
+"""Partition -> its windows at the position of the answer; None = it counts none. Partitions without records may be left out."""
+
+
+class PaneLeading(Leading, frozen=True, array_like=True):
+    """The most frequent words of some windows of some partitions together, and the windows of each partition."""
+
+    windows: ByPartition
+
+
+class Trend(Struct, frozen=True, array_like=True):
+    """Words of a window.
+
+    Attributes:
+        words: (word, count in the window, count in the windows before it); at most `MOST_TOLD`.
+        bound: no other word occurs more often in the window, unless at most as often as its share of the windows before.
+        windows: windows of each partition.
+    """
+
+    words: Annotated[list[tuple[bytes, Count, Count]], Meta(max_length=MOST_TOLD)]
+    bound: Count
+    windows: ByPartition
+
+
+class Series(Struct, frozen=True, array_like=True):
+    """The counts of a word in some windows, in their order, and the windows of each partition."""
+
+    counts: Annotated[list[Count], Meta(max_length=MOST_SERIES_PANES)]
+    windows: ByPartition
+
+
+WindowsTold = dict[Number, PartWindows]
+"""Partition -> what it knows of windows."""
+
+
 class PartStats(Struct, frozen=True, array_like=True):
-    """Totals over some partitions, and the status of each."""
+    """Totals over some partitions, and the status and the windows of each."""
 
     totals: Totals
     partitions: dict[Number, PartitionStatus]
+    windows: WindowsTold = {}
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -167,13 +277,28 @@ class Told(Struct, Generic[Value], frozen=True):
     refused: dict[Number, str]
 
 
-AnyQuestion = CountsAsked | PageAsked | LeadersAsked | TotalsAsked | PositionsAsked | StatusAsked
+AnyQuestion = (
+    CountsAsked
+    | PageAsked
+    | LeadersAsked
+    | PaneLeadersAsked
+    | TrendAsked
+    | SeriesAsked
+    | WindowsAsked
+    | TotalsAsked
+    | PositionsAsked
+    | StatusAsked
+)
 """What a worker may be asked by another."""
 
 TOLD: Mapping[type[Struct], object] = {
     CountsAsked: Told[Counts],
     PageAsked: Told[list[tuple[bytes, Count]]],
     LeadersAsked: Told[Leading],
+    PaneLeadersAsked: Told[PaneLeading],
+    TrendAsked: Told[Trend],
+    SeriesAsked: Told[Series],
+    WindowsAsked: Told[WindowsTold],
     TotalsAsked: Told[PartStats],
     PositionsAsked: Told[None],
     StatusAsked: WorkerStatus,
@@ -202,12 +327,31 @@ def _fits(question: Question, value: Any) -> bool:
                 and all(word >= question.start and word.startswith(question.prefix) for word in words)
                 and _are_text(words)
             )
+        case PaneLeadersAsked() | TrendAsked() | SeriesAsked() | WindowsAsked():
+            return _windows_fit(question, value)
         case LeadersAsked():
-            words = [word for word, _ in value.words]
-            return len(words) == len(set(words)) and _are_text(words)
+            return _are_words([word for word, _ in value.words])
         case TotalsAsked():
-            return value.partitions.keys() <= set(question.partitions)
+            return value.partitions.keys() | value.windows.keys() <= set(question.partitions)
     return True
+
+
+def _windows_fit(question: PaneLeadersAsked | TrendAsked | SeriesAsked | WindowsAsked, value: Any) -> bool:
+    windows = value if isinstance(question, WindowsAsked) else value.windows
+    if not windows.keys() <= set(question.partitions):
+        return False
+    match question:
+        case PaneLeadersAsked():
+            return _are_words([word for word, _ in value.words])
+        case TrendAsked():
+            return _are_words([word for word, _, _ in value.words])
+        case SeriesAsked():
+            return len(value.counts) == question.span.count
+    return True
+
+
+def _are_words(words: Sequence[bytes]) -> bool:
+    return len(words) == len(set(words)) and _are_text(words)
 
 
 def _are_text(words: Sequence[bytes]) -> bool:

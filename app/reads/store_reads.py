@@ -20,9 +20,9 @@ from app.reads.pace import Pace
 from app.reads.pool import Budget, QueryPool
 from app.reads.sums import AsOf, Found, Rows, all_counted, are_in_memory, frequent
 from app.reads.top_query import LeadingWords, gathered
+from app.reads.window_reads import WindowReads
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.rows import StoreState, unpack_row
-from tables.model.tally import Totals
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.threads import beside_the_loop
@@ -56,6 +56,9 @@ class StoreReads:
         changes: publishes each durable change, after which top words that were asked for repeatedly are found anew.
         on_corrupted: called with the error of a store that a read found corrupted.
         timeout_s: longest time for finding top words ahead of a question, in seconds.
+
+    Attributes:
+        windows: reads windows.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class StoreReads:
         self._passing: asyncio.Task[None] | None = None
         self._closed = False
         self._leading = LeadingWords()
+        self.windows = WindowReads(self._ask)
         self._last_top: Rows = {}
         self._top_pace = Pace("top words")
         changes.subscribe(self._changed)
@@ -167,18 +171,18 @@ class StoreReads:
         search = partial(frequent, rows, least, also)
         return await self._ask(self._scans, (least, *also, None, *rows), search, end_s)
 
-    def totals(self, rows: Rows) -> tuple[Totals, AsOf]:
-        """Return the totals of the stores that are open."""
+    def states(self, rows: Rows) -> dict[int, StoreState]:
+        """Return the states of the stores that are open."""
         states: dict[int, StoreState] = {}
         for number, served in rows.items():
             with suppress(NotReadyError):
                 states[number] = served.stored_state()
-        totals = sum((state.totals for state in states.values()), Totals())
-        return totals, {number: state.position for number, state in states.items()}
+        return states
 
     def close(self) -> None:
         """End the reading threads, and answer nothing from now on."""
         self._closed = True
+        self.windows.close()
         for renewing in self._renewing:
             renewing.cancel()
         for pool in (self._words, self._lists, self._tops, self._scans, self._passes):

@@ -18,6 +18,7 @@ from tables.model.records import Int64Array
 from tables.model.rows import unpack_row
 from tables.model.slices import SLICE_ROWS
 from tables.partitions.served_rows import ServedRows
+from tables.store.snapshot import StoreSnapshot
 from tables.threads import beside_the_loop
 from tables.top.listings import Listing
 from tables.top.top_words import TopWords
@@ -63,13 +64,13 @@ def frequent(rows: Rows, least: int, also: Sequence[bytes], budget: Budget) -> t
         as_of = {number: view.position for number, view in views.items() if view.position is not None}
 
         def counted() -> Iterator[tuple[bytes, int]]:
-            for word, count in _merged([views[number].rows() for number in as_of], budget):
+            for word, count in merged([_counted(views[number]) for number in as_of], budget):
                 if word in wanted:
                     wanted[word] = count
                 if count >= least:
                     yield word, count
 
-        return _listed(counted(), least, wanted), as_of
+        return listed(counted(), least, wanted), as_of
 
 
 def first_in_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
@@ -90,7 +91,7 @@ def all_counted(rows: Rows, k: int, budget: Budget) -> Found:
     with ExitStack() as open_views:
         views = {number: open_views.enter_context(served.snapshot()) for number, served in rows.items()}
         as_of = {number: view.position for number, view in views.items() if view.position is not None}
-        return _first(_merged([views[number].rows() for number in as_of], budget), k), as_of
+        return first_words(merged([_counted(views[number]) for number in as_of], budget), k), as_of
 
 
 def _first_in_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
@@ -102,7 +103,7 @@ def _first_in_memory(rows: Rows, k: int, budget: Budget) -> Found | None:
     least = np.partition(sums, -k)[-k] if len(sums) > k else 0
     candidates = np.flatnonzero(sums >= max(1, least))
     counted = zip(vocabulary.words_of(candidates), sums[candidates].tolist(), strict=True)
-    return _first(counted, k), as_of
+    return first_words(counted, k), as_of
 
 
 def _sums(rows: Rows, budget: Budget) -> tuple[Vocabulary, Int64Array, AsOf] | None:
@@ -142,10 +143,10 @@ def _frequent_in_memory(
         word: 0 if number is None or number >= len(sums) else int(sums[number])
         for word, number in ids.items()
     }
-    return _listed(counted, least, wanted), as_of
+    return listed(counted, least, wanted), as_of
 
 
-def _listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[bytes, int]) -> Listing:
+def listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[bytes, int]) -> Listing:
     """Return the listing of the `counted` words, which have at least the count `least`, up to `MOST_FREQUENT`, and of `also`.
 
     `counted` may bring the counts of `also` up to date while it is read.
@@ -155,15 +156,21 @@ def _listed(counted: Iterable[tuple[bytes, int]], least: int, also: Mapping[byte
     return Listing(dict(first[:MOST_FREQUENT]) | dict(also), bound)
 
 
-def _first(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:
+def first_words(counted: Iterable[tuple[bytes, int]], k: int) -> TopWords:
+    """Return the `k` most frequent of the `counted` words."""
     first = heapq.nsmallest(k, counted, key=lambda pair: (-pair[1], pair[0]))
     return TopWords([(word.decode(), count) for word, count in first])
 
 
-def _merged(stores: Sequence[Iterator[tuple[bytes, bytes]]], budget: Budget) -> Iterator[tuple[bytes, int]]:
-    """Yield all words with their counts summed over `stores`, in byte order; only a few slices of rows are in memory at a time."""
-    words = groupby(heapq.merge(*stores), key=itemgetter(0))
+def merged(parts: Sequence[Iterator[tuple[bytes, int]]], budget: Budget) -> Iterator[tuple[bytes, int]]:
+    """Yield all words with their counts summed over `parts`, each in byte order; only a few slices of rows are in memory at a time."""
+    words = groupby(heapq.merge(*parts), key=itemgetter(0))
     for number, (word, same) in enumerate(words):
         if not number % SLICE_ROWS:
             budget.check()
-        yield word, sum(unpack_row(row)[0] for _, row in same)
+        yield word, sum(count for _, count in same)
+
+
+def _counted(view: StoreSnapshot) -> Iterator[tuple[bytes, int]]:
+    for word, row in view.rows():
+        yield word, unpack_row(row)[0]

@@ -2,12 +2,16 @@
 
 A window has few of the words of the vocabulary, and there are many windows. So each pane has an array of the ids of its words, in
 order, and an array of their counts: 16 bytes per word that the pane has.
+
+Readers are answered from here about a pane whose counts are all here. Like `tables.cache.counts` the counts answer no reader while a
+commit to the store is under way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +24,7 @@ from tables.model.slices import SLICE_ROWS
 from tables.model.windows import Pane, WindowState
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
+from tables.top.pane_leaders import MOST_PANE_LEADERS, NO_LEADERS, PaneLeaders, leading_places
 
 MOST_ENTRIES = 4_000_000
 """Largest number of words of all panes of a partition that are kept in memory (64 MB); beyond it the oldest pane is forgotten."""
@@ -34,6 +39,8 @@ class _PaneCounts:
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole
         """Whether a word that has an id and is not here has no row."""
+        self.complete = whole
+        """Whether every word that is not here has no row."""
         self.ids = _NOTHING
         self.counts = _NOTHING
 
@@ -45,8 +52,17 @@ class _PaneCounts:
         places[places == len(self.ids)] = 0
         return np.where(self.ids[places] == ids, places, _NOWHERE)
 
+    def copy(self) -> _PaneCounts:
+        """Return a copy that `update` may change."""
+        copied = _PaneCounts(whole=self.whole)
+        copied.complete, copied.ids, copied.counts = self.complete, self.ids, self.counts.copy()
+        return copied
+
     def update(self, ids: Int64Array, counts: Int64Array) -> None:
-        """Store the counts of words, all of which have ids."""
+        """Store the counts of words; a word with the id `NO_ID` is left out."""
+        known = ids != NO_ID
+        if not known.all():
+            self.complete, ids, counts = False, ids[known], counts[known]
         places = self.places(ids)
         here = places != _NOWHERE
         self.counts[places[here]] = counts[here]
@@ -71,6 +87,9 @@ class PaneCaches:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._panes: dict[Pane, _PaneCounts] = {}
+        self._lock = Lock()
+        self._position: int | None = None
+        """Position of the counts; None = some counts are ahead of the position, or a commit to the store is under way."""
         self._empty_from_s: int | None = None
         """Every pane that begins at this time or later, and is not here, has no row; None = nothing is known."""
 
@@ -134,8 +153,45 @@ class PaneCaches:
         cached = self._panes.get(pane)
         if cached is None:
             cached = self._panes[pane] = _PaneCounts(whole=self._began_empty(pane))
-        known = ids != NO_ID
-        cached.update(ids[known], counts[known])
+        with self._lock:
+            cached.update(ids, counts)
+
+    def withdraw(self) -> None:
+        """Answer no reader until the next `settle`, because the store is about to have newer counts than these."""
+        with self._lock:
+            self._position = None
+
+    def settle(self, position: int | None) -> None:
+        """Answer readers; the counts are those of the store at `position`. None = some rows are ahead of the position."""
+        with self._lock:
+            self._position = position
+
+    def open_panes(self) -> Iterable[Pane]:
+        """Return the panes that have counts here."""
+        return list(self._panes)
+
+    def leaders(self, pane: Pane, position: int) -> PaneLeaders | None:
+        """Return the leaders of a pane by the counts here; None = they are not all here, or not at `position`."""
+        with self._lock:
+            cached = self._panes.get(pane)
+            if self._position != position or cached is None or not cached.complete:
+                return None
+            places, bound = leading_places(cached.counts, MOST_PANE_LEADERS)
+            ids, counts, vocabulary = cached.ids[places], cached.counts[places], self._vocabulary
+        return PaneLeaders(pa.array(vocabulary.words_of(ids), pa.binary()), counts, bound)
+
+    def leaders_after(self, pane: Pane, ids: Int64Array, counts: Int64Array) -> PaneLeaders | None:
+        """Return the leaders of a pane as they are after an `update`, which is not made; None = its counts are not all here."""
+        cached = self._panes.get(pane)
+        after = _PaneCounts(whole=self._began_empty(pane)) if cached is None else cached.copy()
+        after.update(ids, counts)
+        if not after.complete:
+            return None
+        if not len(after.ids):
+            return NO_LEADERS
+        places, bound = leading_places(after.counts, MOST_PANE_LEADERS)
+        words = pa.array(self._vocabulary.words_of(after.ids[places]), pa.binary())
+        return PaneLeaders(words, after.counts[places], bound)
 
     def trim(self, windows: WindowState) -> None:
         """Forget the panes that take no more records, and the oldest ones while all have more than `MOST_ENTRIES` words."""

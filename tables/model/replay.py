@@ -10,6 +10,7 @@ without the GIL (ADR 7).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -37,12 +38,15 @@ from tables.model.rows import (
     unpack_rows,
 )
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY, KeyRange, dead_ranges
+from tables.model.windows import FIRST_PANE_KEY, KeyRange, Pane, dead_ranges, pane_of
 from tables.model.word_order import byte_order
 
 MERGE_BYTES = 32 << 20
 """Buffered records are merged when they reach this size. If the merged rows take half of it, `Replay.full` asks to store them."""
 
+
+_AFTER_WORDS = b"\xff"
+"""Every word sorts before this: no UTF-8 text begins with it."""
 
 MOST_TOMBSTONES = 64
 """Largest number of slices whose tombstones are kept while they cannot be used yet."""
@@ -108,14 +112,17 @@ class MergedRows:
 
     def of_words(self) -> MergedRows:
         """Return the rows of words, without the rows of windows. The rows are in byte order, in which words come first."""
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            if self.words[middle].as_py() < FIRST_PANE_KEY:
-                low = middle + 1
-            else:
-                high = middle
+        low = bisect_left(range(len(self)), FIRST_PANE_KEY, key=lambda place: self.words[place].as_py())
         return MergedRows(self.words[:low], self.rows[:low], self.latest[:low])
+
+    def panes(self) -> list[Pane]:
+        """Return the panes that have rows here."""
+        panes, at = list[Pane](), len(self.of_words())
+        while at < len(self):
+            panes.append(pane_of(self.words[at].as_py())[0])
+            end = panes[-1].prefix + _AFTER_WORDS
+            at = bisect_left(range(len(self)), end, at, key=lambda place: self.words[place].as_py())
+        return panes
 
     def keys(self) -> Column:
         """Return the words as keys of the store."""

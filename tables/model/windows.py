@@ -25,6 +25,9 @@ FIRST_PANE_KEY: Final = UNCONFIRMED_BYTE
 END_OF_PANES: Final = b"\xfe"
 """Every row of a pane sorts before this key."""
 
+NOTE_BYTE: Final = b"\xfe"
+"""First byte of the key of the note of a pane (`tables.top.pane_leaders`), which is in the store only; the pane's prefix follows."""
+
 KeyRange = tuple[bytes, bytes]
 """First key, inclusive, and last key, exclusive."""
 
@@ -60,6 +63,11 @@ class Pane(NamedTuple):
         if self.epoch is None:
             return _PANE.pack(PANE_BYTE, self.size_s, self.start_s)
         return _UNCONFIRMED.pack(UNCONFIRMED_BYTE, self.epoch, self.size_s, self.start_s)
+
+    @property
+    def note_key(self) -> bytes:
+        """Key of the pane's note. Notes sort after all rows and before the state."""
+        return NOTE_BYTE + self.prefix
 
     @property
     def confirmed(self) -> Pane:
@@ -216,6 +224,19 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
         size = self.size(pane.size_s)
         return size is not None and upto > size.since and self.is_kept(pane)
 
+    def panes_at(self, size_s: int, start_s: int) -> list[Pane]:
+        """Return the panes whose rows count in the window of `size_s` seconds that begins at `start_s`.
+
+        None if the size is not counted, the window is expired, or it lies ahead of all times. While a jump is pending, the rows of its
+        records are apart; a window that has the stream time in it may have both kinds.
+        """
+        panes, start_ms, jump = list[Pane](), start_s * 1000, self.jump
+        if self.stream_ms is not None and start_ms <= self.stream_ms:
+            panes.append(Pane(size_s, start_s))
+        if jump is not None and start_ms <= jump.high_ms and jump.low_ms < start_ms + size_s * 1000:
+            panes.append(Pane(size_s, start_s, jump.epoch))
+        return [pane for pane in panes if self.is_kept(pane)]
+
     def ruled_by(self, rules: WindowRules, position: int) -> WindowState:
         """Return the state with the configured `rules` from the source offset `position` on."""
         if rules == self.rules:
@@ -259,6 +280,24 @@ def begun(rules: WindowRules, position: int) -> WindowState:
 def dead_ranges(state: WindowState | None) -> list[KeyRange]:
     """Return the ranges of keys whose rows count no longer: all rows of panes where no windows are counted."""
     return [(FIRST_PANE_KEY, END_OF_PANES)] if state is None else state.dead_ranges()
+
+
+def gone_notes(before: WindowState | None, after: WindowState | None) -> list[KeyRange]:
+    """Return the ranges of keys of the notes of panes that `before` kept and `after` does not."""
+    kept = (
+        {}
+        if after is None
+        else {size.rule.size_s: size.first_kept_s(after.stream_ms) for size in after.sizes}
+    )
+    gone: list[KeyRange] = []
+    for size in before.sizes if before is not None else ():
+        assert before is not None
+        size_s = size.rule.size_s
+        first = Pane(size_s, size.first_kept_s(before.stream_ms)).prefix
+        end = Pane(size_s, kept[size_s]).prefix if size_s in kept else size_prefix(size_s + 1)
+        if first < end:
+            gone.append((NOTE_BYTE + first, NOTE_BYTE + end))
+    return gone
 
 
 def windows_at(state: WindowState | None, rules: WindowRules, position: int) -> WindowState | None:

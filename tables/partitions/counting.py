@@ -22,6 +22,8 @@ from tables.partitions.expiry import NOTHING_EXPIRED, Expired
 from tables.partitions.services import ShardServices
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
+from tables.top.leaders import NO_COUNTS
+from tables.top.pane_leaders import closing_of, note_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Counted:
         panes: new counts of panes.
         records: expired keys, rows and marker, packed for the changelog.
         cleared: ranges of the expired keys.
+        notes: notes of the panes that the flush closes.
     """
 
     batches: Sequence[RecordBatch]
@@ -66,6 +69,7 @@ class Counted:
     panes: Sequence[CountedPane]
     records: Any
     cleared: Sequence[KeyRange]
+    notes: Sequence[tuple[bytes, bytes]]
 
 
 class BufferCount:
@@ -121,12 +125,13 @@ class BufferCount:
                 keys += _pane_keys(one)
                 values += _packed(panes[-1].counts, position)
             windows = windows.at(tally.windowed.clock)
+        notes = self._notes(panes, windows) if windows is not None else ()
         marker = marker.advanced(position, tally.totals, windows)
         records = self._services.changelog.pack(
             [*expired.keys, *keys, MARKER_KEY], [*[None] * len(expired.keys), *values, encode_marker(marker)]
         )
         return Counted(
-            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.ranges
+            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.ranges, notes
         )
 
     def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:
@@ -142,6 +147,18 @@ class BufferCount:
         assert size is not None, "a pane has a size that is counted"
         old = self._panes.old_counts(one.pane, one.words, ids, size.since, self._store)
         return CountedPane(one.pane, ids, old + one.counts)
+
+    def _notes(self, counted: Sequence[CountedPane], windows: WindowState) -> list[tuple[bytes, bytes]]:
+        """Return the notes of the leaders of the panes that are open in memory, or counted, and closed by `windows`."""
+        new = {one.pane: one for one in counted}
+        notes: list[tuple[bytes, bytes]] = []
+        for pane in sorted({*new, *self._panes.open_panes()}, key=lambda pane: pane.prefix):
+            if (closing := closing_of(windows, pane)) is None:
+                continue
+            one = new.get(pane) or CountedPane(pane, NO_COUNTS, NO_COUNTS)
+            if (leaders := self._panes.leaders_after(pane, one.ids, one.counts)) is not None:
+                notes.append((pane.note_key, note_of(leaders, closing)))
+        return notes
 
     def _with_confirmed(self, windowed: Windowed, windows: WindowState) -> Sequence[PaneTally]:
         """Return the panes of a tally together with the stored rows of jumps that were confirmed.

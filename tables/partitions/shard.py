@@ -77,7 +77,7 @@ class Shard:
         self.cache = CountCache(services.vocabulary.current, complete=not store.state.has_rows)
         self.panes = PaneCaches(services.vocabulary.current)
         self.expiry = Expiry(store)
-        self.served = ServedRows(store, lambda: self.cache, leaders)
+        self.served = ServedRows(store, lambda: self.cache, leaders, lambda: self.panes)
         self.uptos_ahead: dict[bytes, int] = {}
         """The `upto` of each row that is ahead of the position."""
         self.leaving = Event()
@@ -308,7 +308,14 @@ class Shard:
         """Write to the store and then to the cache in one call, so that a cancelled flush has changed both or neither."""
 
         def commit() -> None:
-            self.served.commit(staged, state, counted.tally.words, counted.counts, counted.cleared)
+            self.served.commit(
+                staged,
+                state,
+                counted.tally.words,
+                counted.counts,
+                cleared=counted.cleared,
+                notes=counted.notes,
+            )
             self.cache.update(counted.ids, counted.counts, self.store.state.exact_position)
             self._update_panes(counted)
 
@@ -326,6 +333,7 @@ class Shard:
             self.panes.update(one.pane, one.ids, one.counts)
         if (windows := counted.marker.windows) is not None:
             self.panes.trim(windows)
+        self.panes.settle(self.store.state.exact_position)
 
 
 async def _clean_up(checking: asyncio.Task[None] | None, staging: asyncio.Future[StagedRows] | None) -> None:

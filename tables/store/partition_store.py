@@ -167,6 +167,26 @@ class PartitionStore:
                 rows += self._db.get(list(words[start : start + SLICE_ROWS]))
         return rows
 
+    @beside_the_loop
+    def get_many_at(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], StoreState] | None:
+        """Return the value of each of `keys` and the state, all of the same flush; None = a flush was written meanwhile.
+
+        Sorted keys are read fastest. `close` waits for each slice of this read.
+
+        Raises:
+            NotReadyError: the store is closed or is being closed.
+        """
+        values: list[bytes | None] = []
+        first: bytes | None = None
+        for start in range(0, max(1, len(keys)), SLICE_ROWS):
+            with self._readers, store_errors(self._folder):
+                *some, state = self._db.get([*keys[start : start + SLICE_ROWS], STATE_KEY])
+            if start and state != first:
+                return None
+            first = state
+            values += some
+        return values, (None if first is None else decode_state(first)) or _EMPTY
+
     @contextmanager
     def snapshot(self) -> Iterator[StoreSnapshot]:
         """Open a view of rows and position as of now, which later writes do not change. `close` waits for the end of the `with` block.
@@ -228,24 +248,32 @@ class PartitionStore:
         return StagedRows(keys, values, file)
 
     @beside_the_loop
-    def commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+    def commit(
+        self,
+        staged: StagedRows,
+        state: StoreState,
+        cleared: Sequence[KeyRange] = (),
+        notes: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         """Write `staged` and `state` in one atomic write: readers see both or neither, also after a crash.
 
         Args:
             staged: rows to write.
             state: state of the store with these rows.
-            cleared: ranges of keys whose rows count no longer, by the state before; their rows are removed before `staged` is written.
+            cleared: ranges of keys whose rows count no longer, by the state before, and of notes of panes that `state` does not keep;
+                they are removed before `staged` is written.
+            notes: (key, value) of notes of panes, in the order of the keys, all of which begin with `NOTE_BYTE`.
         """
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         with store_errors(self._folder):
             if staged.file is None:
-                self._write(staged, state, cleared)
+                self._write(staged, state, cleared, notes)
             else:
                 for first, end in cleared:
-                    # Apart from the rows: these rows count no longer, whether they are there or not.
+                    # Apart from the rows: these rows count no longer, whether they are there or not. Nobody needs a note.
                     self._db.delete_range(first, end, _without_log())
                     self._memtable_holds_rows = True
-                self._ingest(staged.file, state)
+                self._ingest(staged.file, state, notes)
         self.state = state
 
     def close(self, note: bytes = b"") -> None:
@@ -271,21 +299,31 @@ class PartitionStore:
         self._memtable_holds_rows = False
         self.close()
 
-    def _write(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange]) -> None:
+    def _write(
+        self,
+        staged: StagedRows,
+        state: StoreState,
+        cleared: Sequence[KeyRange],
+        notes: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         batch = WriteBatch(raw_mode=True)
         for first, end in cleared:
             batch.delete_range(first, end)
         for key, value in zip(staged.keys, staged.values, strict=True):
             batch.put(key, value)
+        for key, value in notes:
+            batch.put(key, value)
         batch.put(STATE_KEY, encode_state(state))
         self._db.write(batch, _without_log())
         self._memtable_holds_rows = True
 
-    def _ingest(self, file: SstFile, state: StoreState) -> None:
+    def _ingest(self, file: SstFile, state: StoreState, notes: Sequence[tuple[bytes, bytes]]) -> None:
         try:
             # Without this, a crash could lose an earlier flush that is only in memory, and keep the later flush that was ingested.
             self._flush_memtable()
-            file.add([STATE_KEY], [encode_state(state)])
+            file.add(
+                [*(key for key, _ in notes), STATE_KEY], [*(value for _, value in notes), encode_state(state)]
+            )
             file.finish()
             move = IngestExternalFileOptions()
             move.set_move_files(True)

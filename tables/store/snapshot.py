@@ -11,7 +11,7 @@ from tables.errors import NotReadyError
 from tables.model.names import STATE_KEY
 from tables.model.rows import decode_state, unpack_row
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY
+from tables.model.windows import FIRST_PANE_KEY, WindowState
 
 
 class StoreSnapshot:
@@ -21,7 +21,7 @@ class StoreSnapshot:
     the lock of the folder.
 
     Attributes:
-        position: next source offset to count; None = some rows are ahead of the position.
+        state: state of the store at that moment; None = there is none that can be read.
     """
 
     def __init__(self, database: Rdict, readers: Readers) -> None:
@@ -29,11 +29,41 @@ class StoreSnapshot:
         self._readers = readers
         try:
             self._iterator.seek(STATE_KEY)
-            self.position = position_in(self._iterator.value() if self._iterator.valid() else None)
+            self.state = decode_state(self._iterator.value()) if self._iterator.valid() else None
             self._check()
         except BaseException:
             self.release()
             raise
+
+    @property
+    def position(self) -> int | None:
+        """Next source offset to count; None = some rows are ahead of the position."""
+        return 0 if self.state is None else self.state.exact_position
+
+    @property
+    def windows(self) -> WindowState | None:
+        """Windows of the marker; None = it has none."""
+        return None if self.state is None or self.state.marker is None else self.state.marker.windows
+
+    @property
+    def records(self) -> int:
+        """Records that were read up to the position."""
+        return 0 if self.state is None else self.state.totals.records
+
+    def value_of(self, key: bytes) -> bytes | None:
+        """Return the value of a row of a window or of a note; None = there is no such key. For many keys ask `get_many_at`."""
+        rows = self._iterator
+        try:
+            rows.seek(key)
+            value: bytes | None = rows.value() if rows.valid() and rows.key() == key else None
+            self._check()
+        finally:
+            del rows
+        return value
+
+    def check(self) -> None:
+        """Raise NotReadyError if the store is being closed."""
+        self._readers.check()
 
     def scan(
         self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY

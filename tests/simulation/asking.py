@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from agents.source.group_map import GroupMap, Member
-from app.reads.answers import Terms
+from app.reads.answers import Answer, Terms
 from app.reads.holdings import Held, Holdings
 from app.reads.parties import Parties
 from app.reads.peers import PeerError
@@ -73,6 +73,17 @@ def slow_queries(process: Process, holdings: Holdings) -> WordQueries:
     """Return the real queries over what a process has, answered in threads that stop at their breaths."""
     partitions = process.broker.source
     return queries_alone(holdings, SlowStores(process), lambda: len(partitions), timeout_s=_ONE_ROUND_S)
+
+
+async def asked_slowly(queries: WordQueries, kind: str, word: str) -> Answer[Any]:
+    """Ask for all words ("list"), the most frequent words ("top") or `word` ("get") while others write."""
+    match kind:
+        case "list":
+            return await queries.list("", None, 1000, PARTIAL)
+        case "top":
+            return await queries.top(1000, exact=True, terms=PARTIAL)
+        case _:
+            return await queries.get(word, PARTIAL)
 
 
 class FollowedHoldings(OwnedHoldings):

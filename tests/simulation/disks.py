@@ -21,7 +21,7 @@ from tables.errors import (
     StoreUnavailableError,
 )
 from tables.model.rows import StoreState, unpack_row
-from tables.model.windows import FIRST_PANE_KEY, KeyRange
+from tables.model.windows import FIRST_PANE_KEY, NOTE_BYTE, KeyRange
 from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
@@ -31,10 +31,11 @@ EMPTY = StoreState(marker=None, examined=0, max_upto=0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """Rows and state of a store at one moment."""
+    """Rows, state and notes of panes of a store at one moment."""
 
     rows: Mapping[bytes, bytes]
     state: StoreState | None
+    notes: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -126,6 +127,12 @@ class MemoryStore:
         self._check()
         return [self.image.rows.get(word) for word in words]
 
+    def get_many_at(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], StoreState] | None:
+        self._check()
+        breathe()
+        self._check()
+        return [self.image.rows.get(key) for key in keys], self.image.state or EMPTY
+
     def scan(self, start: bytes, limit: int, end: bytes = FIRST_PANE_KEY) -> list[tuple[bytes, bytes]]:
         with self.snapshot() as view:
             return view.scan(start, limit, end=end)
@@ -151,18 +158,30 @@ class MemoryStore:
             large: Any = SimpleNamespace(discard=lambda: None) if len(keys) > SMALL_FLUSH_ROWS else None
             return StagedRows(keys, values, large)
 
-    def commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+    def commit(
+        self,
+        staged: StagedRows,
+        state: StoreState,
+        cleared: Sequence[KeyRange] = (),
+        notes: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self._check()
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         assert not self.commits, "two threads write to one store"
         self.commits += 1
         try:
             with self._writing():
-                self._commit(staged, state, cleared)
+                self._commit(staged, state, cleared, notes)
         finally:
             self.commits -= 1
 
-    def _commit(self, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange]) -> None:
+    def _commit(
+        self,
+        staged: StagedRows,
+        state: StoreState,
+        cleared: Sequence[KeyRange],
+        notes: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         breathe()
         fault = self.faults.pop() if self.faults else ""
         if fault in _REFUSALS:
@@ -170,12 +189,10 @@ class MemoryStore:
         if fault == "fail":
             self.disk.corrupt = True
             self._check()
-        kept = {
-            key: row
-            for key, row in self.image.rows.items()
-            if not any(first <= key < end for first, end in cleared)
-        }
-        image = Image({**kept, **dict(zip(staged.keys, staged.values, strict=True))}, state)
+        rows, kept_notes = _without(self.image.rows, cleared), _without(self.image.notes, cleared)
+        assert all(left < right for (left, _), (right, _) in pairwise(notes)), "notes not ascending"
+        rows |= zip(staged.keys, staged.values, strict=True)
+        image = Image(rows, state, {**kept_notes, **dict(notes)})
         self.disk.images = [image] if staged.file is not None else [*self.disk.images, image]
         if fault == "corrupt":
             self.disk.corrupt = True
@@ -247,12 +264,28 @@ def break_store(store: MemoryStore, random: Random, aside: Random) -> str:
     return fault
 
 
+def _without(values: Mapping[bytes, bytes], cleared: Sequence[KeyRange]) -> dict[bytes, bytes]:
+    return {
+        key: value for key, value in values.items() if not any(first <= key < end for first, end in cleared)
+    }
+
+
 class Snapshot:
     """A fake of `StoreSnapshot`."""
 
     def __init__(self, image: Image) -> None:
         self._rows = image.rows
-        self.position = (image.state or EMPTY).exact_position
+        self._notes = image.notes
+        self.state = image.state or EMPTY
+        self.position = self.state.exact_position
+        self.records = self.state.totals.records
+        self.windows = self.state.marker.windows if self.state.marker is not None else None
+
+    def value_of(self, key: bytes) -> bytes | None:
+        return (self._notes if key.startswith(NOTE_BYTE) else self._rows).get(key)
+
+    def check(self) -> None:
+        pass
 
     def scan(
         self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from app.reads.answers import Answer
@@ -11,11 +12,19 @@ from tables.model.rows import StoreState, unpack_row
 from tables.partitions.follower import Follower
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
-from tests.simulation.asking import added_up
+from tests.simulation.asked_windows import Windowed, asked_windows, look_at_answer
+from tests.simulation.asking import added_up, asked_slowly
 from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process
-from tests.simulation.true_rows import is_top, look_at_cache, look_at_windows, true_totals, word_counts
+from tests.simulation.true_rows import (
+    has_windows,
+    is_top,
+    look_at_cache,
+    look_at_windows,
+    true_totals,
+    word_counts,
+)
 
 ASK_S = 1.0
 """How long a question for the newest counts waits, in virtual seconds."""
@@ -149,7 +158,7 @@ class Judge:
         sources = {number: self._source_of(number, one.store.state) for number, one in followers.items()}
         shown = {number: self._shown_by.get(one, 0) for number, one in followers.items()}
         try:
-            answer = await process.ask_slowly(kind, ASKED, followers=True)
+            answer = await asked_slowly(process.slow_queries(followers=True), kind, ASKED)
         except (NotReadyError, StoreCorruptedError):
             return
         true: Counter[str] = Counter()
@@ -261,7 +270,15 @@ class Judge:
         true = self._true(process, tops)
         if not is_top(tops.value, true, k, exactly=k > LEADING):
             raise WrongError("top words are the top", f"{process.name}: {tops}, true is {true}")
-        for answer in (words, tops, one):
+        answers: list[Answer[Any]] = [words, tops, one]
+        if any(has_windows(shard.store.state) for shard in process.counts.shards().values()):
+            with suppress(StoreCorruptedError):
+                windows = process.ask_windows(ASKED)
+                sources = {number: self._source(process, number) for number in process.counts.shards()}
+                for asked in windows:
+                    look_at_answer(process.name, asked, sources, ASKED)
+                    answers.append(asked[2])
+        for answer in answers:
             for number, position in answer.as_of.items():
                 if self._is_owner(process, number):
                     self._never_goes_back(f"partition {number} of {process.name}", process, number, position)
@@ -276,7 +293,7 @@ class Judge:
             if self._is_owner(process, number)
         }
         try:
-            answer = await process.ask_slowly(kind, ASKED)
+            answer = await asked_slowly(process.slow_queries(followers=False), kind, ASKED)
         except (NotReadyError, StoreCorruptedError):
             return
         true: Counter[str] = Counter()
@@ -291,6 +308,20 @@ class Judge:
             raise WrongError(
                 "an answer is true at its as_of", f"{kind} of {process.name}: {answer}, true is {true}"
             )
+
+    async def ask_windows(self, process: Process, *, followers: bool) -> None:
+        """Ask for windows while other threads write; check that the answers are true."""
+        parts: Mapping[int, Shard | Follower] = process.counts.shards()
+        if followers:
+            parts = process.counts.followers.followers()
+        sources = {number: self._source_of(number, part.store.state) for number, part in parts.items()}
+
+        def look_at(asked: Windowed) -> None:
+            if asked[2].as_of.keys() <= sources.keys():
+                look_at_answer(f"{process.name}, slowly", asked, sources, ASKED)
+
+        with suppress(NotReadyError, StoreCorruptedError):
+            await asked_windows(process.slow_queries(followers=followers), ASKED, look_at)
 
     def _true(self, process: Process, answer: Answer[Any]) -> Counter[str]:
         true: Counter[str] = Counter()

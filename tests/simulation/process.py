@@ -14,6 +14,7 @@ from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from agents.watchdog import Watchdog
 from app.reads.answers import Answer, WordPage
+from app.reads.queries import WordQueries
 from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import BrokerUnavailableError
 from tables.model.records import RecordBatch
@@ -46,6 +47,7 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
+from tests.simulation.asked_windows import Windowed, asked_windows
 from tests.simulation.asking import (
     PARTIAL,
     FollowedHoldings,
@@ -225,6 +227,12 @@ class Process:
             at_once(self._queries.get(word, PARTIAL)),
         )
 
+    def ask_windows(self, word: str) -> list[Windowed]:
+        """Ask for windows at once. Raise NotReadyError or StoreCorruptedError as `Queries`."""
+        answers: list[Windowed] = []
+        at_once(asked_windows(self._queries, word, answers.append))
+        return answers
+
     async def answer(self) -> None:
         """Wait as an answer of the broker may take. Raise BrokerUnavailableError by chance."""
         await self.pause()
@@ -333,16 +341,9 @@ class Process:
             except Exception as error:
                 return None, error
 
-    async def ask_slowly(self, kind: str, word: str, *, followers: bool = False) -> "Answer[Any]":
-        """Ask for all words ("list"), the most frequent words ("top") or `word` ("get") while others write; `followers` = ask them."""
-        queries = self._follower_queries if followers else self._slow_queries
-        match kind:
-            case "list":
-                return await queries.list("", None, 1000, PARTIAL)
-            case "top":
-                return await queries.top(1000, exact=True, terms=PARTIAL)
-            case _:
-                return await queries.get(word, PARTIAL)
+    def slow_queries(self, *, followers: bool) -> WordQueries:
+        """Return the queries that are answered while others write; `followers` = by followers."""
+        return self._follower_queries if followers else self._slow_queries
 
     def watched(self, stall_timeout_s: float, on_fatal: Callable[[Exception], None]) -> None:
         """Start the real watchdog for this process."""

@@ -183,12 +183,13 @@ class Schedule:
 
     def _read(self) -> None:
         """Ask a process a question that is answered while other threads write."""
-        process = self.random.choice(self._alive())
-        kind = self.random.choice(["list", "top", "get"])
+        process, kind = self.random.choice(self._alive()), self.random.choice(["list", "top", "get"])
         self._ask(process, self._judgement.ask_slowly(process, kind))
         if self._plan.standbys:
             process, kind = self.apart.choice(self._alive()), self.apart.choice(["list", "top", "get"])
             self._ask(process, self._judgement.ask_followers(process, kind))
+        if self._plan.windowed:
+            self._ask(process, self._judgement.ask_windows(process, followers=self.apart.random() < 0.5))
 
     def _ask_newest(self) -> None:
         """Ask some processes one after the other for the newest counts."""

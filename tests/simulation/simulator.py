@@ -6,11 +6,14 @@ from unittest.mock import Mock
 
 import pytest
 
+from app.reads import judge as judge_module
 from app.reads import pace as pace_module
+from app.reads import pane_parties as pane_parties_module
 from app.reads import parties as parties_module
-from app.reads import queries as queries_module
 from app.reads import store_reads as store_reads_module
 from app.reads import sums as sums_module
+from app.reads import top_search as top_search_module
+from tables.cache import pane_counts as pane_counts_module
 from tables.model import event_clock as event_clock_module
 from tables.model import replay as replay_module
 from tables.partitions import actions as actions_module
@@ -24,6 +27,8 @@ from tables.partitions import settled_tail as settled_tail_module
 from tables.partitions import shard as shard_module
 from tables.store import stores as stores_module
 from tables.top import leaders as leaders_module
+from tables.top import pane_leaders as pane_leaders_module
+from tests.simulation.asked_windows import MOST_PANE_LEADERS
 from tests.simulation.broker import WrongError
 from tests.simulation.event_time import CONFIRMING_RECORDS
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
@@ -52,6 +57,16 @@ LOGGING = (
     store_reads_module,
 )
 """Modules whose logs are left out."""
+
+
+TIMED = (
+    pace_module,
+    judge_module,
+    top_search_module,
+    parties_module,
+    store_reads_module,
+)
+"""Modules of questions that read a clock."""
 
 
 def simulate(
@@ -91,12 +106,15 @@ def simulate(
         patch.setattr(freshness_module, "OWNER_S", 0.015)
         patch.setattr(followers_module, "CONFIRM_S", 0.0)
         patch.setattr(served_rows_module, "MOST_LEADERS", MOST_LEADERS)
+        for module in (pane_leaders_module, pane_counts_module, pane_parties_module):
+            patch.setattr(module, "MOST_PANE_LEADERS", MOST_PANE_LEADERS)
+        patch.setattr(pane_parties_module, "_FEWEST_LEADERS", MOST_PANE_LEADERS)
         patch.setattr(expiry_module, "ROWS_PER_FLUSH", ROWS_PER_FLUSH)
         patch.setattr(expiry_module, "SLICE_ROWS", ROWS_PER_FLUSH)
         patch.setattr(event_clock_module, "CONFIRMING_RECORDS", CONFIRMING_RECORDS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(sums_module, "sleep", breathe)
-        for timed in (pace_module, queries_module, parties_module, store_reads_module):
+        for timed in TIMED:
             patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
         if mutate is not None:
             mutate(patch)

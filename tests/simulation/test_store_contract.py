@@ -11,6 +11,7 @@ from rocksdict import Cache
 
 from tables.errors import NotReadyError, StateLockedError
 from tables.model.rows import Marker, StoreState
+from tables.model.windows import END_OF_PANES, Pane
 from tables.store import partition_store
 from tables.store.partition_store import PartitionStore, destroy_store
 from tests.simulation import disks
@@ -221,3 +222,31 @@ def test_a_destroyed_store_is_empty_again(stores: Stores) -> None:
     store = stores.open()
     assert (store.state.marker, list(store.rows())) == (None, [])
     store.close()
+
+
+@pytest.mark.parametrize("words", [SMALL, LARGE], ids=["small", "large"])
+def test_notes_are_written_and_cleared_with_a_flush_and_are_no_rows(
+    stores: Stores, words: list[bytes]
+) -> None:
+    store = stores.open()
+    notes = [(Pane(60, start_s).note_key, b"%d" % start_s) for start_s in (0, 60, 120)]
+    rows = [b"%016d" % 1] * len(words)
+    store.commit(store.stage(words, rows), state(1), notes=notes)
+    with store.snapshot() as view:
+        assert [view.value_of(key) for key, _ in notes] == [b"0", b"60", b"120"]
+        assert view.scan(b"", 100, end=END_OF_PANES) == list(zip(words, rows, strict=True))
+    cleared = [(notes[0][0], notes[1][0])]
+    store.commit(store.stage(words, rows), state(2), cleared, [(notes[2][0], b"")])
+    with store.snapshot() as view:
+        assert [view.value_of(key) for key, _ in notes] == [None, b"60", b""]
+    store.close()
+
+
+def test_many_values_are_read_with_the_state_of_the_same_flush(stores: Stores) -> None:
+    store = stores.open()
+    flush(store, 3, SMALL)
+    assert store.get_many_at([b"b", b"c", b"d"]) == ([b"%016d" % 3, None, b"%016d" % 3], state(3))
+    assert store.get_many_at([]) == ([], state(3))
+    store.close()
+    with pytest.raises(NotReadyError):
+        store.get_many_at([b"b"])

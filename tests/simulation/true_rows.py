@@ -30,8 +30,11 @@ def word_counts(rows: Mapping[bytes, tuple[int, int]]) -> dict[bytes, int]:
 
 
 def true_totals(source: SourcePartition, state: StoreState) -> Totals:
-    windowed = state.marker is not None and state.marker.windows is not None
-    return source.totals(state.position, windowed=windowed)
+    return source.totals(state.position, windowed=has_windows(state))
+
+
+def has_windows(state: StoreState) -> bool:
+    return state.marker is not None and state.marker.windows is not None
 
 
 def look_at_windows(

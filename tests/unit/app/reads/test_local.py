@@ -13,7 +13,8 @@ from app.reads.answers import Behind, FollowerStatus, PartitionStatus
 from app.reads.holdings import Held
 from app.reads.local import LocalReads
 from app.reads.questions import TOLD, TotalsAsked
-from tables.model.tally import Totals
+from tables.model.rows import StoreState
+from tests.fakes.served import state_at
 
 OWNED = PartitionStatus("counting", 123, 130)
 
@@ -45,8 +46,8 @@ class Holdings:
 class Stores:
     """Tells the same position of every partition."""
 
-    def totals(self, rows: Mapping[int, Any]) -> tuple[Totals, Mapping[int, int]]:
-        return Totals(), dict.fromkeys(rows, 40)
+    def states(self, rows: Mapping[int, Any]) -> Mapping[int, StoreState]:
+        return dict.fromkeys(rows, state_at(40, 40))
 
 
 async def test_totals_come_with_the_status_of_followed_partitions_too() -> None:
@@ -63,7 +64,7 @@ async def test_a_follower_that_has_stopped_still_answers_and_says_why() -> None:
     holdings: Any = SimpleNamespace(
         held=Holdings().held, partitions=dict, standbys=lambda: {0: Holdings().standbys()[3]}
     )
-    stores: Any = SimpleNamespace(totals=lambda rows: (Totals(), {0: 7}))
+    stores: Any = SimpleNamespace(states=lambda rows: {0: state_at(7, 7)})
     told = await LocalReads(holdings, stores, process="p", version="1").ask(
         TotalsAsked(partitions=[0, 1, 2]), monotonic() + 5, monotonic() + 5
     )

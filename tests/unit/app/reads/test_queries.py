@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +21,6 @@ from app.reads.store_reads import StoreReads
 from tables.cache.counts import CountCache
 from tables.cache.vocabulary import Vocabulary
 from tables.model.rows import StoreState
-from tables.model.windows import KeyRange
 from tables.partitions.changes import Change, Changes
 from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
@@ -139,9 +138,9 @@ async def test_no_resource_goes_behind_another_while_a_flush_is_written(
         rows.leaders = PartitionLeaders(5, empty=False)
     commit, steps = store.commit, Steps()
 
-    def slowly(staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+    def slowly(staged: StagedRows, state: StoreState, *others: Any) -> None:
         steps.reach()
-        commit(staged, state, cleared)
+        commit(staged, state, *others)
         store.state = before  # As between RocksDB's write and the line that says so.
         steps.reach()
         store.state = state

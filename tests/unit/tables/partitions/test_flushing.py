@@ -2,14 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tables.errors import StoreCorruptedError
 from tables.model.rows import StoreState
-from tables.model.windows import KeyRange
 from tables.store.partition_store import PartitionStore, StagedRows
 from tests.unit.tables.partitions.assigned_worker import Worker, tasks
 
@@ -58,12 +56,10 @@ async def test_every_durable_flush_is_told_once_whichever_way_it_became_durable(
     committing = threading.Event()
     commit = PartitionStore.commit
 
-    def slow(
-        store: PartitionStore, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()
-    ) -> None:
+    def slow(store: PartitionStore, staged: StagedRows, state: StoreState, *others: Any) -> None:
         committing.set()
         threading.Event().wait(0.2)
-        commit(store, staged, state, cleared)
+        commit(store, staged, state, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(PartitionStore, "commit", slow)
@@ -111,9 +107,7 @@ async def test_a_flush_that_is_cancelled_again_and_again_waits_for_its_staging(
 async def test_a_flush_that_the_changelog_has_is_told_after_its_store_was_rebuilt(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(
-        store: PartitionStore, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()
-    ) -> None:
+    def damaged(store: PartitionStore, *_: Any) -> None:
         raise StoreCorruptedError("damaged")
 
     await worker.start()

@@ -1,0 +1,248 @@
+"""The interface for reading windows (`WindowAnswers`), and the values and errors of its answers.
+
+Times are whole seconds since 1970 in UTC; a window includes its beginning and not its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, Protocol
+
+from app.reads.answers import WHOLE, Answer, PartWindows, Terms
+from tables.errors import WordcountError
+from tables.top.top_words import TopWords
+from tables.top.trending import Trending
+
+MOST_PANES: Final = 1_500
+"""Most panes that are added up for one list of words: a day of minutes."""
+
+MOST_POINTS: Final = 10_000
+"""Most windows of one series."""
+
+LAST_S: Final = 253_402_300_799
+"""The last second of the year 9999."""
+
+_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def duration_text(seconds: int) -> str:
+    """Return a duration in the largest unit in which it is whole, for example `1h`."""
+    unit, length = next((unit, length) for unit, length in _UNITS if not seconds % length)
+    return f"{seconds // length}{unit}"
+
+
+def time_text(seconds: int) -> str:
+    """Return a time in RFC 3339; the end of the last window as the last second of the year 9999."""
+    return datetime.fromtimestamp(min(max(seconds, 0), LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class WindowSize(NamedTuple):
+    """Windows of one length, which begin at each multiple of `advance_s`.
+
+    Attributes:
+        size_s: length of a window in seconds, a multiple of `advance_s`.
+        advance_s: seconds from the beginning of a window to that of the next one, and length of the panes that are counted; a tumbling
+            window is one pane.
+    """
+
+    size_s: int
+    advance_s: int
+
+    @property
+    def name(self) -> str:
+        """The size as clients write it: `1m`, or `1h/5m` for hopping windows."""
+        name = duration_text(self.size_s)
+        return name if self.size_s == self.advance_s else f"{name}/{duration_text(self.advance_s)}"
+
+    @property
+    def panes(self) -> int:
+        """Number of panes of a window."""
+        return self.size_s // self.advance_s
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time, and what is true of its windows in the partitions of an answer.
+
+    Attributes:
+        start_s: beginning.
+        end_s: end, exclusive.
+        final: partitions in which nothing is counted any more in the windows that end up to `end_s`.
+        is_final: whether `final` has all partitions of the answer.
+        is_whole: whether all partitions of the answer have counted all records of the stretch, from its first one on.
+    """
+
+    start_s: int
+    end_s: int
+    final: Sequence[int]
+    is_final: bool
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTop:
+    """The most frequent words of a stretch of time."""
+
+    top: TopWords
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class WordSeries:
+    """The counts of a word in adjacent windows.
+
+    Attributes:
+        starts: beginnings of the windows, ascending.
+        counts: counts in the same order.
+        final_until_s: windows that end by then take no more records in any partition; None = all may take records.
+        whole_from_s: windows that begin before are not whole; None = all windows are whole.
+    """
+
+    starts: Sequence[int]
+    counts: Sequence[int]
+    final_until_s: int | None
+    whole_from_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTrending:
+    """The words that trend in a window.
+
+    Attributes:
+        trending: the words.
+        span: the window.
+        before_s: beginning of the windows before that are the baseline.
+        windows: number of these windows.
+    """
+
+    trending: Trending
+    span: Span
+    before_s: int
+    windows: int
+
+
+class UnknownWindowError(WordcountError):
+    """Windows of a size are asked for that is not counted.
+
+    Args:
+        size: the size that was asked for.
+        counted: the sizes of panes that are counted.
+    """
+
+    def __init__(self, size: WindowSize, counted: Sequence[int]) -> None:
+        sizes = ", ".join(map(duration_text, counted))
+        super().__init__(
+            f"no windows of {size.name} are counted",
+            f"ask for one of {sizes}, or for a multiple of one of them, such as 2h/1h"
+            if counted
+            else "set WORDCOUNT_WINDOWS",
+        )
+
+
+class WindowExpiredError(WordcountError):
+    """A window is asked for whose counts are not kept any more, or never were.
+
+    Args:
+        size: the size that was asked for.
+        start_s: beginning of the window.
+        first_s: beginning of the oldest window that is kept.
+        last_s: beginning of the newest window that has begun; None = none has begun.
+    """
+
+    def __init__(self, size: WindowSize, start_s: int, first_s: int, last_s: int | None) -> None:
+        newest = "" if last_s is None else f", the newest at {time_text(last_s)}"
+        super().__init__(
+            f"the window of {size.name} that begins at {time_text(start_s)} is not kept any more",
+            f"the oldest window that is kept begins at {time_text(first_s)}{newest}",
+        )
+
+
+class NoWindowError(WordcountError):
+    """The newest window is asked for, and there is none yet."""
+
+
+class WindowAnswers(Protocol):
+    """Reads windows.
+
+    Every method raises what the methods of `app.reads.answers.Queries` raise, `UnknownWindowError` if windows of `size` are not
+    counted, and `WindowExpiredError` if they are not kept.
+    """
+
+    async def overview(self, terms: Terms = WHOLE) -> Answer[Mapping[int, PartWindows]]:
+        """Return what each partition knows of windows."""
+        ...
+
+    async def top(
+        self,
+        size: WindowSize,
+        k: int,
+        *,
+        start_s: int | None = None,
+        end_s: int | None = None,
+        exact: bool = False,
+        terms: Terms = WHOLE,
+    ) -> Answer[WindowTop]:
+        """Return the most frequent words of a stretch of time.
+
+        Args:
+            size: size of the windows.
+            k: most words in the answer, >= 1.
+            start_s: beginning, a multiple of `size.advance_s`; None = that of the newest window that is closed in all partitions.
+            end_s: end, a multiple of `size.advance_s`, at most `MOST_PANES` panes later; None = one window.
+            exact: see `Queries.top`.
+            terms: what the asker demands.
+
+        Raises:
+            NoWindowError: no window is closed in all partitions, and `start_s` is None.
+        """
+        ...
+
+    async def series(
+        self,
+        word: str,
+        size: WindowSize,
+        *,
+        points: int,
+        start_s: int | None = None,
+        terms: Terms = WHOLE,
+    ) -> Answer[WordSeries]:
+        """Return the count of `word` in each of adjacent windows.
+
+        Args:
+            word: the word.
+            size: size of the windows.
+            points: number of windows, up to `MOST_POINTS`; fewer are returned where `start_s` is None and fewer are kept.
+            start_s: beginning of the first window; None = as many windows as wanted up to the newest one that has begun.
+            terms: what the asker demands.
+
+        Raises:
+            NoWindowError: no window has begun, and `start_s` is None.
+        """
+        ...
+
+    async def trending(
+        self,
+        size: WindowSize,
+        k: int,
+        *,
+        baseline: int,
+        min_count: int,
+        is_open: bool = False,
+        terms: Terms = WHOLE,
+    ) -> Answer[WindowTrending]:
+        """Return the words that trend (`tables.top.trending`) in the newest window that is closed in all partitions.
+
+        Args:
+            size: size of the windows.
+            k: most words in the answer, >= 1.
+            baseline: most windows before that are compared, >= 1: those that are kept and whole.
+            min_count: least count of a trending word in the window, >= 1.
+            is_open: whether the newest window that has begun is taken instead, which may take records still.
+            terms: what the asker demands.
+
+        Raises:
+            NoWindowError: there is no such window, or none before it.
+        """
+        ...

@@ -1,0 +1,118 @@
+"""Questions about windows in the simulation, and the check that their answers are true at their `as_of`."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from app.reads.answers import Answer
+from app.reads.queries import WordQueries
+from app.reads.window_answers import (
+    NoWindowError,
+    Span,
+    UnknownWindowError,
+    WindowExpiredError,
+    WindowSize,
+    WindowTop,
+    WordSeries,
+)
+from tables.errors import NotReadyError
+from tables.model.windows import pane_of
+from tests.simulation.asking import PARTIAL
+from tests.simulation.broker import SourcePartition, WrongError
+from tests.simulation.event_time import RULES
+from tests.simulation.true_rows import is_top
+
+SIZES = [WindowSize(2, 2), WindowSize(6, 6), WindowSize(6, 2)]
+POINTS = 6
+MOST_PANE_LEADERS = 2
+"""Leaders of a pane; fewer than the words, so that counts have to be looked up."""
+
+_ALL = 1000
+
+Windowed = tuple[WindowSize, int, Answer[Any]]
+"""Size, number of words that were asked for (0 = the series of a word), and the answer."""
+
+
+async def asked_windows(queries: WordQueries, word: str, take: Callable[[Windowed], None]) -> None:
+    """Ask for the windows of each size, and give each answer to `take`."""
+    for size in SIZES:
+        with suppress(NoWindowError, UnknownWindowError, WindowExpiredError, NotReadyError):
+            series = await queries.windows.series(word, size, points=POINTS, terms=PARTIAL)
+            take((size, 0, series))
+            for k, start_s in ((_ALL, series.value.starts[-1]), (1, series.value.starts[-1]), (1, None)):
+                top = await queries.windows.top(size, k, start_s=start_s, exact=k == _ALL, terms=PARTIAL)
+                take((size, k, top))
+            start_s, end_s = series.value.starts[0], series.value.starts[-1] + size.size_s
+            top = await queries.windows.top(size, 2, start_s=start_s, end_s=end_s, terms=PARTIAL)
+            take((size, 2, top))
+
+
+def look_at_answer(
+    name: str,
+    asked: Windowed,
+    sources: Mapping[int, SourcePartition],
+    word: str,
+) -> None:
+    """Raise WrongError if an answer is not true at its `as_of`."""
+    size, k, answer = asked
+    if not k:
+        _look_at_series(name, size, answer, sources, word)
+        return
+    value: WindowTop = answer.value
+    true = _words(size, value.span.start_s, value.span.end_s, answer.as_of, sources)
+    listed = value.top
+    right = is_top(listed, true, k, exactly=k == _ALL) if listed.words else not true or listed.max_error
+    if not right:
+        raise WrongError("the words of a window are true", f"{name} {asked}, true is {true}")
+    _look_at_span(name, size, value.span, answer.as_of, sources)
+
+
+def _look_at_series(
+    name: str,
+    size: WindowSize,
+    answer: Answer[WordSeries],
+    sources: Mapping[int, SourcePartition],
+    word: str,
+) -> None:
+    value = answer.value
+    true = [
+        _words(size, start_s, start_s + size.size_s, answer.as_of, sources)[word] for start_s in value.starts
+    ]
+    if list(value.counts) != true:
+        raise WrongError("the windows of a word are true", f"{name} {size} {answer}, true is {true}")
+
+
+def _look_at_span(
+    name: str,
+    size: WindowSize,
+    span: Span,
+    as_of: Mapping[int, int],
+    sources: Mapping[int, SourcePartition],
+) -> None:
+    (grace_s,) = (rule.grace_s for rule in RULES.sizes if rule.size_s == size.advance_s)
+    final = [
+        number
+        for number, position in sorted(as_of.items())
+        if (stream_ms := sources[number].windows.clock(position).stream_ms) is not None
+        and (span.end_s + grace_s) * 1000 <= stream_ms
+    ]
+    if list(span.final) != final or span.is_final != (len(final) == len(as_of)) or not span.is_whole:
+        raise WrongError("what is final is true", f"{name} {size} {span}, final is {final}")
+
+
+def _words(
+    size: WindowSize,
+    start_s: int,
+    end_s: int,
+    as_of: Mapping[int, int],
+    sources: Mapping[int, SourcePartition],
+) -> Counter[str]:
+    """Return the true counts of a stretch of time."""
+    true: Counter[str] = Counter()
+    for number, position in as_of.items():
+        for key, count in sources[number].windows.counts(position).items():
+            pane, word = pane_of(key)
+            if pane.size_s == size.advance_s and start_s <= pane.start_s < end_s:
+                true[word.decode()] += count
+    return true

@@ -1,0 +1,37 @@
+"""Which panes have the rows of a window, and which notes of panes go."""
+
+from __future__ import annotations
+
+from tables.model.event_clock import Jump
+from tables.model.windows import NOTE_BYTE, Pane, SizeRule, gone_notes
+from tests.fakes.windowed import MINUTE, windows_at
+
+
+def test_the_rows_of_a_window_are_in_its_pane_until_it_expires() -> None:
+    assert windows_at(600).panes_at(60, 600) == [Pane(60, 600)]
+    assert windows_at(599).panes_at(60, 600) == []
+    assert windows_at(None).panes_at(60, 600) == []
+    assert windows_at(600).panes_at(30, 600) == []
+    gone_s = 660 + MINUTE.grace_s + MINUTE.retention_s
+    assert windows_at(gone_s - 1).panes_at(60, 600) == [Pane(60, 600)]
+    assert windows_at(gone_s).panes_at(60, 600) == []
+
+
+def test_rows_of_a_jump_are_apart_and_may_be_in_a_window_that_has_others() -> None:
+    windows = windows_at(600, jump=Jump(7, 640_000, 800_000, 2))
+    assert windows.panes_at(60, 540) == [Pane(60, 540)]
+    assert windows.panes_at(60, 600) == [Pane(60, 600), Pane(60, 600, 7)]
+    assert windows.panes_at(60, 780) == [Pane(60, 780, 7)]
+    assert windows.panes_at(60, 840) == []
+
+
+def test_notes_go_with_the_panes_that_are_no_longer_kept() -> None:
+    before = windows_at(5000)
+    first = before.sizes[0].first_kept_s(5_000_000)
+    later = gone_notes(before, windows_at(5120))
+    assert later == [(NOTE_BYTE + Pane(60, first).prefix, NOTE_BYTE + Pane(60, first + 120).prefix)]
+    assert gone_notes(before, windows_at(5001)) == []
+    assert gone_notes(None, before) == []
+    (all_of_size,) = gone_notes(before, windows_at(5000, rules=[SizeRule(30, 0, 600)]))
+    assert all_of_size == gone_notes(before, None)[0]
+    assert all_of_size[0] <= Pane(60, 10**10).note_key < all_of_size[1] <= Pane(61, 0).note_key
