@@ -24,7 +24,7 @@ from tables.model.slices import SLICE_ROWS
 from tables.model.windows import Pane, WindowState
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
-from tables.top.pane_leaders import MOST_PANE_LEADERS, NO_LEADERS, PaneLeaders, leading_places
+from tables.top.pane_leaders import MOST_PANE_LEADERS, PaneLeaders, leading_places
 
 MOST_ENTRIES = 4_000_000
 """Largest number of words of all panes of a partition that are kept in memory (64 MB); beyond it the oldest pane is forgotten."""
@@ -166,7 +166,7 @@ class PaneCaches:
         with self._lock:
             self._position = position
 
-    def open_panes(self) -> Iterable[Pane]:
+    def panes(self) -> Iterable[Pane]:
         """Return the panes that have counts here."""
         return list(self._panes)
 
@@ -181,14 +181,13 @@ class PaneCaches:
         return PaneLeaders(pa.array(vocabulary.words_of(ids), pa.binary()), counts, bound)
 
     def leaders_after(self, pane: Pane, ids: Int64Array, counts: Int64Array) -> PaneLeaders | None:
-        """Return the leaders of a pane as they are after an `update`, which is not made; None = its counts are not all here."""
+        """Return the leaders of a pane as they are after an `update`, which is not made; None = not all counts are here, or few."""
         cached = self._panes.get(pane)
         after = _PaneCounts(whole=self._began_empty(pane)) if cached is None else cached.copy()
         after.update(ids, counts)
-        if not after.complete:
+        # The rows of a pane with few words are read as fast as a note.
+        if not after.complete or len(after.ids) <= MOST_PANE_LEADERS:
             return None
-        if not len(after.ids):
-            return NO_LEADERS
         places, bound = leading_places(after.counts, MOST_PANE_LEADERS)
         words = pa.array(self._vocabulary.words_of(after.ids[places]), pa.binary())
         return PaneLeaders(words, after.counts[places], bound)

@@ -152,7 +152,7 @@ class BufferCount:
         """Return the notes of the leaders of the panes that are open in memory, or counted, and closed by `windows`."""
         new = {one.pane: one for one in counted}
         notes: list[tuple[bytes, bytes]] = []
-        for pane in sorted({*new, *self._panes.open_panes()}, key=lambda pane: pane.prefix):
+        for pane in sorted({*new, *self._panes.panes()}, key=lambda pane: pane.prefix):
             if (closing := closing_of(windows, pane)) is None:
                 continue
             one = new.get(pane) or CountedPane(pane, NO_COUNTS, NO_COUNTS)

@@ -50,14 +50,16 @@ def test_counts_in_memory_tell_the_leaders_at_their_position_only(panes: PaneCac
 
 
 def test_what_a_flush_leads_to_is_told_without_changing_what_readers_see(
-    panes: PaneCaches, vocabulary: Vocabulary
+    panes: PaneCaches, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert panes.leaders_after(PANE, ids_of(vocabulary, b"a"), np.array([9])) is None, "few rows need no note"
+    monkeypatch.setattr(module, "MOST_PANE_LEADERS", 1)
     after = panes.leaders_after(PANE, ids_of(vocabulary, b"a"), np.array([9]))
     assert after is not None
-    assert words_of(after) == [(b"a", 9), (b"b", 7)]
+    assert (words_of(after), after.bound) == ([(b"a", 9)], 7)
     now = panes.leaders(PANE, 5)
     assert now is not None
-    assert words_of(now) == [(b"b", 7), (b"a", 2)]
+    assert (words_of(now), now.bound) == ([(b"b", 7)], 2)
 
 
 def test_a_pane_with_a_word_that_has_no_id_tells_no_leaders(panes: PaneCaches) -> None:
@@ -67,15 +69,18 @@ def test_a_pane_with_a_word_that_has_no_id_tells_no_leaders(panes: PaneCaches) -
     assert panes.leaders_after(PANE, np.array([], np.int64), np.array([], np.int64)) is None
 
 
-def test_a_pane_that_had_rows_before_tells_no_leaders(vocabulary: Vocabulary) -> None:
+def test_a_pane_that_had_rows_before_tells_no_leaders(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_PANE_LEADERS", 1)
     panes = PaneCaches(vocabulary)
     panes.restored(windows_at(650), exact=True)
     panes.update(PANE, ids_of(vocabulary, b"a"), np.array([2]))
     panes.settle(5)
     assert panes.leaders(PANE, 5) is None
-    after = panes.leaders_after(Pane(60, 660), ids_of(vocabulary, b"a"), np.array([2]))
+    after = panes.leaders_after(Pane(60, 660), ids_of(vocabulary, b"a", b"b"), np.array([2, 1]))
     assert after is not None
-    assert words_of(after) == [(b"a", 2)]
+    assert (words_of(after), after.bound) == ([(b"a", 2)], 1)
 
 
 def test_many_counts_are_told_as_leaders_and_a_bound(
