@@ -60,8 +60,8 @@ simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or 
 	$(if $(SEED),$(BIN)/python -m tests.simulation.replay $(SEED) $(STEPS),\
 		SIMULATION_SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest tests/simulation/test_simulation.py --timeout 0)
 
-chaos: .venv/.dev ## 20 min | Kill and starve workers and broker, compare all counts: CHAOS_SEEDS=3 CHAOS_MINUTES=5 CHAOS_FIRST_SEED=n.
-	CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
+chaos: .venv/.dev ## 20 min | Kill and starve workers and broker, compare all counts: CHAOS_SEEDS=3 CHAOS_MINUTES=5 CHAOS_FIRST_SEED=n CHAOS_WINDOWS=1.
+	CHAOS_WINDOWS=$(CHAOS_WINDOWS) CHAOS_SEEDS=$(or $(CHAOS_SEEDS),3) CHAOS_MINUTES=$(or $(CHAOS_MINUTES),5) CHAOS_FIRST_SEED=$(CHAOS_FIRST_SEED) \
 		$(BIN)/python -m tests.chaos.chaos
 
 chaos-reads: .venv/.dev ## 12 min | Ask for anything while workers are killed, and judge every answer: READS_MINUTES=10 READS_MODE=restarts READS_SEED=n.

@@ -2,8 +2,9 @@
 
 The program makes CHAOS_SEEDS runs of CHAOS_MINUTES minutes each; CHAOS_FIRST_SEED repeats the faults of an earlier run. If the seed of
 a run is a multiple of three, workers reach the broker over TLS, with client certificates. If CHAOS_KINDS is set, only those kinds of
-faults are injected whose names contain one of its comma separated parts. If a word differs, a worker ends by itself, or recovery takes
-longer than `cluster.RECOVERY_BOUND_S`, the program prints the seed and the faults of the run so far and ends with exit code 1.
+faults are injected whose names contain one of its comma separated parts. With CHAOS_WINDOWS=1 windows of event time are counted, too,
+and compared in the changelog after each fault and in the stores at the end. If a count differs, a worker ends by itself, or recovery
+takes longer than `cluster.RECOVERY_BOUND_S`, the program prints the seed and the faults of the run so far and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,12 @@ from rich.table import Table
 from tests.chaos.cluster import ChaosError, Cluster
 from tests.chaos.faults import Fault, all_faults
 from tests.chaos.feed import PARTITIONS
+from tests.chaos.windowed import SETTINGS
 from tests.integration.worker import ROOT
 
-RESULT = ROOT / "bench/results/chaos.json"
+RESULTS = {False: ROOT / "bench/results/chaos.json", True: ROOT / "bench/results/chaos-windows.json"}
+"""The file of the result, without and with windows."""
+
 FAULT_BOUND_S = 240.0
 LOG_CHARACTERS = 6000
 
@@ -53,10 +57,16 @@ class Run:
     answers: int = 0
     holes: int = 0
     changelog: tuple[int, int] = (0, 0)
+    window_counts: int = 0
+    differing_window_counts: int = 0
+    late: Counter[int] = field(default_factory=Counter)
+    untimed: Counter[str] = field(default_factory=Counter)
     failure: str = ""
 
 
-async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path, console: Console) -> Run:
+async def run_seed(
+    seed: int, minutes: float, kinds: Sequence[str], folder: Path, console: Console, *, windowed: bool
+) -> Run:
     """Inject faults one after the other for `minutes`, compare all counts after each fault, and return the results."""
     run = Run(seed)
     chance = random.Random(seed)
@@ -67,7 +77,7 @@ async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path
     ]
     if not wanted:
         raise SystemExit(f"no kind of fault has {' or '.join(kinds)} in its name")
-    cluster = Cluster(folder, seed, secured=over_tls(seed))
+    cluster = Cluster(folder, seed, secured=over_tls(seed), windowed=windowed)
     try:
         await cluster.start()
         started = time.monotonic()
@@ -85,6 +95,8 @@ async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path
                 highlight=False,
             )
         run.changelog = await cluster.changelog_records()
+        if windowed:
+            await cluster.compare_stores()
     except (Exception, asyncio.CancelledError) as error:
         run.failure = f"{type(error).__name__}: {error}" if str(error) else repr(error)
         for worker in cluster.workers:
@@ -102,6 +114,10 @@ async def run_seed(seed: int, minutes: float, kinds: Sequence[str], folder: Path
         run.words, run.records = cluster.recount.counts.total(), cluster.recount.records
         run.words_compared, run.answers = cluster.words_compared, cluster.answers_checked
         run.holes = cluster.logged("appended at ")
+        run.window_counts, run.differing_window_counts = cluster.windows.counts, cluster.windows.differing
+        for truth in cluster.recount.windows.values():
+            run.late += truth.late
+            run.untimed += truth.untimed
         await cluster.close()
     return run
 
@@ -123,7 +139,7 @@ def shuffled(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
             yield kills.pop() if chance.randrange(left) < len(kills) else others.pop()
 
 
-def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, Any]:
+def report(runs: Sequence[Run], minutes: float, console: Console, *, windowed: bool) -> dict[str, Any]:
     """Print the tables of the report; return the content of the result file."""
     by_kind: dict[str, list[float]] = defaultdict(list)
     for run in runs:
@@ -150,6 +166,7 @@ def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, A
         "words_compared": sum(run.words_compared for run in runs),
         "answers_checked": sum(run.answers for run in runs),
         "differing_words": sum(run.differing_words for run in runs),
+        **(windows_of(runs) if windowed else {}),
         "foreign_appends_noticed": sum(run.holes for run in runs),
         "changelog": {
             "appended": sum(run.changelog[0] for run in runs),
@@ -173,6 +190,18 @@ def report(runs: Sequence[Run], minutes: float, console: Console) -> dict[str, A
     return result
 
 
+def windows_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the result file says of windows."""
+    late: Counter[int] = sum((run.late for run in runs), Counter())
+    return {
+        "windows": SETTINGS,
+        "window_counts_compared": sum(run.window_counts for run in runs),
+        "differing_window_counts": sum(run.differing_window_counts for run in runs),
+        "late": {f"{size_s} s": count for size_s, count in sorted(late.items())},
+        "untimed": dict(sum((run.untimed for run in runs), Counter())),
+    }
+
+
 def commit() -> str:
     """Return the commit of the checkout, with the suffix `-dirty` if files differ from it; "unknown" without Git."""
     described = subprocess.run(
@@ -182,32 +211,33 @@ def commit() -> str:
 
 
 def main() -> None:
-    """Run all seeds and print the report; write `bench/results/chaos.json` if no run failed and CHAOS_KINDS left no kind out."""
+    """Run all seeds and print the report; write the file of `RESULTS` if no run failed and CHAOS_KINDS left no kind out."""
     # Without a handler of its own, aiokafka would bury the report under warnings while the broker is away.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     logging.getLogger("aiokafka").propagate = False
     console = Console(width=None if sys.stdout.isatty() else 120)
     minutes = float(os.environ.get("CHAOS_MINUTES") or 5)
     first = int(os.environ.get("CHAOS_FIRST_SEED") or random.SystemRandom().randrange(1 << 20))
+    windowed = os.environ.get("CHAOS_WINDOWS") == "1"
     kinds = [kind for kind in os.environ.get("CHAOS_KINDS", "").split(",") if kind]
     runs: list[Run] = []
     for seed in range(first, first + int(os.environ.get("CHAOS_SEEDS") or 3)):
         with tempfile.TemporaryDirectory(prefix="wordcount-chaos-", ignore_cleanup_errors=True) as folder:
-            run = asyncio.run(run_seed(seed, minutes, kinds, Path(folder), console))
+            run = asyncio.run(run_seed(seed, minutes, kinds, Path(folder), console, windowed=windowed))
         runs.append(run)
         if run.failure:
             break
-    result = report(runs, minutes, console)
+    result = report(runs, minutes, console, windowed=windowed)
     if runs[-1].failure:
         console.print(
             f"FAILED with seed {runs[-1].seed}: {runs[-1].failure}\nFaults: {'; '.join(runs[-1].faults)}\n"
-            f"Again: make chaos CHAOS_SEEDS=1 CHAOS_FIRST_SEED={runs[-1].seed} CHAOS_MINUTES={minutes:g}",
+            f"Again: make chaos CHAOS_WINDOWS={windowed:d} CHAOS_SEEDS=1 CHAOS_FIRST_SEED={runs[-1].seed} CHAOS_MINUTES={minutes:g}",
             markup=False,
             highlight=False,
         )
         raise SystemExit(1)
     if not kinds:
-        RESULT.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+        RESULTS[windowed].write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
 
 
 if __name__ == "__main__":

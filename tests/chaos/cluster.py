@@ -24,6 +24,9 @@ from tests.chaos.feed import PARTITIONS, TOPIC, Feed
 from tests.chaos.oracle import Answer, Recount
 from tests.chaos.proxy import TcpProxy
 from tests.chaos.security import broker_security, worker_security
+from tests.chaos.window_rows import Compared
+from tests.chaos.windowed import SETTINGS as WINDOW_SETTINGS
+from tests.chaos.windowed import TOPIC_SETTINGS, Times
 from tests.integration.conftest import EAGER_CLEANING, KafkaClient
 from tests.integration.worker import Worker, end_offsets, free_port, positions_of, wait_for
 
@@ -57,10 +60,20 @@ class Cluster:
         compaction_lag_ms: compaction lag of the changelog.
         secured: whether workers reach the broker over TLS, with client certificates; the worker behind the proxy does not, because the
             proxy has to read the requests.
+        windowed: whether windows of event time are counted and compared, too.
+
+    Attributes:
+        windows: what was compared of windows in changelogs and stores.
     """
 
     def __init__(
-        self, folder: Path, seed: int, compaction_lag_ms: int = COMPACTION_LAG_MS, *, secured: bool = False
+        self,
+        folder: Path,
+        seed: int,
+        compaction_lag_ms: int = COMPACTION_LAG_MS,
+        *,
+        secured: bool = False,
+        windowed: bool = False,
     ) -> None:
         self.folder = folder
         self.compaction_lag_ms = compaction_lag_ms
@@ -68,6 +81,8 @@ class Cluster:
         self.words_compared = 0
         self.differing_words = 0
         self.answers_checked = 0
+        self.windowed = windowed
+        self.windows = Compared()
         broker_port, worker_port, proxied_port, proxy_port, controller_port = (free_port() for _ in range(5))
         host = "127.0.0.1"
         kind = "SSL" if secured else "PLAINTEXT"
@@ -97,8 +112,8 @@ class Cluster:
             else self._worker(number, f"{host}:{worker_port}", security)
             for number in range(3)
         ]
-        self.feed = Feed(self.servers, seed)
-        self.recount = Recount(self.servers, TOPIC, PARTITIONS, WATCHED)
+        self.feed = Feed(self.servers, seed, Times(seed) if windowed else None)
+        self.recount = Recount(self.servers, TOPIC, PARTITIONS, WATCHED, windowed=windowed)
         self._answers: list[Answer] = []
         self._seen: Counter[int] = Counter()
         self._readers: list[asyncio.Task[None]] = []
@@ -108,7 +123,7 @@ class Cluster:
         await asyncio.to_thread(self.broker.start)
         await self.proxy.start()
         kafka = KafkaClient(self.servers)
-        await kafka.create_topic(TOPIC, PARTITIONS)
+        await kafka.create_topic(TOPIC, PARTITIONS, TOPIC_SETTINGS if self.windowed else None)
         await kafka.create_topic(
             changelog_topic(GROUP, TOPIC),
             PARTITIONS,
@@ -203,7 +218,9 @@ class Cluster:
                 found, positions = await self._counts()
                 truth_ends = await self.recount.advance()
                 # A late request of a producer that was given up may have arrived, or a partition may have moved.
-                if truth_ends == ends == positions:
+                if truth_ends == ends == positions and await self.windows.compare_changelog(
+                    self.servers, changelog_topic(GROUP, TOPIC), ends, self.recount.windows
+                ):
                     break
                 if time.monotonic() > deadline:
                     raise ChaosError(
@@ -221,10 +238,30 @@ class Cluster:
                 f"{word}: {found[word]} for {truth[word]}" for word in sorted(differing, key=len)[:8]
             )
             raise ChaosError(f"{len(differing)} of {len(truth)} words differ: {some}")
+        if self.windows.differing:
+            raise ChaosError(str(self.windows))
         self._check_answers()
         for reader in self._readers:
             if reader.done() and (error := reader.exception()) is not None:
                 raise error
+
+    async def compare_stores(self) -> None:
+        """Stop producer and workers, and compare the windows in their stores, of which each partition must have one at its end.
+
+        Raises:
+            ChaosError: a count differs, or no store has all records of a partition.
+        """
+        await self.feed.close()
+        await self._caught_up()
+        for worker in self.running:
+            await worker.stop()
+        ends = await self.recount.advance()
+        folders = [store for worker in self.workers for store in worker.state_dir.glob("*-changelog/*")]
+        whole = await asyncio.to_thread(self.windows.compare_stores, folders, ends, self.recount.windows)
+        if self.windows.differing:
+            raise ChaosError(str(self.windows))
+        if missing := ends.keys() - whole:
+            raise ChaosError(f"no store has all records of the partitions {sorted(missing)}")
 
     async def changelog_records(self) -> tuple[int, int]:
         """Return the numbers of changelog records that were appended, and that are left after compaction."""
@@ -247,6 +284,7 @@ class Cluster:
                 "WORDCOUNT_GROUP": GROUP,
                 "WORDCOUNT_SESSION_TIMEOUT_MS": str(int(SESSION_TIMEOUT_S * 1000)),
                 **security,
+                **(WINDOW_SETTINGS if self.windowed else {}),
             },
             [sys.executable, str(script)],
         )

@@ -14,12 +14,12 @@ __all__ = ["broker", "kafka", "kafka_at", "start_cluster", "topic_name", "worker
 
 
 @pytest.fixture
-async def start_cluster(tmp_path: Path) -> AsyncIterator[Callable[[int, int], Awaitable[Cluster]]]:
-    """Starts a cluster of (seed, compaction lag in ms), which ends with the test."""
+async def start_cluster(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Cluster]]]:
+    """Starts a cluster of (seed, compaction lag in ms), with or without windows, which ends with the test."""
     started: list[Cluster] = []
 
-    async def start(seed: int, compaction_lag_ms: int) -> Cluster:
-        cluster = Cluster(tmp_path, seed, compaction_lag_ms)
+    async def start(seed: int, compaction_lag_ms: int, *, windowed: bool = False) -> Cluster:
+        cluster = Cluster(tmp_path, seed, compaction_lag_ms, windowed=windowed)
         started.append(cluster)
         await cluster.start()
         return cluster

@@ -8,6 +8,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from tests.chaos.windowed import Times
 from tests.integration.worker import lines
 
 TOPIC = "chaos"
@@ -18,9 +19,16 @@ PAUSE_BOUND_S = 60.0
 
 
 class Feed:
-    """Produces at most `LINES_PER_S` lines per second until it is paused; a chunk is acknowledged before the next chunk is sent."""
+    """Produces at most `LINES_PER_S` lines per second until it is paused; a chunk is acknowledged before the next chunk is sent.
 
-    def __init__(self, servers: str, seed: int) -> None:
+    Args:
+        servers: address of the broker.
+        seed: seed of the words.
+        times: makes the times of the records; None = they have the time of sending.
+    """
+
+    def __init__(self, servers: str, seed: int, times: Times | None = None) -> None:
+        self._times = times
         self._servers = servers
         self._seed = seed
         self._going = asyncio.Event()
@@ -64,9 +72,14 @@ class Feed:
                     chunk += 1
                     async with asyncio.timeout(15):
                         values = lines(self._seed * 1_000_000 + chunk, LINES_PER_S // 10)
+                        times = (
+                            [None] * len(values) if self._times is None else self._times.of_chunk(len(values))
+                        )
                         sent = [
-                            await producer.send(TOPIC, value, partition=(chunk + number) % PARTITIONS)
-                            for number, value in enumerate(values)
+                            await producer.send(
+                                TOPIC, value, partition=(chunk + number) % PARTITIONS, timestamp_ms=time_ms
+                            )
+                            for number, (value, time_ms) in enumerate(zip(values, times, strict=True))
                         ]
                         await asyncio.gather(*sent)
                     await asyncio.sleep(0.1)

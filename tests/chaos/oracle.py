@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.chaos.windowed import WindowTruth
+
 READ_TIMEOUT_S = 60.0
 
 
@@ -29,12 +31,25 @@ class Recount:
     Args:
         topic: a topic that still has all of its records.
         watched: words whose counts are known at every offset, not only at the end.
+        windowed: whether windows are counted, too.
+
+    Attributes:
+        windows: what is true of the windows of each partition; empty unless `windowed`.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, watched: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        partitions: int,
+        watched: tuple[str, ...],
+        *,
+        windowed: bool = False,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.next = dict.fromkeys(range(partitions), 0)
         self.records = 0
+        self.windows = {number: WindowTruth() for number in self.next} if windowed else {}
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._watched = {word.encode() for word in watched}
@@ -57,7 +72,7 @@ class Recount:
                 for tp, records in (await consumer.getmany(timeout_ms=100, max_records=2000)).items():
                     for record in records:
                         if record.offset < ends[tp.partition]:
-                            self._count(tp.partition, record.offset, record.value or b"")
+                            self._count(tp.partition, record.offset, record.value or b"", record.timestamp)
                 for number, tp in partitions.items():
                     # The last record may be followed by offsets without a record, as a transaction marker has.
                     self.next[number] = min(ends[number], await consumer.position(tp))
@@ -67,9 +82,11 @@ class Recount:
         """Return the count of a watched word below the offsets `as_of` (exclusive), up to which `advance` must have counted."""
         return sum(bisect_left(self._places[word, number], upto) for number, upto in as_of.items())
 
-    def _count(self, partition: int, offset: int, value: bytes) -> None:
+    def _count(self, partition: int, offset: int, value: bytes, time_ms: int) -> None:
         self.records += 1
         words = value.split()
+        if self.windows:
+            self.windows[partition].take(offset, time_ms, words)
         self.counts.update(word.decode() for word in words)
         for word in words:
             if word in self._watched:

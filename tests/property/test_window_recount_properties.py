@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.operate.window_recount import Chosen, Part, WindowRecount
 from tables.model.event_clock import MISSING, UNREADABLE
 from tables.model.windowing import group_records
 from tables.model.windows import Pane, SizeRule, WindowRules, WindowState, begun
+from tests.chaos import windowed
 
 BASE_MS = 1_700_000_000_000
 JUMP_MS = 10_000
@@ -136,6 +137,28 @@ def test_after_a_change_of_rules_all_panes_are_compared_that_the_former_rules_di
     # Panes that are compared have no record of before; the size that was added has none at all.
     assert not any(chosen.has_pane(pane.confirmed) for pane in former)
     assert not any(chosen.is_left_out(pane) for pane in panes if pane.size_s == 60)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 1500))
+@settings(max_examples=30)
+def test_chaos_runs_know_the_same_windows(seed: int, records: int) -> None:
+    """Event time is told three times: in the worker's arrays, in the recount of `verify`, and in the truth of chaos runs."""
+    times = windowed.Times(seed).of_chunk(records)
+    sizes = tuple(SizeRule(size_s, windowed.GRACE_S, windowed.RETENTION_S) for size_s in windowed.SIZES_S)
+    offsets = range(records)
+    rules = WindowRules(sizes, windowed.MAX_JUMP_MS)
+    state, panes, late, untimed = counted(begun(rules, 0), times, offsets, range(0, records, 77))
+    truth, recount = windowed.WindowTruth(), recounted(state, times, offsets)
+    for offset, time_ms in enumerate(times):
+        truth.take(offset, time_ms, [str(offset).encode()])
+    assert truth.clock() == state.clock == recount.clock
+    assert truth.late_and_untimed() == (late, untimed) == (recount.late, recount.untimed)
+    cells = {
+        windowed.Cell(*pane, str(offset).encode()): count
+        for pane, counts in panes.items()
+        for offset, count in counts.items()
+    }
+    assert truth.counts() == cells
 
 
 @given(st.integers(0, 10**6), st.integers(1, 500), st.text(), st.integers(0, 6))
