@@ -4,9 +4,11 @@ What a flush, a close and a lock do is in `tests/simulation/test_store_contract.
 """
 
 import errno
+import itertools
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -339,6 +341,23 @@ def test_a_damaged_store_can_be_rebuilt_while_the_error_is_still_being_reported(
     destroy_store(tmp_path / "0")
     open_store(tmp_path / "0").close()
     del reported
+
+
+def test_a_store_whose_damage_a_compaction_met_can_be_rebuilt(tmp_path: Path) -> None:
+    """RocksDB then refuses to write what is in memory, also when the store is closed."""
+    opened = open_store(tmp_path / "0")
+    flush(opened, 1, LARGE)
+    opened.close()
+    damaged(tmp_path / "0", lambda size: size // 3)
+    opened = open_store(tmp_path / "0")
+    deadline = time.monotonic() + 20
+    with pytest.raises(StoreCorruptedError):
+        for position in itertools.count(2):
+            flush(opened, position, (SMALL, LARGE)[position % 2])
+            assert time.monotonic() < deadline, "no compaction met the damage"
+    opened.abandon()
+    destroy_store(tmp_path / "0")
+    open_store(tmp_path / "0").close()
 
 
 def test_a_store_that_opens_but_has_a_damaged_state_can_be_rebuilt_while_the_error_is_being_reported(
