@@ -40,7 +40,7 @@ check: .venv/.dev ## seconds | Style, types, imports.
 test: .venv/.dev ## 12 min | All tests: the five parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line test-rules test-changes test-brokers test-workers test-access
 
-test-rules: .venv/.dev ## minutes | All that needs no broker; 3000 simulated schedules.
+test-rules: .venv/.dev ## minutes | All that needs no broker; 4000 simulated schedules.
 	$(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/simulation tests/unit
 
 test-changes: .venv/.dev ## minutes | Changed and hostile data; workers that are killed.
