@@ -55,6 +55,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "group-reads": group_reads_table(latest),
             "restore": restore_table(latest),
             "take-over": take_over_table(latest),
+            "windows": windows_table(latest),
             "view": view_table(latest),
             "view-delay": view_delay_table(latest),
         },
@@ -219,6 +220,39 @@ def restore_table(report: Results) -> str:
         "Every count right",
     )
     return "\n".join(table_of(heads, [row]))
+
+
+def windows_table(report: Results) -> str:
+    """Return a row per setting of windows, with the share of the rate without windows."""
+    if "windows" not in report:
+        return UNMEASURED
+    rows = [
+        (
+            f"`{case['windows']}`" if case["windows"] else "none",
+            f"{case['words_per_s'] / 1e6:.2f} M ({min(case['runs_words_per_s']) / 1e6:.2f}-"
+            f"{max(case['runs_words_per_s']) / 1e6:.2f}, {len(case['runs_words_per_s'])})",
+            f"{case['share_of_rate_without']:.0%}",
+            f"{case['cpu_s_per_million_words']:.2f}",
+            f"{case['broker_cpu_s_per_million_words']:.2f}",
+            f"{case['changelog_bytes_per_word']:.2f}",
+            f"{case['disk_bytes_per_word']:.2f}",
+            f"{case['rss_mb']} MiB",
+            yes(case),
+        )
+        for case in report["windows"]
+    ]
+    heads = (
+        "`WORDCOUNT_WINDOWS`",
+        "Words/s (min-max, runs)",
+        "Share of the rate without",
+        "CPU-s per million words",
+        "Broker CPU-s",
+        "Changelog bytes a word",
+        "Disk bytes a word",
+        "Peak memory",
+        "Every count of every window right",
+    )
+    return "\n".join(table_of(heads, rows))
 
 
 def take_over_table(report: Results) -> str:

@@ -53,6 +53,7 @@ def test_a_wrong_count_in_any_section_is_noticed():
         "reads": [right],
         "group_reads": [right],
         "latency": [right, right],
+        "windows": [right],
         "restore": right,
         "view_catches_up": right,
         "view_follows": right,
