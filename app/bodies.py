@@ -204,6 +204,24 @@ class Partition(Struct, frozen=True):
         Offset,
         Meta(description="`highwater` minus `position`, at least 0; null if either is null."),
     ]
+    stream_time: Annotated[
+        str | UnsetType | None,
+        Meta(
+            description="Largest time of the records so far; null if no record had a time. This and the next three members are absent "
+            "where no windows were counted."
+        ),
+    ] = UNSET
+    open_windows: Annotated[
+        ByReason | UnsetType,
+        Meta(description="Size → number of windows that may take records still, up to the stream time."),
+    ] = UNSET
+    late: Annotated[
+        ByReason | UnsetType,
+        Meta(description="Size → records that came too late for their window of that size."),
+    ] = UNSET
+    untimed: Annotated[ByReason | UnsetType, Meta(description="Reason → records that are in no window.")] = (
+        UNSET
+    )
 
 
 class FollowedPartition(Struct, frozen=True):

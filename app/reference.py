@@ -176,6 +176,11 @@ def http_page() -> str:
             "a kill with many stored words may be answered with `incomplete`, while the worker finds the most frequent words of "
             "each partition; a standby answers meanwhile, if there is one.",
             "",
+            "The words of a closed window are proven in the same way from the 4,096 most frequent words of each partition, which the "
+            "worker that closed the window has kept. Where they are not kept, after a restore and by followers, the rows of the "
+            "window are read once; if that outlasts the time of a query, the answer is `query-timeout`, and a later question finds "
+            "the words.",
+            "",
             "A page of words, a single word and the most frequent words never wait for each other. If too many questions wait, a "
             "further question is answered with `overloaded` at once; in a group the answer is `incomplete` with that reason, unless "
             "another worker can answer. A question ends when its client closes the connection. "

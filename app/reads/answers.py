@@ -252,7 +252,7 @@ class Stats:
 
 
 class Queries(Protocol):
-    """Reads counts; `app.reads.window_answers.WindowAnswers` reads windows.
+    """Reads counts.
 
     Every `async` method raises `NotReadyError` while the partitions are not known, and `IncompleteError` or `NotCountedYetError` if
     `terms` cannot be kept. A method that may read a disk, ask another worker or wait for its turn also raises `OverloadedError` when

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
-from app.reads.answers import WHOLE, Answer, PartWindows, Terms
+from app.config.durations import duration_text
+from app.reads.answers import WHOLE, Answer, PartWindows, Queries, Terms
 from tables.errors import WordcountError
 from tables.top.top_words import TopWords
 from tables.top.trending import Trending
@@ -23,14 +24,6 @@ MOST_POINTS: Final = 10_000
 
 LAST_S: Final = 253_402_300_799
 """The last second of the year 9999."""
-
-_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
-
-
-def duration_text(seconds: int) -> str:
-    """Return a duration in the largest unit in which it is whole, for example `1h`."""
-    unit, length = next((unit, length) for unit, length in _UNITS if not seconds % length)
-    return f"{seconds // length}{unit}"
 
 
 def time_text(seconds: int) -> str:
@@ -206,6 +199,7 @@ class WindowAnswers(Protocol):
         *,
         points: int,
         start_s: int | None = None,
+        is_clipped: bool = False,
         terms: Terms = WHOLE,
     ) -> Answer[WordSeries]:
         """Return the count of `word` in each of adjacent windows.
@@ -215,6 +209,7 @@ class WindowAnswers(Protocol):
             size: size of the windows.
             points: number of windows, up to `MOST_POINTS`; fewer are returned where `start_s` is None and fewer are kept.
             start_s: beginning of the first window; None = as many windows as wanted up to the newest one that has begun.
+            is_clipped: whether windows are left out that are not kept, or have not begun; `WindowExpiredError` is then not raised.
             terms: what the asker demands.
 
         Raises:
@@ -245,4 +240,13 @@ class WindowAnswers(Protocol):
         Raises:
             NoWindowError: there is no such window, or none before it.
         """
+        ...
+
+
+class AllQueries(Queries, Protocol):
+    """Reads counts and windows."""
+
+    @property
+    def windows(self) -> WindowAnswers:
+        """Reads windows."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.reads.window_answers import Span, UnknownWindowError, WindowExpiredError, WindowSize
-from tables.model.windows import CountedSize, WindowState
+from tables.model.windows import CountedSize, SizeRule, WindowState
 
 ByPartition = Mapping[int, WindowState | None]
 
@@ -36,6 +36,13 @@ class Choice:
                 self._counted[number] = counted, state.stream_ms
         if not self._counted:
             raise UnknownWindowError(size, pane_sizes(windows))
+
+    @property
+    def rule(self) -> SizeRule:
+        """The rule of the panes; the longest grace and the shortest retention where partitions differ."""
+        rules = [counted.rule for counted, _ in self._counted.values()]
+        grace_s, retention_s = max(one.grace_s for one in rules), min(one.retention_s for one in rules)
+        return SizeRule(self.size.advance_s, grace_s, retention_s)
 
     @property
     def first_kept_s(self) -> int:

@@ -18,6 +18,7 @@ from app.reads.parties import Found, Parties, all_of, united
 from app.reads.questions import PaneLeadersAsked, PaneSpan, SeriesAsked, TrendAsked, WindowsAsked
 from app.reads.top_search import TopSearch
 from app.reads.window_answers import (
+    MOST_POINTS,
     NoWindowError,
     WindowSize,
     WindowTop,
@@ -92,6 +93,7 @@ class WindowQueries:
         *,
         points: int,
         start_s: int | None = None,
+        is_clipped: bool = False,
         terms: Terms = WHOLE,
     ) -> Answer[WordSeries]:
         """See `WindowAnswers.series`."""
@@ -105,8 +107,18 @@ class WindowQueries:
                 )
             start_s = max(newest - (points - 1) * size.advance_s, choice.first_kept_s)
             points = max(1, (newest - start_s) // size.advance_s + 1)
+        if is_clipped:
+            newest = choice.newest_begun_s
+            kept_s = max(start_s, choice.first_kept_s)
+            last_s = start_s + (points - 1) * size.advance_s
+            start_s, points = (
+                kept_s,
+                0 if newest is None else (min(last_s, newest) - kept_s) // size.advance_s + 1,
+            )
+            # The positions have to be told also where nothing is kept.
+            points = max(0, min(points, MOST_POINTS))
         choice.check_kept(start_s)
-        span = PaneSpan(size.advance_s, start_s, points + size.panes - 1)
+        span = PaneSpan(size.advance_s, start_s, max(1, points + size.panes - 1))
         key = word.encode()
         found = await self._parties.gather(
             lambda numbers: SeriesAsked(
@@ -120,7 +132,7 @@ class WindowQueries:
         panes = [sum(counts) for counts in zip(*(told.value.counts for told in found.told), strict=True)]
         series = WordSeries(
             [start_s + place * size.advance_s for place in range(points)],
-            _running(panes or [0] * span.count, size.panes),
+            _running(panes or [0] * span.count, size.panes)[:points],
             choice.final_until_s,
             choice.whole_from_s,
         )

@@ -14,6 +14,7 @@ import structlog
 
 from app.config.settings import Settings
 from app.config.text import tokenizer_of
+from app.config.windows import windows_of
 from app.kafka.clients import connection, step_timeout_s
 from app.machine.memory_limit import memory_budget
 from app.reads.holdings import ViewHoldings
@@ -23,6 +24,7 @@ from app.reads.peers import Deployment, Peers
 from app.reads.proof import Proofs
 from app.reads.queries import WordQueries
 from app.reads.store_reads import StoreReads
+from app.reads.window_answers import WindowSize
 from app.view.changelog import FollowedChangelog
 from app.view.followed_topic import FollowedTopic
 from app.view.health import broker_check, followed_check, restored_check
@@ -126,6 +128,7 @@ class View:
             normaliser(tokenizer_of(settings)),
             allowed_hosts=allowed_hosts(settings),
             access=access_of(settings),
+            configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
         )
         self._tls = server_tls(settings)
 

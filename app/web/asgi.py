@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from app.bodies import Version
-from app.reads.answers import Queries
+from app.reads.window_answers import AllQueries, WindowSize
 from app.web import openapi
 from app.web.access.options import Access
 from app.web.compression import Compression
@@ -29,14 +29,17 @@ from app.web.resources import (
     state,
     stats,
     top,
+    trending,
     version,
+    windows,
+    word_windows,
     words,
 )
 from tables.errors import WordcountError
 
 
 def create_asgi_app(
-    queries: Queries,
+    queries: AllQueries,
     health: Health,
     metrics_registry: CollectorRegistry,
     version_info: Version,
@@ -46,6 +49,7 @@ def create_asgi_app(
     allowed_hosts: AllowedHosts | None = None,
     access: Access | None = None,
     workers: state.Workers | None = None,
+    configured_windows: Sequence[WindowSize] = (),
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -58,15 +62,19 @@ def create_asgi_app(
         peer_answers: answers questions of other workers; None = no other worker may ask.
         workers: returns host and port of all workers, this worker first; None = this worker alone, by the address that was asked.
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
+        configured_windows: windows that `/v1/windows` lists if their panes are counted, besides the panes themselves.
         access: tokens, rate limit and origins of pages; None = no restriction.
     """
     bodies = BodyBudget()
     asgi_app = Starlette(
         routes=[
             *page.routes(),
+            *word_windows.routes(queries, normalise),  # Before the route of any word.
             *words.routes(queries, normalise),
             *batch.routes(queries, normalise, bodies),
             *top.routes(queries),
+            *windows.routes(queries, configured_windows),
+            *trending.routes(queries),
             *stats.routes(queries),
             *assignments.routes(queries),
             *state.routes(queries, normalise, workers),

@@ -12,10 +12,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import Behind, Counts, Top, Words
+from app.bodies import Behind, CountedWord, Counts, Top, Words
 from app.reads.answers import Answer
 from app.web.problems import NotAcceptableError
 from app.web.responses import REVALIDATED, freshness, json_response
+from app.window_bodies import Trending, TrendingWord, WindowCount, WindowTop, WordWindows
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -33,15 +34,28 @@ def header_name(member: str) -> str:
     return f"Wordcount-{member.replace('_', '-').title()}"
 
 
+_LISTS: Final = (Words, Top, Counts, WindowTop, WordWindows, Trending)
+"""The bodies that are lists."""
+
+_ROWS: Final = ("words", "windows")
+"""Members of lists that have the rows."""
+
 HEADER_NAMES: Final = tuple(
     header_name(name)
-    for name in dict.fromkeys((*Words.__struct_fields__, *Top.__struct_fields__))
-    if name != "words"
+    for name in dict.fromkeys(name for body in _LISTS for name in body.__struct_fields__)
+    if name not in _ROWS
 )
 """All headers that `header_fields` makes of a list."""
 
 MOST_HEADER_BYTES: Final = 3_000
 """Most bytes of headers with freshness. nginx reads 4 kB of headers by default."""
+
+_COLUMNS: Final = {
+    **dict.fromkeys((Words, Top, Counts, WindowTop), CountedWord.__struct_fields__),
+    WordWindows: WindowCount.__struct_fields__,
+    Trending: TrendingWord.__struct_fields__,
+}
+"""Names of the columns of CSV."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -64,33 +78,35 @@ def accepted(request: Request) -> str:
 
 
 def list_response(
-    media_type: str, body: Words | Top | Counts, headers: Mapping[str, str] = REVALIDATED
+    media_type: str,
+    body: Words | Top | Counts | WindowTop | WordWindows | Trending,
+    headers: Mapping[str, str] = REVALIDATED,
 ) -> Response:
     """Return a response with `body` in one of `OFFERED`.
 
-    NDJSON has a line per word, and a last line with the other members. CSV has a row per word; the other members are headers.
+    NDJSON has a line per word or window, and a last line with the other members. CSV has rows; the other members are headers.
     """
     headers = {**headers, **VARY}
     if media_type == JSON:
         return json_response(body, headers=headers)
-    others = {name: getattr(body, name) for name in body.__struct_fields__ if name != "words"}
-    rows = ((row.word, row.count) for row in body.words)
+    others = {name: getattr(body, name) for name in body.__struct_fields__ if name not in _ROWS}
+    rows: list[msgspec.Struct] = next(getattr(body, name) for name in _ROWS if name in body.__struct_fields__)
     if media_type == NDJSON:
-        content = _encoder.encode_lines([*body.words, others])
+        content = _encoder.encode_lines([*rows, others])
     else:
-        content = CSV_HEADER + csv_rows(rows)
+        content = csv_rows([_COLUMNS[type(body)], *map(msgspec.structs.astuple, rows)])
         headers |= header_fields(others)
     return Response(content, headers={**headers, "Content-Type": CONTENT_TYPES[media_type]})
 
 
-def csv_rows(words: Iterable[tuple[str, int]]) -> bytes:
-    """Return a row per word as RFC 4180 has it: CRLF at the end, and quotes around a word that contains a comma, quote or line end.
+def csv_rows(rows: Iterable[tuple[object, ...]]) -> bytes:
+    """Return rows as RFC 4180 has it: CRLF at the end, and quotes around a word that contains a comma, quote or line end.
 
     A word is never changed, also one that a spreadsheet would take for a formula: it would be another word then.
     """
-    rows = io.StringIO(newline="")
-    csv.writer(rows, lineterminator="\r\n").writerows(words)
-    return rows.getvalue().encode()
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def header_fields(members: Mapping[str, object]) -> dict[str, str]:

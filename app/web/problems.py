@@ -13,6 +13,7 @@ from starlette.responses import Response
 from app.printable import printable
 from app.problem_bodies import PROBLEM_TYPE, Incomplete, NotYetCounted, Problem, UnknownWord
 from app.reads.answers import Answer, IncompleteError, NotCountedYetError
+from app.reads.window_answers import NoWindowError, UnknownWindowError, WindowExpiredError
 from app.web.responses import freshness, json_response
 from tables import errors
 
@@ -91,6 +92,9 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     MediaTypeError: ProblemKind(415, "unsupported-media-type", "The media type of the body cannot be used"),
     TooLargeError: ProblemKind(413, "content-too-large", "The body is too large"),
     IncompleteError: ProblemKind(503, "incomplete", "Partitions do not answer", retry=True),
+    UnknownWindowError: ProblemKind(404, "unknown-window", "No windows of this size are counted"),
+    NoWindowError: ProblemKind(404, "no-window", "There is no such window yet"),
+    WindowExpiredError: ProblemKind(410, "window-gone", "The window is not kept any more"),
     NotCountedYetError: ProblemKind(504, "not-yet-counted", "The records are not counted yet", retry=True),
     errors.NotReadyError: ProblemKind(503, "not-ready", "No answer yet", retry=True),
     errors.OverloadedError: ProblemKind(503, "overloaded", "Too many queries wait", retry=True),

@@ -21,6 +21,7 @@ from app.kafka.access import needed_rights
 from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
 from app.machine.memory_limit import memory_budget
+from app.reads.window_answers import WindowSize
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
 from app.web.resources.version import version_info
@@ -144,6 +145,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         allowed_hosts=allowed_hosts(settings),
         access=access_of(settings),
         workers=lambda: worker_addresses(faust_app.consumer.membership.group_map),
+        configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
     )
     tls = server_tls(settings)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from app.bodies import ReadinessCheck, Version
@@ -16,6 +17,7 @@ from app.reads.answers import (
     IncompleteError,
     NotCountedYetError,
     PartitionStatus,
+    PartWindows,
     RestoreStatus,
     Role,
     Stats,
@@ -23,9 +25,14 @@ from app.reads.answers import (
     WordPage,
     WorkerAssignment,
 )
+from app.reads.window_answers import WindowSize, WindowTop, WindowTrending, WordSeries
+from app.reads.window_choice import Choice
 from tables.errors import NotReadyError
+from tables.model.event_clock import EventClock, Jump
 from tables.model.tally import Totals
+from tables.model.windows import CountedSize, SizeRule, WindowState
 from tables.top.top_words import TopWords
+from tables.top.trending import Trending, TrendingWord, score
 
 VERSION = Version("1.2.3", "3.11.7", "0.15.3", "abc1234")
 
@@ -69,6 +76,7 @@ class FakeQueries:
             ],
         )
     )
+    window_parts: dict[int, PartWindows] = field(default_factory=dict)
     max_error: int | None = None
     served_by: Mapping[int, Role] = field(default_factory=lambda: {10: "active", 2: "standby"})
     behind: Mapping[int, Behind] = field(default_factory=lambda: {2: Behind(7, 0.5)})
@@ -110,13 +118,83 @@ class FakeQueries:
         return self._answer(TopWords(ranked[:k], None if exact else self.max_error), terms)
 
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
-        return self._answer(Stats(self.totals, self.status), terms)
+        return self._answer(Stats(self.totals, self.status, self.window_parts), terms)
 
     async def assignments(self) -> Assignments:
         return self.assigned
 
     def partitions(self) -> Mapping[int, PartitionStatus]:
         return self.status
+
+    @cached_property
+    def windows(self) -> FakeWindows:
+        return FakeWindows(self)
+
+
+WINDOWS = WindowState(
+    clock=EventClock(1_767_226_035_000),  # 2026-01-01T00:07:15Z
+    sizes=(CountedSize(SizeRule(60, 10, 86_400), 0, 1_767_225_610_000),),
+    max_jump_ms=86_400_000,
+    time_source="record",
+    ruled_from=0,
+    ruled_clock=EventClock(),
+)
+JUMPED = WINDOWS.at(EventClock(1_767_226_020_000, Jump(5, 1_767_571_200_000, 1_767_571_260_000, 3)))
+
+
+PARTS = {
+    2: PartWindows(WINDOWS, 100, {"missing_time": 1}, {"60": 4}),
+    10: PartWindows(JUMPED, 7, {}, {}),
+}
+
+
+@dataclass
+class FakeWindows:
+    """Answers about windows of a minute, each with the words of `counts`, and of none of the other sizes."""
+
+    queries: FakeQueries
+    asked: list[dict[str, object]] = field(default_factory=list)
+    """What was asked for."""
+
+    async def overview(self, terms: Terms = WHOLE) -> Answer[Mapping[int, PartWindows]]:
+        return self.queries._answer(PARTS, terms)
+
+    async def top(self, size: WindowSize, k: int, *, terms: Terms = WHOLE, **asked: Any) -> Answer[WindowTop]:
+        choice = self._choice(size, k=k, **asked)
+        start_s = choice.newest_closed_s if asked["start_s"] is None else asked["start_s"]
+        assert start_s is not None
+        choice.check_kept(start_s)
+        top = (await self.queries.top(k, exact=asked["exact"])).value
+        end_s = asked["end_s"] or start_s + size.size_s
+        return self.queries._answer(WindowTop(top, choice.span(start_s, end_s)), terms)
+
+    async def series(
+        self, word: str, size: WindowSize, *, points: int, terms: Terms = WHOLE, **asked: Any
+    ) -> Answer[WordSeries]:
+        choice = self._choice(size, points=points, **asked)
+        newest_s = choice.newest_begun_s
+        assert newest_s is not None
+        start_s = newest_s - (points - 1) * size.advance_s if asked["start_s"] is None else asked["start_s"]
+        start_s = max(start_s, choice.first_kept_s)
+        starts = range(start_s, min(newest_s, start_s + (points - 1) * size.advance_s) + 1, size.advance_s)
+        counts = [self.queries.counts.get(word, 0) if start_s % 120 else 0 for start_s in starts]
+        return self.queries._answer(
+            WordSeries(starts, counts, choice.final_until_s, choice.whole_from_s), terms
+        )
+
+    async def trending(
+        self, size: WindowSize, k: int, *, terms: Terms = WHOLE, **asked: Any
+    ) -> Answer[WindowTrending]:
+        choice = self._choice(size, k=k, **asked)
+        start_s = choice.newest_closed_s
+        assert start_s is not None
+        words = [TrendingWord("fox", 30, 5, score(30, 5, 5))]
+        span = choice.span(start_s, start_s + size.size_s)
+        return self.queries._answer(WindowTrending(Trending(words[:k]), span, start_s - 300, 5), terms)
+
+    def _choice(self, size: WindowSize, **asked: object) -> Choice:
+        self.asked.append({"size": size, **asked})
+        return Choice(size, {2: WINDOWS, 10: JUMPED}, {2: 123, 10: 7})
 
 
 @dataclass

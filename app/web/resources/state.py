@@ -6,6 +6,7 @@ for all partitions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -14,25 +15,31 @@ from starlette.responses import Response
 
 from app.bodies import Instance, KeyValue
 from app.printable import printable
-from app.reads.answers import Queries
+from app.reads.window_answers import AllQueries, WindowSize
 from app.web.disconnection import while_connected
 from app.web.dumps import KeyValues, Wanted, dump_response
 from app.web.formats import freshness_headers
 from app.web.parameters import decoded, path_word, query_parameters
-from app.web.problems import UNKNOWN_STORE, absent_word_response, problem_response
+from app.web.problems import UNKNOWN_STORE, OutOfRangeError, absent_word_response, problem_response
 from app.web.resource import Resource
 from app.web.responses import REVALIDATED, json_response
 from app.web.terms import NAMES, terms_of
 from tables.errors import BadRequestError
 
 STORE: Final = "word-count"
-STORES: Final = (STORE,)
+WINDOWED: Final = "windowed-word-count"
+WINDOW: Final = WindowSize(60, 60)
+"""Windows of the store `WINDOWED`: one minute, as in the example."""
+
+STORES: Final = (STORE, WINDOWED)
+
+LATEST_MS: Final = 253_402_300_799_999
 
 Workers = Callable[[], Sequence[tuple[str, int]]]
 
 
 def routes(
-    queries: Queries, normalise: Callable[[str], str], workers: Workers | None = None
+    queries: AllQueries, normalise: Callable[[str], str], workers: Workers | None = None
 ) -> list[Resource]:
     """Return the routes of `/state`.
 
@@ -74,14 +81,29 @@ def routes(
         wanted = Wanted(after=word_before(first), first=first, last=last)
         return await dump_response(request, queries, wanted, terms, KeyValues())
 
+    async def list_windows(request: Request) -> Response:
+        terms = terms_of(query_parameters(request, *NAMES))
+        text, first_s, points = _windows(request)
+        key = normalise(text)
+        answer = await while_connected(
+            request,
+            queries.windows.series(key, WINDOW, points=points, start_s=first_s, is_clipped=True, terms=terms),
+        )
+        found = zip(answer.value.starts, answer.value.counts, strict=True)
+        pairs = [KeyValue(f"{key}@{start_s * 1000}", count) for start_s, count in found if count]
+        return json_response(pairs, headers={**REVALIDATED, **freshness_headers(answer)})
+
     by_path = {
-        "/state/instances/{store}": list_instances,
-        "/state/instance/{store}/{key:path}": find_instance,
-        "/state/keyvalue/{store}/{key:path}": get_value,
-        "/state/keyvalues/{store}/all": list_all,
-        "/state/keyvalues/{store}/range/{from:path}/{to:path}": list_range,
+        "/state/instances/{store}": (list_instances, STORES),
+        "/state/instance/{store}/{key:path}": (find_instance, STORES),
+        "/state/keyvalue/{store}/{key:path}": (get_value, (STORE,)),
+        "/state/keyvalues/{store}/all": (list_all, (STORE,)),
+        "/state/keyvalues/{store}/range/{from:path}/{to:path}": (list_range, (STORE,)),
+        "/state/windowed/{store}/{key:path}/{from}/{to}": (list_windows, (WINDOWED,)),
     }
-    of_stores = [Resource(path, _of_known_store(endpoint)) for path, endpoint in by_path.items()]
+    of_stores = [
+        Resource(path, _of_known_store(endpoint, stores)) for path, (endpoint, stores) in by_path.items()
+    ]
     return [Resource("/state/instances", list_instances), *of_stores]
 
 
@@ -105,11 +127,14 @@ def _asked(request: Request) -> tuple[str, int]:
     return host, port or (443 if request.url.scheme == "https" else 80)
 
 
-def _of_known_store(endpoint: Callable[[Request], object]) -> Callable[[Request], object]:
+def _of_known_store(
+    endpoint: Callable[[Request], object], stores: Sequence[str]
+) -> Callable[[Request], object]:
     async def checked(request: Request) -> Response:
         store = request.path_params["store"]
-        if store != STORE:
-            detail = f'there is no store "{printable(store[:100])}"; there is {", ".join(STORES)}'
+        if store not in stores:
+            kind = " of this kind" if store in STORES else ""
+            detail = f'there is no store "{printable(store[:100])}"{kind}; there is {", ".join(stores)}'
             return problem_response(UNKNOWN_STORE, detail)
         response: Response = await endpoint(request)  # type: ignore[misc]
         return response
@@ -129,3 +154,27 @@ def _bounds(request: Request) -> tuple[str, str]:
         raise BadRequestError("the range has not two bounds", "encode / in a bound as %2F")
     first, last = (decoded(bound, "the path") for bound in bounds)
     return first, last
+
+
+def _windows(request: Request) -> tuple[str, int, int]:
+    """Return the key, the beginning of the first window from `from` on, and the number of windows that begin up to `to`.
+
+    Raises:
+        BadRequestError: the path is not a key and two times.
+        OutOfRangeError: the times are not in order, or many windows apart.
+    """
+    path: bytes = request.scope["raw_path"]
+    parts = path.removeprefix(f"/state/windowed/{WINDOWED}/".encode()).split(b"/")
+    if len(parts) != 3 or not all(re.fullmatch(rb"[0-9]{1,15}", part) for part in parts[1:]):
+        raise BadRequestError(
+            "the path is not a key and two times",
+            "give times in milliseconds since 1970, and encode / in a key as %2F",
+        )
+    first_ms, last_ms = int(parts[1]), int(parts[2])
+    if not first_ms <= last_ms <= LATEST_MS:
+        raise OutOfRangeError(
+            f"the windows are from {first_ms} to {last_ms}", "give times in order, up to 9999"
+        )
+    first_s = -(-first_ms // (WINDOW.size_s * 1000)) * WINDOW.size_s
+    points = (last_ms // 1000 - first_s) // WINDOW.size_s + 1
+    return decoded(parts[0], "the path"), first_s, max(0, points)

@@ -5,6 +5,7 @@ import pytest
 
 from app.bodies import ReadinessCheck
 from app.reads.answers import IncompleteError, NotCountedYetError
+from app.reads.window_answers import UnknownWindowError, WindowExpiredError, WindowSize
 from app.web.asgi import create_asgi_app
 from app.web.problems import OTHERS, PROBLEMS, problem_response
 from app.web.terms import NAMES
@@ -84,7 +85,7 @@ REFUSED = incomplete(
     '"3":"no worker has the partition","4":"no worker has the partition"',
 )
 BAD, RANGE = "The request cannot be understood", "A parameter's value cannot be used"
-THIS_WORKER = '{"host":"127.0.0.1","port":80,"storeNames":["word-count"]}'
+THIS_WORKER = '{"host":"127.0.0.1","port":80,"storeNames":["word-count","windowed-word-count"]}'
 OVER_THE_FOX = '{"word":"fox","count":2},{"word":"over","count":1},{"word":"the","count":5}'
 THE_FOX_OVER = '{"word":"the","count":5},{"word":"fox","count":2},{"word":"over","count":1}'
 ANSWERS = [
@@ -267,6 +268,9 @@ RAISED = [
     ("unsupported-media-type", "The media type of the body cannot be used", 415),
     ("content-too-large", "The body is too large", 413),
     ("incomplete", "Partitions do not answer", 503),
+    ("unknown-window", "No windows of this size are counted", 404),
+    ("no-window", "There is no such window yet", 404),
+    ("window-gone", "The window is not kept any more", 410),
     ("not-yet-counted", "The records are not counted yet", 504),
     ("not-ready", "No answer yet", 503),
     ("overloaded", "Too many queries wait", 503),
@@ -310,6 +314,12 @@ def raised(kind: type[WordcountError]) -> tuple[WordcountError, str, str]:
     if kind is NotCountedYetError:
         error = NotCountedYetError({2: 7, 10: 1}, {10: 4, 2: 7})
         return error, str(error), '"as_of":{"2":7,"10":4}'
+    if kind is UnknownWindowError:
+        error = UnknownWindowError(WindowSize(3600, 300), [60, 3600])
+        return error, str(error), ""
+    if kind is WindowExpiredError:
+        error = WindowExpiredError(WindowSize(60, 60), 0, 60, 120)
+        return error, str(error), ""
     return kind("what is wrong", "what helps"), "what is wrong; what helps", ""
 
 

@@ -11,12 +11,13 @@ from app.web.openapi import document
 from tables.errors import NotReadyError
 
 VERSION = Version("1.2.3", "3.11.7", "0.15.3")
-CONCRETE = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z"}
+CONCRETE = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z", "size": "1m"}
+WINDOWED = {"store": "windowed-word-count", "from": 1767225900000, "to": 1767226100000}
 
 
 def concrete(path):
     """The path with a value for each parameter."""
-    return path.format(**CONCRETE)
+    return path.format(**CONCRETE | (WINDOWED if "/windowed/" in path else {}))
 
 
 def test_the_document_has_every_route_and_no_other(queries, health):
@@ -63,6 +64,14 @@ async def test_answers_have_the_documented_shape(client, path):
         ("/state/keyvalue/counts/fox", "/state/keyvalue/{store}/{key}", 404),
         ("/state/instances/counts", "/state/instances/{store}", 404),
         ("/state/instances?x=1", "/state/instances", 400),
+        ("/v1/windows?x=1", "/v1/windows", 400),
+        ("/v1/windows/1x/top", "/v1/windows/{size}/top", 422),
+        ("/v1/windows/30s/top", "/v1/windows/{size}/top", 404),
+        ("/v1/windows/1m/top?at=1970-01-01T00:00:00Z", "/v1/windows/{size}/top", 410),
+        ("/v1/words/fox/windows?size=30s", "/v1/words/{word}/windows", 404),
+        ("/v1/trending?min_count=0", "/v1/trending", 422),
+        ("/state/windowed/word-count/fox/0/1", "/state/windowed/{store}/{key}/{from}/{to}", 404),
+        ("/state/windowed/windowed-word-count/fox/0/x", "/state/windowed/{store}/{key}/{from}/{to}", 400),
     ],
 )
 async def test_problems_have_the_documented_shape(client, asked, path, status):
@@ -133,7 +142,7 @@ async def test_an_incomplete_answer_has_the_documented_shape(client, queries):
         for path, item in document(VERSION)["paths"].items()
         if "504" in item.get("get", {"responses": ()})["responses"]
     ]
-    assert len(counting) == 8
+    assert len(counting) == 13
     for path in counting:
         reply = await client.get(concrete(path))
         assert reply.status_code == 503

@@ -3,6 +3,7 @@ import inspect
 import pytest
 
 from app.reads.answers import IncompleteError, NotCountedYetError
+from app.reads.window_answers import NoWindowError, UnknownWindowError, WindowExpiredError
 from app.web import problems
 from app.web.problems import PROBLEMS
 from tables import errors
@@ -15,6 +16,10 @@ ASKING = [
         "/state/keyvalues/word-count/range/a/z",
     ),
 ]
+
+
+OF_QUESTIONS = {IncompleteError, NotCountedYetError, UnknownWindowError, WindowExpiredError}
+"""Errors that are made of what was asked for."""
 
 
 def assert_problem(reply, status):
@@ -36,7 +41,7 @@ def test_every_error_of_wordcount_is_mapped():
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, Exception) and kind.__module__ == module.__name__
     }
-    assert set(PROBLEMS) == known | {IncompleteError, NotCountedYetError}
+    assert set(PROBLEMS) == known | {NoWindowError, *OF_QUESTIONS}
 
 
 def test_problem_types_are_distinct():
@@ -91,7 +96,7 @@ async def test_a_word_is_unknown_only_where_every_partition_answers(client, quer
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in PROBLEMS if kind not in {IncompleteError, NotCountedYetError}],
+    [kind for kind in PROBLEMS if kind not in OF_QUESTIONS],
     ids=lambda kind: kind.__name__,
 )
 async def test_each_error_has_its_status_and_remedy(client, queries, kind):

@@ -29,9 +29,15 @@ CLOSED = [
         "/state/keyvalue/word-count/fox",
         "/state/keyvalues/word-count/all",
         "/state/keyvalues/word-count/range/a/z",
+        "/state/windowed/windowed-word-count/fox/0/1767225900000",
+        "/v1/windows",
+        "/v1/windows/1m/top",
+        "/v1/words/fox/windows",
+        "/v1/trending",
     ),
 ]
-PARAMETERS = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z"}
+PARAMETERS = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z", "size": "1m"}
+WINDOWED = {"store": "windowed-word-count", "from": 0, "to": 1767225900000}
 UNKNOWN = [
     "/nothing",
     "/v1",
@@ -51,7 +57,9 @@ def name_of(reply):
 def test_every_route_is_open_or_closed_here():
     asgi_app = create_asgi_app(FakeQueries(), FakeHealth(), CollectorRegistry(), VERSION)
     routes = {
-        route.path.replace(":path", "").format(**PARAMETERS)
+        route.path.replace(":path", "").format(
+            **PARAMETERS | (WINDOWED if "/windowed/" in route.path else {})
+        )
         for route in asgi_app.routes
         if isinstance(route, Route)
     }

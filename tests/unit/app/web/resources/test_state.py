@@ -12,6 +12,8 @@ from app.web.asgi import create_asgi_app
 from app.web.resources.state import word_before
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
+STORES = ["word-count", "windowed-word-count"]
+
 STORE_PATHS = [
     *("/state/instances/{}", "/state/instance/{}/fox", "/state/keyvalue/{}/fox", "/state/keyvalues/{}/all"),
     "/state/keyvalues/{}/range/a/z",
@@ -53,7 +55,7 @@ async def test_an_unknown_key_is_a_404(client):
 
 
 @pytest.mark.parametrize("path", STORE_PATHS)
-@pytest.mark.parametrize("store", ["windowed-word-count", "Word-Count", "%1B%5B31m"])
+@pytest.mark.parametrize("store", ["windowed-word-counts", "Word-Count", "%1B%5B31m"])
 async def test_an_unknown_store_is_a_404_that_names_the_stores(client, path, store):
     reply = await client.get(path.format(store))
     assert reply.status_code == 404
@@ -132,8 +134,8 @@ async def test_workers_are_told_with_this_worker_first():
     )
     transport = httpx.ASGITransport(asgi_app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        this = {"host": "10.0.0.7", "port": 8080, "storeNames": ["word-count"]}
-        other = {"host": "10.0.0.8", "port": 8081, "storeNames": ["word-count"]}
+        this = {"host": "10.0.0.7", "port": 8080, "storeNames": STORES}
+        other = {"host": "10.0.0.8", "port": 8081, "storeNames": STORES}
         assert (await client.get("/state/instances")).json() == [this, other]
         assert (await client.get("/state/instances/word-count")).json() == [this, other]
         assert (await client.get("/state/instance/word-count/fox")).json() == this
@@ -141,4 +143,41 @@ async def test_workers_are_told_with_this_worker_first():
 
 async def test_without_a_map_the_worker_is_the_one_that_was_asked(client):
     reply = await client.get("http://127.0.0.1:8123/state/instances")
-    assert reply.json() == [{"host": "127.0.0.1", "port": 8123, "storeNames": ["word-count"]}]
+    assert reply.json() == [{"host": "127.0.0.1", "port": 8123, "storeNames": STORES}]
+
+
+WINDOWED = "/state/windowed/windowed-word-count"
+
+
+async def test_windows_of_a_key_have_their_beginning_in_ms_and_no_zeros(client, queries):
+    reply = await client.get(f"{WINDOWED}/FOX/1767225899999/1767226080000")
+    assert reply.json() == [
+        {"key": "fox@1767225900000", "value": 2},
+        {"key": "fox@1767226020000", "value": 2},
+    ]
+    assert reply.headers["wordcount-complete"] == "true"
+    assert queries.windows.asked[0]["start_s"] == 1767225900
+    assert queries.windows.asked[0]["points"] == 4
+    assert queries.windows.asked[0]["is_clipped"]
+
+
+async def test_a_key_with_a_slash_has_windows_too(client, queries):
+    queries.counts = {"a/b": 3}
+    reply = await client.get(f"{WINDOWED}/a%2Fb/1767225900000/1767225900000")
+    assert reply.json() == [{"key": "a/b@1767225900000", "value": 3}]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("fox/1", 404), ("a/b/1/2", 400), ("fox/1/x", 400), ("fox/2/1", 422), ("fox/1/999999999999999", 422)],
+)
+async def test_windows_need_two_times_in_order(client, path, status):
+    assert (await client.get(f"{WINDOWED}/{path}")).status_code == status
+
+
+@pytest.mark.parametrize(
+    "path", ["/state/keyvalue/windowed-word-count/fox", "/state/windowed/word-count/fox/0/1"]
+)
+async def test_a_store_of_the_other_kind_is_unknown(client, path):
+    reply = await client.get(path)
+    assert (reply.status_code, reply.json()["type"].rpartition(":")[2]) == (404, "unknown-store")

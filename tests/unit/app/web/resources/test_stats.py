@@ -1,4 +1,5 @@
 from app.reads.answers import PartitionStatus
+from tests.fakes.queries import PARTS
 
 
 async def test_totals_account_for_every_record(client):
@@ -34,3 +35,16 @@ async def test_each_partition_tells_state_position_and_lag_where_known(client):
         "highwater": None,
         "lag_records": None,
     }
+
+
+async def test_a_partition_with_windows_tells_its_event_time(client, queries):
+    queries.window_parts = PARTS
+    partitions = (await client.get("/v1/stats")).json()["partitions"]
+    assert {name: partitions["2"][name] for name in ("stream_time", "open_windows", "late", "untimed")} == {
+        "stream_time": "2026-01-01T00:07:15Z",
+        "open_windows": {"1m": 1},
+        "late": {"1m": 4},
+        "untimed": {"missing_time": 1},
+    }
+    assert partitions["10"]["stream_time"] == "2026-01-01T00:07:00Z"
+    assert partitions["10"]["open_windows"] == {"1m": 2}  # 00:06 takes late records until 00:07:10.

@@ -1,0 +1,78 @@
+"""`/v1/trending`: words that occur far more often than in the windows before."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.reads.window_answers import MOST_PANES, AllQueries, WindowSize, time_text
+from app.web.disconnection import while_connected
+from app.web.formats import accepted, list_response
+from app.web.parameters import query_parameters, truth, whole_number
+from app.web.problems import OutOfRangeError
+from app.web.resource import Resource
+from app.web.resources.top import DEFAULT_K, MAX_K
+from app.web.responses import freshness
+from app.web.terms import NAMES, terms_of
+from app.web.window_parameters import DEFAULT_SIZE, size_of
+from app.window_bodies import Trending, TrendingWord
+
+DEFAULT_BASELINE: Final = 10
+MOST_BASELINE: Final = 100
+DEFAULT_MIN_COUNT: Final = 10
+MOST_MIN_COUNT: Final = 1_000_000_000
+
+_DIGITS: Final = 3
+"""Decimal places of scores and averages."""
+
+
+def routes(queries: AllQueries) -> list[Resource]:
+    """Return the route of `/v1/trending`."""
+
+    async def get_trending(request: Request) -> Response:
+        parameters = query_parameters(request, "size", "k", "baseline", "min_count", "open", *NAMES)
+        size = size_of(parameters.get("size", DEFAULT_SIZE))
+        k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
+        baseline = _baseline(parameters, size)
+        min_count = whole_number(parameters, "min_count", DEFAULT_MIN_COUNT, MOST_MIN_COUNT)
+        is_open = truth(parameters, "open", default=False)
+        media_type, terms = accepted(request), terms_of(parameters)
+        answer = await while_connected(
+            request,
+            queries.windows.trending(
+                size, k, baseline=baseline, min_count=min_count, is_open=is_open, terms=terms
+            ),
+        )
+        found, span = answer.value, answer.value.span
+        body = Trending(
+            [
+                TrendingWord(
+                    one.word, one.count, round(one.before / found.windows, _DIGITS), round(one.score, _DIGITS)
+                )
+                for one in found.trending.words
+            ],
+            found.trending.max_score is None,
+            round(found.trending.max_score or 0.0, _DIGITS),
+            size.name,
+            time_text(span.start_s),
+            time_text(span.end_s),
+            span.is_final,
+            span.is_whole,
+            time_text(found.before_s),
+            found.windows,
+            **freshness(answer),
+        )
+        return list_response(media_type, body)
+
+    return [Resource("/v1/trending", get_trending)]
+
+
+def _baseline(parameters: dict[str, str], size: WindowSize) -> int:
+    most = min(MOST_BASELINE, MOST_PANES // size.panes - 1)
+    if most < 1:
+        raise OutOfRangeError(
+            f'"size" is {size.name}, which is {size.panes:,} windows each', "give larger panes"
+        )
+    return whole_number(parameters, "baseline", min(DEFAULT_BASELINE, most), most)
