@@ -258,7 +258,7 @@ class Replay:
         merged = self._parts[0] if self.full and len(self._parts) == 1 else _merged(self._parts)
         merged = merged.taken(byte_order(merged.words))
         self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, self._buffer_bytes, False
-        self.cleared = self._ranges_to_clear()
+        self.cleared, removed = self._tombstones_taken()
         if self.cleared:
             self.stale = {
                 key for key in self.stale if not any(start <= key < end for start, end in self.cleared)
@@ -270,6 +270,8 @@ class Replay:
             self.stale.difference_update(merged.keys())
         if stale.any():
             self.stale.update(merged.taken(np.flatnonzero(stale)).keys())
+        if removed:
+            self.stale.update(self._with_rows(removed, merged))
         self._stored_upto = self.max_upto
         return merged.taken(np.flatnonzero(~beaten)) if beaten.any() else merged
 
@@ -286,13 +288,18 @@ class Replay:
             ]
         return beaten
 
-    def _ranges_to_clear(self) -> Sequence[KeyRange]:
-        """Return ranges that have the tombstones since the last `take` and rows that count no longer, and no other rows."""
+    def _tombstones_taken(self) -> tuple[Sequence[KeyRange], Sequence[bytes]]:
+        """Return what the tombstones since the last `take` lead to.
+
+        Returns:
+            Ranges that have tombstones and rows that count no longer, and no other rows; and the keys with a tombstone whose rows
+            would count: a foreign tombstone, of a size that was not counted for a while.
+        """
         marker = self.marker
         if not self._tombstones or marker is None or self.max_upto > marker.position:
             # While rows are ahead of the position, rows may be of a jump that the marker does not know yet.
             self._tombstones = self._tombstones[-MOST_TOMBSTONES:]
-            return ()
+            return (), ()
         keys, self._tombstones = pa.concat_arrays(self._tombstones), []
         ranges: list[KeyRange] = []
         for start, end in dead_ranges(marker.windows):
@@ -300,7 +307,14 @@ class Replay:
             if len(there):
                 found = pc.min_max(there)
                 ranges.append((found["min"].as_py(), found["max"].as_py() + b"\0"))
-        return ranges
+        live = np.flatnonzero(~_among(keys, ranges))
+        return ranges, keys.take(pa.array(live)).to_pylist()
+
+    def _with_rows(self, keys: Sequence[bytes], merged: MergedRows) -> list[bytes]:
+        """Return those of `keys` that have a row, in `merged` or stored."""
+        here = set(merged.keys())
+        stored = self._stored.get_many(list(keys))
+        return [key for key, row in zip(keys, stored, strict=True) if row is not None or key in here]
 
     def _check_changelog(self, marker: Marker) -> None:
         """Raise InexactError if `marker` was written for another changelog than the marker before."""

@@ -192,15 +192,28 @@ def windowed_marker(position: int, stream_s: int) -> Record:
     return MARKER_KEY, encode_marker(value)
 
 
-def test_tombstones_clear_rows_that_count_no_longer_and_are_nothing_else() -> None:
+def test_tombstones_clear_rows_that_count_no_longer() -> None:
     gone, kept = pane_key(0), pane_key(20)
     written = records(row(b"a", 5), row(gone, 5), row(kept, 5), windowed_marker(5, T + 661))
-    replay = replayed(written, records((gone, b""), (kept, b"")))
+    replay = replayed(written, records((gone, b"")))
     assert taken(replay) == dict([row(b"a", 5), row(kept, 5)])
     assert replay.cleared == [(gone, gone + b"\0")]
     assert not replay.needs_healing()
     assert taken(replay) == {}
-    assert replay.cleared == ()
+    assert not replay.cleared
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_tombstone_of_a_row_that_counts_is_healed(*, stored: bool) -> None:
+    kept, unknown = pane_key(20), pane_key(21)
+    rows = dict([row(kept, 5)])
+    first = (
+        records(windowed_marker(5, T + 661)) if stored else records(row(kept, 5), windowed_marker(5, T + 661))
+    )
+    replay = replayed(first, records((kept, b""), (unknown, b"")), stored=rows if stored else {})
+    assert taken(replay) == ({} if stored else rows)
+    assert replay.stale == {kept}
+    assert not replay.cleared
 
 
 def test_a_stale_row_that_was_removed_needs_no_healing() -> None:
