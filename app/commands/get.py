@@ -12,6 +12,12 @@ from app.exit_codes import EXIT_FAILED
 
 def get(
     word: Annotated[str, typer.Argument(metavar="WORD")],
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            "--windows", metavar="SIZE", help="How often in each of the newest windows, such as 1m or 1h/5m."
+        ),
+    ] = None,
     allow_partial: AllowPartial = False,
     url: WorkerUrl = None,
     as_json: AsJson = False,
@@ -21,14 +27,24 @@ def get(
     from rich.text import Text
 
     from app.config.loading import load_settings
-    from app.operate.answer_text import freshness_lines
+    from app.operate.answer_text import freshness_lines, window_lines
     from app.operate.asked_workers import AskedWorkers
-    from app.operate.worker_client import ask_word
+    from app.operate.worker_client import ask_word, ask_word_windows
     from app.output import say_json
     from app.printable import printable
     from app.problem_bodies import UnknownWord
 
     workers = AskedWorkers(load_settings(), url)
+    if windows is not None:
+        told = workers.ask(
+            lambda worker: ask_word_windows(worker, word, windows, allow_partial=allow_partial)
+        )
+        if as_json:
+            say_json(told)
+            return
+        for line in (told.word, *window_lines(told), *freshness_lines(told)):
+            Console().print(Text(printable(line)), soft_wrap=True)
+        return
     answer = workers.ask(lambda worker: ask_word(worker, word, allow_partial=allow_partial))
     unknown = isinstance(answer, UnknownWord)
     if as_json:

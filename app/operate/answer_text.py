@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from app.bodies import CountedWord, Freshness, Top
+    from app.window_bodies import WindowTop, WordWindows
 
 
 def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Table:
@@ -24,7 +25,24 @@ def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Tabl
     return table
 
 
-def proof_lines(answer: Top) -> list[str]:
+def window_line(answer: WindowTop) -> str:
+    """Return which window an answer is about, and whether it is final and whole."""
+    state = "final" if answer.final else "NOT FINAL, it may take records still"
+    whole = "" if answer.whole else "; NOT WHOLE, its first records were not counted in windows"
+    return f"window {answer.size}: {answer.start} to {answer.end}, {state}{whole}"
+
+
+def window_lines(answer: WordWindows) -> list[str]:
+    """Return a line for each window of a word, its beginning and the count, and lines about which are final and whole."""
+    lines = [f"{one.start}  {one.count:>12,}" for one in answer.windows]
+    final = "none yet" if answer.final_until is None else f"those that end by {answer.final_until}"
+    lines.append(f"final windows of {answer.size}: {final}")
+    if answer.whole_from is not None and any(one.start < answer.whole_from for one in answer.windows):
+        lines.append(f"NOT WHOLE: windows that begin before {answer.whole_from}")
+    return lines
+
+
+def proof_lines(answer: Top | WindowTop) -> list[str]:
     """Return a line that says how wrong the choice of words may be; no line if it is proven."""
     if answer.exact:
         return []

@@ -14,6 +14,7 @@ from app.bodies import AssignmentMap, Stats, Top, Version, Word
 from app.config.http_trust import commands_trust, workers_trust
 from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
 from app.problem_bodies import PROBLEM_TYPE, Problem, UnknownWord
+from app.window_bodies import WindowTop, WordWindows
 from tables.errors import BadRequestError, ConfigurationError, NotReadyError, WordcountError
 
 if TYPE_CHECKING:
@@ -143,6 +144,39 @@ def ask_top(worker: WorkerAddress, k: int, *, exact: bool = False, allow_partial
     """
     parameters = {"k": k, "exact": str(exact).lower(), **_terms(allow_partial)}
     return _decoded(worker.url, ask_path(worker, "/v1/top", parameters), Top)
+
+
+def ask_window(
+    worker: WorkerAddress,
+    size: str,
+    k: int,
+    *,
+    at: str | None = None,
+    exact: bool = False,
+    allow_partial: bool = False,
+) -> WindowTop:
+    """Return the `k` most frequent words of a window; raise as `ask_path` does.
+
+    Args:
+        worker: address of the worker.
+        size: size of the window, as the worker takes it.
+        k: most words in the answer, >= 1.
+        at: a time in the window; None = the newest window that is closed.
+        exact, allow_partial: as in `ask_top`.
+    """
+    parameters = {"k": k, "exact": str(exact).lower(), **_terms(allow_partial)}
+    if at is not None:
+        parameters["at"] = at
+    path = f"/v1/windows/{quote(size, safe='')}/top"
+    return _decoded(worker.url, ask_path(worker, path, parameters), WindowTop)
+
+
+def ask_word_windows(
+    worker: WorkerAddress, word: str, size: str, *, allow_partial: bool = False
+) -> WordWindows:
+    """Return the counts of `word` in the newest windows of a size; raise as `ask_word` does."""
+    parameters = {"size": size, **_terms(allow_partial)}
+    return _decoded(worker.url, ask_path(worker, f"{word_path(word)}/windows", parameters), WordWindows)
 
 
 def ask_lag(worker: WorkerAddress) -> int | None:

@@ -56,6 +56,39 @@ def test_a_watch_that_is_no_terminal_has_a_line_for_each_answer_as_it_comes(work
         assert watching.stderr.read() == b""
 
 
+def test_top_of_a_window_says_which_window_and_whether_it_is_final(wordcount, worker_port, queries):
+    outcome = wordcount("top", "-k", "1", "--window", "1m")
+    assert outcome.code == 0
+    assert "window 1m: 2026-01-01T00:05:00Z to 2026-01-01T00:06:00Z, final\n" in outcome.out
+    outcome = wordcount("top", "--window", "1m", "--at", "2026-01-01T00:00:30Z")
+    assert "NOT WHOLE" in outcome.out
+    assert "to 2026-01-01T00:01:00Z, final; NOT WHOLE, its first records" in outcome.out.replace("\n", " ")
+    assert queries.windows.asked[-1]["start_s"] == 1767225600
+    assert json.loads(wordcount("top", "--window", "1m", "--json").out)["size"] == "1m"
+    refused = wordcount("top", "--window", "1h/5m")
+    assert (refused.code, refused.out) == (2, "")
+    assert "no windows of 1h/5m are counted" in refused.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--at", "2026-01-01T00:00:30Z"], ["--window", "1m", "--watch"]], ids=" ".join
+)
+def test_a_window_is_named_and_not_watched(wordcount, arguments):
+    assert wordcount("top", *arguments).code == 2
+
+
+def test_get_shows_the_newest_windows_of_a_word(wordcount, worker_port):
+    lines = wordcount("get", "fox", "--windows", "1m").out.splitlines()
+    assert lines[0] == "fox"
+    assert lines[-7:-3] == [
+        "2026-01-01T00:06:00Z             0",
+        "2026-01-01T00:07:00Z             2",
+        "final windows of 1m: those that end by 2026-01-01T00:06:00Z",
+        "NOT WHOLE: windows that begin before 2026-01-01T00:01:00Z",
+    ]
+    assert json.loads(wordcount("get", "fox", "--windows", "60", "--json").out)["word"] == "fox"
+
+
 def test_an_answer_with_partitions_missing_says_which(wordcount, worker_port, queries):
     queries.complete, queries.missing = False, (3, 4)
     partial = "--allow-partial"
