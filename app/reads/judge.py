@@ -7,9 +7,10 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from app.reads.answers import Answer, IncompleteError, NotCountedYetError, Terms
-from app.reads.parties import Asks, Found, Parties, united
+from app.reads.parties import Asks, Found, Parties
 from app.reads.progress import Progress
 from app.reads.questions import Told
+from app.reads.together import united
 from tables.errors import BadRequestError, NotReadyError
 
 Value = TypeVar("Value")

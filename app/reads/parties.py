@@ -8,7 +8,7 @@ map, as long as there is time. A partition that has been without an answer for l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
@@ -19,6 +19,7 @@ from app.reads.local import LocalReads
 from app.reads.peers import BusyError, PeerError
 from app.reads.questions import Question, Told, WorkerStatus
 from app.reads.routes import HERE, Party, Routes
+from app.reads.together import all_of, united
 from tables.errors import (
     NotReadyError,
     OverloadedError,
@@ -326,21 +327,3 @@ class Parties:
 def _refusal(question: Question, error: Exception) -> Told[Any]:
     reason = error.message if isinstance(error, WordcountError) else str(error)
     return Told(None, {}, {}, {}, dict.fromkeys(question.partitions, reason))
-
-
-def united(mappings: Iterable[Mapping[int, Value]]) -> dict[int, Value]:
-    """Return one mapping with the partitions of all."""
-    return {number: value for mapping in mappings for number, value in mapping.items()}
-
-
-async def all_of(coroutines: Sequence[Coroutine[Any, Any, Value]]) -> Sequence[Value]:
-    """Return the results in order. Raise the first error when all have ended."""
-    if len(coroutines) == 1:
-        return [await coroutines[0]]
-    return [_result(result) for result in await asyncio.gather(*coroutines, return_exceptions=True)]
-
-
-def _result(result: Value | BaseException) -> Value:
-    if isinstance(result, BaseException):
-        raise result
-    return result

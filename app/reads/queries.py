@@ -21,7 +21,7 @@ from app.reads.answers import (
     WordPage,
 )
 from app.reads.judge import Judge
-from app.reads.parties import Parties, united
+from app.reads.parties import Parties
 from app.reads.questions import (
     CountsAsked,
     LeadersAsked,
@@ -29,6 +29,7 @@ from app.reads.questions import (
     Told,
     TotalsAsked,
 )
+from app.reads.together import united
 from app.reads.top_search import TopSearch
 from app.reads.window_queries import WindowQueries
 from tables.model.tally import Totals

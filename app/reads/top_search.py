@@ -10,9 +10,10 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace as replace_struct
 
 from app.reads.answers import Terms
-from app.reads.parties import Found, Parties, all_of
+from app.reads.parties import Found, Parties
 from app.reads.pool import too_slow
 from app.reads.questions import LeadersAsked, Told
+from app.reads.together import all_of
 from tables.errors import OverloadedError, QueryTimeoutError
 from tables.top.listings import Listing, decided, least_telling, look_ups
 from tables.top.top_words import TopWords

@@ -14,8 +14,9 @@ from msgspec.structs import replace as replace_struct
 
 from app.reads.answers import WHOLE, Answer, PartWindows, Terms
 from app.reads.judge import Judge
-from app.reads.parties import Found, Parties, all_of, united
+from app.reads.parties import Found, Parties
 from app.reads.questions import PaneLeadersAsked, PaneSpan, SeriesAsked, TrendAsked, WindowsAsked
+from app.reads.together import all_of, united
 from app.reads.top_search import TopSearch
 from app.reads.window_answers import (
     MOST_POINTS,

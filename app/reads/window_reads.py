@@ -25,6 +25,7 @@ from app.reads.questions import (
     TrendAsked,
 )
 from app.reads.sums import AsOf, Rows, first_words, listed, merged
+from app.reads.together import all_of, united
 from tables.model.rows import StoreState, unpack_row
 from tables.model.windows import WindowState
 from tables.partitions.served_rows import ServedRows
@@ -33,6 +34,11 @@ from tables.top.listings import searched
 from tables.top.top_words import TopWords, most_frequent
 
 _ATTEMPTS = 5
+
+_SERIES_THREADS = 4
+
+_MANY_WINDOWS = 240
+"""Windows of a series from which on the partitions are asked apart: that many look-ups take longer than passing a question on."""
 
 _TREND_LEADING = 500
 """Words of a window whose counts are looked up where they are not among the leaders of every partition."""
@@ -54,7 +60,7 @@ class WindowReads:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._parties = PaneParties(KnownPanes())
-        self._series = QueryPool("series", 2, most_waiting=64)
+        self._series = QueryPool("series", _SERIES_THREADS, most_waiting=256)
         self._tops = QueryPool("window", 2, most_waiting=64)
         self._scans = QueryPool("window-scan", 2, most_waiting=8)
 
@@ -93,8 +99,20 @@ class WindowReads:
 
     async def series(self, rows: Rows, question: SeriesAsked, end_s: float) -> tuple[Series, AsOf]:
         """Return the count of a word in each of some windows."""
+        apart = [{number: served} for number, served in rows.items()]
+        # Look-ups of many windows of different partitions are made at the same time: RocksDB makes them without the GIL.
+        parts = apart if question.span.count >= _MANY_WINDOWS else [rows]
+        told = await all_of([self._series_of(part, question, end_s) for part in parts if part])
+        sums = [sum(counts) for counts in zip(*(series.counts for series, _ in told), strict=True)]
+        windows = united(series.windows for series, _ in told)
+        return Series(sums or [0] * question.span.count, windows), united(as_of for _, as_of in told)
+
+    async def _series_of(self, rows: Rows, question: SeriesAsked, end_s: float) -> tuple[Series, AsOf]:
         answer = partial(_series, rows, question.word, question.span)
-        return await self._ask(self._series, (question.word, question.span, *rows), answer, end_s)
+        found: tuple[Series, AsOf] = await self._ask(
+            self._series, (question.word, question.span, *rows), answer, end_s
+        )
+        return found
 
     def close(self) -> None:
         """End the reading threads."""

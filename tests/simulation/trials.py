@@ -159,7 +159,7 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.one_record_moves_the_stream_time: Trial(19, bias=WINDOWED),
     window_mutants.expired_rows_come_back: Trial(20, bias=WINDOWED),
     window_mutants.confirmed_rows_stay_where_they_are: Trial(19, bias=WINDOWED),
-    window_mutants.confirmed_rows_counted_again_after_a_torn_flush: Trial(19, bias=WINDOWED),
+    window_mutants.confirmed_rows_counted_again_after_a_torn_flush: Trial(19, seeds=300, bias=WINDOWED),
     window_mutants.panes_of_a_torn_flush_counted_twice: Trial(19, bias=WINDOWED),
     window_mutants.panes_taken_for_empty_after_a_restore: Trial(19, bias=WINDOWED),
     window_mutants.pane_counts_kept_through_a_restore: Trial(19, bias=WINDOWED),
@@ -167,6 +167,9 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.pane_counts_updated_before_the_commit: Trial(19, bias=WINDOWED),
     window_mutants.tombstones_before_their_marker: Trial(20, bias=WINDOWED),
     window_mutants.a_range_too_long_is_cleared: Trial(20, bias=WINDOWED),
+    window_mutants.open_windows_taken_for_closed: Trial(19, bias=WINDOWED),
+    window_mutants.notes_without_the_last_flush: Trial(19, bias=WINDOWED),
+    window_mutants.rows_of_a_jump_not_shown: Trial(19, bias=WINDOWED),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),

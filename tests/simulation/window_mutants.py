@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.text import grouped_words as grouped_words_module
+from app.reads import pane_parties as pane_parties_module
 from tables.cache.pane_counts import PaneCaches
 from tables.model import windowing as windowing_module
 from tables.model.event_clock import EventClock, Timed, read_times
@@ -21,6 +22,7 @@ from tables.partitions import counting as counting_module
 from tables.partitions.counting import BufferCount, Counted
 from tables.partitions.expiry import Expired, Expiry
 from tables.partitions.shard import Shard
+from tables.top.pane_leaders import Closing, PaneLeaders
 
 Patch = pytest.MonkeyPatch
 
@@ -157,3 +159,35 @@ def a_range_too_long_is_cleared(patch: Patch) -> None:
         return Expired(found.keys, [(first, first[:5] + b"\xff") for first, _ in found.ranges])
 
     patch.setattr(Expiry, "find", beyond)
+
+
+def open_windows_taken_for_closed(patch: Patch) -> None:
+    """The most frequent words of a window are kept although it takes records still."""
+
+    def always(windows: WindowState, pane: Pane) -> Closing | None:
+        size = windows.size(pane.size_s)
+        if size is None or pane.epoch is not None:
+            return None
+        return Closing(windows.ruled_from, size.since, size.rule)
+
+    patch.setattr(pane_parties_module, "closing_of", always)
+
+
+def notes_without_the_last_flush(patch: Patch) -> None:
+    """A window that a flush closes is noted with the counts before that flush."""
+    after = PaneCaches.leaders_after
+
+    def before(panes: PaneCaches, pane: Pane, ids: Int64Array, counts: Int64Array) -> PaneLeaders | None:
+        return after(panes, pane, ids[:0], counts[:0])
+
+    patch.setattr(PaneCaches, "leaders_after", before)
+
+
+def rows_of_a_jump_not_shown(patch: Patch) -> None:
+    """Windows that only a pending jump has reached are answered as empty."""
+    panes_at = WindowState.panes_at
+
+    def confirmed(windows: WindowState, size_s: int, start_s: int) -> list[Pane]:
+        return [pane for pane in panes_at(windows, size_s, start_s) if pane.epoch is None]
+
+    patch.setattr(WindowState, "panes_at", confirmed)

@@ -275,3 +275,15 @@ async def test_the_overview_says_what_each_partition_knows(
     assert (answer.value[1].windows, answer.value[1].records) == (None, 0)
     stats = await queries.stats()
     assert list(stats.value.windows) == [0]
+
+
+async def test_a_long_series_is_read_from_all_partitions_at_once_and_added_up(
+    parts: dict[int, WindowedPartition], queries: WordQueries
+) -> None:
+    kept = SizeRule(60, 10, 86_400)
+    windows = windows_at(60_030, rules=[kept])
+    for part in parts.values():
+        await part.write(windows, {Pane(60, 60 * minute): {"a": minute} for minute in range(1, 1001)})
+    answer = await queries.windows.series("a", SIZE, points=1000)
+    assert [*answer.value.counts] == [2 * minute for minute in range(1, 1001)]
+    assert answer.as_of == {0: 10, 1: 10}
