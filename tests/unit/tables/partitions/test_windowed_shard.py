@@ -14,6 +14,7 @@ from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.hot_path import open_shard
+from tables.model.event_clock import CONFIRMING_RECORDS
 from tables.model.names import FORMAT_VERSION, WINDOWED_VERSION
 from tables.model.records import RecordBatch
 from tables.model.rows import unpack_row
@@ -125,6 +126,24 @@ async def test_rows_that_count_no_longer_leave_store_and_changelog(monkeypatch: 
         assert {key for key in written if key < END_OF_PANES and latest[key]} == {rows_of(shard)[0][0]}
         assert stored(shard) == {(60, 660): {b"z": 2}}
         assert shard.store.state.totals.records == 6
+
+
+async def test_records_after_a_quiet_week_count_before_and_after_their_time_is_confirmed() -> None:
+    week = 7 * 24 * 3600
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, MINUTE)
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a"), (0, b"a")])
+        await counted(shard, [(week, b"b")])
+        assert stored(shard) == {(60, 0): {b"a": 2}, (60, week): {b"b": 1}}
+        await counted(shard, [(week, b"b")] * (CONFIRMING_RECORDS - 2))
+        await Restore(shard).run()
+        assert stored(shard) == {(60, 0): {b"a": 2}, (60, week): {b"b": CONFIRMING_RECORDS - 1}}
+        await counted(shard, [(week, b"c")])
+        assert stored(shard) == {(60, week): {b"b": CONFIRMING_RECORDS - 1, b"c": 1}}
+        assert shard.marker is not None
+        assert shard.marker.windows is not None
+        assert shard.marker.windows.stream_ms == (T + week) * 1000
 
 
 async def test_a_size_that_comes_back_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
