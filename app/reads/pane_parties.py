@@ -75,9 +75,7 @@ class Opened:
         size = None if windows is None else windows.size(span.size_s)
         if windows is None or size is None:
             return []
-        return [
-            (pane, size.since) for start_s in span.starts for pane in windows.panes_at(span.size_s, start_s)
-        ]
+        return [(pane, size.since) for _, pane in windows.panes_at(span.size_s, span.starts)]
 
 
 def opened(rows: Mapping[int, ServedRows], views: ExitStack) -> list[Opened]:

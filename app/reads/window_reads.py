@@ -260,8 +260,8 @@ def _counts(served: ServedRows, word: bytes, span: PaneSpan) -> tuple[list[tuple
             state = served.stored_state()
             continue
         values, at = found
-        # Flushes that changed no window leave the panes as they were.
-        if _panes(at, span) == (panes, since):
+        # Flushes that brought no other panes left the keys as they were.
+        if _windows(at) == _windows(state) or _panes(at, span) == (panes, since):
             return _live(panes, values, since), at
         state = at
     with served.snapshot() as view:  # Slower, but no flush comes between.
@@ -276,12 +276,8 @@ def _panes(state: StoreState, span: PaneSpan) -> tuple[list[tuple[int, bytes]], 
     size = None if windows is None else windows.size(span.size_s)
     if windows is None or size is None:
         return [], 0
-    panes = [
-        (pane.prefix, place)
-        for place, start_s in enumerate(span.starts)
-        for pane in windows.panes_at(span.size_s, start_s)
-    ]
-    return [(place, prefix) for prefix, place in sorted(panes)], size.since
+    panes = [(place, pane.prefix) for place, pane in windows.panes_at(span.size_s, span.starts)]
+    return panes, size.since
 
 
 def _live(

@@ -224,18 +224,31 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
         size = self.size(pane.size_s)
         return size is not None and upto > size.since and self.is_kept(pane)
 
-    def panes_at(self, size_s: int, start_s: int) -> list[Pane]:
-        """Return the panes whose rows count in the window of `size_s` seconds that begins at `start_s`.
+    def panes_at(self, size_s: int, starts: range) -> list[tuple[int, Pane]]:
+        """Return the panes whose rows count in windows of `size_s` seconds, each after the place of its beginning in `starts`.
 
-        None if the size is not counted, the window is expired, or it lies ahead of all times. While a jump is pending, the rows of its
-        records are apart; a window that has the stream time in it may have both kinds.
+        They are in the order of the keys of their rows. A window has none if the size is not counted, or if the window is expired or
+        ahead of all times. While a jump is pending, the rows of its records are apart; a window that has the stream time in it may
+        have both.
         """
-        panes, start_ms, jump = list[Pane](), start_s * 1000, self.jump
-        if self.stream_ms is not None and start_ms <= self.stream_ms:
-            panes.append(Pane(size_s, start_s))
-        if jump is not None and start_ms <= jump.high_ms and jump.low_ms < start_ms + size_s * 1000:
-            panes.append(Pane(size_s, start_s, jump.epoch))
-        return [pane for pane in panes if self.is_kept(pane)]
+        size, jump = self.size(size_s), self.jump
+        if size is None:
+            return []
+        panes: list[tuple[int, Pane]] = []
+        if jump is not None:
+            panes = [
+                (place, Pane(size_s, start_s, jump.epoch))
+                for place, start_s in enumerate(starts)
+                if start_s * 1000 <= jump.high_ms and jump.low_ms < (start_s + size_s) * 1000
+            ]
+        if self.stream_ms is not None:
+            first_s, last_s = size.first_kept_s(self.stream_ms), self.stream_ms // 1000
+            panes += [
+                (place, Pane(size_s, start_s))
+                for place, start_s in enumerate(starts)
+                if first_s <= start_s <= last_s
+            ]
+        return panes
 
     def ruled_by(self, rules: WindowRules, position: int) -> WindowState:
         """Return the state with the configured `rules` from the source offset `position` on."""

@@ -187,7 +187,7 @@ def rows_of_a_jump_not_shown(patch: Patch) -> None:
     """Windows that only a pending jump has reached are answered as empty."""
     panes_at = WindowState.panes_at
 
-    def confirmed(windows: WindowState, size_s: int, start_s: int) -> list[Pane]:
-        return [pane for pane in panes_at(windows, size_s, start_s) if pane.epoch is None]
+    def confirmed(windows: WindowState, size_s: int, starts: range) -> list[tuple[int, Pane]]:
+        return [(place, pane) for place, pane in panes_at(windows, size_s, starts) if pane.epoch is None]
 
     patch.setattr(WindowState, "panes_at", confirmed)

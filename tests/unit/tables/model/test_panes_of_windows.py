@@ -8,21 +8,21 @@ from tests.fakes.windowed import MINUTE, windows_at
 
 
 def test_the_rows_of_a_window_are_in_its_pane_until_it_expires() -> None:
-    assert windows_at(600).panes_at(60, 600) == [Pane(60, 600)]
-    assert windows_at(599).panes_at(60, 600) == []
-    assert windows_at(None).panes_at(60, 600) == []
-    assert windows_at(600).panes_at(30, 600) == []
+    assert windows_at(600).panes_at(60, range(600, 600 + 1)) == [(0, Pane(60, 600))]
+    assert windows_at(599).panes_at(60, range(600, 600 + 1)) == []
+    assert windows_at(None).panes_at(60, range(600, 600 + 1)) == []
+    assert windows_at(600).panes_at(30, range(600, 600 + 1)) == []
     gone_s = 660 + MINUTE.grace_s + MINUTE.retention_s
-    assert windows_at(gone_s - 1).panes_at(60, 600) == [Pane(60, 600)]
-    assert windows_at(gone_s).panes_at(60, 600) == []
+    assert windows_at(gone_s - 1).panes_at(60, range(600, 600 + 1)) == [(0, Pane(60, 600))]
+    assert windows_at(gone_s).panes_at(60, range(600, 600 + 1)) == []
 
 
 def test_rows_of_a_jump_are_apart_and_may_be_in_a_window_that_has_others() -> None:
     windows = windows_at(600, jump=Jump(7, 640_000, 800_000, 2))
-    assert windows.panes_at(60, 540) == [Pane(60, 540)]
-    assert windows.panes_at(60, 600) == [Pane(60, 600), Pane(60, 600, 7)]
-    assert windows.panes_at(60, 780) == [Pane(60, 780, 7)]
-    assert windows.panes_at(60, 840) == []
+    assert windows.panes_at(60, range(540, 540 + 1)) == [(0, Pane(60, 540))]
+    assert windows.panes_at(60, range(600, 600 + 1)) == [(0, Pane(60, 600, 7)), (0, Pane(60, 600))]
+    assert windows.panes_at(60, range(780, 780 + 1)) == [(0, Pane(60, 780, 7))]
+    assert windows.panes_at(60, range(840, 840 + 1)) == []
 
 
 def test_notes_go_with_the_panes_that_are_no_longer_kept() -> None:
@@ -35,3 +35,11 @@ def test_notes_go_with_the_panes_that_are_no_longer_kept() -> None:
     (all_of_size,) = gone_notes(before, windows_at(5000, rules=[SizeRule(30, 0, 600)]))
     assert all_of_size == gone_notes(before, None)[0]
     assert all_of_size[0] <= Pane(60, 10**10).note_key < all_of_size[1] <= Pane(61, 0).note_key
+
+
+def test_the_panes_of_many_windows_are_in_the_order_of_their_keys() -> None:
+    windows = windows_at(660, jump=Jump(7, 640_000, 800_000, 2))
+    panes = windows.panes_at(60, range(540, 900, 60))
+    assert [place for place, _ in panes] == [1, 2, 3, 4, 0, 1, 2]
+    prefixes = [pane.prefix for _, pane in panes]
+    assert prefixes == sorted(prefixes)
