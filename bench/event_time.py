@@ -29,7 +29,7 @@ class EventTime:
         records_per_s: number of lines per second of event time.
     """
 
-    def __init__(self, lines: int, records_per_s: int) -> None:
+    def __init__(self, lines: int, records_per_s: float) -> None:
         self._lines = lines
         self._records_per_s = records_per_s
         self._counts: dict[int, Counter[bytes]] = defaultdict(Counter)
@@ -37,7 +37,7 @@ class EventTime:
     def time_ms(self, number: int) -> int:
         """Return the time of a line by its number from 0, in ms since 1970."""
         if number < self._lines:
-            return START_MS + number * 1000 // self._records_per_s
+            return START_MS + int(number * 1000 // self._records_per_s)
         return window_ms(self.time_ms(self._lines - 1)) + SIZE_S * 1000
 
     def counted(self, chunks: Iterable[list[bytes]]) -> Iterator[list[bytes]]:

@@ -33,6 +33,39 @@ def http_table(report: Results) -> str:
     return "\n".join(table_of(heads, rows)) if rows else UNMEASURED
 
 
+def window_reads_table(report: Results) -> str:
+    """Return a row per kind of question about windows."""
+    names = {"top": "top 100 of a closed minute", "series": "a word in a series of minutes"}
+    rows = [
+        (
+            names[result["name"]],
+            f"{result['windows']:,}",
+            f"{result['words_per_window']:,}",
+            f"{result['partitions']}",
+            f"{result['requests']:,}",
+            f"{result['p50_ms']}",
+            f"{result['p99_ms']}",
+            f"{result['max_ms']}",
+            f"{result['first_max_ms']}",
+            yes(result),
+        )
+        for result in report.get("window_reads", ())
+    ]
+    heads = (
+        "Request",
+        "Windows",
+        "Words in each",
+        "Partitions",
+        "Requests",
+        "p50 ms",
+        "p99 ms",
+        "Max ms",
+        "Slowest that was asked first, ms",
+        "Every count right",
+    )
+    return "\n".join(table_of(heads, rows)) if rows else UNMEASURED
+
+
 def group_reads_table(report: Results) -> str:
     """Return a row per kind of question to three workers, idle and while they catch up."""
     rows = [

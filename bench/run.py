@@ -1,7 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views`, `take-over` or
-`windows`. Without
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views`, `take-over`,
+`windows` or `window-reads`. Without
 names all are measured, and `bench/results/latest.json` is written.
 """
 
@@ -23,6 +23,7 @@ from bench.rig import Rig, running_rig
 from bench.take_over import measure_take_over
 from bench.throughput import CASES, RUNS, group, measure_cases
 from bench.views import measure_catching_up, measure_following
+from bench.window_reads import measure_window_reads
 from bench.windows import measure_windows
 
 CAPACITY_CASE = "zipf-10m-whitespace"
@@ -31,7 +32,17 @@ CAPACITY_CASE = "zipf-10m-whitespace"
 RESTORED_CASE = "distinct-5m"
 """The case whose changelog is restored."""
 
-SECTIONS = ("restore", "http", "reads", "group-reads", "latency", "views", "take-over", "windows")
+SECTIONS = (
+    "restore",
+    "http",
+    "reads",
+    "group-reads",
+    "latency",
+    "views",
+    "take-over",
+    "windows",
+    "window-reads",
+)
 
 
 def main(names: Sequence[str]) -> None:
@@ -77,6 +88,8 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["latency"] = measure_latency(rig, _capacity(report))
     if "windows" in names:
         report["windows"] = measure_windows(rig)
+    if "window-reads" in names:
+        report["window_reads"] = measure_window_reads(rig)
     if "take-over" in names:
         report["take_over"] = measure_take_over(rig)
     return report
@@ -91,7 +104,7 @@ def _capacity(report: dict[str, Any]) -> float:
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
-    sections = ("cases", "http", "reads", "group_reads", "latency", "windows")
+    sections = ("cases", "http", "reads", "group_reads", "latency", "windows", "window_reads")
     results = [result for section in sections for result in report.get(section, ())]
     singles = ("restore", "view_catches_up", "view_follows", "take_over")
     results += [report[name] for name in singles if name in report]

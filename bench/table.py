@@ -10,7 +10,14 @@ from bench.capacity import capacity_table
 from bench.cells import UNMEASURED, Results, number_of, stalls_of, table_of, with_spread, yes
 from bench.corpus import CORPORA
 from bench.plot import PLOT, plot
-from bench.read_tables import group_reads_table, http_table, reads_table, view_delay_table, view_table
+from bench.read_tables import (
+    group_reads_table,
+    http_table,
+    reads_table,
+    view_delay_table,
+    view_table,
+    window_reads_table,
+)
 from bench.results import GROWTH, LATEST, read
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +63,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "restore": restore_table(latest),
             "take-over": take_over_table(latest),
             "windows": windows_table(latest),
+            "window-reads": window_reads_table(latest),
             "view": view_table(latest),
             "view-delay": view_delay_table(latest),
         },

@@ -52,7 +52,7 @@ class TimedTopic(LoadedTopic):
 
 def measure_windows(rig: Rig) -> list[dict[str, Any]]:
     """Measure and print all runs; return a summary per setting for the result file."""
-    topic = load_timed(rig, LINES)
+    topic = load_timed(rig, LINES, RECORDS_PER_S)
     runs: dict[str, list[Run]] = {windows: [] for windows in WINDOWS}
     for number in range(RUNS):
         for windows in WINDOWS:
@@ -70,11 +70,11 @@ def measure_windows(rig: Rig) -> list[dict[str, Any]]:
     return [summary(windows, runs) for windows in WINDOWS]
 
 
-def load_timed(rig: Rig, lines: int) -> TimedTopic:
-    """Load a topic with `lines` lines of ten words, 100,000 records per second of event time."""
-    time = EventTime(lines, RECORDS_PER_S)
+def load_timed(rig: Rig, lines: int, records_per_s: float) -> TimedTopic:
+    """Load a topic with `lines` lines of ten words, `records_per_s` records per second of event time."""
+    time = EventTime(lines, records_per_s)
     chunks = time.counted(zipf_lines(lines))
-    name = f"timed-{lines}"
+    name = f"timed-{lines}-{records_per_s:.0f}"
     loaded = asyncio.run(load_topic(rig.servers, name, chunks, PARTITIONS, time_ms=time.time_ms))
     by_window: dict[tuple[int, int], Counter[bytes]] = {}
     for start_ms, counts in time.by_window.items():

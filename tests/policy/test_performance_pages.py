@@ -54,6 +54,7 @@ def test_a_wrong_count_in_any_section_is_noticed():
         "group_reads": [right],
         "latency": [right, right],
         "windows": [right],
+        "window_reads": [right],
         "restore": right,
         "view_catches_up": right,
         "view_follows": right,
