@@ -252,13 +252,13 @@ async def test_a_store_of_a_former_changelog_is_thrown_away_also_where_the_new_o
 async def test_a_changelog_of_another_format_is_refused(kafka: KafkaClient, workers: Workers) -> None:
     worker = await counted(kafka, workers)
     await worker.stop()
-    newer = encode_marker(msgspec.structs.replace(await last_marker(kafka, workers, 0), version=2))
+    newer = encode_marker(msgspec.structs.replace(await last_marker(kafka, workers, 0), version=3))
     await append(
         workers.bootstrap_servers, changelog_topic(workers.group, workers.topic), 0, MARKER_KEY, newer
     )
     worker.start()
     await wait_logged(worker, "partition stopped")
-    assert "the changelog was written in format 2, this program reads 1" in worker.log
+    assert "the changelog was written in format 3, this program reads 1 and 2" in worker.log
     assert "wordcount reset" in worker.log
 
     async def other_counts() -> bool:
