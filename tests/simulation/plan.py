@@ -59,7 +59,7 @@ class Bias:
 PLAIN = Bias()
 """Schedules without windows."""
 
-USUAL = Bias(windowed=0.8)
+USUAL = Bias(windowed=0.95)
 SHARED = Bias({"intrude": 3, "replace_topic": 0})
 """Schedules in which another deployment writes to the changelog, because its changelog has an equal name."""
 

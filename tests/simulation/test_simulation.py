@@ -13,7 +13,7 @@ from tests.simulation.plan import SHARED, numbers, ranges
 from tests.simulation.replay import command, shrunk
 from tests.simulation.simulator import simulate
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "4000"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3200"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
 SHARED_SEEDS = 300
