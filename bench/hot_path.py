@@ -39,6 +39,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import packed
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
 from tables.model.tally import Tally
+from tables.model.windows import WindowState
 from tables.partitions.restore import Restore
 from tables.partitions.services import ShardServices
 from tables.partitions.shard import Shard
@@ -223,11 +224,11 @@ class _Slowed:
         self.wasted_s = 0.0
         self._tally = tally
 
-    def __call__(self, batches: Sequence[RecordBatch]) -> Tally:
+    def __call__(self, batches: Sequence[RecordBatch], windows: WindowState | None = None) -> Tally:
         until = time.thread_time() + self.wasted_s
         while time.thread_time() < until:
             pass
-        return self._tally(batches)
+        return self._tally(batches, windows)
 
 
 def _yardstick(texts: Sequence[bytes], counts: dict[bytes, int]) -> int:
