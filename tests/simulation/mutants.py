@@ -25,6 +25,7 @@ from tables.model.windows import KeyRange
 from tables.partitions import shard as shard_module
 from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
+from tables.partitions.counting import BufferCount
 from tables.partitions.life import TRANSITIONS, Action, Event, State
 from tables.partitions.owned_partition import OwnedPartition
 from tables.partitions.restore import Restore
@@ -243,7 +244,9 @@ def ahead_forgotten_by_the_store(patch: Patch) -> None:
 
 
 def rows_ahead_counted_again(patch: Patch) -> None:
-    patch.setattr(Shard, "_tally", lambda shard, batches: shard.services.tally(batches))
+    patch.setattr(
+        BufferCount, "_tally", lambda count, batches, windows: count._services.tally(batches, windows)
+    )
 
 
 def rows_ahead_skipped_by_whole_batches(patch: Patch) -> None:
