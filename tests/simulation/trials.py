@@ -123,6 +123,7 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.foreign_records_ignored: Trial(4, seeds=300, bias=LATE),
     mutants.stale_rows_not_healed: Trial(11, seeds=300),
     mutants.healing_not_examined_itself: Trial(11, seeds=100, bias=HEALING, first=5300),
+    mutants.examined_before_healed: Trial(11, seeds=100, bias=HEALING, first=1200),
     mutants.ahead_forgotten_by_the_store: Trial(10),
     mutants.rows_ahead_counted_again: Trial(10),
     mutants.rows_ahead_skipped_by_whole_batches: Trial(10),
@@ -141,6 +142,9 @@ MUTANTS: dict[Mutate, Trial] = {
     ),
     follower_mutants.followers_overtaken_by_compaction: Trial(17, seeds=300, bias=OVERTAKEN),
     follower_mutants.stores_that_followers_have_filled_taken_for_empty: Trial(17, seeds=300, bias=FOLLOWED),
+    follower_mutants.followers_that_have_read_but_not_written_taken_for_newest: Trial(
+        18, bias=FOLLOWED, first=640
+    ),
     follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
     follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
     follower_mutants.owners_that_begin_their_time_when_the_marker_is_acknowledged: Trial(

@@ -108,17 +108,24 @@ def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
-    tmp_path: Path, broker: EmbeddedBroker
-) -> None:
-    body = """
+def miscounting(folder: Path, counted: str) -> list[str]:
+    """Return the command of a program that finds one occurrence of `counted` and nothing else."""
+    return program(
+        folder,
+        f"""
         tell("first")
         subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"])
         tell("durable")
-        open(os.environ["PEER_COUNTS"] + "-0", "w").write("the\\t1\\n")
+        open(os.environ["PEER_COUNTS"] + "-0", "w").write("{counted}\\t1\\n")
         tell("written")
-        """
-    wrong = program(tmp_path, body)
+        """,
+    )
+
+
+def test_systems_that_fail_or_count_wrong_are_told_and_the_others_run(
+    tmp_path: Path, broker: EmbeddedBroker
+) -> None:
+    wrong = miscounting(tmp_path, "the")
     contest = Contest(
         [
             system("ended", marked(lambda _: [sys.executable, "-c", "pass"])),
@@ -152,14 +159,7 @@ def test_kafka_streams_and_flink_count_windows_and_a_wrong_window_is_told(
     tmp_path: Path, broker: EmbeddedBroker
 ) -> None:
     """Of 1,600 lines each of three windows has 600, 600 and 400."""
-    body = """
-        tell("first")
-        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.4: pass"])
-        tell("durable")
-        open(os.environ["PEER_COUNTS"] + "-0", "w").write("the 2025-01-01T00:00:00.000+00:00\\t1\\n")
-        tell("written")
-        """
-    wrong = program(tmp_path, body)
+    wrong = miscounting(tmp_path, "the 2025-01-01T00:00:00.000+00:00")
     compared = [replace(each, lines=1600, timeout_s=60) for each in windowed_systems()]
     contest = Contest(
         [*compared, replace(system("miscounted", marked(lambda _: wrong)), lines=1600)],
