@@ -78,7 +78,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     text_format = value_format_of(settings)
     tally = RecordTally(words, text_format, policies_of(settings))
     metrics = Metrics()
-    memory = MemoryBudget(memory_budget(settings))
+    memory = MemoryBudget(memory_budget(settings), windowed=bool(settings.windows))
     kafka = connection(settings)
     faust_app = _faust_app(settings, memory)
 

@@ -26,9 +26,6 @@ from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
 from tables.top.pane_leaders import MOST_PANE_LEADERS, PaneLeaders, leading_places
 
-MOST_ENTRIES = 4_000_000
-"""Largest number of words of all panes of a partition that are kept in memory (64 MB); beyond it the oldest pane is forgotten."""
-
 _NOWHERE = -1
 _NOTHING = np.empty(0, np.int64)
 
@@ -192,15 +189,15 @@ class PaneCaches:
         words = pa.array(self._vocabulary.words_of(after.ids[places]), pa.binary())
         return PaneLeaders(words, after.counts[places], bound)
 
-    def trim(self, windows: WindowState) -> None:
-        """Forget the panes that take no more records, and the oldest ones while all have more than `MOST_ENTRIES` words."""
+    def trim(self, windows: WindowState, most_counts: int) -> None:
+        """Forget the panes that take no more records, and the oldest ones while all have more than `most_counts` counts."""
         for pane in list(self._panes):
             size = windows.size(pane.size_s)
             if size is None or size.rule.is_closed(pane.start_s, windows.stream_ms):
                 self._forget(pane)
         entries = sum(len(one.ids) for one in self._panes.values())
         for pane in sorted(self._panes, key=lambda pane: pane.end_s):
-            if entries <= MOST_ENTRIES:
+            if entries <= most_counts:
                 break
             entries -= len(self._panes[pane].ids)
             self._forget(pane)

@@ -6,13 +6,13 @@ buffer is counted. So buffers begin small, which also gives the flush threads wo
 
 from __future__ import annotations
 
-from tables.pace.memory import MemoryBounds
+from tables.pace.memory import PANE_ROW_BYTES, ROW_BYTES, MemoryBounds
 
 FIRST_BYTES = 1 << 20
 """Size of the first full buffer, and least size of a later one."""
 
 FULL_ROWS = 250_000
-"""Distinct words of a full buffer, if memory allows. 8 MiB of English text hold 160,000 distinct words."""
+"""Distinct words of a full buffer, if memory allows: 8 MiB of English text hold 160,000 distinct words."""
 
 
 class BufferSize:
@@ -26,27 +26,35 @@ class BufferSize:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._full_rows = FULL_ROWS
+        self._memory_rows = FULL_ROWS
         self.full_bytes = min(FIRST_BYTES, most_bytes)
         self._limit_bytes = most_bytes
         self._most_bytes = most_bytes
 
     def bound(self, bounds: MemoryBounds) -> None:
         """Apply the bound of distinct words (`tables.pace.memory.Bounded`)."""
-        self._full_rows = min(FULL_ROWS, bounds.full_rows)
+        self._memory_rows = bounds.full_rows
 
     def taken(self, buffer_bytes: int) -> None:
         """Note that the flush of a buffer of `buffer_bytes` begins. After a full buffer, later buffers may be twice as large."""
         if buffer_bytes >= self.full_bytes:
             self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
 
-    def flushed(self, buffer_bytes: int, rows: int) -> None:
-        """Adapt the limit to a flushed buffer of `buffer_bytes` with `rows` (>= 0) distinct words.
+    def flushed(self, buffer_bytes: int, words: int, pane_rows: int = 0) -> None:
+        """Adapt the limit to a flushed buffer.
 
         The limit is on the safe side, because words repeat more often in a larger buffer.
+
+        Args:
+            buffer_bytes: size of the buffer.
+            words: its distinct words, >= 0.
+            pane_rows: distinct words of each of its windows, added up, >= 0, which take memory, too.
         """
         if buffer_bytes < FIRST_BYTES:
             return  # In a small buffer words hardly repeat, so that it says nothing about a full buffer.
-        bound = buffer_bytes * self._full_rows // max(1, rows)
+        taken_rows = words + pane_rows * PANE_ROW_BYTES // ROW_BYTES
+        bound = min(
+            buffer_bytes * FULL_ROWS // max(1, words), buffer_bytes * self._memory_rows // max(1, taken_rows)
+        )
         self._limit_bytes = min(max(bound, FIRST_BYTES), self._most_bytes)
         self.full_bytes = min(self.full_bytes, self._limit_bytes)

@@ -21,14 +21,23 @@ STORE_BYTES: Final = 256 << 10
 ROW_BYTES: Final = 300
 """A distinct word of a buffer during the flush: as text, as Python objects, as changelog record and as row for RocksDB."""
 
+PANE_ROW_BYTES: Final = 200
+"""A distinct word of a window during the flush: as Python objects, as changelog record and as row for RocksDB."""
+
 WORD_BYTES: Final = 48
 """A word of the vocabulary."""
 
 COUNT_BYTES: Final = 4
 """A cached count of a word, of which there is one per partition."""
 
+PANE_COUNT_BYTES: Final = 16
+"""A cached count of a word in a window: id and count."""
+
 LARGE_FLUSHES: Final = 3
 """Large flushes at a time: two are counted while the third waits for its acknowledgement."""
+
+_PANES: Final = 3
+"""Cached counts of windows get this fraction of the share of cached counts."""
 
 _REPLAYS: Final = 8
 """One restore gets this fraction of the share of flushes.
@@ -59,6 +68,7 @@ class MemoryBounds:
         held_bytes: bytes of records, buffered or being flushed, of all partitions together.
         full_rows: distinct words of a full buffer.
         vocabulary_words: words whose counts are cached.
+        pane_counts: counts of words in windows that are cached, of one partition.
         fetch_bytes: bytes that a broker sends of one partition per fetch.
         block_cache_bytes: bytes of RocksDB's block cache, which all stores share.
         write_buffer_bytes: bytes of rows of one store that are not yet in a file.
@@ -69,6 +79,7 @@ class MemoryBounds:
     held_bytes: int
     full_rows: int
     vocabulary_words: int
+    pane_counts: int
     fetch_bytes: int
     block_cache_bytes: int
     write_buffer_bytes: int
@@ -88,14 +99,16 @@ class MemoryBudget:
 
     Args:
         total_bytes: bytes that the process may take.
+        windowed: whether it counts windows.
 
     Attributes:
         bounds: bounds for the present number of partitions.
     """
 
-    def __init__(self, total_bytes: int = DEFAULT_BYTES) -> None:
+    def __init__(self, total_bytes: int = DEFAULT_BYTES, *, windowed: bool = False) -> None:
         self.total_bytes = total_bytes
-        self.bounds = memory_bounds(total_bytes, 1)
+        self._windowed = windowed
+        self.bounds = memory_bounds(total_bytes, 1, windowed=windowed)
         self._bounded: list[Bounded] = []
 
     def follow(self, *parts: Bounded) -> None:
@@ -106,20 +119,28 @@ class MemoryBudget:
 
     def divide(self, partitions: int) -> None:
         """Compute the bounds for `partitions`, the number of partitions from now on, and apply them to all parts."""
-        self.bounds = memory_bounds(self.total_bytes, partitions)
+        self.bounds = memory_bounds(self.total_bytes, partitions, windowed=self._windowed)
         for part in self._bounded:
             part.bound(self.bounds)
 
 
-def memory_bounds(total_bytes: int, partitions: int) -> MemoryBounds:
-    """Return the bounds of a worker with `total_bytes` and `partitions`; below `needed_bytes` every bound is at its least."""
+def memory_bounds(total_bytes: int, partitions: int, *, windowed: bool = False) -> MemoryBounds:
+    """Return the bounds of a worker; below `needed_bytes` every bound is at its least.
+
+    Args:
+        total_bytes: bytes that the process may take.
+        partitions: its number of partitions.
+        windowed: whether it counts windows, whose counts then take a third of the share of cached counts.
+    """
     partitions = max(1, partitions)
     spare_bytes = max(0, total_bytes - PROCESS_BYTES - partitions * STORE_BYTES)
     flushes, held, cache, blocks, fetched, buffers = (share.of(spare_bytes) for share in _shares(partitions))
+    panes = cache // _PANES
     return MemoryBounds(
         held_bytes=held,
         full_rows=flushes // (LARGE_FLUSHES * ROW_BYTES),
-        vocabulary_words=cache // (WORD_BYTES + COUNT_BYTES * partitions),
+        vocabulary_words=(cache - panes if windowed else cache) // (WORD_BYTES + COUNT_BYTES * partitions),
+        pane_counts=panes // (PANE_COUNT_BYTES * partitions),
         fetch_bytes=fetched // partitions,
         block_cache_bytes=blocks,
         write_buffer_bytes=buffers // partitions,

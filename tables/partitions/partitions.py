@@ -287,7 +287,8 @@ class Partitions:
         flushed = change.flushed
         if flushed is None:
             return
-        self._actions.buffer_size.flushed(sum(batch.byte_count for batch in flushed.batches), flushed.words)
+        buffer_bytes = sum(batch.byte_count for batch in flushed.batches)
+        self._actions.buffer_size.flushed(buffer_bytes, flushed.words, flushed.rows - flushed.words)
         self._observer.flushed(
             change.partition,
             rows=flushed.rows,

@@ -332,7 +332,7 @@ class Shard:
         for one in counted.panes:
             self.panes.update(one.pane, one.ids, one.counts)
         if (windows := counted.marker.windows) is not None:
-            self.panes.trim(windows)
+            self.panes.trim(windows, self.services.memory.bounds.pane_counts)
         self.panes.settle(self.store.state.exact_position)
 
 

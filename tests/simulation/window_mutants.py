@@ -120,7 +120,8 @@ def forgotten_panes_taken_for_empty(patch: Patch) -> None:
         del panes._panes[pane]
 
     patch.setattr(PaneCaches, "_forget", forget)
-    patch.setattr("tables.cache.pane_counts.MOST_ENTRIES", 2)
+    trim = PaneCaches.trim
+    patch.setattr(PaneCaches, "trim", lambda panes, windows, most: trim(panes, windows, 2))
 
 
 def pane_counts_updated_before_the_commit(patch: Patch) -> None:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 from rocksdict import Cache
 
-from tables.cache import pane_counts
 from tables.cache.pane_counts import PaneCaches
 from tables.cache.vocabulary import Vocabulary
 from tables.model.event_clock import EventClock
@@ -120,7 +119,7 @@ def test_closed_windows_are_forgotten_and_read_again_if_need_be(store: Partition
     flushes.panes.begun()
     flushes.flush(Pane(60, T), b"a")
     flushes.flush(Pane(60, T + 60), b"a")
-    flushes.panes.trim(windows(T + 60))
+    flushes.panes.trim(windows(T + 60), 1000)
     flushes.flush(Pane(60, T + 60), b"a", b"b")
     assert flushes.reads == 0
     flushes.flush(Pane(60, T), b"a")
@@ -135,10 +134,7 @@ def test_an_unconfirmed_window_is_always_read(store: PartitionStore) -> None:
     assert flushes.reads == 2
 
 
-def test_memory_is_bounded_whatever_is_counted(
-    store: PartitionStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pane_counts, "MOST_ENTRIES", 20)
+def test_memory_is_bounded_whatever_is_counted(store: PartitionStore) -> None:
     random, words = Random(7), [b"%d" % number for number in range(30)]
     vocabularies = [Vocabulary(25), Vocabulary(1000)]
     flushes = Flushes(store, vocabularies[0])
@@ -146,7 +142,7 @@ def test_memory_is_bounded_whatever_is_counted(
     for step in range(300):
         minute = T + 60 * (step // 60 + random.randint(0, 2))
         flushes.flush(Pane(60, minute), *random.sample(words, random.randint(1, 9)))
-        flushes.panes.trim(windows(T + 60 * (step // 60)))
+        flushes.panes.trim(windows(T + 60 * (step // 60)), 20)
         assert sum(len(one.ids) for one in flushes.panes._panes.values()) <= 20
         if step % 50 == 49:
             flushes.vocabulary = random.choice(vocabularies)

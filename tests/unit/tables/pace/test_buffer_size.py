@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tables.pace.buffer_size import FIRST_BYTES, FULL_ROWS, BufferSize
+from tables.pace.memory import DEFAULT_BYTES, memory_bounds
 
 MOST_BYTES = 8 * FIRST_BYTES
 
@@ -37,6 +38,15 @@ def test_many_distinct_words_make_smaller_buffers_and_fewer_larger_ones_again() 
     size.flushed(MOST_BYTES // 2, FULL_ROWS // 2)
     size.taken(MOST_BYTES // 2)
     assert size.full_bytes == MOST_BYTES
+
+
+def test_rows_of_windows_make_smaller_buffers_only_where_memory_has_no_room() -> None:
+    size = _grown()
+    size.bound(memory_bounds(DEFAULT_BYTES, 8))
+    size.flushed(MOST_BYTES, FULL_ROWS // 3, FULL_ROWS * 2 // 3)
+    assert size.full_bytes == MOST_BYTES
+    size.flushed(MOST_BYTES, FULL_ROWS, FULL_ROWS * 2)
+    assert MOST_BYTES // 3 < size.full_bytes < MOST_BYTES // 2
 
 
 def test_buffers_do_not_get_too_small_to_tell_how_often_words_repeat() -> None:
