@@ -19,7 +19,6 @@ import pyarrow as pa
 from tables.model.byte_arrays import joined, lengths
 from tables.model.records import Int64Array
 from tables.model.windows import Pane, SizeRule, WindowState
-from tables.top.leaders import NO_COUNTS, NO_WORDS
 
 MOST_PANE_LEADERS = 4096
 """Leaders of one pane: a note of words of eight bytes takes 80 kB."""
@@ -48,9 +47,6 @@ class PaneLeaders(NamedTuple):
         if most >= len(self.counts):
             return self
         return PaneLeaders(self.words[:most], self.counts[:most], max(self.bound, int(self.counts[most])))
-
-
-NO_LEADERS = PaneLeaders(NO_WORDS, NO_COUNTS, 0)
 
 
 class Closing(msgspec.Struct, frozen=True, array_like=True):

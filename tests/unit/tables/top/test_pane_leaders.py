@@ -9,7 +9,6 @@ import pytest
 from tables.model.windows import Pane, SizeRule
 from tables.top import pane_leaders as module
 from tables.top.pane_leaders import (
-    NO_LEADERS,
     PaneLeaders,
     closing_of,
     leaders_in,
@@ -32,7 +31,7 @@ def told(found: PaneLeaders | None) -> tuple[list[tuple[bytes, int]], int]:
     return list(zip(found.words.to_pylist(), found.counts.tolist(), strict=True)), found.bound
 
 
-@pytest.mark.parametrize("found", [NO_LEADERS, leaders(("the", 5), ("", 2), ("føx", 1), bound=1)])
+@pytest.mark.parametrize("found", [leaders(), leaders(("the", 5), ("", 2), ("føx", 1), bound=1)])
 def test_a_note_has_the_leaders_of_a_pane_that_is_closed_by_the_same_rules(found: PaneLeaders) -> None:
     closing = closing_of(windows_at(670), PANE)
     assert closing is not None
@@ -54,7 +53,7 @@ def test_a_note_holds_no_longer_when_the_rules_have_changed(changed) -> None:
     closing, now = closing_of(windows_at(670), PANE), closing_of(changed, PANE)
     assert closing is not None
     assert now is not None
-    assert leaders_in(note_of(NO_LEADERS, closing), now) is None
+    assert leaders_in(note_of(leaders(), closing), now) is None
 
 
 @pytest.mark.parametrize("note", [None, b"", b"\x00", b"\xc1"])
