@@ -86,8 +86,15 @@ def load_timed(rig: Rig, lines: int, records_per_s: float) -> TimedTopic:
 
 
 def windows_right(folders: Sequence[Path], topic: TimedTopic, windows: str) -> bool:
-    """Return whether the sums of all windows over the stores in `folders` are true. No process may have the stores open."""
+    """Return whether the stores in `folders` have the true counts of all windows of these sizes, and no others."""
     sizes = {60} if windows == "1m" else {60, 3600} if windows else set()
+    return counts_by_window(folders) == {
+        pane: counts for pane, counts in topic.windows.items() if pane[0] in sizes
+    }
+
+
+def counts_by_window(folders: Sequence[Path]) -> WindowCounts:
+    """Return the sums of all windows over the stores in `folders`. No process may have the stores open."""
     found: dict[tuple[int, int], Counter[bytes]] = {}
     for folder in folders:
         store = PartitionStore(folder, Cache(_CACHE_BYTES))
@@ -99,7 +106,7 @@ def windows_right(folders: Sequence[Path], topic: TimedTopic, windows: str) -> b
                         found.setdefault((pane.size_s, pane.start_s), Counter())[word] += unpack_row(row)[0]
         finally:
             store.close()
-    return found == {pane: counts for pane, counts in topic.windows.items() if pane[0] in sizes}
+    return found
 
 
 def summary(windows: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from app.local.embedded import EmbeddedBroker
 from bench.event_time import RECORDS_PER_S, SIZE_S, windows
 from bench.peers.report import lines, report, rows
 from bench.peers.system import Attempt, Outcome, System
-from bench.peers.systems import expected_ratios, systems, windowed_systems
+from bench.peers.systems import expected_ratios, expected_windowed_ratios, systems, windowed_systems
 from bench.peers.table import COUNTS, WINDOWS, put_into_page, result_file
 from bench.peers.topics import PeersTopic, load, load_windowed
 from bench.results import write
@@ -101,7 +101,7 @@ def windowed(records_per_s: int) -> Comparison:
     return Comparison(
         WINDOWS,
         found,
-        {},
+        expected_windowed_ratios(),
         partial(load_windowed, records_per_s=records_per_s),
         {"command": "make bench-peers-windowed", "event_time": about},
     )

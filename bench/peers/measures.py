@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.local.worker import LocalWorker
+from bench.event_time import pane
 from bench.peers import provisions
-from bench.peers.subject import Subject, moment, span
+from bench.peers.subject import Span, Subject, moment, span
 from bench.peers.system import Attempt, Measure, Outcome, System
 from bench.peers.topics import Decode, changelog_counts, difference
-from bench.rig import PARTITIONS
+from bench.rig import PARTITIONS, stop_cleanly
 from bench.throughput import wait_answering, wait_counted
 from bench.topics import create_topic
+from bench.windows import counts_by_window
 
 PROGRAMS = Path(__file__).parent / "programs"
 WRITE_TIMEOUT_S = 120.0
@@ -44,16 +48,38 @@ def wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
 
     Records that are counted before the first answer are assumed to cost as much as the others.
     """
-    rig = attempt.rig
+    with _worker(system, attempt) as worker:
+        took = _counted(worker, attempt)
+        return [Outcome(took, difference(worker.counts(), attempt.topic.expected))]
+
+
+def windowed_wordcount(system: System, attempt: Attempt) -> Sequence[Outcome]:
+    """Measure a Wordcount worker as `wordcount` does; the counts of its windows are read from its stores, after a clean stop."""
+    with _worker(system, attempt) as worker:
+        took = _counted(worker, attempt)
+        stop_cleanly(worker)
+    found = counts_by_window(attempt.rig.stores(attempt.topic.name, attempt.name))
+    counts = {
+        pane(word.decode(), start_s * 1000): count
+        for (_, start_s), words in found.items()
+        for word, count in words.items()
+    }
+    return [Outcome(took, difference(counts, attempt.topic.expected))]
+
+
+def _worker(system: System, attempt: Attempt) -> AbstractContextManager[LocalWorker]:
     further = {name: value for name, value in system.settings.items() if name.startswith("WORDCOUNT_")}
-    profile = system.settings["profile"]
-    with rig.worker(attempt.topic.name, attempt.name, profile, further=further) as worker:
-        words_before = wait_answering(worker)
-        first = moment(worker.pid, rig.broker.pid)
-        wait_counted(worker, attempt.topic.records)
-        took = span(first, moment(worker.pid, rig.broker.pid), worker.pid)
-        share = 1 - words_before / attempt.topic.words
-        return [Outcome(took.extended(share), difference(worker.counts(), attempt.topic.expected))]
+    return attempt.rig.worker(attempt.topic.name, attempt.name, system.settings["profile"], further=further)
+
+
+def _counted(worker: LocalWorker, attempt: Attempt) -> Span:
+    """Wait until the worker has counted the topic. Return what it took, extended by the share of the words before the first answer."""
+    words_before = wait_answering(worker)
+    broker_pid = attempt.rig.broker.pid
+    first = moment(worker.pid, broker_pid)
+    wait_counted(worker, attempt.topic.records)
+    took = span(first, moment(worker.pid, broker_pid), worker.pid)
+    return took.extended(1 - words_before / attempt.topic.words)
 
 
 def marked(

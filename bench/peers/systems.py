@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.event_time import SIZE_S, pane
 from bench.peers import provisions
-from bench.peers.measures import Kept, marked, on_java, on_python, wordcount
+from bench.peers.measures import Kept, marked, on_java, on_python, windowed_wordcount, wordcount
 from bench.peers.system import System
 
 TEN_MILLION = 1_000_000
@@ -29,7 +29,20 @@ def windowed_systems() -> tuple[System, ...]:
     """Return the systems that count per word and window, in the order in which a round runs them."""
     counting = {system.name: system for system in _on_the_jvm()}
     streams, flink = counting["kafka-streams"], counting["flink-rocksdb"]
+    (ours,) = _wordcount()
     return (
+        replace(
+            ours,
+            guarantee="exactly once, totals and windows alike: changelog topic acknowledged by all replicas, position committed, "
+            "RocksDB written",
+            settings={
+                "profile": "whitespace",
+                "processes": "1",
+                "WORDCOUNT_WINDOWS": f"{SIZE_S // 60}m",
+                "all others": "default",
+            },
+            measure=windowed_wordcount,
+        ),
         replace(
             streams,
             # A repartition topic gets the words of some partitions long after later words of others: without grace they are left out.
@@ -71,6 +84,11 @@ def expected_ratios() -> Mapping[str, float]:
         "faust": 800,
         "pathway": 5,
     }
+
+
+def expected_windowed_ratios() -> Mapping[str, float]:
+    """Return the same for the systems that count per word and window."""
+    return {"kafka-streams": 8, "flink-rocksdb": 8}
 
 
 def _wordcount() -> tuple[System, ...]:

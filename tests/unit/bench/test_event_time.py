@@ -40,13 +40,15 @@ def test_a_pane_is_named_by_its_word_and_the_beginning_of_its_window() -> None:
 
 def test_windows_are_counted_by_systems_that_also_count_without_windows() -> None:
     names = [system.name for system in windowed_systems()]
-    assert names == ["kafka-streams", "flink-rocksdb"]
+    assert names == ["wordcount", "kafka-streams", "flink-rocksdb"]
     assert set(names) <= {system.name for system in systems()}
 
 
 @pytest.mark.parametrize("arguments", [["--windowed", "faust"], ["--windowed", "nobody"]])
 def test_a_system_without_windows_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit, match=r"no such system: \w+; there are: kafka-streams, flink-rocksdb"):
+    with pytest.raises(
+        SystemExit, match=r"no such system: \w+; there are: wordcount, kafka-streams, flink-rocksdb"
+    ):
         main(arguments, {})
 
 

@@ -8,7 +8,7 @@ from bench.peers.__main__ import choice
 from bench.peers.report import lines, ratios, rows
 from bench.peers.subject import Span
 from bench.peers.system import Outcome, System
-from bench.peers.systems import expected_ratios, systems, windowed_systems
+from bench.peers.systems import expected_ratios, expected_windowed_ratios, systems, windowed_systems
 from bench.peers.table import COUNTS, PAGE, WINDOWS, result, with_table
 from bench.peers.topics import difference
 
@@ -147,7 +147,7 @@ def test_the_page_says_how_many_windows_there_were() -> None:
 
 @pytest.mark.parametrize(
     ("name", "compared", "expected"),
-    [(COUNTS, systems(), expected_ratios()), (WINDOWS, windowed_systems(), {})],
+    [(COUNTS, systems(), expected_ratios()), (WINDOWS, windowed_systems(), expected_windowed_ratios())],
 )
 def test_a_committed_result_is_of_a_whole_comparison(
     name: str, compared: tuple[System, ...], expected: dict[str, float]
