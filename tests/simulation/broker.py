@@ -236,12 +236,16 @@ class ChangelogPartition:
         }
 
     def compact(self, below: int) -> None:
-        """Compact the offsets below `below`: keep only the latest record of each key."""
+        """Compact the offsets below `below`: keep only the latest record of each key.
+
+        Below an odd offset the time for tombstones is over, too (`delete.retention.ms`): they are removed like what they removed.
+        """
         self.records = self._compacted(below)
 
     def _compacted(self, below: int) -> list[tuple[int, bytes, bytes]]:
         latest = {key: offset for offset, key, _ in self.records if offset < below}
-        return [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
+        kept = [r for r in self.records if r[0] >= below or latest[r[1]] == r[0]]
+        return [r for r in kept if r[0] >= below or r[2]] if below % 2 else kept
 
     def restored(self, *, compacted: bool = False) -> dict[bytes, int] | None:
         """Return the counts that a reader restores from changelog and input alone, by the rules of the changelog.
