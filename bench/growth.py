@@ -1,6 +1,7 @@
 """The benchmark of growth: speed and cost for growing loads. `python -m bench.growth [PART ...]` writes `bench/results/growth.json`.
 
-Parts: number of `distinct` words, of `partitions`, of words per `line`, of `workers` of one group on this machine. Each point is one
+Parts: number of `distinct` words, of `partitions`, of words per `line`, of `workers` of one group on this machine; and the `expiry` of
+windows. Each point is one
 run, with every count verified. A measured point at once replaces the former point of that value in the file; other points stay.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from app.local.worker import LocalWorker
 from bench.corpus import distinct_lines, zipf_lines
+from bench.expiry import measure_expiry
 from bench.machine import commit, machine, versions
 from bench.prepared import PreparedLoad, connected, prepared_load, send
 from bench.results import GROWTH, read, write
@@ -175,6 +177,7 @@ PARTS: Mapping[str, Callable[[Rig], Iterator[dict[str, Any]]]] = {
     "partitions": _partitions,
     "line": _line,
     "workers": _workers,
+    "expiry": measure_expiry,
 }
 
 

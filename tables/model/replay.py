@@ -38,7 +38,15 @@ from tables.model.rows import (
     unpack_rows,
 )
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY, KeyRange, Pane, dead_ranges, pane_of
+from tables.model.windows import (
+    FIRST_PANE_KEY,
+    NOTHING_CLEARED,
+    Cleared,
+    KeyRange,
+    Pane,
+    dead_ranges,
+    pane_of,
+)
 from tables.model.word_order import byte_order
 
 MERGE_BYTES = 32 << 20
@@ -152,8 +160,8 @@ class Replay:
         marker: last marker by offset; None = the changelog has no marker so far.
         max_upto: largest `upto` of all rows and largest position of all markers: readers may have seen answers up to this position.
         examined: next changelog offset to read.
-        cleared: ranges of keys that were removed, as of the last `take`: their rows count no longer. The caller removes them from the
-            store before it stores the rows that were taken.
+        cleared: rows that were removed, as of the last `take`, because they count no longer. The caller removes them from the store
+            before it stores the rows that were taken.
         full: whether the caller has to `take` rows before it applies more records, because the merged rows are large.
     """
 
@@ -171,7 +179,7 @@ class Replay:
         self._changelog_id = changelog_id
         self.awaited_found = False
         self.stale: set[bytes] = set()
-        self.cleared: Sequence[KeyRange] = ()
+        self.cleared = NOTHING_CLEARED
         self.marker: Marker | None = state.marker
         self.max_upto = max(state.max_upto, state.position)
         self.examined = state.examined
@@ -259,11 +267,9 @@ class Replay:
         merged = merged.taken(byte_order(merged.words))
         self._parts, self._buffered_bytes, self._merge_at_bytes, self.full = [], 0, self._buffer_bytes, False
         self.cleared, removed = self._tombstones_taken()
-        if self.cleared:
-            self.stale = {
-                key for key in self.stale if not any(start <= key < end for start, end in self.cleared)
-            }
-            merged = merged.taken(np.flatnonzero(~_among(merged.words, self.cleared)))
+        if ranges := self.cleared.ranges:
+            self.stale = {key for key in self.stale if not any(start <= key < end for start, end in ranges)}
+            merged = merged.taken(np.flatnonzero(~_among(merged.words, ranges)))
         beaten = self._beaten_by_stored(merged)
         stale = beaten | (merged.latest < merged.rows[:, 1])
         if self.stale:
@@ -288,18 +294,18 @@ class Replay:
             ]
         return beaten
 
-    def _tombstones_taken(self) -> tuple[Sequence[KeyRange], Sequence[bytes]]:
+    def _tombstones_taken(self) -> tuple[Cleared, Sequence[bytes]]:
         """Return what the tombstones since the last `take` lead to.
 
         Returns:
-            Ranges that have tombstones and rows that count no longer, and no other rows; and the keys with a tombstone whose rows
-            would count: a foreign tombstone, of a size that was not counted for a while.
+            The rows with tombstones that count no longer; and the keys with a tombstone whose rows would count: a foreign tombstone,
+            of a size that was not counted for a while.
         """
         marker = self.marker
         if not self._tombstones or marker is None or self.max_upto > marker.position:
             # While rows are ahead of the position, rows may be of a jump that the marker does not know yet.
             self._tombstones = self._tombstones[-MOST_TOMBSTONES:]
-            return (), ()
+            return NOTHING_CLEARED, ()
         keys, self._tombstones = pa.concat_arrays(self._tombstones), []
         ranges: list[KeyRange] = []
         for start, end in dead_ranges(marker.windows):
@@ -308,7 +314,7 @@ class Replay:
                 found = pc.min_max(there)
                 ranges.append((found["min"].as_py(), found["max"].as_py() + b"\0"))
         live = np.flatnonzero(~_among(keys, ranges))
-        return ranges, keys.take(pa.array(live)).to_pylist()
+        return Cleared(ranges, len(keys) - len(live)), keys.take(pa.array(live)).to_pylist()
 
     def _with_rows(self, keys: Sequence[bytes], merged: MergedRows) -> list[bytes]:
         """Return those of `keys` that have a row, in `merged` or stored."""

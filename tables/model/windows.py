@@ -7,6 +7,7 @@ prefix that begins no word, then the word. A hopping window is made of panes, wh
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,21 @@ NOTE_BYTE: Final = b"\xfe"
 
 KeyRange = tuple[bytes, bytes]
 """First key, inclusive, and last key, exclusive."""
+
+
+class Cleared(NamedTuple):
+    """Rows that are removed because they count no longer.
+
+    Attributes:
+        ranges: ranges of keys that have these rows, and no rows that count.
+        rows: number of these rows, about: some may have been removed before.
+    """
+
+    ranges: Sequence[KeyRange]
+    rows: int
+
+
+NOTHING_CLEARED: Final = Cleared((), 0)
 
 LONGEST_SIZE_S: Final = 366 * 24 * 3600
 

@@ -17,7 +17,7 @@ from tables.model.records import Int64Array, RecordBatch
 from tables.model.rows import Marker, encode_marker, pack_rows, unpack_row
 from tables.model.slices import SLICE_ROWS
 from tables.model.tally import PaneTally, Tally, Windowed, byte_list, tally_of
-from tables.model.windows import KeyRange, Pane, WindowState, epoch_prefix, pane_of, windows_at
+from tables.model.windows import Cleared, Pane, WindowState, epoch_prefix, pane_of, windows_at
 from tables.partitions.expiry import NOTHING_EXPIRED, Expired
 from tables.partitions.services import ShardServices
 from tables.store.partition_store import PartitionStore
@@ -54,7 +54,7 @@ class Counted:
         ids, counts: word ids and new counts of `words`.
         panes: new counts of panes.
         records: expired keys, rows and marker, packed for the changelog.
-        cleared: ranges of the expired keys.
+        cleared: the expired rows.
         notes: notes of the panes that the flush closes.
     """
 
@@ -68,7 +68,7 @@ class Counted:
     counts: Int64Array
     panes: Sequence[CountedPane]
     records: Any
-    cleared: Sequence[KeyRange]
+    cleared: Cleared
     notes: Sequence[tuple[bytes, bytes]]
 
 
@@ -131,7 +131,7 @@ class BufferCount:
             [*expired.keys, *keys, MARKER_KEY], [*[None] * len(expired.keys), *values, encode_marker(marker)]
         )
         return Counted(
-            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.ranges, notes
+            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.cleared, notes
         )
 
     def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import KeyRange, WindowState, dead_ranges
+from tables.model.windows import Cleared, KeyRange, WindowState, dead_ranges
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
 
@@ -29,6 +29,11 @@ class Expired(NamedTuple):
 
     keys: Sequence[bytes]
     ranges: Sequence[KeyRange]
+
+    @property
+    def cleared(self) -> Cleared:
+        """What a flush that removes these rows tells its store."""
+        return Cleared(self.ranges, len(self.keys))
 
 
 NOTHING_EXPIRED = Expired((), ())

@@ -17,7 +17,7 @@ from tables.cache.pane_counts import PaneCaches
 from tables.model.records import Int64Array
 from tables.model.replay import MergedRows
 from tables.model.rows import StoreState, unpack_row
-from tables.model.windows import KeyRange, Pane, WindowState, gone_notes
+from tables.model.windows import NOTHING_CLEARED, Cleared, Pane, WindowState, gone_notes
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.store.snapshot import StoreSnapshot
 from tables.threads import beside_the_loop
@@ -78,7 +78,7 @@ class ServedRows:
         words: pa.BinaryArray = NO_WORDS,
         counts: Int64Array = NO_COUNTS,
         *,
-        cleared: Sequence[KeyRange] = (),
+        cleared: Cleared = NOTHING_CLEARED,
         notes: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         """Write rows and `state` to the store, and bring the leaders forward. The caller then updates the cache (`CountCache.update`).
@@ -93,11 +93,11 @@ class ServedRows:
         self.cache.withdraw()
         if self._panes is not None:
             self._panes().withdraw()
-        cleared = [*cleared, *gone_notes(_windows(self._store.state), _windows(state))]
+        ranges = [*cleared.ranges, *gone_notes(_windows(self._store.state), _windows(state))]
         with self.leaders.advancing(words, counts, state.exact_position):
-            self._store.commit(staged, state, cleared, notes)
+            self._store.commit(staged, state, Cleared(ranges, cleared.rows), notes)
 
-    def write(self, rows: MergedRows, state: StoreState, cleared: Sequence[KeyRange] = ()) -> None:
+    def write(self, rows: MergedRows, state: StoreState, cleared: Cleared = NOTHING_CLEARED) -> None:
         """Stage and commit rows that were read from the changelog; for `cleared` see `PartitionStore.commit`."""
         words = rows.of_words()
         before = _windows(self._store.state)

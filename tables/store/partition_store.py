@@ -33,9 +33,10 @@ from tables.errors import StoreCorruptedError
 from tables.model.names import STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY, KeyRange
+from tables.model.windows import FIRST_PANE_KEY, NOTHING_CLEARED, Cleared, KeyRange
 from tables.store.manifest import check_manifest
 from tables.store.note import leave_note, taken_note
+from tables.store.reclaim import Reclaim
 from tables.store.rocksdb_errors import store_errors
 from tables.store.snapshot import Readers, StoreSnapshot, position_in
 from tables.store.sst_file import SstFile
@@ -122,6 +123,7 @@ class PartitionStore:
             self.close()
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or _EMPTY
+        self._reclaim = Reclaim(folder, self._db)
         # Taken away before anything is written: a note that is found later was left by the last one who wrote.
         self._note = taken_note(folder)
 
@@ -252,7 +254,7 @@ class PartitionStore:
         self,
         staged: StagedRows,
         state: StoreState,
-        cleared: Sequence[KeyRange] = (),
+        cleared: Cleared = NOTHING_CLEARED,
         notes: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         """Write `staged` and `state` in one atomic write: readers see both or neither, also after a crash.
@@ -260,20 +262,21 @@ class PartitionStore:
         Args:
             staged: rows to write.
             state: state of the store with these rows.
-            cleared: ranges of keys whose rows count no longer, by the state before, and of notes of panes that `state` does not keep;
-                they are removed before `staged` is written.
+            cleared: rows that count no longer, by the state before, and ranges of notes of panes that `state` does not keep; they are
+                removed before `staged` is written, and their disk is reclaimed later.
             notes: (key, value) of notes of panes, in the order of the keys, all of which begin with `NOTE_BYTE`.
         """
         assert state.examined >= self.state.examined, "what was examined is never forgotten"
         with store_errors(self._folder):
             if staged.file is None:
-                self._write(staged, state, cleared, notes)
+                self._write(staged, state, cleared.ranges, notes)
             else:
-                for first, end in cleared:
+                for first, end in cleared.ranges:
                     # Apart from the rows: these rows count no longer, whether they are there or not. Nobody needs a note.
                     self._db.delete_range(first, end, _without_log())
                     self._memtable_holds_rows = True
                 self._ingest(staged.file, state, notes)
+            self._reclaim.cleared(cleared)
         self.state = state
 
     def close(self, note: bytes = b"") -> None:
@@ -289,6 +292,7 @@ class PartitionStore:
                 leave_note(self._folder, note)
         finally:
             self._is_open = False
+            self._reclaim.end()
             self._readers.end()
             shutil.rmtree(self._staging, ignore_errors=True)
             with store_errors(self._folder), suppress(DbClosedError):
@@ -305,11 +309,11 @@ class PartitionStore:
         self,
         staged: StagedRows,
         state: StoreState,
-        cleared: Sequence[KeyRange],
+        ranges: Sequence[KeyRange],
         notes: Sequence[tuple[bytes, bytes]],
     ) -> None:
         batch = WriteBatch(raw_mode=True)
-        for first, end in cleared:
+        for first, end in ranges:
             batch.delete_range(first, end)
         for key, value in zip(staged.keys, staged.values, strict=True):
             batch.put(key, value)

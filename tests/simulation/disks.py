@@ -21,7 +21,7 @@ from tables.errors import (
     StoreUnavailableError,
 )
 from tables.model.rows import StoreState, unpack_row
-from tables.model.windows import FIRST_PANE_KEY, NOTE_BYTE, KeyRange
+from tables.model.windows import FIRST_PANE_KEY, NOTE_BYTE, NOTHING_CLEARED, Cleared, KeyRange
 from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
@@ -162,7 +162,7 @@ class MemoryStore:
         self,
         staged: StagedRows,
         state: StoreState,
-        cleared: Sequence[KeyRange] = (),
+        cleared: Cleared = NOTHING_CLEARED,
         notes: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._check()
@@ -179,7 +179,7 @@ class MemoryStore:
         self,
         staged: StagedRows,
         state: StoreState,
-        cleared: Sequence[KeyRange],
+        cleared: Cleared,
         notes: Sequence[tuple[bytes, bytes]],
     ) -> None:
         breathe()
@@ -189,7 +189,10 @@ class MemoryStore:
         if fault == "fail":
             self.disk.corrupt = True
             self._check()
-        rows, kept_notes = _without(self.image.rows, cleared), _without(self.image.notes, cleared)
+        rows, kept_notes = (
+            _without(self.image.rows, cleared.ranges),
+            _without(self.image.notes, cleared.ranges),
+        )
         assert all(left < right for (left, _), (right, _) in pairwise(notes)), "notes not ascending"
         rows |= zip(staged.keys, staged.values, strict=True)
         image = Image(rows, state, {**kept_notes, **dict(notes)})
@@ -264,9 +267,9 @@ def break_store(store: MemoryStore, random: Random, aside: Random) -> str:
     return fault
 
 
-def _without(values: Mapping[bytes, bytes], cleared: Sequence[KeyRange]) -> dict[bytes, bytes]:
+def _without(values: Mapping[bytes, bytes], ranges: Sequence[KeyRange]) -> dict[bytes, bytes]:
     return {
-        key: value for key, value in values.items() if not any(first <= key < end for first, end in cleared)
+        key: value for key, value in values.items() if not any(first <= key < end for first, end in ranges)
     }
 
 

@@ -21,7 +21,6 @@ from tables.model import replay as replay_module
 from tables.model.records import RecordBatch
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import StoreState
-from tables.model.windows import KeyRange
 from tables.partitions import shard as shard_module
 from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
@@ -283,11 +282,9 @@ def batches_beyond_a_gap_taken_in(patch: Patch) -> None:
 def position_outside_the_atomic_write(patch: Patch) -> None:
     commit = MemoryStore.commit
 
-    def state_then_rows(
-        store: MemoryStore, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()
-    ) -> None:
+    def state_then_rows(store: MemoryStore, staged: StagedRows, state: StoreState, *others: Any) -> None:
         before = store.image.rows
-        commit(store, staged, state, cleared)
+        commit(store, staged, state, *others)
         images = store.disk.images
         store.disk.images = [*images[:-1], Image(before, state), images[-1]]
 
@@ -297,11 +294,9 @@ def position_outside_the_atomic_write(patch: Patch) -> None:
 def large_flush_over_unwritten_small_ones(patch: Patch) -> None:
     commit = MemoryStore.commit
 
-    def ingest(
-        store: MemoryStore, staged: StagedRows, state: StoreState, cleared: Sequence[KeyRange] = ()
-    ) -> None:
+    def ingest(store: MemoryStore, staged: StagedRows, state: StoreState, *others: Any) -> None:
         durable, *unwritten = store.disk.images
-        commit(store, staged, state, cleared)
+        commit(store, staged, state, *others)
         if staged.file is not None and unwritten:
             rows = dict(zip(staged.keys, staged.values, strict=True))
             store.disk.images = [Image({**durable.rows, **rows}, state), store.image]

@@ -11,7 +11,7 @@ from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
 from tables.model.rows import Marker, Owner, StoreState, encode_marker
-from tables.model.windows import Pane, SizeRule, WindowRules, begun
+from tables.model.windows import NOTHING_CLEARED, Pane, SizeRule, WindowRules, begun
 from tests.fakes.rows import pack_row
 
 EMPTY = StoreState(marker=None, examined=0, max_upto=0)
@@ -197,10 +197,10 @@ def test_tombstones_clear_rows_that_count_no_longer() -> None:
     written = records(row(b"a", 5), row(gone, 5), row(kept, 5), windowed_marker(5, T + 661))
     replay = replayed(written, records((gone, b"")))
     assert taken(replay) == dict([row(b"a", 5), row(kept, 5)])
-    assert replay.cleared == [(gone, gone + b"\0")]
+    assert replay.cleared == ([(gone, gone + b"\0")], 1)
     assert not replay.needs_healing()
     assert taken(replay) == {}
-    assert not replay.cleared
+    assert replay.cleared == NOTHING_CLEARED
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -213,7 +213,7 @@ def test_a_tombstone_of_a_row_that_counts_is_healed(*, stored: bool) -> None:
     replay = replayed(first, records((kept, b""), (unknown, b"")), stored=rows if stored else {})
     assert taken(replay) == ({} if stored else rows)
     assert replay.stale == {kept}
-    assert not replay.cleared
+    assert replay.cleared == NOTHING_CLEARED
 
 
 def test_a_stale_row_that_was_removed_needs_no_healing() -> None:
@@ -232,7 +232,7 @@ def test_nothing_is_cleared_while_rows_are_ahead_of_the_position() -> None:
     assert taken(replay) == dict([row(b"a", 8), row(gone, 5)])
     replay.apply(records(windowed_marker(8, T + 661)))
     assert taken(replay) == {}
-    assert replay.cleared == [(gone, gone + b"\0")]
+    assert replay.cleared == ([(gone, gone + b"\0")], 1)
 
 
 def test_rows_of_words_come_first() -> None:
