@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from app.local.worker import LocalWorker
 from bench.corpus import vocabulary
 from bench.event_time import START_MS
-from bench.rig import PARTITIONS, Rig, stop_cleanly
+from bench.rig import PARTITIONS, Rig, size_of, stop_cleanly
 from bench.throughput import wait_counted
 from bench.topics import KEPT, create_topic
 from bench.usage import peak_rss_mb
@@ -148,16 +147,11 @@ class _Sizes:
     def now(self) -> tuple[float, float]:
         """Return the sizes of stores and changelog, in MiB."""
         stores = sum(
-            _size(path) for folder in self._rig.stores(self._topic, self._group) for path in folder.iterdir()
+            size_of(path)
+            for folder in self._rig.stores(self._topic, self._group)
+            for path in folder.iterdir()
         )
         return round(stores / 2**20, 1), round(self._rig.changelog_bytes(self._topic, self._group) / 2**20, 1)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # RocksDB or the broker has just removed it.
-        return 0
 
 
 async def _count(sender: _Sender, worker: LocalWorker, lines: list[bytes], minutes: range) -> None:

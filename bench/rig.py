@@ -107,7 +107,7 @@ class Rig:
         """Return the compressed size of the changelog's segments on the broker's disk."""
         name = changelog_topic(group, topic)
         logs = self.broker.data_dir.rglob(f"{name}-*/*.log")
-        return sum(path.stat().st_size for path in logs)
+        return sum(size_of(path) for path in logs)
 
 
 @contextmanager
@@ -118,6 +118,14 @@ def running_rig() -> Iterator[Rig]:
         EmbeddedBroker(Path(folder) / "broker") as broker,
     ):
         yield Rig(broker, Path(folder))
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if it is gone, because its owner has just removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def stop_cleanly(worker: LocalWorker) -> None:

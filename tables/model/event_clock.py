@@ -4,9 +4,12 @@ Stream time is the largest time of the records so far. It decides which records 
 wrong time far ahead must not move it: the windows of years would be gone. But after a quiet week the next record is far ahead, too,
 and right. So a record more than `max_jump_ms` ahead begins a *jump*, and the records after it decide:
 
-* The jump is *confirmed* when 100 records in a row (2 at the beginning of a partition) are that far ahead, or when these records
-  extend over `max_jump_ms` themselves, or when a record is once more too far ahead of them. Stream time is then their largest time.
-* The jump is *refuted* by the first record that is not that far ahead, or is too far behind the jump's earliest record.
+* The jump is *confirmed* when 100 records in a row (2 at the beginning of a partition) are that far ahead; and by a record after 10 of
+  them (1 at the beginning) if these extend over `max_jump_ms`, or if it is once more too far ahead. Stream time is then the largest
+  time of the confirmed records.
+* The jump is *refuted* by the first record that is not that far ahead, or is too far behind the latest time of the jump.
+
+So wrong times that differ from each other move nothing unless ten in a row ascend, and a topic with a record a month is not stuck.
 
 Every record is taken in turn, whatever the Kafka batches, so that a restart, a standby, a mirror of the topic and whoever counts
 again decide alike. No clock of a machine is ever asked.
@@ -33,6 +36,10 @@ LATEST_MS: Final = 253_402_300_799_999
 
 CONFIRMING_RECORDS: Final = 100
 """Records in a row that confirm a jump. A producer with a wrong clock seldom sends as many to a partition before others do."""
+
+SPREAD_RECORDS: Final = 10
+"""Records in a row that are enough if their times extend over the longest jump, none far behind those before it. Wrong times at random
+do that once in millions of times. A partition that gets a record a month does it within a year."""
 
 FIRST_RECORDS: Final = 2
 """Records in a row that confirm the first time of a partition, where nothing can be lost yet."""
@@ -164,17 +171,17 @@ class _Reading:
     def _take(self, at: int) -> None:
         """Take the record `at`, which jumps, or comes while a jump is neither confirmed nor refuted."""
         time_ms, jump, most = int(self._times[at]), self.jump, self._max_jump_ms
-        if jump is not None and (time_ms < jump.low_ms - most or self._is_near(time_ms)):
+        if jump is not None and (time_ms < jump.high_ms - most or self._is_near(time_ms)):
             self._refute(jump)
+            jump = None
+        if jump is not None and self._is_spread(jump, time_ms):
+            self._confirm(jump)
             jump = None
         if self._is_near(time_ms):
             assert self.stream is not None
             self.before_ms[at] = self.stream
             self.stream = max(self.stream, time_ms)
             return
-        if jump is not None and time_ms > jump.high_ms + most:
-            self._confirm(jump)
-            jump = None
         if jump is None:
             self.jump = jump = Jump(int(self._offsets[at]), time_ms, time_ms, 1)
         else:
@@ -182,8 +189,14 @@ class _Reading:
             self.jump = jump = Jump(jump.epoch, low, high, jump.records + 1)
         self._jumped.append(at)
         needed = FIRST_RECORDS if self.stream is None else CONFIRMING_RECORDS
-        if jump.records >= needed or jump.high_ms - jump.low_ms >= most:
+        if jump.records >= needed:
             self._confirm(jump)
+
+    def _is_spread(self, jump: Jump, time_ms: int) -> bool:
+        """Return whether enough records have jumped, over a time that leaves no doubt, before the record with the time `time_ms`."""
+        enough = 1 if self.stream is None else SPREAD_RECORDS
+        extent_ms = max(jump.high_ms - jump.low_ms, time_ms - jump.high_ms - 1)
+        return jump.records >= enough and extent_ms >= self._max_jump_ms
 
     def _is_near(self, time_ms: int) -> bool:
         return self.stream is not None and time_ms <= self.stream + self._max_jump_ms

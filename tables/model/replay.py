@@ -314,7 +314,8 @@ class Replay:
                 found = pc.min_max(there)
                 ranges.append((found["min"].as_py(), found["max"].as_py() + b"\0"))
         live = np.flatnonzero(~_among(keys, ranges))
-        return Cleared(ranges, len(keys) - len(live)), keys.take(pa.array(live)).to_pylist()
+        cleared = Cleared(ranges, len(keys) - len(live)) if ranges else NOTHING_CLEARED
+        return cleared, keys.take(pa.array(live)).to_pylist()
 
     def _with_rows(self, keys: Sequence[bytes], merged: MergedRows) -> list[bytes]:
         """Return those of `keys` that have a row, in `merged` or stored."""

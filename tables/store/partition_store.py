@@ -112,6 +112,7 @@ class PartitionStore:
             self._staging.mkdir(parents=True)
             check_manifest(folder)
             self._db = Rdict(str(folder), self._options)
+            self._reclaim = Reclaim(folder, self._db)
             try:
                 value = self._db.get(STATE_KEY)
             except BaseException:
@@ -123,7 +124,6 @@ class PartitionStore:
             self.close()
             raise StoreCorruptedError(f"the state in {folder} cannot be read", folder=folder)
         self.state = state or _EMPTY
-        self._reclaim = Reclaim(folder, self._db)
         # Taken away before anything is written: a note that is found later was left by the last one who wrote.
         self._note = taken_note(folder)
 
@@ -292,11 +292,11 @@ class PartitionStore:
                 leave_note(self._folder, note)
         finally:
             self._is_open = False
-            self._reclaim.end()
+            was_stopped = self._reclaim.end()
             self._readers.end()
             shutil.rmtree(self._staging, ignore_errors=True)
             with store_errors(self._folder), suppress(DbClosedError):
-                self._db.close()
+                self._close_database(was_stopped=was_stopped)
 
     def abandon(self) -> None:
         """Close the store without writing the rows that only memory holds, because the store is about to be destroyed."""
@@ -336,6 +336,14 @@ class PartitionStore:
             self._db.ingest_external_file([str(file.path)], move)
         finally:
             file.discard()
+
+    def _close_database(self, *, was_stopped: bool) -> None:
+        try:
+            self._db.close()
+        except Exception as error:
+            # Before it closes, rocksdict has RocksDB write what memory holds, which is nothing: RocksDB refuses once it was stopped.
+            if not (was_stopped and "Shutdown in progress" in str(error)):
+                raise
 
     def _flush_memtable(self) -> None:
         if self._memtable_holds_rows:

@@ -18,8 +18,8 @@ from tables.errors import WordcountError
 from tables.model.windows import Cleared, KeyRange, size_prefix
 from tables.store.rocksdb_errors import store_errors
 
-LEAST_ROWS: Final = 65_536
-"""Fewer cleared rows, about 1 to 3 MB, are left to RocksDB."""
+LEAST_ROWS: Final = 16_384
+"""Fewer cleared rows, some hundred kB, are left to RocksDB."""
 
 SHARE: Final = 8
 """Cleared rows are reclaimed when they are more than one in so many of the rows in the files, so that a row is rarely moved for it."""
@@ -69,12 +69,13 @@ class Reclaim:
         )
         self._thread.start()
 
-    def end(self) -> None:
-        """End the compaction under way, as soon as RocksDB lets it. Afterwards RocksDB takes no rows any more and has to be closed."""
-        if self.is_running:
-            self._database.cancel_all_background(True)
-        if self._thread is not None:
-            self._thread.join()
+    def end(self) -> bool:
+        """End the compaction under way at once; return whether there was one. RocksDB was stopped then, and takes no rows any more."""
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        self._database.cancel_all_background(True)
+        self._thread.join()
+        return True
 
     def _compact(self, hulls: list[KeyRange]) -> None:
         options = CompactOptions()

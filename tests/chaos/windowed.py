@@ -15,6 +15,7 @@ GRACE_S = 2
 RETENTION_S = 600
 MAX_JUMP_MS = 600_000
 CONFIRMING_RECORDS = 100
+SPREAD_RECORDS = 10
 SETTINGS = {
     "WORDCOUNT_WINDOWS": "5s,1m",
     "WORDCOUNT_GRACE": "2s",
@@ -97,18 +98,22 @@ class WindowTruth:
             self.untimed["impossible_time"] += 1
             return
         is_ahead = self.stream_ms is None or time_ms - self.stream_ms > MAX_JUMP_MS
-        if self.ahead and (not is_ahead or self._low_ms() - time_ms > MAX_JUMP_MS):
+        if self.ahead and (not is_ahead or self._high_ms() - time_ms > MAX_JUMP_MS):
             self.untimed["jump"] += len(self.ahead)
             self.ahead = []
+        if len(self.ahead) >= (1 if self.stream_ms is None else SPREAD_RECORDS) and (
+            self._high_ms() - self._low_ms() >= MAX_JUMP_MS or time_ms - self._high_ms() > MAX_JUMP_MS
+        ):
+            self._confirm()
+            assert self.stream_ms is not None
+            is_ahead = time_ms - self.stream_ms > MAX_JUMP_MS
         if not is_ahead:
             self._count(time_ms, words, self.stream_ms)
             self.stream_ms = max(self.stream_ms or 0, time_ms)
             return
-        if self.ahead and time_ms - self._high_ms() > MAX_JUMP_MS:
-            self._confirm()
         self.ahead.append(_Ahead(offset, time_ms, words))
         enough = 2 if self.stream_ms is None else CONFIRMING_RECORDS
-        if len(self.ahead) == enough or self._high_ms() - self._low_ms() >= MAX_JUMP_MS:
+        if len(self.ahead) == enough:
             self._confirm()
 
     def counts(self) -> dict[Cell, int]:

@@ -12,6 +12,7 @@ from tables.model.windows import Pane, SizeRule, WindowRules, pane_of
 BASE_MS = 1_700_000_000_000
 MAX_JUMP_MS = 10_000
 CONFIRMING_RECORDS = 3
+SPREAD_RECORDS = 2
 RULES = WindowRules((SizeRule(2, 1, 3), SizeRule(6, 0, 12)), MAX_JUMP_MS)
 """Small windows that are soon closed and gone."""
 
@@ -77,17 +78,21 @@ class WindowTruth:
     def _take(self, offset: int, time_ms: int, words: Sequence[bytes]) -> None:
         jumps = self._stream is None or time_ms > self._stream + MAX_JUMP_MS
         if self._jump:
-            low = min(time for _, time, _ in self._jump)
-            if not jumps or time_ms < low - MAX_JUMP_MS:
+            high = max(time for _, time, _ in self._jump)
+            if not jumps or time_ms < high - MAX_JUMP_MS:
                 self._untimed["jump"] += len(self._jump)
                 self._jump = []
+        if len(self._jump) >= (SPREAD_RECORDS if self._stream is not None else 1):
+            low, high = min(time for _, time, _ in self._jump), max(time for _, time, _ in self._jump)
+            if high - low >= MAX_JUMP_MS or time_ms > high + MAX_JUMP_MS:
+                self._confirm(offset)
+                assert self._stream is not None
+                jumps = time_ms > self._stream + MAX_JUMP_MS
         if not jumps:
             assert self._stream is not None
             self._count(offset, time_ms, words, self._stream)
             self._stream = max(self._stream, time_ms)
             return
-        if self._jump and time_ms > max(time for _, time, _ in self._jump) + MAX_JUMP_MS:
-            self._confirm(offset)
         self._jump.append((offset, time_ms, words))
         for rule in self._rules.sizes:
             pane = _pane(rule, time_ms)._replace(epoch=self._jump[0][0])
@@ -95,7 +100,7 @@ class WindowTruth:
                 self._occurrences[pane.prefix + word].append(offset)
         times = [time for _, time, _ in self._jump]
         needed = 2 if self._stream is None else CONFIRMING_RECORDS
-        if len(times) >= needed or max(times) - min(times) >= MAX_JUMP_MS:
+        if len(times) >= needed:
             self._confirm(offset)
 
     def _confirm(self, at: int) -> None:

@@ -235,8 +235,8 @@ def examined_before_healed(patch: Patch) -> None:
 def ahead_forgotten_by_the_store(patch: Patch) -> None:
     create = Replay.__init__
 
-    def created(replay: Replay, stored: Any, state: StoreState, *awaited: Any) -> None:
-        create(replay, stored, state, *awaited)
+    def created(replay: Replay, *arguments: Any, **options: Any) -> None:
+        create(replay, *arguments, **options)
         replay.max_upto = 0
 
     patch.setattr(Replay, "__init__", created)

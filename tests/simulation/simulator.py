@@ -30,7 +30,7 @@ from tables.top import leaders as leaders_module
 from tables.top import pane_leaders as pane_leaders_module
 from tests.simulation.asked_windows import MOST_PANE_LEADERS
 from tests.simulation.broker import WrongError
-from tests.simulation.event_time import CONFIRMING_RECORDS
+from tests.simulation.event_time import CONFIRMING_RECORDS, SPREAD_RECORDS
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.schedule import Schedule
 from tests.simulation.standbys import CATCH_UP_S
@@ -112,6 +112,7 @@ def simulate(
         patch.setattr(expiry_module, "ROWS_PER_FLUSH", ROWS_PER_FLUSH)
         patch.setattr(expiry_module, "SLICE_ROWS", ROWS_PER_FLUSH)
         patch.setattr(event_clock_module, "CONFIRMING_RECORDS", CONFIRMING_RECORDS)
+        patch.setattr(event_clock_module, "SPREAD_RECORDS", SPREAD_RECORDS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(sums_module, "sleep", breathe)
         for timed in TIMED:

@@ -11,7 +11,7 @@ from rocksdict import Cache
 
 from tables.errors import NotReadyError, StateLockedError
 from tables.model.rows import Marker, StoreState
-from tables.model.windows import END_OF_PANES, Pane
+from tables.model.windows import END_OF_PANES, Cleared, Pane
 from tables.store import partition_store
 from tables.store.partition_store import PartitionStore, destroy_store
 from tests.simulation import disks
@@ -235,7 +235,7 @@ def test_notes_are_written_and_cleared_with_a_flush_and_are_no_rows(
     with store.snapshot() as view:
         assert [view.value_of(key) for key, _ in notes] == [b"0", b"60", b"120"]
         assert view.scan(b"", 100, end=END_OF_PANES) == list(zip(words, rows, strict=True))
-    cleared = [(notes[0][0], notes[1][0])]
+    cleared = Cleared([(notes[0][0], notes[1][0])], 0)
     store.commit(store.stage(words, rows), state(2), cleared, [(notes[2][0], b"")])
     with store.snapshot() as view:
         assert [view.value_of(key) for key, _ in notes] == [None, b"60", b""]

@@ -13,6 +13,7 @@ from tables.model.event_clock import (
     NEVER_MS,
     ORDINARY,
     REFUTED,
+    SPREAD_RECORDS,
     UNCONFIRMED,
     UNTIMED,
     EventClock,
@@ -80,17 +81,36 @@ def test_after_a_quiet_week_many_records_in_a_row_confirm_the_time() -> None:
     assert after.confirmed
 
 
-def test_few_records_that_extend_over_the_longest_jump_confirm_the_time() -> None:
+def test_ten_records_that_extend_over_the_longest_jump_confirm_the_time() -> None:
     week = NOON_MS + 7 * DAY_MS
-    assert read(AT_NOON, week, week + DAY_MS - 1).clock.jump is not None
-    assert read(AT_NOON, week, week + DAY_MS).clock == EventClock(week + DAY_MS)
+    few, day = [week] * (SPREAD_RECORDS - 1), week + DAY_MS
+    assert read(AT_NOON, *few, day - 1, day - 1).clock.jump is not None
+    assert read(AT_NOON, *few[1:], day, day).clock.jump is not None
+    assert read(AT_NOON, *few, day).clock.jump is not None
+    assert read(AT_NOON, *few, day, day + 5).clock == EventClock(day + 5)
 
 
-def test_of_a_topic_with_a_record_a_month_every_record_is_confirmed_by_the_next() -> None:
-    months = [NOON_MS + number * 30 * DAY_MS for number in range(1, 4)]
+def test_of_a_topic_with_a_record_a_month_ten_are_confirmed_together() -> None:
+    months = [NOON_MS + number * 30 * DAY_MS for number in range(1, SPREAD_RECORDS + 2)]
     timed = read(AT_NOON, *months)
-    assert timed.kinds.tolist() == [ORDINARY, ORDINARY, UNCONFIRMED]
-    assert timed.clock == EventClock(months[1], Jump(12, months[2], months[2], 1))
+    assert timed.kinds.tolist() == [ORDINARY] * SPREAD_RECORDS + [UNCONFIRMED]
+    assert timed.clock == EventClock(months[-2], Jump(10 + SPREAD_RECORDS, months[-1], months[-1], 1))
+
+
+def test_wrong_times_that_differ_from_each_other_move_nothing() -> None:
+    wrong = [NOON_MS + years * 365 * DAY_MS for years in (80, 81, 200, 90, 3000, 3001, 3002, 5, 80)]
+    timed = read(AT_NOON, NOON_MS + 1, *wrong, NOON_MS + 2)
+    assert timed.kinds.tolist() == [ORDINARY, *[REFUTED] * len(wrong), ORDINARY]
+    assert timed.clock == EventClock(NOON_MS + 2)
+
+
+@pytest.mark.parametrize("before", [1, SPREAD_RECORDS - 1, SPREAD_RECORDS, CONFIRMING_RECORDS - 1])
+def test_one_wrong_time_after_a_quiet_week_does_not_become_the_time(before: int) -> None:
+    week = NOON_MS + 7 * DAY_MS
+    timed = read(AT_NOON, *[week] * before, FAR_MS, *[week + 1] * CONFIRMING_RECORDS)
+    assert timed.clock == EventClock(week + 1)
+    lost = before + 1 if before < SPREAD_RECORDS else 1
+    assert timed.kinds.tolist().count(REFUTED) == lost
 
 
 def test_a_record_far_below_the_jump_refutes_it_and_begins_another() -> None:
@@ -120,6 +140,7 @@ def test_no_records_change_nothing() -> None:
 def test_the_cut_of_the_batches_makes_no_difference(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(seed)
     monkeypatch.setattr(event_clock, "CONFIRMING_RECORDS", random.choice([2, 3, 5]))
+    monkeypatch.setattr(event_clock, "SPREAD_RECORDS", random.choice([1, 2, 4]))
     monkeypatch.setattr(event_clock, "_FIRST_STRETCH", random.choice([1, 3, 256]))
     steps = [random.choice([0, 3, 8, -6, 40, 400]) for _ in range(40)]
     times = [NOON_MS + random.choice([sum(steps[:n]), n, 900]) for n in range(40)]
