@@ -75,6 +75,7 @@ class TopologyOptions:
         stall_timeout_s: seconds without progress after which the worker ends, see `agents.watchdog`.
         ensure_topics: creates missing partitions of the changelog.
         windows: rules of the windows that are counted.
+        dropped_sizes: see `ShardServices`.
         witness: called as each flush becomes visible; None = not needed.
     """
 
@@ -93,6 +94,7 @@ class TopologyOptions:
     stall_timeout_s: float
     ensure_topics: Callable[[], Awaitable[object]]
     windows: WindowRules
+    dropped_sizes: frozenset[int]
     witness: CommitWitness | None = None
 
 
@@ -218,6 +220,7 @@ def build_topology(
         run_tail=runner("follow", FOLLOW_THREADS),
         witness=options.witness,
         windows=options.windows,
+        dropped_sizes=options.dropped_sizes,
     )
     partitions = Partitions(
         options.state_folder / topics.changelog,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from app.cli_options import AsJson, BootstrapServers, Group, Topic
-from app.config.durations import duration_text
 from app.exit_codes import EXIT_FAILED, EXIT_NOT_COMPARED
 from app.output import say, say_error, say_json
 from tables.errors import ConfigurationError, WordcountError
+from tables.model.durations import duration_text
 
 if TYPE_CHECKING:
     from app.config.settings import Settings

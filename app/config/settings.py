@@ -194,6 +194,12 @@ class Settings(BaseModel):
         "other, `1h/5m` = windows of an hour that begin every 5 minutes, which are added up from panes of 5 minutes when asked. "
         "Empty = no windows.",
     )
+    drop_windows: WindowList = Field(
+        (),
+        description="Windows whose counts are removed for good where `WORDCOUNT_WINDOWS` does not have them, or where "
+        "`WORDCOUNT_TIMESTAMP` has changed. A partition with counts of other windows that this worker would not count stops, so that "
+        "a setting that was forgotten removes nothing.",
+    )
     grace: WindowDurations = Field(
         (),
         description="How long after the end of a window late records are still counted in it, in the time of the records. Empty = a "
@@ -208,8 +214,8 @@ class Settings(BaseModel):
     max_jump: Jump = Field(
         "1d",
         description="How far the time of a record may be ahead of all times before it in its partition. A record further ahead moves "
-        "the time on only if 100 records in a row are that far ahead. What fits is longer than the longest usual pause between "
-        "records, and as short as that allows: a record ahead by mistake makes the records after it late.",
+        "the time on only if 100 records in a row are that far ahead, or 10 that extend over this time. What fits is longer than the "
+        "longest usual pause between records, and as short as that allows: a record ahead by mistake makes the records after it late.",
     )
     timestamp: TimeSource = Field(
         "record",
@@ -371,7 +377,14 @@ class Settings(BaseModel):
         return None if field.default is None else value
 
     @field_validator(
-        "stop_words", "windows", "grace", "retention", "http_allowed_hosts", "cors_origins", mode="before"
+        "stop_words",
+        "windows",
+        "drop_windows",
+        "grace",
+        "retention",
+        "http_allowed_hosts",
+        "cors_origins",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 
 from agents.text.choices import RECORD_TIME
 from agents.text.json_pointer import parsed
-from app.config.durations import LONGEST_SIZE_S, duration_s
+from tables.model.durations import LONGEST_SIZE_S, duration_s
 
 PREFIX = "WORDCOUNT_"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents.text.choices import RECORD_TIME
-from app.config.durations import LONGEST_SIZE_S, duration_s, duration_text
 from tables.errors import ConfigurationError
+from tables.model.durations import LONGEST_SIZE_S, duration_s, duration_text
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -62,12 +62,14 @@ class Windows:
             of all of these.
         max_jump_s: see `tables.model.event_clock`.
         time_source: `record`, or the JSON Pointer to the time in a value.
+        dropped_sizes: sizes of panes, in seconds, whose counts are removed if no window needs them any more.
     """
 
     listed: Sequence[Window]
     panes: Sequence[PaneRule]
     max_jump_s: int
     time_source: str
+    dropped_sizes: frozenset[int]
 
     @property
     def rules(self) -> WindowRules:
@@ -121,7 +123,10 @@ def windows_of(settings: Settings) -> Windows:
         panes[window.advance_s] = PaneRule(
             window.advance_s, max(needed.grace_s, other.grace_s), max(needed.retention_s, other.retention_s)
         )
-    return Windows(listed, [panes[size_s] for size_s in sorted(panes)], max_jump_s, settings.timestamp)
+    dropped = frozenset(_named("WORDCOUNT_DROP_WINDOWS", name).advance_s for name in settings.drop_windows)
+    return Windows(
+        listed, [panes[size_s] for size_s in sorted(panes)], max_jump_s, settings.timestamp, dropped
+    )
 
 
 def usual_grace_s(size_s: int) -> int:
@@ -155,13 +160,7 @@ def _size_s(text: str) -> int:
 def _listed(names: Sequence[str]) -> Sequence[Window]:
     found: dict[tuple[int, int], Window] = {}
     for name in names:
-        try:
-            window = window_of(name)
-        except ValueError as wrong:
-            raise ConfigurationError(
-                f'WORDCOUNT_WINDOWS has the entry "{name}": {wrong}',
-                "write SIZE for tumbling or SIZE/ADVANCE for hopping windows, such as 1m,1h,1h/5m",
-            ) from None
+        window = _named("WORDCOUNT_WINDOWS", name)
         former = found.setdefault((window.size_s, window.advance_s), window)
         if former is not window:
             raise ConfigurationError(
@@ -174,6 +173,16 @@ def _listed(names: Sequence[str]) -> Sequence[Window]:
             "remove some: each size adds to what every flush writes",
         )
     return tuple(found.values())
+
+
+def _named(variable: str, name: str) -> Window:
+    try:
+        return window_of(name)
+    except ValueError as wrong:
+        raise ConfigurationError(
+            f'{variable} has the entry "{name}": {wrong}',
+            "write SIZE for tumbling or SIZE/ADVANCE for hopping windows, such as 1m,1h,1h/5m",
+        ) from None
 
 
 def _per_window(

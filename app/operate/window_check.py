@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from agents.text.choices import RECORD_TIME
-from app.config.durations import duration_text
 from app.config.windows import windows_of
 from app.operate.check import Check
 from tables.kafka.broker_errors import NO_ERROR
+from tables.model.durations import duration_text
 
 if TYPE_CHECKING:
     from app.config.settings import Settings

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Generic, TypeVar
 from msgspec import Meta, Struct
 
 from app.reads.answers import Behind, FollowerStatus, PartitionStatus, PartWindows, Role
+from tables.model.durations import LONGEST_SIZE_S
 from tables.model.event_clock import LATEST_MS
 from tables.model.tally import Totals
-from tables.model.windows import LONGEST_SIZE_S, WindowState
+from tables.model.windows import WindowState
 
 Value = TypeVar("Value")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
-from app.config.durations import duration_text
 from app.reads.answers import WHOLE, Answer, PartWindows, Queries, Terms
 from tables.errors import WordcountError
+from tables.model.durations import duration_text
 from tables.top.top_words import TopWords
 from tables.top.trending import Trending
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.reads.window_answers import LAST_S, MOST_PANES, WindowSize
 from app.web.problems import OutOfRangeError
-from tables.model.windows import LONGEST_SIZE_S
+from tables.model.durations import LONGEST_SIZE_S
 
 DEFAULT_SIZE: Final = "1m"
 SIZE_PATTERN: Final = "^[0-9]{1,9}[smhd]?(/[0-9]{1,9}[smhd]?)?$"

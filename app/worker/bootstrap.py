@@ -104,6 +104,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             stall_timeout_s=settings.stall_timeout_s,
             ensure_topics=lambda: ensure_topics(settings),
             windows=windows_of(settings).rules,
+            dropped_sizes=windows_of(settings).dropped_sizes,
             witness=printer if print_counts else None,
         ),
         tally,

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from app.config.durations import duration_text
+from tables.model.durations import duration_text
 from tables.model.tally import Totals
 from tables.model.windowing import LEFT_OUT
 from tables.model.windows import WindowState

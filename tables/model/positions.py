@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tables.errors import ForeignChangelogError, InexactError
+from tables.model.durations import duration_text
 from tables.model.rows import Marker, Owner, StoreState
+from tables.model.windows import WindowRules, WindowState, lost_sizes
 
 COUNT_AGAIN = "wordcount reset counts again what the input has now"
 """Part of every remedy that only an operator can decide on."""
@@ -98,6 +100,36 @@ def check_position(marker: Marker, now: InputNow, *, owner: Owner, changelog_id:
             f"{now} ends at offset {now.end}, but {marker.position} was next to count: truncated or created again",
             COUNT_AGAIN,
         )
+
+
+def check_windows(
+    windows: WindowState | None, rules: WindowRules, dropped: frozenset[int], now: InputNow
+) -> None:
+    """Check that counting by `rules` removes no counts of windows that nobody wants to remove.
+
+    Args:
+        windows: windows of the marker of the last flush; None = it has none.
+        rules: configured rules of windows.
+        dropped: sizes, in seconds, whose counts may be removed.
+        now: the partition of the input topic that the marker counts.
+
+    Raises:
+        InexactError: the counts of another size would be removed.
+    """
+    if not (lost := lost_sizes(windows, rules) - dropped):
+        return
+    assert windows is not None, "a size that is lost was counted"
+    sizes = ",".join(map(duration_text, sorted(lost)))
+    counted = f"{now} has counts of windows whose beginnings are {sizes} apart"
+    if rules.sizes and rules.time_source != windows.time_source:
+        raise InexactError(
+            f"{counted}, by the times at {windows.time_source}; WORDCOUNT_TIMESTAMP is {rules.time_source}",
+            f"configure the former WORDCOUNT_TIMESTAMP; or remove these counts for good with WORDCOUNT_DROP_WINDOWS={sizes}",
+        )
+    raise InexactError(
+        f"{counted}, which WORDCOUNT_WINDOWS does not have",
+        f"add them to WORDCOUNT_WINDOWS; or remove these counts for good with WORDCOUNT_DROP_WINDOWS={sizes}",
+    )
 
 
 def can_catch_up_from(state: StoreState, changelog_id: str, changelog_end: int) -> bool:

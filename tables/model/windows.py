@@ -47,8 +47,6 @@ class Cleared(NamedTuple):
 
 NOTHING_CLEARED: Final = Cleared((), 0)
 
-LONGEST_SIZE_S: Final = 366 * 24 * 3600
-
 _PANE: Final = struct.Struct(">cIQ")
 _UNCONFIRMED: Final = struct.Struct(">cQIQ")
 PANE_PREFIX_BYTES: Final = _PANE.size
@@ -304,6 +302,14 @@ def begun(rules: WindowRules, position: int) -> WindowState:
         ruled_from=position,
         ruled_clock=clock,
     )
+
+
+def lost_sizes(state: WindowState | None, rules: WindowRules) -> frozenset[int]:
+    """Return the sizes, in seconds, whose counts would be removed if a partition with these windows were counted by `rules`."""
+    sizes = frozenset(size.rule.size_s for size in state.sizes) if state is not None else frozenset[int]()
+    if state is None or rules.time_source != state.time_source:
+        return sizes
+    return sizes - {rule.size_s for rule in rules.sizes}
 
 
 def dead_ranges(state: WindowState | None) -> list[KeyRange]:

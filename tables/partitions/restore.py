@@ -16,7 +16,13 @@ import pyarrow as pa
 from tables.cache.counts import CountCache, cache_of
 from tables.errors import ChangelogReplacedError, FlushUnknownError, PartitionsLostError
 from tables.model.names import MARKER_KEY
-from tables.model.positions import InputNow, can_catch_up_from, check_position, check_replaceable
+from tables.model.positions import (
+    InputNow,
+    can_catch_up_from,
+    check_position,
+    check_replaceable,
+    check_windows,
+)
 from tables.model.replay import MergedRows, Replay
 from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
 from tables.model.windows import END_OF_PANES
@@ -207,6 +213,7 @@ class Restore:
                 topic=services.topic, profile=services.profile, origin=now.start, position=now.start
             )
         check_position(marker, now, owner=services.owner, changelog_id=changelog_id, profile=services.profile)
+        check_windows(marker.windows, services.windows, services.dropped_sizes, now)
         marker = msgspec.structs.replace(
             marker, group=services.group, topic_id=topic_id, changelog_id=changelog_id
         )

@@ -78,6 +78,7 @@ class ShardServices:
         chance: returns a random number in [0, 1).
         witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
         windows: rules of the windows that are counted.
+        dropped_sizes: sizes of windows, in seconds, whose counts are removed where `windows` does not have them.
     """
 
     topic: str
@@ -101,6 +102,7 @@ class ShardServices:
     chance: Callable[[], float] = random.random
     witness: CommitWitness | None = None
     windows: WindowRules = field(default_factory=WindowRules)
+    dropped_sizes: frozenset[int] = frozenset()
 
     @property
     def owner(self) -> Owner:

@@ -38,6 +38,7 @@ from tables.partitions.restore_progress import RestoreProgress
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.services import ShardServices
 from tables.partitions.waiting import cancel, finish_despite_cancel
+from tables.partitions.window_log import log_windows
 from tables.ports import CountedRows, Result
 from tables.store.partition_store import PartitionStore, StagedRows
 from tables.threads import beside_the_loop
@@ -287,7 +288,7 @@ class Shard:
         return expected
 
     async def _commit(self, staged: StagedRows, counted: Counted, examined: int, flushed: Flushed) -> None:
-        position = counted.marker.position
+        position, before = counted.marker.position, self.marker
         state = StoreState(
             marker=counted.marker, examined=examined, max_upto=max(self.store.state.max_upto, position)
         )
@@ -302,6 +303,7 @@ class Shard:
                     self.uptos_ahead = {}
                     self.panes.restored(counted.marker.windows, exact=True)
                 self.services.changes.publish(Change(self.partition, position, flushed))
+                log_windows(self.partition, before.windows if before else None, counted.marker.windows)
 
     @beside_the_loop
     def _write(self, staged: StagedRows, counted: Counted, state: StoreState) -> None:

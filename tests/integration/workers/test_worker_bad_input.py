@@ -220,6 +220,37 @@ async def test_another_profile_than_the_states_stops_the_partitions_and_changes_
     assert await counts_of([worker]) == await recount(servers, topic)
 
 
+@pytest.mark.parametrize("forgotten", ["1m", ""])
+async def test_windows_that_were_forgotten_stop_the_partitions_and_lose_no_count(
+    kafka: KafkaClient, workers: Workers, forgotten: str
+) -> None:
+    topic = workers.topic
+    await kafka.create_topic(topic, 2)
+    for partition in range(2):
+        await kafka.produce(topic, lines(1, 50), partition=partition)
+    worker = await workers(windows="1m,1h/5m").start().wait_ready()
+    await wait_counted([worker], workers.bootstrap_servers, topic)
+    path = f"/v1/words/{lines(1, 1)[0].split()[0].decode()}/windows?size=1h/5m"
+    before = (await worker.get(path)).json()["windows"]
+    assert any(window["count"] for window in before)
+    await worker.stop()
+
+    worker.start(WORDCOUNT_WINDOWS=forgotten)
+    await stopped(worker, {0, 1}, "5m", "WORDCOUNT_WINDOWS", "WORDCOUNT_DROP_WINDOWS")
+    await worker.stop()
+
+    await worker.start(WORDCOUNT_WINDOWS="1h/5m,1m").wait_ready()
+    assert (await worker.get(path)).json()["windows"] == before
+    await worker.stop()
+
+    await worker.start(WORDCOUNT_WINDOWS=forgotten, WORDCOUNT_DROP_WINDOWS="1h/5m,1m").wait_ready()
+    for partition in range(2):
+        await kafka.produce(topic, [b"more"], partition=partition)
+    await wait_counted([worker], workers.bootstrap_servers, topic)
+    assert await counts_of([worker]) == await recount(workers.bootstrap_servers, topic)
+    assert (await worker.get(path)).status_code == 404
+
+
 async def test_records_that_expired_before_they_were_counted_stop_their_partition_alone(
     kafka: KafkaClient, workers: Workers
 ) -> None:

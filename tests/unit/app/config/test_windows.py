@@ -3,14 +3,13 @@ import sys
 
 import pytest
 
-from app.config import durations
-from app.config.durations import duration_s, duration_text
 from app.config.loading import load_settings
 from app.config.settings import Settings
 from app.config.types import variable
 from app.config.windows import window_of, windows_of
 from tables.errors import ConfigurationError
-from tables.model.windows import LONGEST_SIZE_S, SizeRule
+from tables.model.durations import LONGEST_SIZE_S, duration_s, duration_text
+from tables.model.windows import SizeRule
 
 DAY_S = 86_400
 
@@ -185,7 +184,6 @@ def test_durations_are_written_as_they_are_read(text, seconds):
 
 
 def test_the_longest_size_is_that_of_the_core():
-    assert durations.LONGEST_SIZE_S == LONGEST_SIZE_S
     assert window_of("366d").size_s == LONGEST_SIZE_S
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 import pytest
 
 from tables.errors import InexactError
-from tables.model.positions import InputNow, can_catch_up_from, check_position, check_replaceable
+from tables.model.positions import (
+    InputNow,
+    can_catch_up_from,
+    check_position,
+    check_replaceable,
+    check_windows,
+)
 from tables.model.rows import Marker, Owner, StoreState
+from tables.model.windows import SizeRule, WindowRules, begun
 
 MARKER = Marker(
     topic="texts",
@@ -146,3 +154,31 @@ def test_a_store_that_is_all_there_is_is_not_replaced(found: dict[str, Any], sai
     assert problem.startswith("texts partition 3")
     assert said in problem
     assert "wordcount reset" in problem
+
+
+MINUTE, HOUR = SizeRule(60, 0, 600), SizeRule(3600, 0, 7200)
+
+
+@pytest.mark.parametrize(
+    ("rules", "dropped", "said"),
+    [
+        (WindowRules((MINUTE, HOUR)), [], ""),
+        (WindowRules((MINUTE, HOUR, SizeRule(7200, 0, 7200))), [], ""),
+        (WindowRules((SizeRule(60, 5, 300), HOUR)), [], ""),
+        (WindowRules((MINUTE,)), [60], "add them to WORDCOUNT_WINDOWS; .*WORDCOUNT_DROP_WINDOWS=1h"),
+        (WindowRules((MINUTE,)), [3600], ""),
+        (WindowRules(), [3600], "beginnings are 1m apart"),
+        (WindowRules(), [], "beginnings are 1m,1h apart"),
+        (WindowRules(), [60, 3600], ""),
+        (WindowRules((MINUTE, HOUR), time_source="/at"), [60], "WORDCOUNT_TIMESTAMP is /at.*DROP_WINDOWS=1h"),
+        (WindowRules((MINUTE, HOUR), time_source="/at"), [60, 3600], ""),
+    ],
+)
+def test_counts_of_windows_are_removed_only_if_that_is_wanted(
+    rules: WindowRules, dropped: list[int], said: str
+) -> None:
+    windows = begun(WindowRules((MINUTE, HOUR)), 0)
+    expected = pytest.raises(InexactError, match=f"texts partition 3 has .*{said}") if said else nullcontext()
+    with expected:
+        check_windows(windows, rules, frozenset(dropped), input_now())
+    check_windows(None, rules, frozenset(dropped), input_now())

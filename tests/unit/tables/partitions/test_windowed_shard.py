@@ -8,12 +8,14 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
+import structlog
 
 from agents.text.choices import Policies
 from agents.text.tally import RecordTally
 from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.hot_path import open_shard
+from tables.errors import InexactError
 from tables.model.event_clock import CONFIRMING_RECORDS
 from tables.model.names import FORMAT_VERSION, WINDOWED_VERSION
 from tables.model.records import RecordBatch
@@ -31,8 +33,8 @@ Texts = Sequence[tuple[int, bytes]]
 """Seconds after T and text of each record."""
 
 
-def ruled(shard: Shard, rules: WindowRules) -> None:
-    shard.services = replace(shard.services, windows=rules)
+def ruled(shard: Shard, rules: WindowRules, dropped: frozenset[int] = frozenset()) -> None:
+    shard.services = replace(shard.services, windows=rules, dropped_sizes=dropped)
 
 
 async def counted(shard: Shard, texts: Texts) -> None:
@@ -146,6 +148,44 @@ async def test_records_after_a_quiet_week_count_before_and_after_their_time_is_c
         assert shard.marker.windows.stream_ms == (T + week) * 1000
 
 
+async def test_a_size_that_was_forgotten_is_not_removed() -> None:
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, MINUTE)
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a"), (1, b"a")])
+        ruled(shard, WindowRules(), dropped=frozenset([300]))
+        with pytest.raises(InexactError, match=r"1m apart.*WORDCOUNT_DROP_WINDOWS=1m"):
+            await Restore(shard).run()
+        assert stored(shard) == {(60, 0): {b"a": 2}}
+        ruled(shard, WindowRules((*MINUTE.sizes, SizeRule(300, 0, 600))))
+        await Restore(shard).run()
+        assert stored(shard) == {(60, 0): {b"a": 2}}
+
+
+async def test_what_an_operator_has_to_know_of_is_logged() -> None:
+    with open_shard(TALLY, 1000) as shard, structlog.testing.capture_logs() as logs:
+        ruled(shard, WindowRules((SizeRule(60, 0, 7 * 86_400),)))
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a"), (1, b"a")])
+        await counted(shard, [(86_401, b"a")])
+        assert not logs
+        await counted(shard, [(200_000, b"a")] * CONFIRMING_RECORDS)
+        assert [(one["event"], one["by"]) for one in logs] == [
+            ("stream time moved ahead by more than the longest jump", "113599s")
+        ]
+        logs.clear()
+        ruled(shard, WindowRules((SizeRule(60, 0, 2 * 86_400),)))
+        await counted(shard, [(200_000, b"a")])
+        await counted(shard, [(200_000, b"a")])
+        (found,) = logs
+        assert (found["log_level"], found["size"], found["retention"], found["before"]) == (
+            "warning",
+            "1m",
+            "2d",
+            "7d",
+        )
+
+
 async def test_a_size_that_comes_back_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_shard(TALLY, 1000) as shard:
         for rules, expected in (
@@ -157,7 +197,7 @@ async def test_a_size_that_comes_back_begins_anew(monkeypatch: pytest.MonkeyPatc
                 {(60, 0): {b"a": 2}, (300, 0): {b"a": 1}},
             ),
         ):
-            ruled(shard, rules)
+            ruled(shard, rules, frozenset([60]))
             await Restore(shard).run()
             await counted(shard, [(0, b"a")])
             if expected and shard.marker and shard.marker.windows and shard.marker.windows.jump is not None:

@@ -1,4 +1,4 @@
-"""Durations as the settings take them, such as `30s`, `5m`, `1h` or `7d`, in whole seconds."""
+"""Durations as they are written in settings, requests and messages: `30s`, `5m`, `1h` or `7d`, in whole seconds. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 LONGEST_SIZE_S: Final = 366 * 86_400
-"""The longest window, `tables.model.windows.LONGEST_SIZE_S`, without the slow import of the core's arrays."""
+"""The longest window."""
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
