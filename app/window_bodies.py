@@ -32,6 +32,15 @@ Whole = Annotated[
 ]
 
 
+HeldBackBy = Annotated[
+    dict[Count, Time | None],
+    Meta(
+        description="Partition in which it may take records still → stream time of that partition; null if no record had a time.",
+        extra_json_schema=BY_PARTITION,
+    ),
+]
+
+
 class WindowSize(Struct, frozen=True):
     """Windows of one size, over all partitions."""
 
@@ -56,12 +65,19 @@ class WindowSize(Struct, frozen=True):
     newest_closed: Annotated[
         Time | None,
         Meta(
-            description="Beginning of the newest window that is closed in all partitions that have a time; null if there is none."
+            description="Beginning of the newest window that is final in all partitions that have a time; null if there is none."
+        ),
+    ]
+    held_back_by: Annotated[
+        dict[Count, Time | None],
+        Meta(
+            description="Partition in which fewer windows are final than in others → its stream time; null if no record had a time.",
+            extra_json_schema=BY_PARTITION,
         ),
     ]
     open: Annotated[
         Count,
-        Meta(description="Number of windows that have begun and are not closed in all these partitions."),
+        Meta(description="Number of windows that have begun and are not final in all these partitions."),
     ]
 
 
@@ -118,6 +134,7 @@ class WindowTop(Freshness, frozen=True):
     final_partitions: Annotated[
         list[Count], Meta(description="Partitions in which the window takes no more records, ascending.")
     ]
+    held_back_by: HeldBackBy
     next_cursor: Annotated[None, Meta(description="Always null.")]
 
 
@@ -178,6 +195,7 @@ class Trending(Freshness, frozen=True):
     end: End
     final: IsFinal
     whole: Whole
+    held_back_by: HeldBackBy
     baseline_start: Annotated[Time, Meta(description="Beginning of the baseline, which ends at `start`.")]
     baseline_windows: Annotated[Occurrences, Meta(description="Windows of the baseline.")]
 

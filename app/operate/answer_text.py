@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from app.window_bodies import WindowTop, WordWindows
 
 
+_MOST_NAMED: Final = 3
+"""Most partitions that a line names."""
+
+
 def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Table:
     """Return a table of words with rank (from 1) and count. Characters that control a terminal are escaped."""
     table = Table("#", "word", "count", caption=caption)
@@ -27,9 +31,17 @@ def word_table(words: Iterable[CountedWord], caption: str | None = None) -> Tabl
 
 def window_line(answer: WindowTop) -> str:
     """Return which window an answer is about, and whether it is final and whole."""
-    state = "final" if answer.final else "NOT FINAL, it may take records still"
+    state = "final" if answer.final else f"NOT FINAL, it may take records still in {_held_back_by(answer)}"
     whole = "" if answer.whole else "; NOT WHOLE, its first records were not counted in windows"
     return f"window {answer.size}: {answer.start} to {answer.end}, {state}{whole}"
+
+
+def _held_back_by(answer: WindowTop) -> str:
+    partitions = sorted(answer.held_back_by.items())
+    named = [f"partition {number} ({time or 'no time yet'})" for number, time in partitions[:_MOST_NAMED]]
+    if more := len(partitions) - len(named):
+        named.append(f"{more:,} more")
+    return ", ".join(named)
 
 
 def window_lines(answer: WordWindows) -> list[str]:

@@ -18,7 +18,7 @@ from app.reads.questions import PaneSpan
 from tables.model.records import Int64Array
 from tables.model.rows import unpack_row, unpack_rows
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import Pane, WindowState
+from tables.model.windows import Pane, WindowState, pane_of, size_prefix
 from tables.partitions.served_rows import ServedRows
 from tables.store.snapshot import StoreSnapshot
 from tables.top.leaders import Leaders
@@ -76,6 +76,15 @@ class Opened:
         if windows is None or size is None:
             return []
         return [(pane, size.since) for _, pane in windows.panes_at(span.size_s, span.starts)]
+
+    def oldest_s(self, size_s: int) -> int | None:
+        """Return the beginning of the oldest pane of this size that has a row and is kept; None = there is none."""
+        size = None if self.windows is None else self.windows.size(size_s)
+        if self.windows is None or size is None:
+            return None
+        first = Pane(size_s, size.first_kept_s(self.windows.stream_ms)).prefix
+        rows = self.view.scan(first, 1, end=size_prefix(size_s + 1))
+        return pane_of(rows[0][0])[0].start_s if rows else None
 
 
 def opened(rows: Mapping[int, ServedRows], views: ExitStack) -> list[Opened]:

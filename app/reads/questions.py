@@ -218,11 +218,13 @@ class Trend(Struct, frozen=True, array_like=True):
         words: (word, count in the window, count in the windows before it); at most `MOST_TOLD`.
         bound: no other word occurs more often in the window, unless at most as often as its share of the windows before.
         windows: windows of each partition.
+        oldest_s: beginning of the oldest pane that has a row, in seconds since 1970; None = there is none, or it is not known.
     """
 
     words: Annotated[list[tuple[bytes, Count, Count]], Meta(max_length=MOST_TOLD)]
     bound: Count
     windows: ByPartition
+    oldest_s: Count | None = None
 
 
 class Series(Struct, frozen=True, array_like=True):

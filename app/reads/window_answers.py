@@ -63,15 +63,20 @@ class Span:
         start_s: beginning.
         end_s: end, exclusive.
         final: partitions in which nothing is counted any more in the windows that end up to `end_s`.
-        is_final: whether `final` has all partitions of the answer.
+        held_back_by: partition of the answer that is not in `final` -> its stream time in milliseconds since 1970; None = no time.
         is_whole: whether all partitions of the answer have counted all records of the stretch, from its first one on.
     """
 
     start_s: int
     end_s: int
     final: Sequence[int]
-    is_final: bool
+    held_back_by: Mapping[int, int | None]
     is_whole: bool
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is counted any more in these windows in any partition of the answer."""
+        return not self.held_back_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +133,9 @@ class UnknownWindowError(WordcountError):
         sizes = ", ".join(map(duration_text, counted))
         super().__init__(
             f"no windows of {size.name} are counted",
-            f"ask for one of {sizes}, or for a multiple of one of them, such as 2h/1h"
+            f"ask for one of {sizes}, or for a multiple of one of them, such as {WindowSize(2 * counted[0], counted[0]).name}"
             if counted
-            else "set WORDCOUNT_WINDOWS",
+            else "set WORDCOUNT_WINDOWS; if it is set, ask again when records are counted",
         )
 
 
@@ -224,17 +229,20 @@ class WindowAnswers(Protocol):
         *,
         baseline: int,
         min_count: int,
+        start_s: int | None = None,
         is_open: bool = False,
         terms: Terms = WHOLE,
     ) -> Answer[WindowTrending]:
-        """Return the words that trend (`tables.top.trending`) in the newest window that is closed in all partitions.
+        """Return the words that trend (`tables.top.trending`) in a window.
 
         Args:
             size: size of the windows.
             k: most words in the answer, >= 1.
-            baseline: most windows before that are compared, >= 1: those that are kept and whole.
+            baseline: most windows before that are compared, >= 1: those that are kept and whole, from the first one with a record on.
             min_count: least count of a trending word in the window, >= 1.
-            is_open: whether the newest window that has begun is taken instead, which may take records still.
+            start_s: beginning of the window, a multiple of `size.advance_s`; None = see `is_open`.
+            is_open: whether the newest window that has begun is taken, which may take records still, and not the newest one that is
+                closed in all partitions.
             terms: what the asker demands.
 
         Raises:

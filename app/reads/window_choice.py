@@ -26,9 +26,12 @@ class Choice:
         self.size = size
         self._as_of = as_of
         self._lacks_size = any(
-            state is None or state.size(size.advance_s) is None for state in windows.values()
+            state is None
+            or (counted := state.size(size.advance_s)) is None
+            or (counted.since > 0 and counted.since_ms is None)
+            for state in windows.values()
         )
-        """Whether a partition that has records does not count the size."""
+        """Whether a partition that has records does not count the size, or has counted no record with a time since it does."""
         self._counted: dict[int, tuple[CountedSize, int | None]] = {}
         for number, state in windows.items():
             counted = None if state is None else state.size(size.advance_s)
@@ -89,6 +92,19 @@ class Choice:
             return None
         return min(end for end in ends if end is not None)
 
+    @property
+    def held_back_by(self) -> Mapping[int, int | None]:
+        """Partitions in which fewer windows are closed than in others -> their stream time in ms since 1970; None = no time."""
+        until = {
+            number: _closed_until_s(*self._counted[number]) if number in self._counted else None
+            for number in self._as_of
+        }
+        most = max((end for end in until.values() if end is not None), default=None)
+        return {number: self._stream_ms(number) for number in sorted(until) if until[number] != most}
+
+    def _stream_ms(self, number: int) -> int | None:
+        return self._counted[number][1] if number in self._counted else None
+
     def check_kept(self, start_s: int) -> None:
         """Raise WindowExpiredError if the window that begins at `start_s` is not kept."""
         if start_s < self.first_kept_s:
@@ -106,7 +122,7 @@ class Choice:
             start_s,
             end_s,
             final,
-            is_final=len(final) == len(self._as_of),
+            {number: self._stream_ms(number) for number in sorted(self._as_of.keys() - set(final))},
             is_whole=whole_from_s is None or start_s >= whole_from_s,
         )
 

@@ -104,7 +104,8 @@ class WindowQueries:
             newest = choice.newest_begun_s
             if newest is None:
                 raise NoWindowError(
-                    f"no window of {size.name} has begun", "ask again when records with times are counted"
+                    f"no window of {size.name} has begun",
+                    "ask again when records with times are counted: the time of a partition begins with its second record",
                 )
             start_s = max(newest - (points - 1) * size.advance_s, choice.first_kept_s)
             points = max(1, (newest - start_s) // size.advance_s + 1)
@@ -146,22 +147,22 @@ class WindowQueries:
         *,
         baseline: int,
         min_count: int,
+        start_s: int | None = None,
         is_open: bool = False,
         terms: Terms = WHOLE,
     ) -> Answer[WindowTrending]:
         """See `WindowAnswers.trending`."""
         end_s = self._judge.end_s()
         choice = await self._choice(size, terms)
-        start_s = choice.newest_begun_s if is_open else choice.newest_closed_s
+        if start_s is None:
+            start_s = choice.newest_begun_s if is_open else choice.newest_closed_s
         if start_s is None:
             raise _none_closed(size)
+        choice.check_kept(start_s)
         oldest_s = max(choice.first_kept_s, choice.whole_from_s or 0)
         windows = min(baseline, (start_s - oldest_s) // size.size_s)
         if windows < 1:
-            raise NoWindowError(
-                f"no window of {size.name} before {time_text(start_s)} is kept and whole",
-                "ask again when a window has passed",
-            )
+            raise _no_baseline(size, start_s)
         from_s = start_s - windows * size.size_s
         question = TrendAsked(
             partitions=(),
@@ -170,6 +171,9 @@ class WindowQueries:
             windows=windows,
         )
         found = await self._parties.gather(_asks(question, terms), terms, end_s)
+        windows = _windows_since_begun(found, start_s, size, windows)
+        if windows < 1:
+            raise _no_baseline(size, start_s)
         for _ in range(_ROUNDS):
             wanted = await _computed(look_ups, found, k, windows, min_count, _MOST_LOOK_UPS)
             missing = [place for place, words in enumerate(wanted) if words]
@@ -178,6 +182,8 @@ class WindowQueries:
             await self._ask_again(found, {place: wanted[place] for place in missing}, question, terms, end_s)
         choice = self._choice_at(size, found, terms)
         choice.check_kept(from_s)
+        # Before the first record nothing was counted that a rate could be compared with.
+        from_s = start_s - windows * size.size_s
         trending = await _computed(decided, found, k, windows, min_count)
         span = choice.span(start_s, start_s + size.size_s)
         return self._judge.judged(found, WindowTrending(trending, span, from_s, windows), terms)
@@ -261,6 +267,21 @@ def _running(panes: Sequence[int], width: int) -> Sequence[int]:
         total += panes[place] - panes[place - width]
         sums.append(total)
     return sums
+
+
+def _windows_since_begun(found: Found, start_s: int, size: WindowSize, most: int) -> int:
+    """Return the number of windows before `start_s`, at most `most`, from the one on that has the first pane with a row."""
+    begun = [told.value.oldest_s for told in found.told if told.value.oldest_s is not None]
+    if not begun:
+        return most
+    return min(most, max(0, -(-(start_s - min(begun)) // size.size_s)))
+
+
+def _no_baseline(size: WindowSize, start_s: int) -> NoWindowError:
+    return NoWindowError(
+        f"no window of {size.name} before {time_text(start_s)} is kept, whole and has a record",
+        "ask again when a window has passed",
+    )
 
 
 def _none_closed(size: WindowSize) -> NoWindowError:

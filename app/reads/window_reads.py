@@ -167,7 +167,8 @@ class WindowReads:
                 for span in (question.now, question.before)
             )
             words, bound = _rising(now, before, question.windows, question.also)
-            return Trend(words, bound, _told(parts)), _as_of(parts)
+            begun = [start_s for part in parts if (start_s := part.oldest_s(question.now.size_s)) is not None]
+            return Trend(words, bound, _told(parts), min(begun, default=None)), _as_of(parts)
 
 
 def _rising(

@@ -62,19 +62,21 @@ def create_asgi_app(
         peer_answers: answers questions of other workers; None = no other worker may ask.
         workers: returns host and port of all workers, this worker first; None = this worker alone, by the address that was asked.
         allowed_hosts: host names that a request may name; None = IP addresses and `localhost` only.
-        configured_windows: windows that `/v1/windows` lists if their panes are counted, besides the panes themselves.
+        configured_windows: windows that `/v1/windows` lists if their panes are counted, besides the panes themselves. The shortest one
+            is meant where a question names no size.
         access: tokens, rate limit and origins of pages; None = no restriction.
     """
     bodies = BodyBudget()
+    shortest = min(configured_windows, default=None)
     asgi_app = Starlette(
         routes=[
             *page.routes(),
-            *word_windows.routes(queries, normalise),  # Before the route of any word.
+            *word_windows.routes(queries, normalise, shortest),  # Before the route of any word.
             *words.routes(queries, normalise),
             *batch.routes(queries, normalise, bodies),
             *top.routes(queries),
             *windows.routes(queries, configured_windows),
-            *trending.routes(queries),
+            *trending.routes(queries, shortest),
             *stats.routes(queries),
             *assignments.routes(queries),
             *state.routes(queries, normalise, workers),

@@ -24,11 +24,11 @@ from app.web.resources.trending import (
     MOST_MIN_COUNT,
 )
 from app.web.resources.word_windows import DEFAULT_LAST
-from app.web.window_parameters import DEFAULT_SIZE, SIZE_PATTERN
+from app.web.window_parameters import SIZE_PATTERN
 from app.window_bodies import MOST_POINTS, Trending, Windows, WindowTop, WordWindows
 
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-_SIZE: Final[Schema] = {"type": "string", "pattern": SIZE_PATTERN, "default": DEFAULT_SIZE}
+_SIZE: Final[Schema] = {"type": "string", "pattern": SIZE_PATTERN}
 _SIZES: Final = (
     "Size of the windows: `30s`, `1m`, `1h`, `7d`, or a number of seconds; `1h/5m` for windows of an hour that begin every 5 minutes. "
     "What comes after the slash, or the size itself, has to be counted."
@@ -43,14 +43,14 @@ def window_paths(terms: Sequence[Schema], k: Schema, exact: Schema) -> Schema:
         k, exact: parameters of lists of the most frequent words.
     """
     word = parameter("path", "word", TEXT, 'Percent-encoded UTF-8; any character, also "/" and NUL.')
-    size = parameter("query", "size", _SIZE, _SIZES)
+    size = parameter("query", "size", _SIZE, f"{_SIZES} By default the shortest one of WORDCOUNT_WINDOWS.")
     in_path = parameter("path", "size", {"type": "string", "pattern": SIZE_PATTERN}, _SIZES)
     at = parameter(
         "query",
         "at",
         _TIME,
         "A time in the window; of several hopping windows that have the time the one that begins last. By default the newest window "
-        "that is closed in all partitions that have a time.",
+        "that is final in all partitions that have a time.",
     )
     first = parameter("query", "from", _TIME, "Beginning, with `to`: from the window on that has this time.")
     last = parameter("query", "to", _TIME, "End, exclusive: windows that begin before it.")
@@ -64,7 +64,7 @@ def window_paths(terms: Sequence[Schema], k: Schema, exact: Schema) -> Schema:
         "query",
         "baseline",
         number(DEFAULT_BASELINE, MOST_BASELINE),
-        "How many windows before are the baseline; fewer if fewer are kept and whole.",
+        "How many windows before are the baseline; fewer if fewer are kept and whole, or if the first record was later.",
     )
     min_count = parameter(
         "query",
@@ -76,7 +76,7 @@ def window_paths(terms: Sequence[Schema], k: Schema, exact: Schema) -> Schema:
         "query",
         "open",
         {"type": "boolean", "default": False},
-        "Whether to take the newest window that has begun, which may take records still, and not the newest closed one.",
+        "Whether to take the newest window that has begun, which may take records still, and not the newest final one.",
     )
     refused = {"$ref": RESPONSES + Problem.__name__}
     absent = {"404": refused, "410": refused}
@@ -112,7 +112,7 @@ def window_paths(terms: Sequence[Schema], k: Schema, exact: Schema) -> Schema:
             "get": asked(
                 "Words that occur far more often than in the windows before: score descending, then word ascending.",
                 list_of(Trending),
-                [size, k, baseline, min_count, is_open, *terms],
+                [size, k, at, baseline, min_count, is_open, *terms],
                 listed,
                 absent,
             )

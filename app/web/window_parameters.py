@@ -10,13 +10,20 @@ from app.reads.window_answers import LAST_S, MOST_PANES, WindowSize
 from app.web.problems import OutOfRangeError
 from tables.model.durations import LONGEST_SIZE_S
 
-DEFAULT_SIZE: Final = "1m"
+_USUAL: Final = WindowSize(60, 60)
+"""Size of the windows that are meant where none are configured: another worker may count them."""
+
 SIZE_PATTERN: Final = "^[0-9]{1,9}[smhd]?(/[0-9]{1,9}[smhd]?)?$"
 
 _UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TIME: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+
+
+def size_asked(parameters: dict[str, str], shortest: WindowSize | None) -> WindowSize:
+    """Return the size that `size` names; without that parameter the `shortest` one that is configured."""
+    return size_of(parameters["size"]) if "size" in parameters else shortest or _USUAL
 
 
 def size_of(text: str) -> WindowSize:
@@ -53,7 +60,10 @@ def time_of(parameters: dict[str, str], name: str) -> float | None:
     text = parameters.get(name)
     if text is None:
         return None
-    wrong = OutOfRangeError(f'"{name}" is "{text[:100]}"', "give a time such as 2026-01-01T00:05:00Z")
+    wrong = OutOfRangeError(
+        f'"{name}" is "{text[:100]}"',
+        "give a time such as 2026-01-01T00:05:00Z; in a URL the + of a time zone is written %2B",
+    )
     if not re.fullmatch(_TIME, text):
         raise wrong
     try:

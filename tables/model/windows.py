@@ -160,7 +160,8 @@ class CountedSize(msgspec.Struct, frozen=True):
         rule: rules of its panes.
         since: source offset from which on records are counted in panes of this size. Rows up to this offset are of an earlier time
             in which the size was counted; they are dead.
-        since_ms: stream time at that offset; None = no time yet. A pane that begins before is not whole.
+        since_ms: time up to which records may have come before that offset; None = there were none, if `since` is 0, else not known
+            yet. A pane that begins before is not whole.
         kept_from_s: beginning of the oldest pane that former rules kept: a longer retention brings nothing back.
     """
 
@@ -265,7 +266,12 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
         return panes
 
     def ruled_by(self, rules: WindowRules, position: int) -> WindowState:
-        """Return the state with the configured `rules` from the source offset `position` on."""
+        """Return the state with the configured `rules` from the source offset `position` on.
+
+        While a jump is pending, the longest jump stays: by a longer one, the next record would refute what it is to confirm.
+        """
+        if self.jump is not None:
+            rules = msgspec.structs.replace(rules, max_jump_ms=self.max_jump_ms)
         if rules == self.rules:
             return self
         if rules.time_source != self.time_source:
@@ -274,7 +280,7 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
         sizes = tuple(
             CountedSize(rule, kept.since, kept.since_ms, kept.first_kept_s(self.stream_ms))
             if (kept := former.get(rule.size_s)) is not None
-            else CountedSize(rule, position, self.stream_ms)
+            else CountedSize(rule, position, self._latest_ms)
             for rule in rules.sizes
         )
         return WindowState(
@@ -286,9 +292,24 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
             ruled_clock=self.clock,
         )
 
+    @property
+    def _latest_ms(self) -> int | None:
+        """The largest time of the records so far, also of those of a jump; None = no record had a time."""
+        times = [self.stream_ms, None if self.jump is None else self.jump.high_ms]
+        return max((time_ms for time_ms in times if time_ms is not None), default=None)
+
     def at(self, clock: EventClock) -> WindowState:
         """Return the state after records that bring the clock to `clock`."""
-        return msgspec.structs.replace(self, clock=clock)
+        sizes = self.sizes
+        if self.stream_ms is None and clock.stream_ms is not None:
+            # Of the records before the first one that was counted, no time is known: they may have been as late as this one.
+            sizes = tuple(
+                msgspec.structs.replace(size, since_ms=clock.stream_ms)
+                if size.since and size.since_ms is None
+                else size
+                for size in sizes
+            )
+        return msgspec.structs.replace(self, clock=clock, sizes=sizes)
 
 
 def begun(rules: WindowRules, position: int) -> WindowState:
@@ -335,14 +356,20 @@ def gone_notes(before: WindowState | None, after: WindowState | None) -> list[Ke
     return gone
 
 
-def windows_at(state: WindowState | None, rules: WindowRules, position: int) -> WindowState | None:
-    """Return the windows that a flush from the source offset `position` on counts; None = no windows are configured.
+def windows_at(
+    state: WindowState | None, rules: WindowRules, position: int, *, rows_ahead: bool = False
+) -> WindowState | None:
+    """Return the windows that a flush from the source offset `position` on counts; None = it counts no windows.
 
     Args:
         state: windows of the marker; None = it has none.
         rules: configured rules.
         position: position of the marker.
+        rows_ahead: whether some rows are ahead of the position. They were counted by the rules of the marker, which stay until the
+            position has reached them: nobody could tell rows of two rules apart.
     """
     if not rules.sizes:
         return None
+    if rows_ahead:
+        return state if state is not None and state.time_source == rules.time_source else None
     return begun(rules, position) if state is None else state.ruled_by(rules, position)

@@ -109,7 +109,8 @@ class BufferCount:
             expired: rows that count no longer by `marker`.
         """
         position = batches[-1].next_offset if batches else marker.position
-        windows = windows_at(marker.windows, self._services.windows, marker.position)
+        rows_ahead = self._store.state.exact_position is None
+        windows = windows_at(marker.windows, self._services.windows, marker.position, rows_ahead=rows_ahead)
         if marker.windows is None and not self._uptos_ahead:
             self._panes.begun()
         tally = self._tally(batches, windows)

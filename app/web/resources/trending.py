@@ -14,9 +14,10 @@ from app.web.parameters import query_parameters, truth, whole_number
 from app.web.problems import OutOfRangeError
 from app.web.resource import Resource
 from app.web.resources.top import DEFAULT_K, MAX_K
+from app.web.resources.windows import stream_times
 from app.web.responses import freshness
 from app.web.terms import NAMES, terms_of
-from app.web.window_parameters import DEFAULT_SIZE, size_of
+from app.web.window_parameters import size_asked, time_of
 from app.window_bodies import Trending, TrendingWord
 
 DEFAULT_BASELINE: Final = 10
@@ -28,21 +29,29 @@ _DIGITS: Final = 3
 """Decimal places of scores and averages."""
 
 
-def routes(queries: AllQueries) -> list[Resource]:
-    """Return the route of `/v1/trending`."""
+def routes(queries: AllQueries, shortest: WindowSize | None = None) -> list[Resource]:
+    """Return the route of `/v1/trending`; `shortest` = size of the windows that are meant if a question names none."""
 
     async def get_trending(request: Request) -> Response:
-        parameters = query_parameters(request, "size", "k", "baseline", "min_count", "open", *NAMES)
-        size = size_of(parameters.get("size", DEFAULT_SIZE))
+        parameters = query_parameters(request, "size", "k", "baseline", "min_count", "at", "open", *NAMES)
+        size = size_asked(parameters, shortest)
         k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
         baseline = _baseline(parameters, size)
         min_count = whole_number(parameters, "min_count", DEFAULT_MIN_COUNT, MOST_MIN_COUNT)
-        is_open = truth(parameters, "open", default=False)
+        at, is_open = time_of(parameters, "at"), truth(parameters, "open", default=False)
+        if at is not None and is_open:
+            raise OutOfRangeError('"at" is given with "open"', "give one of both")
         media_type, terms = accepted(request), terms_of(parameters)
         answer = await while_connected(
             request,
             queries.windows.trending(
-                size, k, baseline=baseline, min_count=min_count, is_open=is_open, terms=terms
+                size,
+                k,
+                baseline=baseline,
+                min_count=min_count,
+                start_s=None if at is None else int(at // size.advance_s) * size.advance_s,
+                is_open=is_open,
+                terms=terms,
             ),
         )
         found, span = answer.value, answer.value.span
@@ -60,6 +69,7 @@ def routes(queries: AllQueries) -> list[Resource]:
             time_text(span.end_s),
             span.is_final,
             span.is_whole,
+            stream_times(span.held_back_by),
             time_text(found.before_s),
             found.windows,
             **freshness(answer),

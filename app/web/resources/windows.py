@@ -62,6 +62,7 @@ def routes(queries: AllQueries, configured: Sequence[WindowSize] = ()) -> list[R
             span.is_final,
             span.is_whole,
             list(span.final),
+            stream_times(span.held_back_by),
             None,
             **freshness(answer),
         )
@@ -91,6 +92,14 @@ def stream_time(one: PartWindows) -> str | None:
     """Return the stream time of a partition; None = no record had a time."""
     stream_ms = None if one.windows is None else one.windows.stream_ms
     return None if stream_ms is None else time_text(stream_ms // 1000)
+
+
+def stream_times(times_ms: Mapping[int, int | None]) -> dict[int, str | None]:
+    """Return stream times of partitions as the body of an answer."""
+    return {
+        number: None if time_ms is None else time_text(time_ms // 1000)
+        for number, time_ms in times_ms.items()
+    }
 
 
 def size_name(size: str) -> str:
@@ -137,6 +146,7 @@ def _size(choice: Choice) -> SizeBody:
         time_text(choice.first_kept_s),
         _time(newest_s),
         _time(closed_s),
+        stream_times(choice.held_back_by),
         0 if newest_s is None else max(0, (newest_s - oldest_open_s) // size.advance_s + 1),
     )
 

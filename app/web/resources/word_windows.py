@@ -17,7 +17,7 @@ from app.web.problems import OutOfRangeError
 from app.web.resource import Resource
 from app.web.responses import freshness
 from app.web.terms import NAMES, terms_of
-from app.web.window_parameters import DEFAULT_SIZE, size_of, stretch_of
+from app.web.window_parameters import size_asked, stretch_of
 from app.window_bodies import WindowCount, WordWindows
 
 DEFAULT_LAST: Final = 60
@@ -34,18 +34,21 @@ class WordWindowsResource(Resource):
         return super().matches(scope)
 
 
-def routes(queries: AllQueries, normalise: Callable[[str], str]) -> list[Resource]:
+def routes(
+    queries: AllQueries, normalise: Callable[[str], str], shortest: WindowSize | None = None
+) -> list[Resource]:
     """Return the route, which has to come before that of a word.
 
     Args:
         queries: answers questions.
         normalise: normalises a word as the tokeniser's profile does.
+        shortest: size of the windows that are meant if a question names none.
     """
 
     async def get_windows(request: Request) -> Response:
         parameters = query_parameters(request, "size", "from", "to", "last", *NAMES)
         word = normalise(path_word(request, "/v1/words/", _SUFFIX))
-        size = size_of(parameters.get("size", DEFAULT_SIZE))
+        size = size_asked(parameters, shortest)
         start_s, points = _asked(parameters, size)
         media_type, terms = accepted(request), terms_of(parameters)
         answer = await while_connected(
