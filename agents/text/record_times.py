@@ -60,4 +60,7 @@ def record_times(
 
 
 def _own(batch: RecordBatch) -> Int64Array:
-    return np.full(batch.record_count, MISSING_MS, np.int64) if batch.times is None else batch.times
+    if batch.times is None:
+        return np.full(batch.record_count, MISSING_MS, np.int64)
+    # A producer may have sent any number; the one that stands for a time that cannot be read is as impossible as its neighbour.
+    return np.where(batch.times == UNREADABLE_MS, UNREADABLE_MS - 1, batch.times)

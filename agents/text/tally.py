@@ -56,7 +56,10 @@ class _Records:
         """Return the values whose records are in `group`."""
         if group.indices is None or not len(self.indices):
             return self
-        places = np.flatnonzero(np.isin(self.indices, group.indices, assume_unique=True))
+        # Both are ascending. With many groups it matters that each takes no longer than its own records.
+        places = np.searchsorted(self.indices, group.indices)
+        places[places == len(self.indices)] = 0
+        places = places[self.indices[places] == group.indices]
         return _Records(self.values.take(pa.array(places)), self.indices[places])
 
 

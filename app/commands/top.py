@@ -40,7 +40,7 @@ def top(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="A time in the window, such as 2026-01-01T00:05:00Z; by default the newest closed one.",
+            help="A time in the window, such as 2026-01-01T00:05:00Z; by default the newest final one.",
         ),
     ] = None,
     allow_partial: AllowPartial = False,

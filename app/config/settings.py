@@ -191,31 +191,27 @@ class Settings(BaseModel):
     windows: WindowList = Field(
         (),
         description="Windows of event time in which words are counted besides the totals: `1m` = windows of a minute, one after the "
-        "other, `1h/5m` = windows of an hour that begin every 5 minutes, which are added up from panes of 5 minutes when asked. "
-        "Empty = no windows.",
+        "other, `1h/5m` = an hour that begins every 5 minutes, added up from panes of 5 minutes when asked. Empty = no windows.",
     )
     drop_windows: WindowList = Field(
         (),
-        description="Windows whose counts are removed for good where `WORDCOUNT_WINDOWS` does not have them, or where "
-        "`WORDCOUNT_TIMESTAMP` has changed. A partition with counts of other windows that this worker would not count stops, so that "
-        "a setting that was forgotten removes nothing.",
+        description="Windows whose counts are removed where `WORDCOUNT_WINDOWS` lacks them or `WORDCOUNT_TIMESTAMP` has changed. A "
+        "partition with counts of other windows that would be lost stops: a setting that was forgotten removes nothing.",
     )
     grace: WindowDurations = Field(
         (),
-        description="How long after the end of a window late records are still counted in it, in the time of the records. Empty = a "
-        "tenth of its size, from 5 s to 5 minutes.",
+        description="How long after the end of a window late records still count in it, in their time. Empty = a tenth, 5 s to 5 min.",
     )
     retention: WindowDurations = Field(
         (),
         description="How long a window is kept after its grace, in the time of the records, at least `WORDCOUNT_MAX_JUMP`. Empty = "
-        "1,440 times its size, from 1 to 90 days: a day of minutes, 60 days of hours. Each distinct word of a window takes about 20 "
-        "bytes in the store and 50 in the changelog: a day of minutes with 1,000 words each 30 MB and 70 MB per partition.",
+        "1,440 times its size, from 1 to 90 days: a day of minutes, 60 days of hours.",
     )
     max_jump: Jump = Field(
         "1d",
         description="How far the time of a record may be ahead of all times before it in its partition. A record further ahead moves "
-        "the time on only if 100 records in a row are that far ahead, or 10 that extend over this time. What fits is longer than the "
-        "longest usual pause between records, and as short as that allows: a record ahead by mistake makes the records after it late.",
+        "the time on only if 100 records in a row are, or 10 that extend over this time. Longer than the longest usual pause between "
+        "records fits, and as short as that allows: a record ahead by mistake makes the records after it late.",
     )
     timestamp: TimeSource = Field(
         "record",
@@ -224,13 +220,13 @@ class Settings(BaseModel):
     )
     on_late: DropOrDeadLetter = Field(
         _POLICIES.on_late,
-        description="What becomes of a record that comes after the grace of a window. It is counted in the totals in any case. "
-        "`drop`: it is not counted in that window; `dead_letter`: a copy of the record is sent, too.",
+        description="What becomes of a record that comes after the grace of a window. It is counted in the totals, and not in that "
+        "window; `dead_letter`: a copy of the record is sent, too.",
     )
     on_bad_time: DropOrDeadLetter = Field(
         _POLICIES.on_bad_time,
         description="As `WORDCOUNT_ON_LATE`, for a record that is in no window: its time is missing, unreadable, not from 1990 to "
-        "9999, or alone further ahead than `WORDCOUNT_MAX_JUMP`.",
+        "9999, or alone ahead by more than `WORDCOUNT_MAX_JUMP`.",
     )
 
     # Flushing and state

@@ -18,6 +18,7 @@ from tables.model.event_clock import (
     FIRST_RECORDS,
     LATEST_MS,
     MISSING,
+    SPREAD_RECORDS,
     UNREADABLE,
     EventClock,
     Jump,
@@ -125,15 +126,14 @@ class WindowRecount:
             self.untimed[reason] += 1
             return
         most_ms = self._max_jump_ms
-        ordinary = self.stream_ms is not None and time_ms <= self.stream_ms + most_ms
-        if self.jump is not None and (ordinary or time_ms < self.jump.low_ms - most_ms):
+        if self.jump is not None and (self._is_ordinary(time_ms) or time_ms < self.jump.high_ms - most_ms):
             self.untimed["jump"] += self.jump.records
             self._end_jump()
-        if ordinary:
+        if self.jump is not None and self._is_spread(self.jump, time_ms):
+            self._confirm(self.jump)
+        if self._is_ordinary(time_ms):
             self._count_ordinary(time_ms, words)
             return
-        if self.jump is not None and time_ms > self.jump.high_ms + most_ms:
-            self._confirm(self.jump)
         jump = self.jump
         self.jump = jump = Jump(
             offset if jump is None else jump.epoch,
@@ -144,7 +144,7 @@ class WindowRecount:
         for size in self._sizes:
             self._add(self._of_jump, _pane(size, time_ms), words)
         enough = FIRST_RECORDS if self.stream_ms is None else CONFIRMING_RECORDS
-        if jump.records >= enough or jump.high_ms - jump.low_ms >= most_ms:
+        if jump.records >= enough:
             self._confirm(jump)
 
     def counts(self) -> dict[Pane, dict[str, int]]:
@@ -161,6 +161,15 @@ class WindowRecount:
         if self.jump is None or self.jump.epoch != pane.epoch:
             return 0
         return self._of_jump.get(pane.confirmed, {}).get(word, 0)
+
+    def _is_ordinary(self, time_ms: int) -> bool:
+        return self.stream_ms is not None and time_ms <= self.stream_ms + self._max_jump_ms
+
+    def _is_spread(self, jump: Jump, time_ms: int) -> bool:
+        """Return whether the times of enough records of a jump, and of the next record, extend over the longest jump."""
+        enough = jump.records >= (1 if self.stream_ms is None else SPREAD_RECORDS)
+        is_long = jump.high_ms - jump.low_ms >= self._max_jump_ms
+        return enough and (is_long or time_ms > jump.high_ms + self._max_jump_ms)
 
     def _count_ordinary(self, time_ms: int, words: Mapping[str, int]) -> None:
         assert self.stream_ms is not None

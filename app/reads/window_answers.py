@@ -218,6 +218,7 @@ class WindowAnswers(Protocol):
             terms: what the asker demands.
 
         Raises:
+            BadRequestError: more than `MOST_POINTS` windows are left, with `is_clipped`.
             NoWindowError: no window has begun, and `start_s` is None.
         """
         ...

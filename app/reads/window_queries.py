@@ -28,7 +28,7 @@ from app.reads.window_answers import (
     time_text,
 )
 from app.reads.window_choice import ByPartition, Choice
-from tables.errors import NotReadyError
+from tables.errors import BadRequestError, NotReadyError
 from tables.top.trending import Telling, decided, look_ups
 
 _ROUNDS: Final = 2
@@ -117,8 +117,13 @@ class WindowQueries:
                 kept_s,
                 0 if newest is None else (min(last_s, newest) - kept_s) // size.advance_s + 1,
             )
+            if points > MOST_POINTS:
+                raise BadRequestError(
+                    f"{points:,} windows are kept from {time_text(kept_s)} on, more than {MOST_POINTS:,}",
+                    "ask for a shorter stretch of time",
+                )
             # The positions have to be told also where nothing is kept.
-            points = max(0, min(points, MOST_POINTS))
+            points = max(0, points)
         choice.check_kept(start_s)
         span = PaneSpan(size.advance_s, start_s, max(1, points + size.panes - 1))
         key = word.encode()
@@ -286,6 +291,6 @@ def _no_baseline(size: WindowSize, start_s: int) -> NoWindowError:
 
 def _none_closed(size: WindowSize) -> NoWindowError:
     return NoWindowError(
-        f"no window of {size.name} is closed yet in all partitions",
+        f"no window of {size.name} is final yet in all partitions",
         "ask for a window by a time in it, or ask /v1/windows how far the times are",
     )

@@ -26,6 +26,9 @@ from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
 from tables.top.pane_leaders import MOST_PANE_LEADERS, PaneLeaders, leading_places
 
+MOST_OPEN_PANES = 4_096
+"""Most panes whose counts are in memory, about 600 bytes each beside the counts. Every flush looks at each of them."""
+
 _NOWHERE = -1
 _NOTHING = np.empty(0, np.int64)
 
@@ -190,14 +193,14 @@ class PaneCaches:
         return PaneLeaders(words, after.counts[places], bound)
 
     def trim(self, windows: WindowState, most_counts: int) -> None:
-        """Forget the panes that take no more records, and the oldest ones while all have more than `most_counts` counts."""
+        """Forget the panes that take no more records, and the oldest ones while there are too many panes or `most_counts` counts."""
         for pane in list(self._panes):
             size = windows.size(pane.size_s)
             if size is None or size.rule.is_closed(pane.start_s, windows.stream_ms):
                 self._forget(pane)
         entries = sum(len(one.ids) for one in self._panes.values())
         for pane in sorted(self._panes, key=lambda pane: pane.end_s):
-            if entries <= most_counts:
+            if entries <= most_counts and len(self._panes) <= MOST_OPEN_PANES:
                 break
             entries -= len(self._panes[pane].ids)
             self._forget(pane)

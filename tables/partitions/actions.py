@@ -61,7 +61,7 @@ class Actions:
         self._policy = policy
         self._observer = observer
         self._on_fatal = on_fatal
-        self.buffer_size = BufferSize(policy.flush_bytes)
+        self.buffer_size = BufferSize(policy.flush_bytes, windowed=bool(services.windows.sizes))
 
     def on(self, part: OwnedPartition, event: Event, error: Exception | None = None) -> None:
         """Enter the state that follows from `event`, and take the action that the table names.

@@ -22,6 +22,7 @@ class Flushed:
         marker: marker of the flush.
         words: number of distinct words.
         rows: number of rows written: one per distinct word, and one per distinct word of each window.
+        panes: number of windows with words.
         totals: what became of the records of the flush.
         batches: the records of the flush.
         begun_s: when the flush began, on the clock `ShardServices.clock`.
@@ -30,6 +31,7 @@ class Flushed:
     marker: Marker
     words: int
     rows: int
+    panes: int
     totals: Totals
     batches: Sequence[RecordBatch]
     begun_s: float

@@ -288,7 +288,9 @@ class Partitions:
         if flushed is None:
             return
         buffer_bytes = sum(batch.byte_count for batch in flushed.batches)
-        self._actions.buffer_size.flushed(buffer_bytes, flushed.words, flushed.rows - flushed.words)
+        self._actions.buffer_size.flushed(
+            buffer_bytes, flushed.words, flushed.rows - flushed.words, flushed.panes
+        )
         self._observer.flushed(
             change.partition,
             rows=flushed.rows,

@@ -197,7 +197,13 @@ class Shard:
             staging = asyncio.ensure_future(services.run(self.store.stage, counted.keys, counted.values))
             await checking
             flushed = Flushed(
-                counted.marker, len(counted.ids), len(counted.keys), counted.tally.totals, batches, begun_s
+                counted.marker,
+                len(counted.ids),
+                len(counted.keys),
+                len(counted.panes),
+                counted.tally.totals,
+                batches,
+                begun_s,
             )
             # The marker of a former flush that failed may come at any time.
             self.unsettled_s = math.inf if self.unsettled is None else -math.inf

@@ -236,10 +236,7 @@ class ChangelogPartition:
         }
 
     def compact(self, below: int) -> None:
-        """Compact the offsets below `below`: keep only the latest record of each key.
-
-        Below an odd offset the time for tombstones is over, too (`delete.retention.ms`): they are removed like what they removed.
-        """
+        """Keep only the latest record of each key below `below`; if that is odd, no tombstone either (its retention is over)."""
         self.records = self._compacted(below)
 
     def _compacted(self, below: int) -> list[tuple[int, bytes, bytes]]:

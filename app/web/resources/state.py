@@ -161,7 +161,7 @@ def _windows(request: Request) -> tuple[str, int, int]:
 
     Raises:
         BadRequestError: the path is not a key and two times.
-        OutOfRangeError: the times are not in order, or many windows apart.
+        OutOfRangeError: the times are not in order.
     """
     path: bytes = request.scope["raw_path"]
     parts = path.removeprefix(f"/state/windowed/{WINDOWED}/".encode()).split(b"/")

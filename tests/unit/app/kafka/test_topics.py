@@ -70,6 +70,7 @@ def test_a_topic_that_may_not_be_described_is_named():
 def test_the_changelog_is_compacted_but_not_before_owners_have_looked():
     config = topic_config(SETTINGS.model_copy(update={"compaction_lag_ms": 7000}), "g-in-changelog")
     assert (config["cleanup.policy"], config["min.compaction.lag.ms"]) == ("compact", "7000")
+    assert int(config["delete.retention.ms"]) <= 3_600_000
 
 
 def test_the_input_gets_the_defaults_of_the_brokers():

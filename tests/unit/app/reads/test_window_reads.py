@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.reads.window_answers import (
     WindowExpiredError,
     WindowSize,
 )
+from tables.errors import BadRequestError
 from tables.model.event_clock import Jump
 from tables.model.replay import MergedRows
 from tables.model.windows import Pane, SizeRule
@@ -257,12 +259,51 @@ async def test_words_trend_that_are_far_above_their_own_baseline(
     assert (current.value.span.start_s, current.value.trending.words) == (660, [])
 
 
+async def test_a_baseline_begins_with_the_first_window_that_has_a_record(
+    parts: dict[int, WindowedPartition], queries: WordQueries
+) -> None:
+    """A word at an unchanged rate does not trend because its topic is young."""
+    await parts[0].write(WINDOWS, {Pane(60, 540): {"the": 60}, CLOSED: {"the": 60, "new": 30}})
+    await parts[1].write(WINDOWS, {})
+    found = (await queries.windows.trending(SIZE, 5, baseline=3, min_count=10)).value
+    assert (found.before_s, found.windows) == (540, 1)
+    assert [(one.word, one.before) for one in found.trending.words] == [("new", 0)]
+
+
+async def test_words_trend_in_a_window_that_is_named_by_a_time(
+    parts: dict[int, WindowedPartition], queries: WordQueries
+) -> None:
+    usual = {Pane(60, start_s): {"the": 60} for start_s in (420, 480, 600)}
+    await parts[0].write(WINDOWS, {**usual, Pane(60, 540): {"the": 60, "storm": 40}})
+    await parts[1].write(WINDOWS, {})
+    then = (await queries.windows.trending(SIZE, 5, baseline=2, min_count=10, start_s=540)).value
+    assert (then.span.start_s, then.before_s, [one.word for one in then.trending.words]) == (
+        540,
+        420,
+        ["storm"],
+    )
+    with pytest.raises(WindowExpiredError):
+        await queries.windows.trending(SIZE, 5, baseline=2, min_count=10, start_s=-6000)
+
+
+async def test_more_windows_than_one_answer_has_are_refused_and_none_is_left_out(
+    parts: dict[int, WindowedPartition], queries: WordQueries
+) -> None:
+    rule = SizeRule(60, 10, 30 * 86_400)
+    for part in parts.values():
+        await part.write(windows_at(20 * 86_400, rules=[rule]), {})
+    ask = partial(queries.windows.series, "a", SIZE, is_clipped=True)
+    with pytest.raises(BadRequestError, match="28,801 windows are kept from 1970-01-01T00:00:00Z on"):
+        await ask(points=10**9, start_s=0)
+    assert len((await ask(points=10_000, start_s=600_000)).value.starts) == 10_000
+
+
 async def test_nothing_trends_where_there_is_no_window_before(
     parts: dict[int, WindowedPartition], queries: WordQueries
 ) -> None:
     for part in parts.values():
         await part.write(windows_at(675, since_s=595), {CLOSED: {"a": 50}})
-    with pytest.raises(NoWindowError, match="before 1970-01-01T00:10:00Z is kept and whole"):
+    with pytest.raises(NoWindowError, match="before 1970-01-01T00:10:00Z is kept, whole and has a record"):
         await queries.windows.trending(SIZE, 5, baseline=3, min_count=1)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tables.pace.buffer_size import FIRST_BYTES, FULL_ROWS, BufferSize
+from tables.pace.buffer_size import (
+    FIRST_BYTES,
+    FIRST_WINDOWED_BYTES,
+    FULL_PANES,
+    FULL_ROWS,
+    LEAST_BYTES,
+    BufferSize,
+)
 from tables.pace.memory import DEFAULT_BYTES, memory_bounds
 
 MOST_BYTES = 8 * FIRST_BYTES
@@ -64,6 +71,29 @@ def test_a_small_buffer_says_nothing() -> None:
 def test_a_buffer_without_any_word_is_no_reason_for_small_ones() -> None:
     size = _grown()
     size.flushed(MOST_BYTES, 0)
+    assert size.full_bytes == MOST_BYTES
+
+
+def test_old_text_with_a_window_for_each_record_makes_small_buffers_from_the_first_on() -> None:
+    size = BufferSize(MOST_BYTES, windowed=True)
+    assert size.full_bytes == FIRST_WINDOWED_BYTES
+    size.taken(FIRST_WINDOWED_BYTES)
+    records = FIRST_WINDOWED_BYTES // 8
+    size.flushed(FIRST_WINDOWED_BYTES, 100, records, records)
+    assert size.full_bytes == FULL_PANES * 8
+    size.taken(size.full_bytes)
+    assert size.full_bytes == FULL_PANES * 8
+    size.flushed(FULL_PANES * 8, 100, 10 * FULL_PANES, 10 * FULL_PANES)
+    assert size.full_bytes == LEAST_BYTES
+
+
+def test_buffers_grow_again_when_records_are_in_fewer_windows() -> None:
+    size = _grown()
+    size.flushed(MOST_BYTES, 100, FULL_PANES * 16, FULL_PANES * 16)
+    assert size.full_bytes == MOST_BYTES // 16
+    for _ in range(10):
+        size.taken(size.full_bytes)
+        size.flushed(size.full_bytes, 100, 200, 2)
     assert size.full_bytes == MOST_BYTES
 
 

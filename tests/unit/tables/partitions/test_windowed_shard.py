@@ -1,10 +1,12 @@
 """A shard counts windows on a real store: whatever the rules were in the meantime, the rows that count are those of a recount."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,7 +22,7 @@ from tables.model.event_clock import CONFIRMING_RECORDS
 from tables.model.names import FORMAT_VERSION, WINDOWED_VERSION
 from tables.model.records import RecordBatch
 from tables.model.rows import unpack_row
-from tables.model.windows import END_OF_PANES, FIRST_PANE_KEY, SizeRule, WindowRules, pane_of
+from tables.model.windows import END_OF_PANES, FIRST_PANE_KEY, CountedSize, SizeRule, WindowRules, pane_of
 from tables.partitions import expiry as expiry_module
 from tables.partitions.restore import Restore
 from tables.partitions.shard import Shard
@@ -38,11 +40,23 @@ def ruled(shard: Shard, rules: WindowRules, dropped: frozenset[int] = frozenset(
 
 
 async def counted(shard: Shard, texts: Texts) -> None:
-    first = shard.next
+    assert shard.add([batch_of(shard.next, texts)])
+    await shard.flush()
+
+
+def batch_of(first: int, texts: Texts) -> RecordBatch:
     values = pa.array([text for _, text in texts], pa.binary())
     times = np.array([(T + seconds) * 1000 for seconds, _ in texts], np.int64)
-    assert shard.add([RecordBatch(values, first, first + len(texts), times=times)])
-    await shard.flush()
+    return RecordBatch(values, first, first + len(texts), times=times)
+
+
+async def torn_flush(shard: Shard, texts: Texts) -> None:
+    """Leave the rows of a flush in the store without its marker, as a restore brings them from the changelog."""
+    batch = batch_of(shard.next, texts)
+    counted = await asyncio.to_thread(shard._count, [batch])
+    staged = await asyncio.to_thread(shard.store.stage, counted.keys, counted.values)
+    state = msgspec.structs.replace(shard.store.state, max_upto=batch.next_offset)
+    await asyncio.to_thread(shard.store.commit, staged, state)
 
 
 def stored(shard: Shard) -> dict[tuple[int, int], dict[bytes, int]]:
@@ -203,6 +217,82 @@ async def test_a_size_that_comes_back_begins_anew(monkeypatch: pytest.MonkeyPatc
             if expected and shard.marker and shard.marker.windows and shard.marker.windows.jump is not None:
                 await counted(shard, [(0, b"")])
             assert stored(shard) == expected
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        WindowRules((SizeRule(60, 600, 1200),)),
+        WindowRules((SizeRule(60, 0, 120), SizeRule(300, 0, 600))),
+        WindowRules((SizeRule(60, 0, 120),), 3_600_000),
+        WindowRules((SizeRule(60, 0, 120),), time_source="/at"),
+        WindowRules(),
+    ],
+)
+async def test_rows_of_a_torn_flush_are_not_counted_by_other_rules(rules: WindowRules) -> None:
+    """Rows ahead of the position were counted by the rules of the marker, which stay until the position has reached them."""
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, MINUTE)
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a"), (1, b"a")])
+        torn = [(70, b"a"), (30, b"late"), (80, b"b")]
+        await torn_flush(shard, torn)
+        ruled(shard, rules, dropped=frozenset([60]))
+        await Restore(shard).run()
+        assert shard.store.state.exact_position is None
+        await counted(shard, torn[:1])
+        assert shard.marker is not None
+        kept = rules.time_source == MINUTE.time_source and bool(rules.sizes)
+        assert (shard.marker.windows is not None) == kept
+        if kept:
+            assert shard.marker.windows is not None
+            assert shard.marker.windows.rules == MINUTE
+        await counted(shard, torn[1:])
+        assert shard.store.state.exact_position == shard.position
+        assert stored(shard) == ({(60, 0): {b"a": 2}, (60, 60): {b"a": 1, b"b": 1}} if kept else {})
+        if rules.time_source == "record":
+            await counted(shard, [(90, b"c"), (91, b"c")])
+            windows = shard.marker.windows
+            assert (WindowRules() if windows is None else windows.rules) == rules
+
+
+async def test_a_longer_jump_holds_only_when_none_is_pending() -> None:
+    with open_shard(TALLY, 1000) as shard:
+        ruled(shard, WindowRules((SizeRule(60, 0, 86_400 * 9),)))
+        await Restore(shard).run()
+        week = 7 * 86_400
+        await counted(shard, [(0, b"a"), (0, b"a"), (week, b"b")])
+        ruled(shard, WindowRules((SizeRule(60, 0, 86_400 * 9),), 30 * 86_400_000))
+        await counted(shard, [(week, b"b")])
+        assert stored(shard)[60, week] == {b"b": 2}
+        await counted(shard, [(week, b"b")] * CONFIRMING_RECORDS)
+        await counted(shard, [(week, b"b")])
+        assert stored(shard)[60, week] == {b"b": CONFIRMING_RECORDS + 3}
+        assert shard.marker is not None
+        assert shard.marker.windows is not None
+        assert shard.marker.windows.max_jump_ms == 30 * 86_400_000
+
+
+async def test_windows_that_begin_before_they_were_switched_on_are_not_whole() -> None:
+    with open_shard(TALLY, 1000) as shard:
+        await Restore(shard).run()
+        await counted(shard, [(0, b"a"), (61, b"a")])
+        ruled(shard, MINUTE)
+        await counted(shard, [(62, b"a")])
+        assert sizes(shard)[0].since_ms is None
+        await counted(shard, [(63, b"a"), (125, b"a")])
+        assert sizes(shard) == (CountedSize(MINUTE.sizes[0], 2, (T + 125) * 1000),)
+        two = WindowRules((*MINUTE.sizes, SizeRule(300, 0, 600)))
+        await counted(shard, [(86_400 * 3, b"a")])
+        ruled(shard, two)
+        await counted(shard, [(86_400 * 3, b"a")])
+        assert sizes(shard)[1].since_ms == (T + 86_400 * 3) * 1000
+
+
+def sizes(shard: Shard) -> Sequence[CountedSize]:
+    assert shard.marker is not None
+    assert shard.marker.windows is not None
+    return shard.marker.windows.sizes
 
 
 @pytest.mark.parametrize("seed", range(40))

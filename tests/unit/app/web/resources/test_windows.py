@@ -30,6 +30,7 @@ async def test_the_overview_has_sizes_and_the_event_time_of_each_partition(clien
                 "kept_from": "2025-12-31T00:07:00Z",
                 "newest": "2026-01-01T00:07:00Z",
                 "newest_closed": "2026-01-01T00:05:00Z",
+                "held_back_by": {"10": "2026-01-01T00:07:00Z"},
                 "open": 2,
             }
         ],
@@ -81,6 +82,7 @@ async def test_the_words_of_the_newest_closed_window_are_the_default(client, que
         "final": True,
         "whole": True,
         "final_partitions": [2, 10],
+        "held_back_by": {},
         "next_cursor": None,
     }
     assert "etag" in reply.headers
@@ -134,6 +136,12 @@ async def test_a_window_that_is_not_kept_is_gone_and_the_answer_says_what_is_kep
     reply = await client.get("/v1/windows/1m/top?at=2025-12-30T00:00:00Z")
     assert (reply.status_code, reply.json()["type"].rpartition(":")[2]) == (410, "window-gone")
     assert "2025-12-31T00:07:00Z, the newest at 2026-01-01T00:07:00Z" in reply.json()["detail"]
+
+
+async def test_an_open_window_says_which_partitions_hold_it_back_and_where_they_are(client):
+    reply = (await client.get("/v1/windows/1m/top?at=2026-01-01T00:06:30Z")).json()
+    assert (reply["final"], reply["final_partitions"]) == (False, [2])
+    assert reply["held_back_by"] == {"10": "2026-01-01T00:07:00Z"}
 
 
 async def test_no_closed_window_is_a_problem_of_its_own(client, queries):
@@ -216,6 +224,7 @@ async def test_trending_words_have_their_baseline_and_score(client, queries):
         "end": "2026-01-01T00:06:00Z",
         "final": True,
         "whole": True,
+        "held_back_by": {},
         "baseline_start": "2026-01-01T00:00:00Z",
         "baseline_windows": 5,
     }
