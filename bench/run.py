@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from bench.group_reads import measure_group_reads
 from bench.http_load import measure_http
 from bench.latency import measure_latency
@@ -60,7 +62,9 @@ def main(names: Sequence[str]) -> None:
     with running_rig() as rig:
         report |= measured(rig, set(names or known))
     print(*map(line, report["cases"]), f"all in {time.monotonic() - started:.0f} s", sep="\n")
-    if not names:
+    if names:
+        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
         write(LATEST, report)
     if not all_verified(report):
         raise SystemExit("a run counted wrong")
