@@ -50,6 +50,9 @@ _CHANGELOG = {
     "delete.retention.ms": "3600",
     "segment.ms": "3600",
 }
+CLEANING_BROKER = {"log.cleaner.dedupe.buffer.size": str(128 << 20), "log.cleaner.backoff.ms": "1000"}
+"""Kafka's own buffer for the keys of a segment, in place of a small one with which ten million keys take many passes."""
+
 _RETURN_S = 600.0
 _TRICKLE_S = 0.5
 

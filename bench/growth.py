@@ -16,7 +16,7 @@ from typing import Any
 
 from app.local.worker import LocalWorker
 from bench.corpus import distinct_lines, zipf_lines
-from bench.expiry import measure_expiry
+from bench.expiry import CLEANING_BROKER, measure_expiry
 from bench.machine import commit, machine, versions
 from bench.prepared import PreparedLoad, connected, prepared_load, send
 from bench.results import GROWTH, read, write
@@ -48,7 +48,7 @@ def main(names: Sequence[str]) -> None:
     verified = True
     measured = commit()  # Read before the first point is written, which would mark the checkout as changed.
     for name in names or PARTS:
-        with running_rig() as rig:
+        with running_rig(CLEANING_BROKER if name == "expiry" else None) as rig:
             for point in PARTS[name](rig):
                 print(f"{name}: {point}", flush=True)
                 _keep(name, point, measured)

@@ -111,11 +111,11 @@ class Rig:
 
 
 @contextmanager
-def running_rig() -> Iterator[Rig]:
-    """Run a rig in a temporary folder, which is removed afterwards."""
+def running_rig(broker_settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
+    """Run a rig in a temporary folder, which is removed afterwards; `broker_settings` override those of `EmbeddedBroker`."""
     with (
         tempfile.TemporaryDirectory(prefix="wordcount-bench-", ignore_cleanup_errors=True) as folder,
-        EmbeddedBroker(Path(folder) / "broker") as broker,
+        EmbeddedBroker(Path(folder) / "broker", settings=broker_settings) as broker,
     ):
         yield Rig(broker, Path(folder))
 
