@@ -71,6 +71,7 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "growth-machine": machine_line(growth),
             "example": capacity_table(latest) if "restore" in latest else UNMEASURED,
             **{f"growth-{part}": growth_table(growth, part) for part in GROWING},
+            "growth-expiry": expiry_table(growth),
         },
     }
 
@@ -316,6 +317,39 @@ def growth_table(growth: Results, part: str) -> str:
         for point in growth["parts"][part]["points"]
     ]
     return "\n".join([f"{GROWING[part][1]}:", "", *table_of(heads, rows)])
+
+
+def expiry_table(growth: Results) -> str:
+    """Return a row for stores and for the changelog: their sizes before, with and after the rows that expire."""
+    if "expiry" not in growth.get("parts", {}):
+        return UNMEASURED
+    (point,) = growth["parts"]["expiry"]["points"]
+    names = ("before", "with_rows", "after")
+    rows = [
+        (
+            title,
+            *(f"{point[f'{kind}_mb_{name}']:.1f} MiB" for name in names),
+            f"{point[f'{kind}_mb_after'] / point[f'{kind}_mb_before']:.2f}",
+            yes(point),
+        )
+        for title, kind in (("Stores", "store"), ("Changelog", "changelog"))
+    ]
+    heads = (
+        "Size on disk of",
+        "Before",
+        f"With {point['value']:,} rows",
+        "After",
+        "After / before",
+        "Every count right",
+    )
+    return "\n".join(
+        [
+            f"{point['value']:,} rows of windows of a minute, written in {point['counted_s']:.0f} s, expire together; "
+            f"{point['returned_s']:.0f} s later:",
+            "",
+            *table_of(heads, rows),
+        ]
+    )
 
 
 def _with_block(text: str, start: str, end: str, block: str) -> str:
