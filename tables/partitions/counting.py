@@ -16,8 +16,8 @@ from tables.model.partial_replay import tally_beyond
 from tables.model.records import Int64Array, RecordBatch
 from tables.model.rows import Marker, encode_marker, pack_rows, unpack_row
 from tables.model.slices import SLICE_ROWS
-from tables.model.tally import PaneTally, Tally, Windowed, byte_list, tally_of
-from tables.model.windows import Cleared, Pane, WindowState, epoch_prefix, pane_of, windows_at
+from tables.model.tally import PaneTally, Tally, Totals, Windowed, byte_list, tally_of
+from tables.model.windows import Cleared, Pane, WindowState, epoch_prefix, is_pane_key, pane_of, windows_at
 from tables.partitions.expiry import NOTHING_EXPIRED, Expired
 from tables.partitions.services import ShardServices
 from tables.store.partition_store import PartitionStore
@@ -109,9 +109,10 @@ class BufferCount:
             expired: rows that count no longer by `marker`.
         """
         position = batches[-1].next_offset if batches else marker.position
-        rows_ahead = self._store.state.exact_position is None
+        rows_ahead = not self._store.state.whole or any(map(is_pane_key, self._uptos_ahead))
         windows = windows_at(marker.windows, self._services.windows, marker.position, rows_ahead=rows_ahead)
-        if marker.windows is None and not self._uptos_ahead:
+        before, ruled = marker, windows
+        if marker.windows is None and not rows_ahead:
             self._panes.begun()
         tally = self._tally(batches, windows)
         words = tally.word_list()
@@ -128,12 +129,20 @@ class BufferCount:
             windows = windows.at(tally.windowed.clock)
         notes = self._notes(panes, windows) if windows is not None else ()
         marker = marker.advanced(position, tally.totals, windows)
+        opening = self._opening(before, ruled)
         records = self._services.changelog.pack(
-            [*expired.keys, *keys, MARKER_KEY], [*[None] * len(expired.keys), *values, encode_marker(marker)]
+            [*[MARKER_KEY] * len(opening), *expired.keys, *keys, MARKER_KEY],
+            [*opening, *[None] * len(expired.keys), *values, encode_marker(marker)],
         )
         return Counted(
             batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.cleared, notes
         )
+
+    def _opening(self, marker: Marker, windows: WindowState | None) -> list[bytes]:
+        """Return the marker with other rules that comes before the rows that are counted by them: a torn flush has both then."""
+        if windows == marker.windows:
+            return []
+        return [encode_marker(marker.advanced(marker.position, Totals(), windows))]
 
     def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:
         """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""
