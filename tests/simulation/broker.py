@@ -1,18 +1,17 @@
 """The simulated broker, which outlives every process: input, changelog with compaction, consumer group; and the true counts."""
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from tables.model.names import MARKER_KEY
 from tables.model.rows import Marker, decode_marker, encode_marker, unpack_row
-from tables.model.tally import Totals
 from tables.model.windows import is_pane_key
 from tests.fakes.rows import pack_row
-from tests.simulation.event_time import RULES, Times, WindowTruth
+from tests.simulation.source import SourcePartition, words_of
+from tests.simulation.window_truth import WindowTruth
+from tests.simulation.wrong_error import WrongError
 
 WORDS = [bytes([letter]) for letter in range(ord("a"), ord("z") + 1)]
 
@@ -21,124 +20,8 @@ OTHERS = "others"
 
 _THEIRS = encode_marker(Marker(group=OTHERS, topic="theirs", profile="whitespace/1", origin=0, position=9))
 
-Value = bytes | None
 Record = tuple[bytes, bytes]
 """Key and value of a changelog record; b"" is a tombstone."""
-
-
-class WrongError(AssertionError):
-    """`tables` broke one of its promises.
-
-    Args:
-        promise: the broken promise; the text is equal for every breach of that promise.
-        found: what was found instead.
-        steps: the steps that the schedule had taken; () while they are not known.
-    """
-
-    def __init__(self, promise: str, found: str, steps: Sequence[Any] = ()) -> None:
-        super().__init__(f"{promise}: {found}")
-        self.promise = promise
-        self.steps = steps
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaBatch:
-    """Consecutive source offsets [base, next_offset), some of them without a record. A batch never changes its bounds."""
-
-    base: int
-    next_offset: int
-    values: dict[int, Value]
-    times: dict[int, int]
-
-
-class SourcePartition:
-    """One partition of the input, and the true counts below each of its offsets.
-
-    Args:
-        start: first offset that can be read.
-    """
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.end = start
-        self.batches: list[KafkaBatch] = []
-        self.values: dict[int, Value] = {}
-        self.windows = WindowTruth(RULES)
-        self.times = Times()
-        self._occurrences: dict[bytes, list[int]] = defaultdict(list)
-
-    def append(self, values: Sequence[Value], holes: Sequence[bool], timely: Random) -> None:
-        """Append one Kafka batch. An offset stays empty before value `i` if `holes[i]`, and after the last value if `holes[-1]`.
-
-        Args:
-            values: values of the records.
-            holes: which offsets stay empty.
-            timely: decides the times of the records.
-        """
-        base, kept = self.end, {}
-        times: dict[int, int] = {}
-        for value, hole in zip(values, holes, strict=False):
-            self.end += hole
-            kept[self.end] = value
-            for word in words_of(value):
-                self._occurrences[word].append(self.end)
-            times[self.end] = self.times.next(timely)
-            self.windows.add(self.end, times[self.end], words_of(value))
-            self.end += 1
-        self.end += holes[-1] if len(holes) > len(values) else 0
-        if self.end > base:
-            self.values.update(kept)
-            self.batches.append(KafkaBatch(base, self.end, kept, times))
-
-    def count(self, word: bytes, upto: int) -> int:
-        """Return how often `word` occurs below offset `upto`; `word` may be the key of a word in a window."""
-        if is_pane_key(word):
-            return self.windows.count(word, upto)
-        return bisect_left(self._occurrences.get(word, []), upto)
-
-    def counts(self, upto: int) -> dict[bytes, int]:
-        """Return all words below offset `upto` with their counts."""
-        counts = {word: self.count(word, upto) for word in self._occurrences}
-        return {word: count for word, count in counts.items() if count}
-
-    def totals(self, upto: int, *, windowed: bool) -> Totals:
-        """Return the totals that a correct worker has for the records below `upto`; `windowed` = it counts windows."""
-        values = [value for offset, value in self.values.items() if offset < upto]
-        skipped = sum(value is None for value in values)
-        dead = sum(value is not None and not is_text(value) for value in values)
-        return Totals(
-            records=len(values),
-            counted=len(values) - skipped - dead,
-            words=sum(len(words_of(value)) for value in values),
-            skipped={"null": skipped} if skipped else {},
-            dead_lettered={"invalid_utf8": dead} if dead else {},
-            untimed=self.windows.untimed(upto) if windowed else {},
-            late=self.windows.late(upto) if windowed else {},
-        )
-
-    def dead_letters(self) -> set[int]:
-        """Return the offsets of the records that cannot be counted."""
-        return {o for o, value in self.values.items() if value is not None and not is_text(value)}
-
-
-def is_text(value: bytes) -> bool:
-    return b"\xff" not in value
-
-
-def words_of(value: Value) -> list[bytes]:
-    """Return the words of a record, independently of the product's tokeniser; the texts of the simulation are ASCII."""
-    return value.split() if value is not None and is_text(value) else []
-
-
-def random_values(random: Random, words: Sequence[bytes], wordless: float) -> list[Value]:
-    """Return the values of at most three records; `wordless` is the probability that a record is made without words."""
-    values: list[Value] = []
-    for _ in range(random.randint(0, 3)):
-        kind = random.random()
-        count = 0 if random.random() < wordless else random.randint(0, 3)
-        chosen = random.choices(words, k=count)
-        values.append(None if kind < 0.06 else b"\xff" if kind < 0.12 else b" ".join(chosen))
-    return values
 
 
 class ChangelogPartition:
@@ -162,6 +45,10 @@ class ChangelogPartition:
         self.foreign_position = 0
         """Largest position of a marker that was foreign when it was appended."""
         self._inputs = inputs
+        self._uptos: dict[bytes, int] = {}
+        """The smallest `upto` of the rows of each key that were ever appended."""
+        self._marked: set[tuple[WindowTruth, int]] = set()
+        """What is true of the windows by each marker that was ever appended, and its position."""
 
     def append(self, records: Sequence[Record], *, foreign: bool = False) -> tuple[int, int]:
         """Append a batch, and return its offsets [base, end). Raise WrongError if a row is not the true count below its `upto`.
@@ -176,37 +63,36 @@ class ChangelogPartition:
                 self._check_tombstone(key)
             elif key != MARKER_KEY:
                 count, upto = unpack_row(value)
+                self._uptos[key] = min(upto, self._uptos.get(key, upto))
                 true = true_counts(self._inputs, key, upto)
-                if count not in true and not self.is_gone(key):
+                if count not in true and not self.is_gone(key, upto):
                     raise WrongError(
                         "a row in the changelog is the count below its upto",
                         f"{key!r} {count} up to {upto}, true is {true}",
                     )
             else:
+                marker = decode_marker(value)
                 self.markers.add(value)
+                if marker.topic_id in self._inputs:
+                    self._marked.add((self._inputs[marker.topic_id].windows.of(marker), marker.position))
                 if foreign:
-                    self.foreign_position = max(self.foreign_position, decode_marker(value).position)
+                    self.foreign_position = max(self.foreign_position, marker.position)
             self.records.append((self.end, key, value))
             self.end += 1
         return base, self.end
 
-    def is_gone(self, key: bytes) -> bool:
-        """Return whether `key` is of a window whose rows count no longer at the position of some marker that was ever appended.
+    def is_gone(self, key: bytes, upto: int) -> bool:
+        """Return whether a row that counts up to `upto` is of a window, and counts no longer by some marker that was ever appended.
 
         Such a row may be removed. If the position goes back to an earlier marker, nobody is answered before it has passed all others.
         """
-        if not is_pane_key(key):
-            return False
-        markers = map(decode_marker, self.markers)
-        return any(
-            self._inputs[marker.topic_id].windows.is_gone(key, marker.position)
-            for marker in markers
-            if marker.topic_id in self._inputs
+        return is_pane_key(key) and any(
+            windows.is_gone(key, position, upto) for windows, position in self._marked
         )
 
     def _check_tombstone(self, key: bytes) -> None:
         """Raise WrongError unless the row of `key` counts no longer by a marker that is in the changelog already."""
-        if not self.is_gone(key):
+        if not self.is_gone(key, self._uptos.get(key, 0)):
             raise WrongError("a tombstone is of a row that counts no longer", f"{key!r} of {self.markers}")
 
     def intrude(self, random: Random) -> None:
@@ -226,6 +112,12 @@ class ChangelogPartition:
             self.append(batches.pop(0), foreign=True)
             if not batches:
                 self.delayed = [others for others in self.delayed if others]
+
+    def some_arrive(self, random: Random) -> None:
+        """Append some delayed batches of former producers; the others never arrive."""
+        while self.delayed and random.random() < 0.7:
+            self.delayed_arrives(random)
+        self.delayed = []
 
     def latest(self) -> dict[bytes, tuple[int, int]]:
         """Return (offset, `upto`) of the latest row of each word."""
@@ -281,10 +173,12 @@ class ChangelogPartition:
             compacted: see `restored`.
         """
         rows: dict[bytes, tuple[int, int]] = {}
-        position, windows = 0, [*self._inputs.values()][-1].windows
+        source = [*self._inputs.values()][-1]
+        position, windows = 0, source.windows.of(None)
         for _, key, row in self._compacted(self.examined) if compacted else self.records:
             if key == MARKER_KEY:
-                position = decode_marker(row).position
+                marker = decode_marker(row)
+                position, windows = marker.position, source.windows.of(marker)
             elif is_pane_key(key) and row:
                 count, upto = unpack_row(row)
                 if key not in rows or upto >= rows[key][1]:
@@ -292,13 +186,17 @@ class ChangelogPartition:
         missing = {}
         for key, true in windows.counts(position).items():
             count, upto = rows.get(key, (0, 0))
-            if windows.count(key, max(upto, position)) != count and not self.is_gone(key):
+            if upto <= windows.since(key, position):
+                count = 0
+            if windows.count(key, max(upto, position)) != count and not self.is_gone(key, upto):
                 missing[key] = true
         return missing
 
 
 def true_counts(inputs: Mapping[str, SourcePartition], word: bytes, upto: int) -> set[int]:
     """Return how often `word` occurs below `upto`, in the input partition and in each of its deleted predecessors of that name."""
+    if is_pane_key(word):
+        return {count for source in inputs.values() for count in source.windows.counts(word, upto)}
     return {source.count(word, upto) for source in inputs.values()}
 
 
@@ -398,3 +296,4 @@ class Broker:
         self.changelog = [ChangelogPartition(f"changelog-{number}", inputs) for inputs in self._inputs]
         for new, old in zip(self.changelog, former, strict=True):
             new.delayed, new.markers = old.delayed, old.markers
+            new._marked, new._uptos = old._marked, old._uptos

@@ -6,6 +6,7 @@ The group is asked through the real `agents.source.membership` and `agents.sourc
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,13 @@ from aiokafka.structs import OffsetAndMetadata
 from agents.source.kafka_source import GroupOwnership, KafkaSource
 from agents.source.membership import BatchConsumerThread
 from tables.errors import BrokerUnavailableError, FlushUnknownError, InexactError, PartitionsLostError
+from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, DeadLetter
+from tables.model.rows import decode_marker
 from tables.ports import Tailed
-from tests.simulation.broker import Record, WrongError
+from tests.simulation.broker import Record
 from tests.simulation.threads import breathe
+from tests.simulation.wrong_error import WrongError
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -47,6 +51,7 @@ class Changelog:
         process = self._process
         batches, ranges = list(records), []
         process.tellings.appends(partition, batches)
+        self._announce(partition, batches)
         try:
             await process.pause()
             while batches:
@@ -69,6 +74,16 @@ class Changelog:
         if process.fault():
             return [(-1, -1)] * len(ranges)
         return ranges
+
+    def _announce(self, partition: int, batches: Sequence[Sequence[Record]]) -> None:
+        """Tell the truth about windows of the markers that are about to be sent: their rows come before them."""
+        part = self._process.counts._partitions.get(partition)
+        before = part.shard.marker if part is not None else None
+        for key, value in chain.from_iterable(batches):
+            if key == MARKER_KEY:
+                marker = decode_marker(value)
+                self._process.broker.source_of(partition, marker.topic_id).windows.announce(before, marker)
+                before = marker
 
     async def identity(self) -> str:
         await self._process.answer()

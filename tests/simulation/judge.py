@@ -9,14 +9,16 @@ from app.reads.answers import Answer
 from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.positions import COUNT_AGAIN
 from tables.model.rows import StoreState, unpack_row
+from tables.model.windows import WindowRules
 from tables.partitions.follower import Follower
 from tables.partitions.served_rows import ServedRows
 from tables.partitions.shard import Shard
 from tests.simulation.asked_windows import Windowed, asked_windows, look_at_answer
 from tests.simulation.asking import added_up, asked_slowly
-from tests.simulation.broker import WORDS, Broker, SourcePartition, WrongError
+from tests.simulation.broker import WORDS, Broker
 from tests.simulation.disks import MemoryStore
 from tests.simulation.process import LEADING, Process
+from tests.simulation.source import SourcePartition
 from tests.simulation.true_rows import (
     has_windows,
     is_top,
@@ -25,6 +27,7 @@ from tests.simulation.true_rows import (
     true_totals,
     word_counts,
 )
+from tests.simulation.wrong_error import WrongError
 
 ASK_S = 1.0
 """How long a question for the newest counts waits, in virtual seconds."""
@@ -68,12 +71,8 @@ class Judge:
                     f"{number} of {process.name}: {error}",
                 )
 
-    def look_at_changelogs(self, *, windowed: bool) -> None:
-        """Check that each changelog alone leads to the true counts, or to an error. Raise WrongError if not.
-
-        Args:
-            windowed: whether windows are counted.
-        """
+    def look_at_changelogs(self) -> None:
+        """Check that each changelog alone leads to the true counts, or to an error. Raise WrongError if not."""
         for number, (log, source) in enumerate(zip(self._broker.changelog, self._broker.source, strict=True)):
             true = source.counts(source.end)
             for compacted in (False, True):
@@ -85,10 +84,21 @@ class Judge:
                         "a changelog is enough to restore from",
                         f"{number} gives {restored}{', compacted' if compacted else ''}, true is {true}",
                     )
-                if windowed and (missing := log.missing_windows(compacted=compacted)):
+                if missing := log.missing_windows(compacted=compacted):
                     raise WrongError(
                         "a changelog is enough to restore windows from",
                         f"{number}{', compacted' if compacted else ''} lacks {missing}",
+                    )
+
+    def look_at_rules(self, processes: Sequence[Process], rules: WindowRules) -> None:
+        """Check that the owners count by `rules`, once they have caught up; the longest jump may wait for the end of a jump."""
+        for process in processes:
+            for number, shard in process.counts.shards().items():
+                windows = shard.marker.windows if shard.marker is not None else None
+                sizes = () if windows is None else windows.rules.sizes
+                if shard.readable and self._is_owner(process, number) and sizes != rules.sizes:
+                    raise WrongError(
+                        "rules are taken", f"partition {number} of {process.name} counts by {windows}"
                     )
 
     def _look_at_shard(self, process: Process, number: int, shard: Shard) -> None:
@@ -118,7 +128,7 @@ class Judge:
         rows = {word: unpack_row(value) for word, value in store.image.rows.items()}
         for word, (count, upto) in rows.items():
             true = self._broker.true_counts(number, word, upto)
-            if count not in true and not self._broker.changelog[number].is_gone(word):
+            if count not in true and not self._broker.changelog[number].is_gone(word, upto):
                 raise WrongError(
                     "a stored row is the count below its upto",
                     f"{name}: {word!r} {count} up to {upto}, true is {true}",
@@ -353,7 +363,7 @@ class Judge:
         rows = {word: unpack_row(value) for word, value in store_of(shard).image.rows.items()}
         for word, (count, upto) in rows.items():
             true = self._broker.true_counts(number, word, upto)
-            if count not in true and not self._broker.changelog[number].is_gone(word):
+            if count not in true and not self._broker.changelog[number].is_gone(word, upto):
                 raise WrongError(
                     "a stored row is the count below its upto",
                     f"{name}: {word!r} {count} up to {upto}, true is {true}",

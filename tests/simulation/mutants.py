@@ -33,9 +33,9 @@ from tables.partitions.shard import Shard
 from tables.partitions.waiting import finish_despite_cancel
 from tables.store.partition_store import StagedRows
 from tables.top.leaders import Leaders, PartitionLeaders
-from tests.simulation.broker import words_of
 from tests.simulation.connections import Changelog
 from tests.simulation.disks import Image, MemoryStore
+from tests.simulation.source import words_of
 
 Patch = pytest.MonkeyPatch
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.simulation.event_time import CHANGED_RULES
+
 SHORT_S = [0, 0.01, 0.1, 0.3, 0.3]
 LONG_S = [0.5, 2.0, 40.0]
 WEIGHTS = {
@@ -41,6 +43,7 @@ class Bias:
         standbys: the plan chooses one value as the probability that a process follows a partition that it does not own.
         delivered: probability that a poll is delivered at once, and not only after the next poll.
         windowed: probability that windows are counted, too.
+        changing: probability that the rules of windows change, where windows are counted.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -54,12 +57,13 @@ class Bias:
     standbys: Sequence[float] = (0.0, 0.5, 1.0)
     delivered: float = 0.9
     windowed: float = 0.0
+    changing: float = 0.0
 
 
 PLAIN = Bias()
 """Schedules without windows."""
 
-USUAL = Bias(windowed=0.95)
+USUAL = Bias(windowed=0.95, changing=0.3)
 SHARED = Bias({"intrude": 3, "replace_topic": 0})
 """Schedules in which another deployment writes to the changelog, because its changelog has an equal name."""
 
@@ -73,12 +77,14 @@ class Step:
         name: name of the method of `Schedule` that takes the step, without its underscore.
         stream: seed of all random choices from this step to the next step.
         pause_s: virtual seconds that pass after the step.
+        rules: place in `CHANGED_RULES` of the rules of windows with which all processes are started again; None = nothing is changed.
     """
 
     number: int
     name: str
     stream: int
     pause_s: float
+    rules: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Plan:
         standbys: probability that a process follows a partition that it does not own; with 0 nobody asks for newest answers either.
         held_bytes: bytes of changelog records that a follower holds in memory.
         windowed: whether windows are counted, too.
+        changing: whether the rules of windows change.
         ends_slowly: whether the last restore, when nothing fails any more, is slow.
         stream: seed of all random choices before the first step and after the last step.
     """
@@ -109,6 +116,7 @@ class Plan:
     held_bytes: int
     ends_slowly: bool
     windowed: bool
+    changing: bool
     stream: int
     steps: Sequence[Step]
 
@@ -121,6 +129,8 @@ class Plan:
         if replaces:
             weights["replace_topic"] = 2
         names = random.choices([*weights], [*weights.values()], k=random.randint(*bias.length))
+        windowed = Random(~seed).random() < bias.windowed
+        changes = _changes(seed, len(names)) if windowed and _changing(seed).random() < bias.changing else {}
         return cls(
             seed=seed,
             bias=bias,
@@ -132,7 +142,8 @@ class Plan:
             standbys=apart.choice(bias.standbys),
             held_bytes=apart.choice([1, 120, 1 << 20]),
             ends_slowly=seed % 4 == 0,
-            windowed=Random(~seed).random() < bias.windowed,
+            windowed=windowed,
+            changing=bool(changes),
             stream=random.getrandbits(32),
             steps=[
                 Step(
@@ -140,11 +151,27 @@ class Plan:
                     name,
                     random.getrandbits(32),
                     random.choice(LONG_S if name == "wait" else SHORT_S),
+                    changes.get(number),
                 )
                 for number, name in enumerate(names)
             ],
         )
 
+
+def _changing(seed: int) -> Random:
+    return Random(f"rules of {seed}")
+
+
+def _changes(seed: int, steps: int) -> Mapping[int, int]:
+    """Return the steps at which the rules of windows change, and the places of the new rules."""
+    random = _changing(seed)
+    random.random()
+    numbers = random.sample(range(steps), k=random.randint(1, MOST_CHANGES))
+    return {number: random.randrange(len(CHANGED_RULES)) for number in numbers}
+
+
+MOST_CHANGES = 5
+"""Most changes of the rules of windows in a schedule."""
 
 REPLACING = 0.1
 """Share of the schedules in which a topic may be deleted and created again."""

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from tables.model.records import RecordBatch
-from tests.simulation.broker import KafkaBatch, Value
+from tests.simulation.source import KafkaBatch, Value
 
 
 def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) -> list[RecordBatch]:

@@ -38,6 +38,7 @@ from tests.simulation.connections import (
     Tail,
     connect,
 )
+from tests.simulation.event_time import CHANGED_RULES
 from tests.simulation.owned_tasks import CURRENT
 from tests.simulation.plan import Bias
 from tests.simulation.polls import joined_batches
@@ -67,6 +68,8 @@ TAIL_S = [0.01, 0.05, 0.1, 0.3, 0.3, 1.0]
 SLOW_S = [1.0, 2.0, 4.0]
 """Pauses of a thread between two reads of the changelog, in a process that reads the changelog slowly."""
 
+SIZES = frozenset(rule.size_s for rules in CHANGED_RULES for rule in rules.sizes)
+
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
     tokenizer("whitespace"), value_format("text", ""), Policies(on_invalid_utf8="dead_letter")
@@ -95,6 +98,7 @@ class Process:
         bias: see `Plan`.
         windows: rules of the windows that are counted.
         on_fatal: called with the process and an error that ends it.
+        may_drop: whether counts of windows may be removed that `windows` does not have.
     """
 
     def __init__(
@@ -109,6 +113,8 @@ class Process:
         bias: Bias,
         windows: WindowRules,
         on_fatal: Callable[["Process", Exception], None],
+        *,
+        may_drop: bool = False,
     ) -> None:
         self.name = name
         self.machine = machine
@@ -154,6 +160,7 @@ class Process:
             clock=self._loop.time,
             chance=aside.random,
             windows=windows,
+            dropped_sizes=SIZES if may_drop else frozenset(),
         )
         policy = random.choice(_POLICIES)
         self.counts = Partitions(

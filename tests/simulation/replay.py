@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tests.simulation.broker import WrongError
 from tests.simulation.plan import USUAL, Bias, Plan, Step, numbers, ranges
 from tests.simulation.shrink import LIMIT_S, shrink
 from tests.simulation.simulator import Mutate, simulate
+from tests.simulation.wrong_error import WrongError
 
 
 def steps_of(seed: int, text: str, bias: Bias = USUAL) -> list[Step]:

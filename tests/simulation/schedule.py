@@ -1,21 +1,24 @@
 """A schedule: everything that happens to some workers and a broker, as chosen by a plan, with a check after every step."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
 from typing import Any
 
 from tables.errors import StoreCorruptedError, StoreFullError, StoreUnavailableError
 from tables.model.windows import WindowRules
-from tests.simulation.broker import WORDS, Broker, WrongError, random_values
+from tests.simulation.broker import WORDS, Broker
 from tests.simulation.disks import Disks, break_store
-from tests.simulation.event_time import RULES
+from tests.simulation.event_time import CHANGED_RULES, RULES
 from tests.simulation.judge import Judge, store_of
 from tests.simulation.owned_tasks import CURRENT, owned_task
 from tests.simulation.plan import Plan, Step
 from tests.simulation.process import Process
+from tests.simulation.questions import Questions
+from tests.simulation.source import random_values
 from tests.simulation.standbys import break_followers, chosen_standbys, followed_upto
+from tests.simulation.wrong_error import WrongError
 
 STALL_S = 10.0
 """Seconds without progress after which the watchdog ends a process; a slow restore takes longer in all, but makes progress."""
@@ -54,10 +57,11 @@ class Schedule:
         self._honour_lag = honour_lag
         self._calm = False
         self._started = 0
+        self._rules = RULES if plan.windowed else WindowRules()
         self._rebalancing: asyncio.Task[None] | None = None
         self._rebalance_wanted = False
-        self._error: WrongError | None = None
         self._judgement = Judge(self.broker)
+        self._questions = Questions(self._judgement)
 
     async def run(self, steps: Sequence[Step]) -> None:
         """Take `steps`, then let everything come to rest. Raise WrongError if a promise is broken."""
@@ -71,14 +75,16 @@ class Schedule:
         for step in steps:
             self.taken.append(step)
             self._draw_from(step.stream)
+            if step.rules is not None:
+                await self._change_rules(CHANGED_RULES[step.rules])
             getattr(self, f"_{step.name}")()
             if self._plan.standbys and self.apart.random() < ASKING:
-                self._ask_newest()
+                self._questions.newest(self._alive(), self.apart)
             await asyncio.sleep(step.pause_s)
             self._tick()
             self._judge()
             if step.number % 10 == 0:
-                self._judgement.look_at_changelogs(windowed=self._plan.windowed)
+                self._judgement.look_at_changelogs()
         self._draw_from(self._plan.stream)
         await self._settle()
 
@@ -182,34 +188,8 @@ class Schedule:
                     self._note(f"store {number} of {process.name}: {fault}")
 
     def _read(self) -> None:
-        """Ask a process a question that is answered while other threads write."""
-        process, kind = self.random.choice(self._alive()), self.random.choice(["list", "top", "get"])
-        self._ask(process, self._judgement.ask_slowly(process, kind))
-        if self._plan.standbys:
-            process, kind = self.apart.choice(self._alive()), self.apart.choice(["list", "top", "get"])
-            self._ask(process, self._judgement.ask_followers(process, kind))
-        if self._plan.windowed:
-            self._ask(process, self._judgement.ask_windows(process, followers=self.apart.random() < 0.5))
-
-    def _ask_newest(self) -> None:
-        """Ask some processes one after the other for the newest counts."""
-        asked = [self.apart.choice(self._alive()) for _ in range(2)]
-        self._ask(None, self._judgement.ask_newest(asked, by_proof=self.apart.random() < 0.5))
-
-    def _ask(self, process: Process | None, question: Coroutine[Any, Any, None]) -> None:
-        """Judge the answer to `question`, which ends with `process`, as soon as it comes; None = with no process."""
-
-        async def ask() -> None:
-            try:
-                await question
-            except WrongError as error:
-                self._error = self._error or error
-            except AssertionError as error:
-                self._wrong("a question is answered or refused", f"{error!r}")
-
-        token = CURRENT.set(process)
-        asyncio.get_running_loop().create_task(ask())
-        CURRENT.reset(token)
+        """Ask a process questions that are answered while other threads write."""
+        self._questions.read(self._alive(), self._plan, self.random, self.apart)
 
     # Group
 
@@ -264,7 +244,7 @@ class Schedule:
         waiting = list(tasks)
         for task, result in zip(waiting, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
             if isinstance(result, Exception):
-                self._wrong("an assignment or its end fails in no way", f"{task}: {result!r}")
+                self._questions.wrong("an assignment or its end fails in no way", f"{task}: {result!r}")
 
     def _start_process(self, machine: str) -> Process:
         self._started += 1
@@ -277,16 +257,39 @@ class Schedule:
             self.apart,
             0.0 if self._calm else self._plan.fault_rate,
             self._plan.bias,
-            RULES if self._plan.windowed else WindowRules(),
+            self._rules,
             self._on_fatal,
+            may_drop=self._plan.changing,
         )
         self.processes.append(process)
         self.ever.append(process)
         return process
 
+    async def _change_rules(self, rules: WindowRules) -> None:
+        """End all processes, and start others with these rules. Requests under way arrive before these begin, or never."""
+        self._note(f"all processes end; from now on windows are counted by {rules}")
+        self._rules = rules
+        machines = [process.machine for process in self._alive()]
+        for process in self._alive():
+            self._stop(process, self.random.random() < 0.1)
+        # The requests of a process are late from the moment on at which its tasks have ended.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for log in self.broker.changelog:
+            log.some_arrive(self.random)
+        for machine in machines:
+            self._start_process(machine)
+        self._rebalance()
+
     def _end(self, process: Process, lost: bool = False) -> None:
         if process.dead:
             return
+        self._stop(process, lost)
+        self._start_process(process.machine)
+        if self.random.random() < 0.7:
+            self._rebalance()
+
+    def _stop(self, process: Process, lost: bool) -> None:
         self._note(f"{process.name} on {process.machine} ends{' and loses its disk' if lost else ''}")
         process.die()
         self.processes.remove(process)
@@ -296,24 +299,21 @@ class Schedule:
                 disk.crash(self.random)
                 if lost:
                     del self.disks.by_folder[folder]
-        self._start_process(process.machine)
-        if self.random.random() < 0.7:
-            self._rebalance()
 
     def _on_fatal(self, process: Process, error: Exception) -> None:
         if process.dead:
             return
         if isinstance(error, WrongError):
-            self._error = self._error or error
+            self._questions.error = self._questions.error or error
         elif not isinstance(error, StoreFullError | StoreUnavailableError | StoreCorruptedError):
-            self._wrong("a process ends for its disk alone", f"{process.name}: {error!r}")
+            self._questions.wrong("a process ends for its disk alone", f"{process.name}: {error!r}")
         asyncio.get_running_loop().call_soon(self._end, process)
 
     def _judge(self) -> None:
         for process in self._alive():
             self._judgement.look_at(process)
-        if self._error is not None:
-            raise self._error
+        if self._questions.error is not None:
+            raise self._questions.error
 
     async def _settle(self) -> None:
         """Let nothing fail any more, and check that all records are counted, also after the loss of all disks."""
@@ -336,15 +336,16 @@ class Schedule:
             for source in self.broker.source:
                 source.append([WORDS[0]], [False, False], self.timely)
             await self._counted()
+        self._judgement.look_at_rules(self._alive(), self._rules)
         for number, source in enumerate(self.broker.source):
             missing = source.dead_letters() - self.broker.dead_letters[number]
             if missing and not self.broker.replaced and number not in self.broker.intruded:
                 raise WrongError("each dead letter is sent", f"partition {number} has none of {missing}")
-        self._judgement.look_at_changelogs(windowed=self._plan.windowed)
+        self._judgement.look_at_changelogs()
         for number, log in enumerate(self.broker.changelog):
             # No owner heals the changelog of a stopped partition; so compaction stays below the examined offset there.
             log.compact(log.examined if self._has_stopped(number) else log.end)
-        self._judgement.look_at_changelogs(windowed=self._plan.windowed)
+        self._judgement.look_at_changelogs()
         self._note("all disks are lost")
         for process in self._alive():
             self._end(process, True)
@@ -354,7 +355,7 @@ class Schedule:
         await self._counted()
 
     def _ended_by_its_watchdog(self, process: Process, error: Exception) -> None:
-        self._wrong("a worker that goes on is not ended", f"{process.name}: {error}")
+        self._questions.wrong("a worker that goes on is not ended", f"{process.name}: {error}")
 
     async def _counted(self) -> None:
         """Return when the owners answer for all records of the input."""
@@ -395,6 +396,3 @@ class Schedule:
 
     def _note(self, text: str) -> None:
         self.trace.append(f"{asyncio.get_running_loop().time():9.3f} {text}")
-
-    def _wrong(self, promise: str, found: str) -> None:
-        self._error = self._error or WrongError(promise, found)

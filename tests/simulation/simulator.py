@@ -29,13 +29,13 @@ from tables.store import stores as stores_module
 from tables.top import leaders as leaders_module
 from tables.top import pane_leaders as pane_leaders_module
 from tests.simulation.asked_windows import MOST_PANE_LEADERS
-from tests.simulation.broker import WrongError
 from tests.simulation.event_time import CONFIRMING_RECORDS, SPREAD_RECORDS
 from tests.simulation.plan import USUAL, Bias, Plan, Step, ranges
 from tests.simulation.schedule import Schedule
 from tests.simulation.standbys import CATCH_UP_S
 from tests.simulation.threads import Lock, breathe
 from tests.simulation.virtual_time import StuckError, VirtualLoop
+from tests.simulation.wrong_error import WrongError
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 

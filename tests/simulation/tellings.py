@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tables.model.names import MARKER_KEY
 from tables.model.rows import Marker, decode_marker, encode_marker
 from tables.partitions.changes import Change
-from tests.simulation.broker import Broker, Record, WrongError
+from tests.simulation.broker import Broker, Record
+from tests.simulation.wrong_error import WrongError
 
 if TYPE_CHECKING:
     from tables.partitions.owned_partition import OwnedPartition
@@ -76,9 +77,9 @@ class Tellings:
         if encode_marker(flushed.marker) not in self._broker.markers[number]:
             self._wrong(number, f"{flushed.marker} is told, and nowhere in the changelog")
         source = self._broker.source_of(number, flushed.marker.topic_id)
-        windowed = flushed.marker.windows is not None
-        begin = source.totals(flushed.batches[0].first_offset, windowed=windowed)
-        if begin + flushed.totals != source.totals(change.position, windowed=windowed):
+        windows = source.windows.of(flushed.marker)
+        begin = source.totals(flushed.batches[0].first_offset, windows)
+        if begin + flushed.totals != source.totals(change.position, windows):
             self._wrong(number, f"{flushed.totals} is told of a flush up to {change.position}")
 
     def _restored(self, change: Change) -> None:

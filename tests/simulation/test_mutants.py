@@ -12,9 +12,9 @@ from tables.model.rows import Marker, StoreState
 from tables.store.partition_store import PartitionStore
 from tables.store.snapshot import StoreSnapshot
 from tests.fakes.rows import pack_row
-from tests.simulation.broker import WrongError
 from tests.simulation.simulator import Mutate, simulate
 from tests.simulation.trials import MUTANTS, UNPLANTED
+from tests.simulation.wrong_error import WrongError
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.simulation.broker import WrongError
 from tests.simulation.mutants import marker_first, position_outside_the_atomic_write
 from tests.simulation.replay import shrunk, steps_of
 from tests.simulation.shrink import shrink
 from tests.simulation.simulator import simulate
+from tests.simulation.wrong_error import WrongError
 
 
 def test_all_that_does_not_matter_is_left_out() -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.broker import WrongError
 from tests.simulation.plan import SHARED, numbers, ranges
 from tests.simulation.replay import command, shrunk
 from tests.simulation.simulator import simulate
+from tests.simulation.wrong_error import WrongError
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3200"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))

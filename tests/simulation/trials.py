@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tests.simulation import follower_mutants, mutants, window_mutants
+from tests.simulation import follower_mutants, mutants, rule_mutants, window_mutants
 from tests.simulation.plan import PLAIN, SHARED, Bias
 from tests.simulation.simulator import Mutate
 
@@ -96,6 +96,17 @@ WINDOWED = Bias(windowed=1.0)
 """Windows are counted in every schedule."""
 
 
+CHANGED = Bias(
+    {"crash": 8, "replace_topic": 0},
+    fault_rates=(0.1,),
+    wordless=0.0,
+    standbys=(0.0,),
+    windowed=1.0,
+    changing=1.0,
+)
+"""The rules of windows change in every schedule, and many flushes are torn."""
+
+
 UNPLANTED = {1, 13, 15, 16}
 """Rules of ARCHITECTURE.md that only unit and integration tests check: the simulation cannot break such a rule alone."""
 
@@ -170,6 +181,10 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.open_windows_taken_for_closed: Trial(19, bias=WINDOWED),
     window_mutants.notes_without_the_last_flush: Trial(19, bias=WINDOWED, first=130),
     window_mutants.rows_of_a_jump_not_shown: Trial(19, bias=WINDOWED),
+    rule_mutants.rules_taken_while_rows_are_ahead: Trial(19, seeds=300, bias=CHANGED),
+    rule_mutants.a_longer_jump_refutes_the_pending_one: Trial(19, seeds=300, bias=CHANGED),
+    rule_mutants.rows_come_back_with_their_size: Trial(19, seeds=300, bias=CHANGED),
+    rule_mutants.a_longer_retention_brings_windows_back: Trial(20, seeds=300, bias=CHANGED),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),

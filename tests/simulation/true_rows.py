@@ -8,10 +8,12 @@ import numpy as np
 from tables.cache.counts import UNKNOWN
 from tables.model.rows import StoreState
 from tables.model.tally import Totals
-from tables.model.windows import is_pane_key, pane_of
+from tables.model.windows import WindowState, is_pane_key, pane_of
 from tables.partitions.shard import Shard
 from tables.top.top_words import TopWords
-from tests.simulation.broker import SourcePartition, WrongError
+from tests.simulation.source import SourcePartition
+from tests.simulation.window_truth import WindowTruth
+from tests.simulation.wrong_error import WrongError
 
 
 def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
@@ -30,7 +32,7 @@ def word_counts(rows: Mapping[bytes, tuple[int, int]]) -> dict[bytes, int]:
 
 
 def true_totals(source: SourcePartition, state: StoreState) -> Totals:
-    return source.totals(state.position, windowed=has_windows(state))
+    return source.totals(state.position, source.windows.of(state.marker))
 
 
 def has_windows(state: StoreState) -> bool:
@@ -41,13 +43,17 @@ def look_at_windows(
     name: str, source: SourcePartition, state: StoreState, rows: Mapping[bytes, tuple[int, int]]
 ) -> None:
     """Check event time and windows of a store whose rows are those of its position. Raise WrongError if they are not true."""
-    windows = state.marker.windows if state.marker is not None else None
+    windows, truth = (
+        state.marker.windows if state.marker is not None else None,
+        source.windows.of(state.marker),
+    )
     if windows is None:
         return
-    clock = source.windows.clock(state.position)
+    clock = truth.clock(state.position)
     if windows.clock != clock:
         raise WrongError("event time is that of the position", f"{name}: {windows.clock}, true is {clock}")
-    true = source.windows.counts(state.position)
+    _look_at_rules(name, windows, truth, state.position)
+    true = truth.counts(state.position)
     live = {
         key: count
         for key, (count, upto) in rows.items()
@@ -55,6 +61,18 @@ def look_at_windows(
     }
     if live != true:
         raise WrongError("windows are those of the position", f"{name}: {live}, true is {true}")
+
+
+def _look_at_rules(name: str, windows: WindowState, truth: WindowTruth, position: int) -> None:
+    """Check that a marker says since when it counts by its rules, and what time it was then. Raise WrongError if it does not."""
+    counted = {size.rule.size_s: (size.rule, size.since) for size in windows.sizes}
+    sizes = {size_s: (one.rule, one.since) for size_s, one in truth.sizes(position).items()}
+    clock = truth.clock(truth.stretches[-1].start)
+    if (counted, windows.ruled_clock) != (sizes, clock):
+        raise WrongError(
+            "rules hold from a position on",
+            f"{name}: {windows}, true is {sizes} and {clock} of {truth.stretches}",
+        )
 
 
 def look_at_cache(name: str, shard: Shard, counts: dict[bytes, int]) -> None:
