@@ -96,7 +96,8 @@ class Judge:
             for number, shard in process.counts.shards().items():
                 windows = shard.marker.windows if shard.marker is not None else None
                 sizes = () if windows is None else windows.rules.sizes
-                if shard.readable and self._is_owner(process, number) and sizes != rules.sizes:
+                has_stopped = number in process.counts.errors()
+                if self._is_owner(process, number) and not has_stopped and sizes != rules.sizes:
                     raise WrongError(
                         "rules are taken", f"partition {number} of {process.name} counts by {windows}"
                     )

@@ -266,9 +266,11 @@ class Schedule:
         return process
 
     async def _change_rules(self, rules: WindowRules) -> None:
-        """End all processes, and start others with these rules. Requests under way arrive before these begin, or never."""
+        """End all processes, many amid a flush, and start others. Requests under way arrive before these begin, or never."""
         self._note(f"all processes end; from now on windows are counted by {rules}")
         self._rules = rules
+        self._poll()
+        await asyncio.sleep(self.random.choice([0, 0.01, 0.1, 1.0]))
         machines = [process.machine for process in self._alive()]
         for process in self._alive():
             self._stop(process, self.random.random() < 0.1)
