@@ -181,7 +181,7 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.open_windows_taken_for_closed: Trial(19, bias=WINDOWED),
     window_mutants.notes_without_the_last_flush: Trial(19, bias=WINDOWED, first=130),
     window_mutants.rows_of_a_jump_not_shown: Trial(19, bias=WINDOWED),
-    rule_mutants.rules_taken_while_rows_are_ahead: Trial(19, seeds=300, bias=CHANGED),
+    rule_mutants.rules_taken_while_rows_are_ahead: Trial(19, bias=CHANGED, first=340),
     rule_mutants.a_longer_jump_refutes_the_pending_one: Trial(19, seeds=300, bias=CHANGED),
     rule_mutants.rows_come_back_with_their_size: Trial(19, seeds=300, bias=CHANGED),
     rule_mutants.a_longer_retention_brings_windows_back: Trial(20, seeds=300, bias=CHANGED),
