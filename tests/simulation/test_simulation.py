@@ -1,4 +1,4 @@
-"""Thousands of schedules of crash, torn flush, zombie, late request, compaction, rebalance, broken disk, changed windows: no count differs.
+"""Thousands of schedules of crash, torn flush, zombie, compaction, rebalance, broken disk and changed windows: no count differs.
 
 A failing seed is shrunk and printed with its steps; `make simulate SEED=… STEPS=…` takes exactly these again.
 """
