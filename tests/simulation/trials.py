@@ -148,16 +148,14 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.changelog_of_another_deployment_adopted: Trial(12, bias=SHARED),
     follower_mutants.rows_of_followers_shown_before_their_marker: Trial(17, bias=FOLLOWED),
     follower_mutants.position_of_followers_taken_from_foreign_markers: Trial(17, seeds=300, bias=FOLLOWED),
-    follower_mutants.followers_past_what_has_to_be_healed: Trial(
-        17, seeds=300, bias=HEALING_FOLLOWED, first=1080
-    ),
+    follower_mutants.followers_past_what_has_to_be_healed: Trial(17, bias=HEALING_FOLLOWED, first=1300),
     follower_mutants.followers_overtaken_by_compaction: Trial(17, seeds=300, bias=OVERTAKEN),
     follower_mutants.stores_that_followers_have_filled_taken_for_empty: Trial(17, seeds=300, bias=FOLLOWED),
     follower_mutants.followers_that_have_read_but_not_written_taken_for_newest: Trial(
         18, bias=FOLLOWED, first=640
     ),
     follower_mutants.followers_taken_for_newest_wherever_they_are: Trial(18, bias=FOLLOWED),
-    follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, seeds=300, bias=FOLLOWED),
+    follower_mutants.owners_taken_for_newest_during_a_flush: Trial(18, bias=FOLLOWED, first=220),
     follower_mutants.owners_that_begin_their_time_when_the_marker_is_acknowledged: Trial(
         18, seeds=300, bias=FOLLOWED
     ),
@@ -170,7 +168,7 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.one_record_moves_the_stream_time: Trial(19, bias=WINDOWED),
     window_mutants.expired_rows_come_back: Trial(20, bias=WINDOWED),
     window_mutants.confirmed_rows_stay_where_they_are: Trial(19, bias=WINDOWED),
-    window_mutants.confirmed_rows_counted_again_after_a_torn_flush: Trial(19, seeds=300, bias=WINDOWED),
+    window_mutants.confirmed_rows_counted_again_after_a_torn_flush: Trial(19, bias=WINDOWED, first=245),
     window_mutants.panes_of_a_torn_flush_counted_twice: Trial(19, bias=WINDOWED),
     window_mutants.panes_taken_for_empty_after_a_restore: Trial(19, bias=WINDOWED),
     window_mutants.pane_counts_kept_through_a_restore: Trial(19, bias=WINDOWED),
@@ -179,12 +177,12 @@ MUTANTS: dict[Mutate, Trial] = {
     window_mutants.tombstones_before_their_marker: Trial(20, bias=WINDOWED),
     window_mutants.a_range_too_long_is_cleared: Trial(20, bias=WINDOWED),
     window_mutants.open_windows_taken_for_closed: Trial(19, bias=WINDOWED),
-    window_mutants.notes_without_the_last_flush: Trial(19, bias=WINDOWED, first=130),
+    window_mutants.notes_without_the_last_flush: Trial(19, bias=WINDOWED, first=265),
     window_mutants.rows_of_a_jump_not_shown: Trial(19, bias=WINDOWED),
-    rule_mutants.rules_taken_while_rows_are_ahead: Trial(19, bias=CHANGED, first=340),
-    rule_mutants.a_longer_jump_refutes_the_pending_one: Trial(19, seeds=300, bias=CHANGED),
-    rule_mutants.rows_come_back_with_their_size: Trial(19, seeds=300, bias=CHANGED),
-    rule_mutants.a_longer_retention_brings_windows_back: Trial(20, seeds=300, bias=CHANGED),
+    rule_mutants.rules_taken_while_rows_are_ahead: Trial(19, bias=CHANGED, first=345),
+    rule_mutants.a_longer_jump_refutes_the_pending_one: Trial(19, bias=CHANGED, first=185),
+    rule_mutants.rows_come_back_with_their_size: Trial(19, bias=CHANGED),
+    rule_mutants.a_longer_retention_brings_windows_back: Trial(20, bias=CHANGED, first=100),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),

@@ -128,7 +128,7 @@ async def test_windows_that_nobody_counts_or_keeps_or_has_closed_are_errors(
         await queries.windows.top(SIZE, 1)
     for part in parts.values():
         await part.write(windows_at(65), {})
-    with pytest.raises(NoWindowError, match="no window of 1m is closed"):
+    with pytest.raises(NoWindowError, match="no window of 1m is final"):
         await queries.windows.top(SIZE, 1)
     with pytest.raises(UnknownWindowError, match="one of 1m"):
         await queries.windows.top(WindowSize(30, 30), 1)
