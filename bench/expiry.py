@@ -7,6 +7,7 @@ are gone, two again. So before and afterwards stores and changelog have the same
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from bench.corpus import vocabulary
 from bench.event_time import START_MS
 from bench.rig import PARTITIONS, Rig, size_of, stop_cleanly
 from bench.throughput import wait_counted
-from bench.topics import KEPT, create_topic
+from bench.topics import KEPT, create_topic, send_lines
 from bench.usage import peak_rss_mb
 from bench.windows import counts_by_window
 from tables.model.names import changelog_topic
@@ -53,6 +54,7 @@ _CHANGELOG = {
 CLEANING_BROKER = {"log.cleaner.dedupe.buffer.size": str(128 << 20), "log.cleaner.backoff.ms": "1000"}
 """Kafka's own buffer for the keys of a segment, in place of a small one with which ten million keys take many passes."""
 
+_SETTLED_S = 15.0
 _RETURN_S = 600.0
 _TRICKLE_S = 0.5
 
@@ -129,13 +131,8 @@ class _Sender:
         await self._producer.flush()
 
     async def _batch(self, lines: list[bytes], partition: int) -> None:
-        batch = self._producer.create_batch()
-        for line in lines:
-            if batch.append(key=None, value=line, timestamp=START_MS + self.minute * _MINUTE_MS) is None:
-                await self._producer.send_batch(batch, self._topic, partition=partition)
-                batch = self._producer.create_batch()
-                batch.append(key=None, value=line, timestamp=START_MS + self.minute * _MINUTE_MS)
-        await self._producer.send_batch(batch, self._topic, partition=partition)
+        times = itertools.repeat(START_MS + self.minute * _MINUTE_MS)
+        await send_lines(self._producer, self._topic, partition, lines, times)
         self.records += len(lines)
 
 
@@ -165,27 +162,26 @@ async def _count(sender: _Sender, worker: LocalWorker, lines: list[bytes], minut
 
 
 async def _settled(sender: _Sender, sizes: _Sizes) -> tuple[float, float]:
-    """Return the sizes when the changelog was not smaller for a quarter of a minute, with what it was then."""
-    least, since = sizes.now(), time.monotonic()
-    while time.monotonic() - since < 15 + _TRICKLE_S:
+    """Return the sizes when the changelog has not become smaller for a quarter of a minute."""
+    now, since = sizes.now(), time.monotonic()
+    while time.monotonic() - since < _SETTLED_S:
         await sender.trickle()
-        now = sizes.now()
-        if now[1] < least[1] * 0.98:
+        former, now = now, sizes.now()
+        if now[1] < former[1] * 0.98:
             since = time.monotonic()
-        least = now
-    return least
+    return now
 
 
 async def _returned(sender: _Sender, sizes: _Sizes, before: tuple[float, float]) -> tuple[float, float]:
     """Return the sizes when both are near those before, or after the longest time."""
     deadline = time.monotonic() + _RETURN_S
-    while True:
-        now = sizes.now()
-        if all(size <= WITHIN * former for size, former in zip(now, before, strict=True)):
-            return now
-        if time.monotonic() > deadline:
-            return now
+    now = sizes.now()
+    while time.monotonic() < deadline and any(
+        size > WITHIN * former for size, former in zip(now, before, strict=True)
+    ):
         await sender.trickle()
+        now = sizes.now()
+    return now
 
 
 def _is_true(rig: Rig, topic: str, group: str, lines: list[bytes], last: int) -> bool:

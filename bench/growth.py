@@ -1,8 +1,8 @@
 """The benchmark of growth: speed and cost for growing loads. `python -m bench.growth [PART ...]` writes `bench/results/growth.json`.
 
 Parts: number of `distinct` words, of `partitions`, of words per `line`, of `workers` of one group on this machine; and the `expiry` of
-windows. Each point is one
-run, with every count verified. A measured point at once replaces the former point of that value in the file; other points stay.
+windows. Each point is one run, with every count verified. A measured point at once replaces the former point of that value in the
+file; other points stay.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _REQUESTS = 375
 _KINDS = 75
 """Number of different requests: 6 M words, each sent five times."""
 
+_BROKERS = {"expiry": CLEANING_BROKER}
+"""By part, settings of its broker that differ from those of the other parts."""
+
 _IN_FLIGHT = 4
 _READY_S = 60.0
 
@@ -48,7 +51,7 @@ def main(names: Sequence[str]) -> None:
     verified = True
     measured = commit()  # Read before the first point is written, which would mark the checkout as changed.
     for name in names or PARTS:
-        with running_rig(CLEANING_BROKER if name == "expiry" else None) as rig:
+        with running_rig(_BROKERS.get(name)) as rig:
             for point in PARTS[name](rig):
                 print(f"{name}: {point}", flush=True)
                 _keep(name, point, measured)

@@ -83,13 +83,7 @@ async def load_topic(
             else:
                 lines.update(chunk)
             for part in _parts(chunk):
-                batch = producer.create_batch()
-                for line, time in zip(part, times, strict=False):
-                    if batch.append(key=None, value=line, timestamp=time) is None:
-                        await producer.send_batch(batch, name, partition=number % partitions)
-                        batch = producer.create_batch()
-                        batch.append(key=None, value=line, timestamp=time)
-                await producer.send_batch(batch, name, partition=number % partitions)
+                await send_lines(producer, name, number % partitions, part, times)
                 number += 1
         await producer.flush()
     if profile is not None:
@@ -98,6 +92,28 @@ async def load_topic(
             for word in tokens(line.decode()):
                 truth[word.encode()] += count
     return LoadedTopic(name, records, truth)
+
+
+async def send_lines(
+    producer: AIOKafkaProducer, topic: str, partition: int, lines: list[bytes], times: Iterator[int | None]
+) -> None:
+    """Hand lines to the producer, in as few batches as they fit into.
+
+    Args:
+        producer: the producer.
+        topic: name of the topic.
+        partition: number of the partition.
+        lines: values of the records.
+        times: yields the time of each line, in ms since 1970; None = the time when the line is sent.
+    """
+    batch = producer.create_batch()
+    for line in lines:
+        time = next(times)
+        if batch.append(key=None, value=line, timestamp=time) is None:
+            await producer.send_batch(batch, topic, partition=partition)
+            batch = producer.create_batch()
+            batch.append(key=None, value=line, timestamp=time)
+    await producer.send_batch(batch, topic, partition=partition)
 
 
 def _parts(chunk: list[bytes]) -> Iterator[list[bytes]]:

@@ -200,7 +200,7 @@ class Settings(BaseModel):
     )
     grace: WindowDurations = Field(
         (),
-        description="How long after the end of a window late records still count in it, in their time. Empty = a tenth, 5 s to 5 min.",
+        description="How long after a window late records count in it, in their time. Empty = a tenth of its size, 5 s to 5 min.",
     )
     retention: WindowDurations = Field(
         (),

@@ -87,7 +87,7 @@ def expected_ratios() -> Mapping[str, float]:
 
 
 def expected_windowed_ratios() -> Mapping[str, float]:
-    """Return the same for the systems that count per word and window."""
+    """Return, by system of `windowed_systems`, the least multiple of its words per second that Wordcount is expected to count."""
     return {"kafka-streams": 8, "flink-rocksdb": 8}
 
 

@@ -276,8 +276,9 @@ class PartitionStore:
                     self._db.delete_range(first, end, _without_log())
                     self._memtable_holds_rows = True
                 self._ingest(staged.file, state, notes)
-            self._reclaim.cleared(cleared)
         self.state = state
+        with store_errors(self._folder):
+            self._reclaim.cleared(cleared)
 
     def close(self, note: bytes = b"") -> None:
         """Write the rows that only memory holds, wait for the readers, and release the folder. A second call does no harm.
