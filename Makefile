@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-rules test-changes test-brokers test-access test-workers \
+.PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers \
 	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock clean
 .DELETE_ON_ERROR:
 
@@ -37,13 +37,16 @@ check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.dev ## 25 min | All tests: the six parts below, four at a time, as most of them wait for processes.
+test: .venv/.dev ## 25 min | All tests: the seven parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line \
-		test-simulation test-workers test-changes test-rules test-brokers test-access
+		test-simulation test-workers test-changes test-brokers test-planted test-access test-rules
 
-# The two parts that compute all the time leave the cores to the parts that measure time.
-test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows; planted bugs.
-	nice $(BIN)/pytest -p no:cacheprovider tests/simulation
+# The three parts that compute all the time leave the cores to the parts that measure time.
+test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows.
+	nice $(BIN)/pytest -p no:cacheprovider tests/simulation --ignore tests/simulation/test_mutants.py
+
+test-planted: .venv/.dev ## minutes | Bugs planted in the tables, each of which the simulation has to find.
+	nice $(BIN)/pytest -p no:cacheprovider tests/simulation/test_mutants.py
 
 test-rules: .venv/.dev ## minutes | All else that needs no broker.
 	nice $(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/unit

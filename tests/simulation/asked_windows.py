@@ -1,7 +1,7 @@
 """Questions about windows in the simulation, and the check that their answers are true at their `as_of`."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import Any
@@ -36,9 +36,11 @@ Windowed = tuple[WindowSize, int, Answer[Any]]
 """Size, number of words that were asked for (0 = the series of a word), and the answer."""
 
 
-async def asked_windows(queries: WordQueries, word: str, take: Callable[[Windowed], None]) -> None:
-    """Ask for the windows of each size, and give each answer to `take`."""
-    for size in SIZES:
+async def asked_windows(
+    queries: WordQueries, word: str, take: Callable[[Windowed], None], sizes: Sequence[WindowSize] = SIZES
+) -> None:
+    """Ask for the windows of each of `sizes`, and give each answer to `take`."""
+    for size in sizes:
         with suppress(NoWindowError, UnknownWindowError, WindowExpiredError, NotReadyError):
             series = await queries.windows.series(word, size, points=POINTS, terms=PARTIAL)
             take((size, 0, series))

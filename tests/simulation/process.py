@@ -48,7 +48,7 @@ from tests.simulation.threads import Thread
 if TYPE_CHECKING:
     from tables.kafka.offsets import TopicOffsets
     from tables.kafka.rights import Rights
-from tests.simulation.asked_windows import Windowed, asked_windows
+from tests.simulation.asked_windows import SIZES, Windowed, asked_windows
 from tests.simulation.asking import (
     PARTIAL,
     FollowedHoldings,
@@ -68,7 +68,7 @@ TAIL_S = [0.01, 0.05, 0.1, 0.3, 0.3, 1.0]
 SLOW_S = [1.0, 2.0, 4.0]
 """Pauses of a thread between two reads of the changelog, in a process that reads the changelog slowly."""
 
-SIZES = frozenset(rule.size_s for rules in CHANGED_RULES for rule in rules.sizes)
+ALL_SIZES = frozenset(rule.size_s for rules in CHANGED_RULES for rule in rules.sizes)
 
 PAUSES_S = [0.001, 0.02, 0.02, 0.1, 0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 4.0, 30.0]
 TALLY = RecordTally(
@@ -160,7 +160,7 @@ class Process:
             clock=self._loop.time,
             chance=aside.random,
             windows=windows,
-            dropped_sizes=SIZES if may_drop else frozenset(),
+            dropped_sizes=ALL_SIZES if may_drop else frozenset(),
         )
         policy = random.choice(_POLICIES)
         self.counts = Partitions(
@@ -181,6 +181,7 @@ class Process:
             clock=self._loop.time,
         )
         self._top_sizes = cycle([LEADING, 1000])
+        self._window_sizes = cycle(SIZES)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -235,9 +236,9 @@ class Process:
         )
 
     def ask_windows(self, word: str) -> list[Windowed]:
-        """Ask for windows at once. Raise NotReadyError or StoreCorruptedError as `Queries`."""
+        """Ask for windows of one size at once, of each size in turn. Raise NotReadyError or StoreCorruptedError as `Queries`."""
         answers: list[Windowed] = []
-        at_once(asked_windows(self._queries, word, answers.append))
+        at_once(asked_windows(self._queries, word, answers.append, [next(self._window_sizes)]))
         return answers
 
     async def answer(self) -> None:
