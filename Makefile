@@ -43,7 +43,7 @@ test: .venv/.dev ## 25 min | All tests: the seven parts below, four at a time, a
 
 # The three parts that compute all the time leave the cores to the parts that measure time.
 test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows.
-	nice $(BIN)/pytest -p no:cacheprovider tests/simulation --ignore tests/simulation/test_mutants.py
+	nice $(BIN)/pytest -p no:cacheprovider $(filter-out %/test_mutants.py,$(wildcard tests/simulation/test_*.py))
 
 test-planted: .venv/.dev ## minutes | Bugs planted in the tables, each of which the simulation has to find.
 	nice $(BIN)/pytest -p no:cacheprovider tests/simulation/test_mutants.py

@@ -35,7 +35,7 @@ from tables.pace.policy import FlushPolicy
 from tables.pace.turns import FlushTurns
 from tables.partitions.freshness import Freshness
 from tables.partitions.partitions import Partitions
-from tables.partitions.services import ShardServices
+from tables.partitions.services import CLOSE_THREADS, ShardServices
 from tables.ports import CommitWitness
 
 _log = structlog.get_logger(__name__)
@@ -217,6 +217,7 @@ def build_topology(
         run=runner("flush", FLUSH_THREADS),
         run_commit=runner("commit", 1),
         run_long=runner("restore", RESTORE_THREADS),
+        run_close=runner("close", CLOSE_THREADS),
         run_tail=runner("follow", FOLLOW_THREADS),
         witness=options.witness,
         windows=options.windows,

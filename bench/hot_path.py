@@ -329,6 +329,7 @@ def _services(tally: Any, vocabulary_words: int) -> ShardServices:
         run=run,
         run_commit=run,
         run_long=run,
+        run_close=run,
         run_tail=run,
     )
 

@@ -47,7 +47,7 @@ from tables.model.rows import Owner
 from tables.pace.memory import MemoryBudget
 from tables.partitions.changes import Changes
 from tables.partitions.followers import Followers
-from tables.partitions.services import FollowerServices
+from tables.partitions.services import CLOSE_THREADS, FollowerServices
 from tables.store.folder_lock import StateLock
 from tables.store.stores import Stores
 
@@ -84,6 +84,7 @@ class View:
                 changelog=changelog,
                 tail=KafkaChangelogTail(topics.changelog, kafka, timeout_s),
                 run=runner("store", 1),
+                run_close=runner("close", CLOSE_THREADS),
                 run_tail=runner("follow", 1),
                 vocabulary=vocabulary,
                 changes=changes,

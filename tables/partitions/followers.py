@@ -92,17 +92,22 @@ class Followers:
         """
         services = self._services
         stopped = {number for number, follower in self._followers.items() if follower.error}
-        for number in (self._followers.keys() - set(numbers)) | stopped:
-            is_told = number in self._stops_told
-            if (follower := await self.take(number)) is not None:
-                await services.run(_close, follower)
-            if is_told and number in numbers:
-                self._stops_told.add(number)
+        await asyncio.gather(
+            *(self._end(number, numbers) for number in (self._followers.keys() - set(numbers)) | stopped)
+        )
         for number in sorted(set(numbers) - self._followers.keys()):
             self._add(number, await services.run(self._stores.open, number))
         if self._followers and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._follow(), name="followers")
         self._wake()
+
+    async def _end(self, number: int, wanted: Collection[int]) -> None:
+        """Close the store of a follower; if it is `wanted` again, it has told already why it stopped."""
+        is_told = number in self._stops_told
+        if (follower := await self.take(number)) is not None:
+            await self._services.run_close(_close, follower)
+        if is_told and number in wanted:
+            self._stops_told.add(number)
 
     async def take(self, number: int) -> Follower | None:
         """Stop following a partition and return its follower, whose store stays open for a take-over; None = it was not followed."""

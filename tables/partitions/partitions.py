@@ -88,8 +88,7 @@ class Partitions:
         """
         followed = set(standby) - set(active)
         async with self._changing:
-            for number in self._partitions.keys() - set(active):
-                await self._release(number)
+            await self._release_all(self._partitions.keys() - set(active))
             self._services.memory.divide(len(set(active) | followed))
             for number in sorted(active):
                 if self._closed:
@@ -127,9 +126,7 @@ class Partitions:
         """Close all stores and take no partition any more. Call `suspend` first."""
         self._closed = True
         async with self._changing:
-            for number in list(self._partitions):
-                await self._release(number)
-            await self.followers.close()
+            await asyncio.gather(self._release_all(list(self._partitions)), self.followers.close())
 
     # Intake
 
@@ -319,12 +316,15 @@ class Partitions:
             return Shard(number, standby.store, self._services, standby.served.leaders)
         return Shard(number, await self._services.run(self._stores.open, number), self._services)
 
+    async def _release_all(self, numbers: Collection[int]) -> None:
+        await asyncio.gather(*(self._release(number) for number in numbers))
+
     async def _release(self, number: int) -> None:
         part = self._partitions.pop(number)
         self._actions.on(part, Event.RELEASED)
         await part.end_tasks()
         try:
-            await self._services.run(part.shard.served.close)
+            await self._services.run_close(part.shard.served.close)
         except WordcountError as error:
             # Nothing is lost: the next restore of this store brings it forward or rebuilds it. The other partitions go on.
             _log.warning("a released store could not be written", partition=number, reason=str(error))

@@ -26,6 +26,9 @@ from tables.ports import (
     Source,
 )
 
+CLOSE_THREADS = 32
+"""Stores that are closed at a time, so that a worker on a full disk ends in time. A thread is made when it is needed."""
+
 
 @dataclass(frozen=True, slots=True)
 class FollowerServices:
@@ -35,7 +38,8 @@ class FollowerServices:
         owner: the group and topic whose counts the changelog has.
         changelog: tells identity and ends of the changelog; nothing is appended.
         tail: reads the changelog.
-        run: runs a blocking function that opens or closes a store in a thread.
+        run: runs a blocking function that opens a store in a thread.
+        run_close: see `ShardServices`.
         run_tail: runs a blocking function of the tail in its thread, always the same one.
         vocabulary, changes, memory, chance: see `ShardServices`.
         clock: returns seconds on the clock of the tail.
@@ -45,6 +49,7 @@ class FollowerServices:
     changelog: ChangelogEnds
     tail: ChangelogTail
     run: RunInThread
+    run_close: RunInThread
     run_tail: RunInThread
     vocabulary: VocabularyLimit
     changes: Changes
@@ -70,6 +75,7 @@ class ShardServices:
         run: runs a blocking function of a flush in a thread.
         run_commit: runs the commit of a flush, which is short, in a thread: it does not wait for the counting of other partitions.
         run_long: runs a blocking function of a restore, which may take seconds, in a thread.
+        run_close: runs a function that closes a store in a thread, many at a time: on a full disk RocksDB takes seconds for each.
         run_tail: runs a blocking function of the tail in its thread, always the same one.
         turns: bounds the flushes that are under way at a time.
         changes: publishes each durable change.
@@ -94,6 +100,7 @@ class ShardServices:
     run: RunInThread
     run_commit: RunInThread
     run_long: RunInThread
+    run_close: RunInThread
     run_tail: RunInThread
     turns: FlushTurns = field(default_factory=FlushTurns)
     changes: Changes = field(default_factory=Changes)
@@ -116,6 +123,7 @@ class ShardServices:
             changelog=self.changelog,
             tail=self.tail,
             run=self.run,
+            run_close=self.run_close,
             run_tail=self.run_tail,
             vocabulary=self.vocabulary,
             changes=self.changes,

@@ -156,6 +156,7 @@ class Process:
             run=self.run,
             run_commit=self.run,
             run_long=self.run,
+            run_close=self.run,
             run_tail=self.run_tail,
             clock=self._loop.time,
             chance=aside.random,
@@ -180,8 +181,7 @@ class Process:
             changes=self.counts.changes,
             clock=self._loop.time,
         )
-        self._top_sizes = cycle([LEADING, 1000])
-        self._window_sizes = cycle(SIZES)
+        self._top_sizes, self._window_sizes = cycle([LEADING, 1000]), cycle(SIZES)
 
     @contextmanager
     def running(self) -> Iterator[None]:

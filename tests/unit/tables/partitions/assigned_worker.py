@@ -181,6 +181,7 @@ class Worker:
             run=run,
             run_commit=run,
             run_long=run,
+            run_close=run,
             run_tail=run,
         )
         self.counts = Partitions(

@@ -1,10 +1,12 @@
 """What a worker does with partitions that are assigned, and which errors end its process."""
 
 import asyncio
+from threading import Barrier
 
 import pytest
 
 from tables.errors import ConfigurationError, OutOfMemoryError, StoreUnavailableError
+from tables.partitions.served_rows import ServedRows
 from tables.store.partition_store import PartitionStore, StagedRows
 from tests.unit.tables.partitions.assigned_worker import Worker, changelog_of, tasks
 
@@ -49,3 +51,21 @@ async def test_a_partition_that_is_assigned_while_it_is_restored_is_a_mistake(wo
     await worker.counts.assign({0})
     with pytest.raises(AssertionError, match="ASSIGNED"):
         await worker.counts.assign({0})
+
+
+async def test_stores_are_closed_all_at_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk RocksDB takes seconds to close a store; a worker with many has to end in time nevertheless."""
+    owned, followed = {0, 1}, {2, 3}
+    together = Barrier(len(owned | followed), timeout=10)
+    close = ServedRows.close
+
+    def slow(served: ServedRows) -> None:
+        together.wait()
+        close(served)
+
+    await worker.counts.assign(owned, followed)
+    await worker.counts.suspend(clean=False, timeout_s=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ServedRows, "close", slow)
+        await worker.counts.close()
+    assert not together.broken
