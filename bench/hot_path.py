@@ -27,7 +27,6 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from aiokafka.producer.message_accumulator import BatchBuilder
 from rocksdict import Cache
 
 from agents.text.choices import Policies
@@ -36,8 +35,9 @@ from agents.text.tokenizer import tokenizer
 from agents.text.value_format import value_format
 from bench.corpus import CORPORA
 from tables.cache.vocabulary import VocabularyLimit
-from tables.kafka.changelog import packed
+from tables.kafka.changelog import Batch, packed
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
+from tables.model.rows import NO_ROWS, ChangelogRecord, RowColumns
 from tables.model.tally import Tally
 from tables.model.windows import WindowState
 from tables.partitions.restore import Restore
@@ -251,13 +251,18 @@ class _Acknowledging:
     def __init__(self) -> None:
         self._end = 0
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> Sequence[BatchBuilder]:
-        return packed(keys, values, "snappy")
+    def pack(
+        self,
+        first: Sequence[ChangelogRecord],
+        rows: RowColumns = NO_ROWS,
+        last: Sequence[ChangelogRecord] = (),
+    ) -> Sequence[Batch]:
+        return packed(first, rows, last, "snappy")
 
     async def append(
         self,
         partition: int,
-        records: Sequence[BatchBuilder],
+        records: Sequence[Batch],
         before_last: Callable[[], Awaitable[None]] | None = None,
     ) -> list[tuple[int, int]]:
         if before_last is not None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from tables.errors import InexactError
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
+from tables.model.rows import NO_ROWS, ChangelogRecord, RowColumns
 
 Result = TypeVar("Result")
 Packed = TypeVar("Packed")
@@ -46,10 +47,15 @@ class ChangelogEnds(Protocol):
 class Changelog(Protocol[Packed]):
     """The changelog topic, with one partition per partition of the input topic. `Packed` is the type of records ready to be sent."""
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> Packed:
-        """Prepare records for `append`, in the order of `keys`. Takes 0.1 µs a record: many records are prepared in a thread.
+    def pack(
+        self,
+        first: Sequence[ChangelogRecord],
+        rows: RowColumns = NO_ROWS,
+        last: Sequence[ChangelogRecord] = (),
+    ) -> Packed:
+        """Prepare records for `append`: those of `first`, then rows, then those of `last`.
 
-        A value of None is a tombstone: compaction removes the key.
+        Takes 0.1 µs a record: many records are prepared in a thread.
         """
 
     async def append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from threading import Event, Lock
 
 import numpy as np
@@ -40,7 +39,7 @@ class CountCache:
         self._counts: npt.NDArray[np.int32] | Int64Array = np.zeros(1024, np.int32)
 
     @beside_the_loop
-    def old_counts(self, words: Sequence[bytes], ids: Int64Array, store: PartitionStore) -> Int64Array:
+    def old_counts(self, words: pa.BinaryArray, ids: Int64Array, store: PartitionStore) -> Int64Array:
         """Return the stored count of each word, from memory or else from `store`.
 
         Args:
@@ -62,7 +61,7 @@ class CountCache:
         else:
             for start in range(0, len(missing), SLICE_ROWS):
                 part = missing[start : start + SLICE_ROWS]
-                rows = store.get_many([words[i] for i in part.tolist()])
+                rows = store.get_many(words.take(pa.array(part)).to_pylist())
                 counts[part] = [0 if row is None else unpack_row(row)[0] for row in rows]
         return counts
 

@@ -11,9 +11,8 @@ without the GIL (ADR 7).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -37,7 +36,7 @@ from tables.model.rows import (
     unpack_row,
     unpack_rows,
 )
-from tables.model.slices import SLICE_ROWS
+from tables.model.slices import Column, byte_column
 from tables.model.windows import (
     FIRST_PANE_KEY,
     NOTHING_CLEARED,
@@ -68,26 +67,6 @@ class StoredRows(Protocol):
     def get_many(self, words: Sequence[bytes]) -> list[bytes | None]:
         """Return the row of each word, in the order of `words`; None = the word has no row."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Column of byte strings that are made slice by slice while a caller iterates: a list of them would take ten times the memory.
-
-    Attributes:
-        length: number of byte strings.
-        convert: returns the byte strings with the indices from start (inclusive) to end (exclusive); end may exceed `length`.
-    """
-
-    length: int
-    convert: Callable[[int, int], Sequence[bytes]]
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[bytes]:
-        starts = range(0, self.length, SLICE_ROWS)
-        return chain.from_iterable(self.convert(start, start + SLICE_ROWS) for start in starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +113,7 @@ class MergedRows:
 
     def keys(self) -> Column:
         """Return the words as keys of the store."""
-        return Column(len(self), lambda start, end: _bytes(self.words[start:end]))
+        return byte_column(self.words)
 
     def values(self) -> Column:
         """Return the rows as values of the store."""
@@ -378,8 +357,3 @@ def _best(ids: npt.NDArray[np.int32], uptos: Int64Array, count: int) -> Int64Arr
     best = np.empty(count, np.int64)
     best[ids[candidates]] = candidates
     return best
-
-
-def _bytes(words: pa.BinaryArray) -> list[bytes]:
-    converted: list[bytes] = words.to_numpy(zero_copy_only=False).tolist()
-    return converted

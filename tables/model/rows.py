@@ -7,7 +7,8 @@ Shapiro et al. 2011).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -19,11 +20,18 @@ from tables.errors import InexactError
 from tables.model.byte_arrays import joined, lengths
 from tables.model.names import FORMAT_VERSION, ROW_BYTES, WINDOWED_VERSION
 from tables.model.records import Int64Array
+from tables.model.slices import Column, byte_column
 from tables.model.tally import Totals
 from tables.model.windows import WindowState
 
 RowArray = npt.NDArray[np.int64]
 """int64 of shape (n, 2): column 0 is the count, column 1 the `upto`."""
+
+ChangelogRecord = tuple[bytes, bytes | None]
+"""Key and value. A value of None is a tombstone: compaction removes the key."""
+
+PackedRows = npt.NDArray[np.void]
+"""Row values: an opaque item of `ROW_BYTES` bytes each."""
 
 _BIG_ENDIAN = np.dtype(">i8")
 _OPAQUE_ROW = np.dtype(f"V{ROW_BYTES}")
@@ -216,12 +224,56 @@ def decode_state(value: bytes) -> StoreState | None:
     return state if marker is None or (marker.version in _VERSIONS and not marker.flaw) else None
 
 
-def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:
-    """Return `counts` as row values, with one `upto` for all rows or one for each (measured: 77 ns a row; struct.pack takes 190)."""
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """Keys and values of rows, without a Python object for each.
+
+    Attributes:
+        keys: `pyarrow.BinaryArray`, distinct, no nulls.
+        values: row values, one per key, as `packed_rows` returns them.
+    """
+
+    keys: pa.BinaryArray
+    values: PackedRows
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def before(self, end: int) -> RowColumns:
+        """Return the rows before the index `end`."""
+        return RowColumns(self.keys[:end], self.values[:end])
+
+    def after(self, start: int) -> RowColumns:
+        """Return the rows from the index `start` on."""
+        return RowColumns(self.keys[start:], self.values[start:])
+
+    def key_column(self) -> Column:
+        """Return the keys, made slice by slice."""
+        return byte_column(self.keys)
+
+    def value_column(self) -> Column:
+        """Return the values, made slice by slice."""
+        return Column(len(self), lambda start, end: self.values[start:end].tolist())
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of each row."""
+        return zip(self.key_column(), self.value_column(), strict=True)
+
+
+NO_ROWS = RowColumns(pa.array([], pa.binary()), np.empty(0, _OPAQUE_ROW))
+
+
+def packed_rows(counts: Int64Array, upto: int | Int64Array) -> PackedRows:
+    """Return `counts` as row values, with one `upto` for all rows or one for each."""
     rows = np.empty((len(counts), 2), _BIG_ENDIAN)
     rows[:, 0] = counts
     rows[:, 1] = upto
-    packed: list[bytes] = rows.view(_OPAQUE_ROW).ravel().tolist()
+    return rows.view(_OPAQUE_ROW).ravel()
+
+
+def pack_rows(counts: Int64Array, upto: int | Int64Array) -> list[bytes]:
+    """Return what `packed_rows` returns as bytes (measured: 77 ns a row; struct.pack takes 190)."""
+    packed: list[bytes] = packed_rows(counts, upto).tolist()
     return packed
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tables.model.event_clock import EventClock
 from tables.model.records import DeadLetter, Int64Array, RecordBatch
-from tables.model.slices import SLICE_ROWS
+from tables.model.slices import byte_column
 from tables.model.windows import Pane, WindowState
 
 
@@ -101,16 +101,8 @@ class Tally:
     windowed: Windowed | None = None
 
     def word_list(self) -> list[bytes]:
-        """Return the words as bytes, see `byte_list`."""
-        return byte_list(self.words)
-
-
-def byte_list(values: pa.BinaryArray) -> list[bytes]:
-    """Return `values` as bytes. They are converted in slices, so that other threads can take the GIL between two slices."""
-    converted: list[bytes] = []
-    for start in range(0, len(values), SLICE_ROWS):
-        converted += values.slice(start, SLICE_ROWS).to_numpy(zero_copy_only=False).tolist()
-    return converted
+        """Return the words as bytes."""
+        return [*byte_column(self.words)]
 
 
 class TallyRecords(Protocol):

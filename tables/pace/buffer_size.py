@@ -1,6 +1,6 @@
 """Size of a full buffer in bytes of records, adapted to the number of distinct words. Pure.
 
-During a flush a buffer takes about 300 bytes of memory per distinct word, and the number of distinct words is not known before the
+During a flush a buffer takes about 200 bytes of memory per distinct word, and the number of distinct words is not known before the
 buffer is counted. So buffers begin small, which also gives the flush threads work at once, and grow as long as their rows allow.
 
 A flush also takes about a millisecond for each window in which it counts words. Old text whose records are minutes apart has a window

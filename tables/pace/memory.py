@@ -18,10 +18,10 @@ PROCESS_BYTES: Final = 150 * MIB
 STORE_BYTES: Final = 256 << 10
 """An open store without its rows."""
 
-ROW_BYTES: Final = 300
+ROW_BYTES: Final = 200
 """A distinct word of a buffer during the flush: as text, as Python objects, as changelog record and as row for RocksDB."""
 
-PANE_ROW_BYTES: Final = 200
+PANE_ROW_BYTES: Final = 100
 """A distinct word of a window during the flush: as Python objects, as changelog record and as row for RocksDB."""
 
 WORD_BYTES: Final = 48

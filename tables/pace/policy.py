@@ -22,7 +22,7 @@ class FlushPolicy:
     """
 
     interval_ms: int = 250
-    catching_up_ms: int = 2000
+    catching_up_ms: int = 5000
     flush_bytes: int = 8 << 20
     total_bytes: int = 64 << 20
     near_offsets: int = 20_000

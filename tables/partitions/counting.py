@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,9 +15,8 @@ from tables.cache.pane_counts import PaneCaches
 from tables.model.names import MARKER_KEY
 from tables.model.partial_replay import tally_beyond
 from tables.model.records import Int64Array, RecordBatch
-from tables.model.rows import Marker, encode_marker, pack_rows, unpack_row
-from tables.model.slices import SLICE_ROWS
-from tables.model.tally import PaneTally, Tally, Totals, Windowed, byte_list, tally_of
+from tables.model.rows import ChangelogRecord, Marker, RowColumns, encode_marker, packed_rows, unpack_row
+from tables.model.tally import PaneTally, Tally, Totals, Windowed, tally_of
 from tables.model.windows import Cleared, Pane, WindowState, epoch_prefix, is_pane_key, pane_of, windows_at
 from tables.partitions.expiry import NOTHING_EXPIRED, Expired
 from tables.partitions.services import ShardServices
@@ -49,8 +49,7 @@ class Counted:
         batches: the buffer.
         tally: its tally.
         marker: the marker that ends the flush.
-        words: the words of the tally.
-        keys, values: new rows, in byte order of the keys: words, then words in panes.
+        rows: new rows, in byte order of the keys: words, then words in panes.
         ids, counts: word ids and new counts of `words`.
         panes: new counts of panes.
         records: expired keys, rows and marker, packed for the changelog.
@@ -61,9 +60,7 @@ class Counted:
     batches: Sequence[RecordBatch]
     tally: Tally
     marker: Marker
-    words: list[bytes]
-    keys: list[bytes]
-    values: list[bytes]
+    rows: RowColumns
     ids: Int64Array
     counts: Int64Array
     panes: Sequence[CountedPane]
@@ -115,34 +112,33 @@ class BufferCount:
         if marker.windows is None and not rows_ahead:
             self._panes.begun()
         tally = self._tally(batches, windows)
-        words = tally.word_list()
         ids = self._cache.vocabulary.ids(tally.words)
-        counts = self._cache.old_counts(words, ids, self._store) + tally.counts
-        keys, values = list(words), _packed(counts, position)
-        panes: list[CountedPane] = []
+        counts = self._cache.old_counts(tally.words, ids, self._store) + tally.counts
+        keys, panes = [tally.words], list[CountedPane]()
         if tally.windowed is not None:
             assert windows is not None, "windows are counted by their rules"
             for one in self._with_confirmed(tally.windowed, windows):
                 panes.append(self._count_pane(one, tally, ids, windows))
-                keys += _pane_keys(one)
-                values += _packed(panes[-1].counts, position)
+                keys.append(_pane_keys(one))
             windows = windows.at(tally.windowed.clock)
         notes = self._notes(panes, windows) if windows is not None else ()
         marker = marker.advanced(position, tally.totals, windows)
-        opening = self._opening(before, ruled)
+        rows = RowColumns(
+            pa.concat_arrays(keys),
+            packed_rows(np.concatenate([counts, *(pane.counts for pane in panes)]), position),
+        )
         records = self._services.changelog.pack(
-            [*[MARKER_KEY] * len(opening), *expired.keys, *keys, MARKER_KEY],
-            [*opening, *[None] * len(expired.keys), *values, encode_marker(marker)],
+            [*self._opening(before, ruled), *((key, None) for key in expired.keys)],
+            rows,
+            [(MARKER_KEY, encode_marker(marker))],
         )
-        return Counted(
-            batches, tally, marker, words, keys, values, ids, counts, panes, records, expired.cleared, notes
-        )
+        return Counted(batches, tally, marker, rows, ids, counts, panes, records, expired.cleared, notes)
 
-    def _opening(self, marker: Marker, windows: WindowState | None) -> list[bytes]:
+    def _opening(self, marker: Marker, windows: WindowState | None) -> list[ChangelogRecord]:
         """Return the marker with other rules that comes before the rows that are counted by them: a torn flush has both then."""
         if windows == marker.windows:
             return []
-        return [encode_marker(marker.advanced(marker.position, Totals(), windows))]
+        return [(MARKER_KEY, encode_marker(marker.advanced(marker.position, Totals(), windows)))]
 
     def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:
         """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""
@@ -200,14 +196,7 @@ class BufferCount:
         return sorted(tallies.values(), key=lambda one: one.pane.prefix)
 
 
-def _pane_keys(one: PaneTally) -> list[bytes]:
+def _pane_keys(one: PaneTally) -> pa.BinaryArray:
     """Return the keys of the rows of a pane."""
     prefix = pa.scalar(one.pane.prefix, pa.binary())
-    return byte_list(pc.binary_join_element_wise(prefix, one.words, pa.scalar(b"", pa.binary())))
-
-
-def _packed(counts: Int64Array, upto: int) -> list[bytes]:
-    values: list[bytes] = []
-    for start in range(0, len(counts), SLICE_ROWS):
-        values += pack_rows(counts[start : start + SLICE_ROWS], upto)
-    return values
+    return pc.binary_join_element_wise(prefix, one.words, pa.scalar(b"", pa.binary()))

@@ -24,7 +24,7 @@ from tables.model.positions import (
     check_windows,
 )
 from tables.model.replay import MergedRows, Replay
-from tables.model.rows import Marker, StoreState, encode_marker, unpack_rows
+from tables.model.rows import ChangelogRecord, Marker, StoreState, encode_marker, unpack_rows
 from tables.model.windows import END_OF_PANES
 from tables.partitions.changes import Change
 from tables.partitions.restore_progress import RestoreProgress
@@ -189,14 +189,11 @@ class Restore:
         """Return the records that heal the changelog: the better row of each stale word, then the marker."""
         replay = self._replay
         words = sorted(replay.stale)
-        rows = self._shard.store.get_many(words)
-        keys, values = list(words), [row for row in rows if row is not None]
-        assert len(keys) == len(values), "a stale word has a better row in the store"
-        marker = replay.healed_marker()
-        if marker is not None:
-            keys.append(MARKER_KEY)
-            values.append(encode_marker(marker))
-        return self._services.changelog.pack(keys, values)
+        records: list[ChangelogRecord] = [*zip(words, self._shard.store.get_many(words), strict=True)]
+        assert all(row is not None for _, row in records), "a stale word has a better row in the store"
+        if (marker := replay.healed_marker()) is not None:
+            records.append((MARKER_KEY, encode_marker(marker)))
+        return self._services.changelog.pack(records)
 
     async def _find_position(self) -> None:
         """Check the position against the input topic. A shard without a marker begins at the first offset that can be read."""
@@ -232,7 +229,7 @@ class Restore:
         Raises:
             ForeignRecordsError: another process appended.
         """
-        records = self._services.changelog.pack([MARKER_KEY], [encode_marker(marker)])
+        records = self._services.changelog.pack([(MARKER_KEY, encode_marker(marker))])
         return self._shard.continued(await self._services.changelog.append(self._partition, records))
 
     @beside_the_loop

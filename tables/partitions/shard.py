@@ -29,7 +29,6 @@ from tables.errors import FlushUnknownError, ForeignRecordsError
 from tables.model.names import FORMAT_VERSION
 from tables.model.records import RecordBatch
 from tables.model.rows import Marker, StoreState
-from tables.model.slices import release
 from tables.pace.turns import Turn
 from tables.partitions.changes import Change, Flushed
 from tables.partitions.counting import BufferCount, Counted
@@ -194,12 +193,14 @@ class Shard:
             turn.counted()
             if counted.tally.dead_letters:
                 await services.dead_letters.send(self.partition, counted.tally.dead_letters)
-            staging = asyncio.ensure_future(services.run(self.store.stage, counted.keys, counted.values))
+            staging = asyncio.ensure_future(
+                services.run(self.store.stage, counted.rows.key_column(), counted.rows.value_column())
+            )
             await checking
             flushed = Flushed(
                 counted.marker,
                 len(counted.ids),
-                len(counted.keys),
+                len(counted.rows),
                 len(counted.panes),
                 counted.tally.totals,
                 batches,
@@ -330,11 +331,9 @@ class Shard:
         if (witness := self.services.witness) is None:
             commit()
         else:
-            rows = CountedRows(counted.batches, counted.words, counted.tally.counts, counted.counts)
+            words = counted.tally.word_list()
+            rows = CountedRows(counted.batches, words, counted.tally.counts, counted.counts)
             witness(self.partition, rows, commit)
-        release(counted.words)
-        release(counted.keys)
-        release(counted.values)
 
     def _update_panes(self, counted: Counted) -> None:
         for one in counted.panes:

@@ -19,7 +19,7 @@ from agents.source.membership import BatchConsumerThread
 from tables.errors import BrokerUnavailableError, FlushUnknownError, InexactError, PartitionsLostError
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, DeadLetter
-from tables.model.rows import decode_marker
+from tables.model.rows import NO_ROWS, ChangelogRecord, RowColumns, decode_marker
 from tables.ports import Tailed
 from tests.simulation.broker import Record
 from tests.simulation.threads import breathe
@@ -37,8 +37,13 @@ class Changelog:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[list[Record]]:
-        records = [(key, value or b"") for key, value in zip(keys, values, strict=True)]
+    def pack(
+        self,
+        first: Sequence[ChangelogRecord],
+        rows: RowColumns = NO_ROWS,
+        last: Sequence[ChangelogRecord] = (),
+    ) -> list[list[Record]]:
+        records = [(key, value or b"") for key, value in [*first, *rows.records(), *last]]
         size = self._process.random.randint(1, len(records))
         return [records[i : i + size] for i in range(0, len(records), size)]
 

@@ -49,7 +49,7 @@ def words_in(vocabulary: Vocabulary) -> list[bytes]:
 
 def old_counts(cache: CountCache, store: Store, *words: bytes) -> list[int]:
     ids = cache.vocabulary.ids(column(words))
-    counts: list[int] = cache.old_counts(words, ids, store).tolist()  # type: ignore[arg-type]
+    counts: list[int] = cache.old_counts(column(words), ids, store).tolist()  # type: ignore[arg-type]
     return counts
 
 

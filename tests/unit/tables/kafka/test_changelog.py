@@ -1,31 +1,42 @@
 """How rows are cut into Kafka batches, and in which order these are sent; no broker."""
 
 import asyncio
+import inspect
+import re
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from aiokafka.producer import message_accumulator
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tables.kafka.changelog import KafkaChangelog, packed
+from tables.kafka.changelog import Batch, KafkaChangelog, packed
 from tables.kafka.producer import COMPRESSIONS
-from tables.model.names import MAX_REQUEST_BYTES, ROWS_PER_CHANGELOG_BATCH
+from tables.kafka.row_batch import RowBatch
+from tables.model.names import MAX_REQUEST_BYTES
+from tables.model.names import ROWS_PER_CHANGELOG_BATCH as FULL
+from tables.model.rows import RowColumns, packed_rows
 
-Record = tuple[bytes, bytes]
+Record = tuple[bytes, bytes | None]
+
+MARKER = (b"\xff", b"marker")
 
 
-def pack(records: list[Record], compression: str = "snappy") -> list[BatchBuilder]:
-    return packed([key for key, _ in records], [value for _, value in records], compression)
+def rows_of(keys: list[bytes]) -> RowColumns:
+    return RowColumns(pa.array(keys, pa.binary()), packed_rows(np.arange(len(keys)) * 1_000_003, 1 << 40))
 
 
-def unpacked(parts: list[BatchBuilder]) -> list[list[Record]]:
+def unpacked(parts: list[Batch]) -> list[list[Record]]:
     """The records as a broker gets them, by batch."""
     found = []
     for batch in parts:
-        data = batch._build()
-        records = MemoryRecords(bytes(data))
+        records = MemoryRecords(bytes(built(batch)))
         part = []
         while records.has_next():
             parsed = records.next_batch()
@@ -35,38 +46,81 @@ def unpacked(parts: list[BatchBuilder]) -> list[list[Record]]:
     return found
 
 
-@pytest.mark.parametrize(
-    "count", [1, ROWS_PER_CHANGELOG_BATCH - 1, ROWS_PER_CHANGELOG_BATCH, ROWS_PER_CHANGELOG_BATCH + 1, 20_000]
-)
-def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int) -> None:
-    records = [(b"word-%d" % i, b"%016d" % i) for i in range(count)]
-    made = pack(records)
-    numbers = [batch.record_count() for batch in made]
-    assert numbers == [
-        min(ROWS_PER_CHANGELOG_BATCH, count - start) for start in range(0, count, ROWS_PER_CHANGELOG_BATCH)
-    ]
+def built(batch: Any) -> bytes:
+    return bytes(batch._build())
+
+
+@pytest.mark.parametrize("count", [0, 1, FULL - 1, FULL, FULL + 1, 20_000])
+@pytest.mark.parametrize("first", [[], [(b"\xfdgone", None)]])
+def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int, first: list[Record]) -> None:
+    rows = rows_of([b"word-%d" % i for i in range(count)])
+    made = packed(first, rows, [MARKER], "snappy")
     parts = unpacked(made)
-    assert [len(part) for part in parts] == numbers
-    assert [record for part in parts for record in part] == records
+    assert [len(part) for part in parts] == [batch.record_count() for batch in made]
+    assert all(len(part) <= FULL for part in parts)
+    assert [record for part in parts for record in part] == [*first, *rows.records(), MARKER]
+    assert len(made) <= count // FULL + 1 + bool(first)
+
+
+def test_few_rows_are_one_batch_with_what_comes_before_and_after_them() -> None:
+    assert len(packed([(b"\xfdgone", None)], rows_of([b"a", b"b"]), [MARKER], "snappy")) == 1
 
 
 def test_no_batch_is_larger_than_a_request() -> None:
-    records = [(b"%05d" % i + b"x" * 16_384, b"%016d" % i) for i in range(200)]
-    made = pack(records)
+    rows = rows_of([b"%05d" % i + b"x" * (200 if i % 2 else 60_000) for i in range(FULL + 100)])
+    made = packed([], rows, [MARKER], "none")
     assert len(made) > 3
-    assert all(batch.size() <= MAX_REQUEST_BYTES for batch in made)
-    assert [record for part in unpacked(made) for record in part] == records
-    assert sum(batch.record_count() for batch in made) == len(records)
+    assert all(len(built(batch)) <= MAX_REQUEST_BYTES for batch in made)
+    assert [record for part in unpacked(made) for record in part] == [*rows.records(), MARKER]
+
+
+def test_a_batch_takes_its_first_row_whatever_the_size_of_the_row() -> None:
+    rows = rows_of([b"x" * 5000, b"y"])
+    assert RowBatch(rows, 0, 0, most_bytes=1000).record_count() == 1
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_every_compression_is_read_as_it_was_written(compression: str) -> None:
-    records = [(b"word-%d" % i, b"%016d" % i) for i in range(3000)]
-    made = pack(records, compression)
-    plain = pack(records, "none")
-    assert [record for part in unpacked(made) for record in part] == records
-    size = sum(len(batch._build()) for batch in pack(records, compression))
-    assert (size < sum(len(batch._build()) for batch in plain)) == (compression != "none")
+    rows = rows_of([b"word-%d" % i for i in range(FULL + 3000)])
+    made = packed([], rows, [MARKER], compression)
+    assert [record for part in unpacked(made) for record in part] == [*rows.records(), MARKER]
+    sizes = sum(len(built(batch)) for batch in made)
+    plain = sum(len(built(batch)) for batch in packed([], rows, [MARKER], "none"))
+    assert (sizes < plain) == (compression != "none")
+
+
+KEY_LENGTHS = st.one_of(
+    st.integers(0, 130), st.sampled_from([8190, 8191, 8192, 8193, 1 << 20, (1 << 20) + 7])
+)
+
+
+@given(st.lists(KEY_LENGTHS, min_size=1, max_size=5), st.integers(1, 200), st.sampled_from([0, 2]))
+@settings(max_examples=60, deadline=None)
+def test_a_batch_of_rows_has_the_bytes_that_aiokafka_gives_it(
+    key_lengths: list[int], repeated: int, codec: int
+) -> None:
+    rows = rows_of([b"k" * length for length in key_lengths * repeated][:400])
+    ours, theirs = RowBatch(rows, codec, 1_700_000_000_123, 1 << 24), BatchBuilder(1 << 24, codec)
+    records = [*rows.before(ours.record_count()).records()]
+    for number, (key, value) in enumerate(records):
+        assert theirs._builder.append(number, 1_700_000_000_123, key, value, []) is not None
+    theirs._relative_offset = len(records)
+    for batch in (ours, theirs):
+        batch._set_producer_state(7, 3, 12_345)
+        batch.close()
+    assert (ours.record_count(), ours.closed()) == (theirs.record_count(), theirs.closed())
+    data = built(ours)
+    assert data == built(theirs) == built(ours)
+    assert ours.size() == theirs.size() == len(data)
+
+
+def test_aiokafka_asks_a_batch_for_nothing_that_ours_lacks() -> None:
+    source = inspect.getsource(message_accumulator.MessageBatch) + inspect.getsource(
+        message_accumulator.MessageAccumulator.add_batch
+    )
+    asked = set(re.findall(r"builder\.(\w+)", source)) - {"append"}
+    assert asked
+    assert all(hasattr(RowBatch, name) for name in asked), asked
 
 
 class Producer:
@@ -105,14 +159,14 @@ async def test_the_last_batch_is_sent_when_all_others_are_acknowledged_and_who_w
 ) -> None:
     events: list[str] = []
     changelog = changelog_of(Producer(events))
-    count = (batches - 1) * ROWS_PER_CHANGELOG_BATCH + 1
+    count = (batches - 1) * FULL + 1
 
     async def before_last() -> None:
         events.append("called")
         await asyncio.sleep(0.02)
         events.append("ready")
 
-    records = changelog.pack([b"word"] * count, [b"row"] * count)
+    records = changelog.pack([(b"word", b"row")] * count)
     ranges = await changelog.append(0, records, before_last)
     others = batches - 1
     assert events == ["sent"] * others + ["acknowledged"] * others + [
@@ -132,5 +186,5 @@ async def test_nothing_more_is_sent_when_who_has_to_be_ready_fails() -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
-        await changelog.append(0, changelog.pack([b"word"], [b"row"]), before_last)
+        await changelog.append(0, changelog.pack([(b"word", b"row")]), before_last)
     assert not events

@@ -17,7 +17,7 @@ from tables.cache.vocabulary import VocabularyLimit
 from tables.errors import FlushUnknownError, InexactError, WordcountError
 from tables.model.names import MARKER_KEY
 from tables.model.records import ChangelogSlice, RecordBatch
-from tables.model.rows import Marker, encode_marker
+from tables.model.rows import NO_ROWS, ChangelogRecord, Marker, RowColumns, encode_marker
 from tables.model.tally import Tally, Totals
 from tables.model.windows import WindowState
 from tables.observer import PartitionState
@@ -52,8 +52,13 @@ class Log:
         self.unavailable: WordcountError | None = None
         self.slice_s = 0.0
 
-    def pack(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[Record]:
-        return list(zip(keys, values, strict=True))
+    def pack(
+        self,
+        first: Sequence[ChangelogRecord],
+        rows: RowColumns = NO_ROWS,
+        last: Sequence[ChangelogRecord] = (),
+    ) -> list[Record]:
+        return [*first, *rows.records(), *last]
 
     async def append(
         self, partition: int, records: Any, before_last: Callable[[], Awaitable[None]] | None = None

@@ -6,7 +6,6 @@ from threading import Event
 
 import pytest
 
-from tables.model.slices import SLICE_ROWS, release
 from tables.partitions.waiting import cancel, finish_despite_cancel
 
 
@@ -55,10 +54,3 @@ async def test_a_cancelled_task_has_ended_and_its_error_is_nobodys(caplog: pytes
     del failed, task
     gc.collect()
     assert not caplog.records, "asyncio complains of an error that was never retrieved"
-
-
-@pytest.mark.parametrize("length", [0, 1, SLICE_ROWS, 2 * SLICE_ROWS + 1])
-def test_a_released_list_is_empty(length: int) -> None:
-    items = [b"word"] * length
-    release(items)
-    assert items == []

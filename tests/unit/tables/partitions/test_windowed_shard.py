@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from tables.errors import InexactError
 from tables.model.event_clock import CONFIRMING_RECORDS
 from tables.model.names import FORMAT_VERSION, WINDOWED_VERSION
 from tables.model.records import RecordBatch
-from tables.model.rows import unpack_row
+from tables.model.rows import RowColumns, unpack_row
 from tables.model.windows import END_OF_PANES, FIRST_PANE_KEY, CountedSize, SizeRule, WindowRules, pane_of
 from tables.partitions import expiry as expiry_module
 from tables.partitions.restore import Restore
@@ -54,7 +55,9 @@ async def torn_flush(shard: Shard, texts: Texts) -> None:
     """Leave the rows of a flush in the store without its marker, as a restore brings them from the changelog."""
     batch = batch_of(shard.next, texts)
     counted = await asyncio.to_thread(shard._count, [batch])
-    staged = await asyncio.to_thread(shard.store.stage, counted.keys, counted.values)
+    staged = await asyncio.to_thread(
+        shard.store.stage, counted.rows.key_column(), counted.rows.value_column()
+    )
     state = msgspec.structs.replace(shard.store.state, max_upto=batch.next_offset)
     await asyncio.to_thread(shard.store.commit, staged, state)
 
@@ -121,9 +124,9 @@ async def test_rows_that_count_no_longer_leave_store_and_changelog(monkeypatch: 
         packed: list[tuple[bytes, bytes | None]] = []
         pack = shard.services.changelog.pack
 
-        def kept(keys: Sequence[bytes], values: Sequence[bytes | None]) -> object:
-            packed.extend(zip(keys, values, strict=True))
-            return pack(keys, values)
+        def kept(first: Any, rows: RowColumns, last: Any) -> object:
+            packed.extend([*first, *rows.records(), *last])
+            return pack(first, rows, last)
 
         monkeypatch.setattr(shard.services.changelog, "pack", kept)
         for minute in range(4):
