@@ -13,8 +13,8 @@ help: ## moment | This list.
 		printf "  make %-15s %-10s %s\n", target[1], says[1], says[2] }' $(firstword $(MAKEFILE_LIST))
 
 ##@ First day
-run: .venv/.run ## 1 min | Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result.
-	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once)
+run: .venv/.run ## 1 min | Count a text on a local Kafka: TEXT=path or -, ONCE=1 to end with a verified result, LOOP=1 or 0 to send it again or not.
+	@$(BIN)/wordcount run $(if $(TEXT),--text "$(TEXT)") $(if $(ONCE),--once) $(if $(LOOP),$(if $(filter 0,$(LOOP)),--no-loop,--loop))
 
 ##@ While changing (one test: .venv/bin/pytest tests/unit -k tokenizer)
 test-fast: .venv/.dev ## 1 min | What needs no broker and no patience: the two parts below at once; SEEDS=300 simulated schedules.

@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,13 @@ import typer
 from app.config.types import variable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
     from app.config.settings import Settings
     from app.local.worker import LocalWorker
-    from app.produce.text_files import TextFiles
+    from app.produce.text_files import LineBlock
 
 REFRESH_S = 0.5
 TOP_WORDS = 10
@@ -37,6 +40,12 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="End when the text is counted and every count is verified.")
     ] = False,
+    loop: Annotated[
+        bool | None,
+        typer.Option(
+            help="Send the text slowly again, as long as the table is shown. Default: for the sample text, in a terminal."
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Keeps broker, state and logs.")] = Path(".wordcount"),
 ) -> None:
     """Count a text on a local Kafka: nothing but Python is needed. Without a text: Python's own manual pages."""
@@ -44,30 +53,35 @@ def run(
 
     from app.kafka.topics import ensure_topics
     from app.local.embedded import EmbeddedBroker
+    from app.local.flow import Flow
     from app.local.worker import LocalWorker
 
     # SIGTERM ends the command as Ctrl-C does, so that broker and worker are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
     _show_downloads()
-    texts = _texts(text)
-    began = time.monotonic()
+    texts = _text(text, loop=bool(loop), once=once)
+    began, port = time.monotonic(), _free_port()
+    console.print(f"live page, in a few seconds: http://{_HOST}:{port}/")
     console.print("starting Kafka …")
     with EmbeddedBroker(folder / "broker") as broker:
         console.print(f"Kafka at {broker.bootstrap_servers}, after {time.monotonic() - began:.1f} s")
-        settings = _settings(broker.bootstrap_servers, folder)
+        settings = _settings(broker.bootstrap_servers, folder, port)
         asyncio.run(_forget_earlier_runs(settings))
         shutil.rmtree(settings.state_dir, ignore_errors=True)
         asyncio.run(ensure_topics(settings))
         with LocalWorker(_variables(settings), folder / "run" / "worker.log") as worker:
-            console.print(f"counting {settings.topic}; live page, also while it counts: {worker.url}/")
-            lines = _produce(settings, texts, console)
+            console.print(f"counting {settings.topic}, also shown by the live page while it counts")
+            lines = _produce(settings, texts(int(time.time() * 1000)), console)
             worker.wait_ready()
             _wait_counted(worker, lines, console)
             console.print(f"{lines:,} lines counted {time.monotonic() - began:.1f} s after the start")
             if once:
                 console.print(_table(worker))
                 _verify(settings, worker, console)
+            elif loop if loop is not None else text is None and console.is_terminal:
+                with Flow(settings, partial(texts, None)) as flow:
+                    _show(worker, console, flow.check)
             else:
                 _show(worker, console)
 
@@ -79,16 +93,28 @@ def _show_downloads() -> None:
     downloads.setLevel(logging.INFO)
 
 
-def _texts(text: str | None) -> TextFiles | None:
-    from app.produce.text_files import TextFiles
+def _text(name: str | None, *, loop: bool, once: bool) -> Callable[[int | None], Iterator[LineBlock]]:
+    """Return what reads the text, given the time at which the sample text ends: only the sample text has times, and None = no times.
 
-    return None if text is None else TextFiles([text])
+    Raises:
+        ConfigurationError: the text cannot be read, or not again although it has to.
+    """
+    from app.local.sample_text import sample_blocks
+    from app.produce.text_files import STDIN, TextFiles
+    from tables.errors import ConfigurationError
+
+    if loop and (once or name == STDIN):
+        what = "--once ends when the text is counted" if once else "standard input can be read only once"
+        raise ConfigurationError(f"{what}, so the text cannot be sent again", "leave --loop out")
+    if name is None:
+        return sample_blocks
+    files = TextFiles([name])
+    return lambda _: files.blocks()
 
 
-def _settings(bootstrap_servers: str, folder: Path) -> Settings:
+def _settings(bootstrap_servers: str, folder: Path, port: int) -> Settings:
     from app.config.loading import load_settings
 
-    settings = load_settings(bootstrap_servers=bootstrap_servers)
     return load_settings(
         bootstrap_servers=bootstrap_servers,
         security_protocol="PLAINTEXT",
@@ -102,15 +128,17 @@ def _settings(bootstrap_servers: str, folder: Path) -> Settings:
         retention=(),
         timestamp="record",
         http_host=_HOST,
-        http_port=_free_port(settings.http_port),
+        http_port=port,
         shutdown_timeout_s=3,
     )
 
 
-def _free_port(wanted: int) -> int:
-    """Return `wanted` if that port is free, else any free port."""
+def _free_port() -> int:
+    """Return the port of the settings if it is free, else any free port."""
+    from app.config.loading import load_settings
     from app.machine.sockets import bound_to
 
+    wanted = load_settings(bootstrap_servers=f"{_HOST}:9092").http_port
     for port in (wanted, 0):
         with contextlib.suppress(OSError), bound_to(_HOST, port) as bound:
             return int(bound.getsockname()[1])
@@ -143,21 +171,16 @@ async def _forget_earlier_runs(settings: Settings) -> None:
         await admin.close()
 
 
-def _produce(settings: Settings, texts: TextFiles | None, console: Console) -> int:
+def _produce(settings: Settings, blocks: Iterator[LineBlock], console: Console) -> int:
     """Send the text, and return its number of lines when all are acknowledged."""
-    from app.local.sample_text import sample_lines
-    from app.produce.line_producer import produce_blocks, produce_lines
+    from app.produce.line_producer import produce_blocks
 
     with console.status("sending …") as status:
 
         def show(report: Any) -> None:
             status.update(f"sending: {report.lines:,} lines, {report.acknowledged:,} acknowledged")
 
-        if texts is None:
-            sending = produce_lines(settings, sample_lines(), on_progress=show)
-        else:
-            sending = produce_blocks(settings, texts.blocks(), on_progress=show)
-        report = asyncio.run(sending)
+        report = asyncio.run(produce_blocks(settings, blocks, on_progress=show))
     console.print(f"sent {report.lines:,} lines ({report.byte_count:,} bytes) in {report.seconds:.1f} s")
     return report.acknowledged
 
@@ -196,8 +219,11 @@ def _verify(settings: Settings, worker: LocalWorker, console: Console) -> None:
     )
 
 
-def _show(worker: LocalWorker, console: Console) -> None:
-    """Show the live table until Ctrl-C; if the output is no terminal, show the table once and wait for Ctrl-C."""
+def _show(worker: LocalWorker, console: Console, check: Callable[[], None] = lambda: None) -> None:
+    """Show the live table until Ctrl-C; if the output is no terminal, show the table once and wait for Ctrl-C.
+
+    `check` is called again and again, and may raise an error, which ends the command.
+    """
     from rich.live import Live
 
     footer = f"live page: {worker.url}/   API: {worker.url}/openapi.json   Ctrl-C ends"
@@ -207,10 +233,12 @@ def _show(worker: LocalWorker, console: Console) -> None:
             with Live(_table(worker), console=console, auto_refresh=False) as live:
                 while True:
                     time.sleep(REFRESH_S)
+                    check()
                     live.update(_table(worker), refresh=True)
         console.print(_table(worker))
         console.print(footer)
         while True:
             time.sleep(REFRESH_S)
+            check()
             worker.check_alive()
     console.print("stopping …")

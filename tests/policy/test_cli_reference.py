@@ -17,7 +17,7 @@ def flags_of(command: Any) -> set[str]:
         flag
         for parameter in command.params
         if parameter.param_type_name == "option"
-        for flag in parameter.opts
+        for flag in (*parameter.opts, *parameter.secondary_opts)
     }
     return found - {HELP}
 
