@@ -28,7 +28,7 @@ LAST_S: Final = 253_402_300_799
 
 def time_text(seconds: int) -> str:
     """Return a time in RFC 3339; the end of the last window as the last second of the year 9999."""
-    return datetime.fromtimestamp(min(max(seconds, 0), LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(max(seconds, 0), LAST_S), UTC).isoformat()[:19] + "Z"
 
 
 class WindowSize(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,8 @@ from app.reads.questions import (
 )
 from app.reads.sums import AsOf, Rows, first_words, listed, merged
 from app.reads.together import all_of, united
-from tables.model.rows import StoreState, unpack_row
-from tables.model.windows import WindowState
+from tables.model.rows import StoreState, unpack_rows
+from tables.model.windows import Pane, WindowState
 from tables.partitions.served_rows import ServedRows
 from tables.threads import beside_the_loop
 from tables.top.listings import searched
@@ -255,42 +255,62 @@ def _counts(served: ServedRows, word: bytes, span: PaneSpan) -> tuple[list[tuple
     """Return (place in `span`, count) of the panes that have `word`, and the state of the store at that moment."""
     state = served.stored_state()
     for _ in range(_ATTEMPTS):
-        panes, since = _panes(state, span)
-        found = served.get_many_at([prefix + word for _, prefix in panes])
+        panes = _panes(state, span)
+        found = served.get_many_at([prefix + word for prefix in panes.prefixes])
         if found is None:
             state = served.stored_state()
             continue
         values, at = found
         # Flushes that brought no other panes left the keys as they were.
-        if _windows(at) == _windows(state) or _panes(at, span) == (panes, since):
-            return _live(panes, values, since), at
+        if _windows(at) == _windows(state) or _panes(at, span) == panes:
+            return panes.counts(values), at
         state = at
     with served.snapshot() as view:  # Slower, but no flush comes between.
         state = view.state or state
-        panes, since = _panes(state, span)
-        return _live(panes, [view.value_of(prefix + word) for _, prefix in panes], since), state
+        panes = _panes(state, span)
+        return panes.counts([view.value_of(prefix + word) for prefix in panes.prefixes]), state
 
 
-def _panes(state: StoreState, span: PaneSpan) -> tuple[list[tuple[int, bytes]], int]:
-    """Return (place, prefix) of the panes that have rows, in the order of their keys, and the `upto` up to which rows are dead."""
+class _Panes(NamedTuple):
+    """The panes of a span that have rows, in the order of their keys.
+
+    Attributes:
+        places: the place of each pane in the span.
+        prefixes: what the keys of its rows begin with.
+        since: rows up to this source offset count no longer.
+    """
+
+    places: Sequence[int]
+    prefixes: Sequence[bytes]
+    since: int
+
+    def counts(self, values: Sequence[bytes | None]) -> list[tuple[int, int]]:
+        """Return (place, count) of each of `values`, one per pane, that is there and counts."""
+        there = [
+            (place, value) for place, value in zip(self.places, values, strict=True) if value is not None
+        ]
+        rows = unpack_rows([value for _, value in there]).tolist()
+        return [
+            (place, count) for (place, _), (count, upto) in zip(there, rows, strict=True) if upto > self.since
+        ]
+
+
+def _panes(state: StoreState, span: PaneSpan) -> _Panes:
     windows = _windows(state)
     size = None if windows is None else windows.size(span.size_s)
     if windows is None or size is None:
-        return [], 0
-    panes = [(place, pane.prefix) for place, pane in windows.panes_at(span.size_s, span.starts)]
-    return panes, size.since
+        return _Panes((), (), 0)
+    if windows.jump is None:
+        places = windows.places_at(span.size_s, span.starts)
+        return _Panes(places, _prefixes(span)[places.start : places.stop], size.since)
+    panes = windows.panes_at(span.size_s, span.starts)
+    return _Panes([place for place, _ in panes], [pane.prefix for _, pane in panes], size.since)
 
 
-def _live(
-    panes: Sequence[tuple[int, bytes]], values: Sequence[bytes | None], since: int
-) -> list[tuple[int, int]]:
-    counts: list[tuple[int, int]] = []
-    for (place, _), value in zip(panes, values, strict=True):
-        if value is not None:
-            count, upto = unpack_row(value)
-            if upto > since:
-                counts.append((place, count))
-    return counts
+@lru_cache(maxsize=8)
+def _prefixes(span: PaneSpan) -> list[bytes]:
+    """Return what the keys of each pane of `span` begin with: once for all partitions, as it takes longer than a look-up."""
+    return [Pane(span.size_s, start_s).prefix for start_s in span.starts]
 
 
 def _windows(state: StoreState) -> WindowState | None:

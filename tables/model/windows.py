@@ -256,14 +256,16 @@ class WindowState(msgspec.Struct, frozen=True, kw_only=True):
                 for place, start_s in enumerate(starts)
                 if start_s * 1000 <= jump.high_ms and jump.low_ms < (start_s + size_s) * 1000
             ]
-        if self.stream_ms is not None:
-            first_s, last_s = size.first_kept_s(self.stream_ms), self.stream_ms // 1000
-            panes += [
-                (place, Pane(size_s, start_s))
-                for place, start_s in enumerate(starts)
-                if first_s <= start_s <= last_s
-            ]
-        return panes
+        return panes + [(place, Pane(size_s, starts[place])) for place in self.places_at(size_s, starts)]
+
+    def places_at(self, size_s: int, starts: range) -> range:
+        """Return the places in `starts`, which ascend, of the panes of `panes_at` that belong to no jump."""
+        size = self.size(size_s)
+        if size is None or self.stream_ms is None:
+            return range(0)
+        first_s, last_s = size.first_kept_s(self.stream_ms), self.stream_ms // 1000
+        first = max(0, -((starts.start - first_s) // starts.step))
+        return range(first, max(first, min(len(starts), (last_s - starts.start) // starts.step + 1)))
 
     def ruled_by(self, rules: WindowRules, position: int) -> WindowState:
         """Return the state with the configured `rules` from the source offset `position` on.

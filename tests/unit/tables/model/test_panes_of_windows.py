@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tables.model.event_clock import Jump
 from tables.model.windows import NOTE_BYTE, Pane, SizeRule, gone_notes
 from tests.fakes.windowed import MINUTE, windows_at
@@ -43,3 +45,14 @@ def test_the_panes_of_many_windows_are_in_the_order_of_their_keys() -> None:
     assert [place for place, _ in panes] == [1, 2, 3, 4, 0, 1, 2]
     prefixes = [pane.prefix for _, pane in panes]
     assert prefixes == sorted(prefixes)
+
+
+@pytest.mark.parametrize("stream_s", [0, 59, 600, 5000])
+@pytest.mark.parametrize("step", [60, 120])
+def test_places_are_those_of_windows_that_have_begun_and_are_kept(stream_s: int, step: int) -> None:
+    windows = windows_at(stream_s)
+    first_s = windows.sizes[0].first_kept_s(stream_s * 1000)
+    for start_s in range(0, 6000, 60):
+        starts = range(start_s, start_s + 30 * step, step)
+        kept = [place for place, at in enumerate(starts) if first_s <= at <= stream_s]
+        assert [*windows.places_at(60, starts)] == kept
