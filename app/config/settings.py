@@ -372,22 +372,6 @@ class Settings(BaseModel):
             raise ValueError
         return None if field.default is None else value
 
-    @field_validator(
-        "stop_words",
-        "windows",
-        "drop_windows",
-        "grace",
-        "retention",
-        "http_allowed_hosts",
-        "cors_origins",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(word.strip() for word in value.split(",") if word.strip())
-
     @field_validator("processing_guarantee", mode="before")
     @classmethod
     def _refuse_exactly_once(cls, value: object) -> object:

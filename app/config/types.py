@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types as bounds
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
@@ -91,13 +91,22 @@ def _not_zero(value: int) -> int:
     return value
 
 
+def _split(value: object) -> object:
+    """Split what a variable says; a value that is no text comes from the program, and has its parts already."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+_Separated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several texts, separated by commas; blanks around a text and empty texts are left out."""
+
 KafkaName = Annotated[str, AfterValidator(_kafka_name), Expected("1 to 249 letters, digits, '.', '_' or '-'")]
 HostPorts = Annotated[
     str, AfterValidator(_host_ports), Expected("host:port, several separated by commas, without kafka://")
 ]
 HostNames = Annotated[
-    tuple[str, ...],
-    NoDecode,
+    _Separated,
     AfterValidator(_host_names),
     Expected("host names without ports, separated by commas; *.example.org for all names below example.org"),
 ]
@@ -107,8 +116,7 @@ HttpUrl = Annotated[
     Expected("a URL of scheme http or https, with host and port and without a path"),
 ]
 Origins = Annotated[
-    tuple[str, ...],
-    NoDecode,
+    _Separated,
     AfterValidator(_origins),
     Expected(
         "origins such as https://dashboard.example or http://127.0.0.1:3000, lower case, no path, separated by commas; * for all"
@@ -121,13 +129,11 @@ ReplicationFactor = Annotated[
     int, AfterValidator(_not_zero), Expected("-1 (the broker's default) or a whole number from 1 to 32767")
 ]
 WindowList = Annotated[
-    tuple[str, ...],
-    NoDecode,
+    _Separated,
     Expected("windows SIZE or SIZE/ADVANCE such as 1m,1h,1h/5m, each from 1s to 366d, separated by commas"),
 ]
 WindowDurations = Annotated[
-    tuple[str, ...],
-    NoDecode,
+    _Separated,
     Expected("a duration such as 30s, 5m, 1h or 7d, or one for each window, such as 1m=10s,1h=5m"),
 ]
 Jump = Annotated[
@@ -136,7 +142,7 @@ Jump = Annotated[
 TimeSource = Annotated[
     str, AfterValidator(_time_source), Expected("record, or an RFC 6901 pointer such as /message/time")
 ]
-WordList = Annotated[tuple[str, ...], NoDecode, Expected("words separated by commas")]
+WordList = Annotated[_Separated, Expected("words separated by commas")]
 
 
 def expectation(field: FieldInfo) -> str:
