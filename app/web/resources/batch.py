@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import MOST_WORDS_ASKED, AskedWord, Counts, WordsAsked
-from app.reads.answers import Queries
+from app.reads.answers import Queries, Terms
 from app.web.disconnection import while_connected
 from app.web.formats import accepted, list_response
 from app.web.parameters import query_parameters
@@ -38,10 +38,15 @@ def routes(queries: Queries, normalise: Callable[[str], str], bodies: BodyBudget
             words = [normalise(word) for word in from_json(body, WordsAsked).words]
             if len(words) > MOST_WORDS_ASKED:
                 raise OutOfRangeError(f'"words" has {len(words)} words', f"give {MOST_WORDS_ASKED} at most")
-            distinct = list(dict.fromkeys(words))
-            answer = await while_connected(request, queries.counts_of(distinct, terms))
-        counts = dict(zip(distinct, answer.value, strict=True))
-        rows = [AskedWord(word, counts[word]) for word in words]
-        return list_response(media_type, Counts(rows, **freshness(answer)), HEADERS)
+            counts = await while_connected(request, counts_of(queries, words, terms))
+        return list_response(media_type, counts, HEADERS)
 
     return [Resource("/v1/words:batch", count_words, method="POST")]
+
+
+async def counts_of(queries: Queries, words: Sequence[str], terms: Terms) -> Counts:
+    """Return the counts of normalised words, in their order, as the body of an answer. Raises what `Queries.counts_of` does."""
+    distinct = list(dict.fromkeys(words))
+    answer = await queries.counts_of(distinct, terms)
+    counts = dict(zip(distinct, answer.value, strict=True))
+    return Counts([AskedWord(word, counts[word]) for word in words], **freshness(answer))

@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.reads.answers import Terms
 from app.reads.window_answers import MOST_PANES, AllQueries, WindowSize, time_text
 from app.web.disconnection import while_connected
 from app.web.formats import accepted, list_response
@@ -36,50 +37,70 @@ def routes(queries: AllQueries, shortest: WindowSize | None = None) -> list[Reso
         parameters = query_parameters(request, "size", "k", "baseline", "min_count", "at", "open", *NAMES)
         size = size_asked(parameters, shortest)
         k = whole_number(parameters, "k", DEFAULT_K, MAX_K)
-        baseline = _baseline(parameters, size)
+        baseline = baseline_of(parameters, size)
         min_count = whole_number(parameters, "min_count", DEFAULT_MIN_COUNT, MOST_MIN_COUNT)
         at, is_open = time_of(parameters, "at"), truth(parameters, "open", default=False)
         if at is not None and is_open:
             raise OutOfRangeError('"at" is given with "open"', "give one of both")
         media_type, terms = accepted(request), terms_of(parameters)
-        answer = await while_connected(
-            request,
-            queries.windows.trending(
-                size,
-                k,
-                baseline=baseline,
-                min_count=min_count,
-                start_s=None if at is None else int(at // size.advance_s) * size.advance_s,
-                is_open=is_open,
-                terms=terms,
-            ),
+        asking = trending_words(
+            queries,
+            size,
+            k,
+            baseline,
+            min_count=min_count,
+            start_s=None if at is None else int(at // size.advance_s) * size.advance_s,
+            is_open=is_open,
+            terms=terms,
         )
-        found, span = answer.value, answer.value.span
-        body = Trending(
-            [
-                TrendingWord(
-                    one.word, one.count, round(one.before / found.windows, _DIGITS), round(one.score, _DIGITS)
-                )
-                for one in found.trending.words
-            ],
-            found.trending.max_score is None,
-            round(found.trending.max_score or 0.0, _DIGITS),
-            size.name,
-            time_text(span.start_s),
-            time_text(span.end_s),
-            span.is_final,
-            span.is_whole,
-            stream_times(span.held_back_by),
-            time_text(found.before_s),
-            found.windows,
-            **freshness(answer),
-        )
-        return list_response(media_type, body)
+        return list_response(media_type, await while_connected(request, asking))
 
     return [Resource("/v1/trending", get_trending)]
 
 
-def _baseline(parameters: dict[str, str], size: WindowSize) -> int:
+async def trending_words(
+    queries: AllQueries,
+    size: WindowSize,
+    k: int,
+    baseline: int,
+    *,
+    min_count: int = DEFAULT_MIN_COUNT,
+    start_s: int | None = None,
+    is_open: bool = False,
+    terms: Terms,
+) -> Trending:
+    """Return the trending words as the body of an answer. Arguments and errors are those of `WindowQueries.trending`."""
+    answer = await queries.windows.trending(
+        size, k, baseline=baseline, min_count=min_count, start_s=start_s, is_open=is_open, terms=terms
+    )
+    found, span = answer.value, answer.value.span
+    return Trending(
+        [
+            TrendingWord(
+                one.word, one.count, round(one.before / found.windows, _DIGITS), round(one.score, _DIGITS)
+            )
+            for one in found.trending.words
+        ],
+        found.trending.max_score is None,
+        round(found.trending.max_score or 0.0, _DIGITS),
+        size.name,
+        time_text(span.start_s),
+        time_text(span.end_s),
+        span.is_final,
+        span.is_whole,
+        stream_times(span.held_back_by),
+        time_text(found.before_s),
+        found.windows,
+        **freshness(answer),
+    )
+
+
+def baseline_of(parameters: dict[str, str], size: WindowSize) -> int:
+    """Return parameter `baseline`, by default as many windows as usual, or fewer if so many cannot be added up.
+
+    Raises:
+        OutOfRangeError: the parameter has another value, or the size has too many panes for any baseline.
+    """
     most = min(MOST_BASELINE, MOST_PANES // size.panes - 1)
     if most < 1:
         raise OutOfRangeError(

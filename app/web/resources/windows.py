@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.reads.answers import PartWindows
+from app.reads.answers import PartWindows, Terms
 from app.reads.window_answers import MOST_PANES, AllQueries, WindowSize, time_text
 from app.reads.window_choice import Choice, pane_sizes
 from app.web.disconnection import while_connected
@@ -48,30 +48,45 @@ def routes(queries: AllQueries, configured: Sequence[WindowSize] = ()) -> list[R
         exact = truth(parameters, "exact", default=False)
         start_s, end_s = _asked(parameters, size)
         media_type, terms = accepted(request), terms_of(parameters)
-        answer = await while_connected(
-            request, queries.windows.top(size, k, start_s=start_s, end_s=end_s, exact=exact, terms=terms)
-        )
-        top, span = answer.value.top, answer.value.span
-        body = WindowTop(
-            counted_words(top.words),
-            top.exact,
-            top.max_error or 0,
-            size.name,
-            time_text(span.start_s),
-            time_text(span.end_s),
-            span.is_final,
-            span.is_whole,
-            list(span.final),
-            stream_times(span.held_back_by),
-            None,
-            **freshness(answer),
-        )
-        return list_response(media_type, body)
+        asking = window_top(queries, size, k, start_s=start_s, end_s=end_s, exact=exact, terms=terms)
+        return list_response(media_type, await while_connected(request, asking))
 
     return [
         Resource("/v1/windows", list_windows),
         Resource("/v1/windows/{size:path}/top", get_top),
     ]
+
+
+async def window_top(
+    queries: AllQueries,
+    size: WindowSize,
+    k: int,
+    *,
+    start_s: int | None = None,
+    end_s: int | None = None,
+    exact: bool = False,
+    terms: Terms,
+) -> WindowTop:
+    """Return the most frequent words of a window as the body of an answer, by default of the newest final window.
+
+    Arguments and errors are those of `WindowQueries.top`.
+    """
+    answer = await queries.windows.top(size, k, start_s=start_s, end_s=end_s, exact=exact, terms=terms)
+    top, span = answer.value.top, answer.value.span
+    return WindowTop(
+        counted_words(top.words),
+        top.exact,
+        top.max_error or 0,
+        size.name,
+        time_text(span.start_s),
+        time_text(span.end_s),
+        span.is_final,
+        span.is_whole,
+        list(span.final),
+        stream_times(span.held_back_by),
+        None,
+        **freshness(answer),
+    )
 
 
 def partition_time(one: PartWindows) -> PartitionTime:

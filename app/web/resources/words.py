@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import MOST_WORDS, Word, Words
-from app.reads.answers import Queries
+from app.reads.answers import Queries, Terms
 from app.web.disconnection import while_connected
 from app.web.dumps import Lines, Table, Wanted, dump_response
 from app.web.formats import JSON, NDJSON, accepted, freshness_headers, list_response
@@ -56,14 +56,20 @@ def routes(queries: Queries, normalise: Callable[[str], str]) -> list[Resource]:
         if media_type != JSON and "limit" not in parameters:
             written = Lines() if media_type == NDJSON else Table()
             return await dump_response(request, queries, Wanted(prefix, after), terms, written)
-        answer = await while_connected(request, queries.list(prefix, after, limit, terms))
-        page = answer.value
-        next_cursor = cursor_after(page.words[-1][0], prefix) if page.has_more and page.words else None
-        words = Words(counted_words(page.words), next_cursor, **freshness(answer))
-        return list_response(media_type, words)
+        return list_response(
+            media_type, await while_connected(request, page_of(queries, prefix, after, limit, terms))
+        )
 
     return [
         Resource("/v1/words", list_words),
         Resource("/v1/words/{word:path}", get_word),
         Resource("/count/{word:path}/", get_stock_count),
     ]
+
+
+async def page_of(queries: Queries, prefix: str, after: str | None, limit: int, terms: Terms) -> Words:
+    """Return a page of words as the body of an answer. Arguments and errors are those of `Queries.list`."""
+    answer = await queries.list(prefix, after, limit, terms)
+    page = answer.value
+    next_cursor = cursor_after(page.words[-1][0], prefix) if page.has_more and page.words else None
+    return Words(counted_words(page.words), next_cursor, **freshness(answer))
