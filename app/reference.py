@@ -78,6 +78,7 @@ def metrics_page() -> str:
     metrics.partition_state(0, "counting")
     metrics.loop_delayed(0.1)
     metrics.http_connection_closed("slow")
+    metrics.stream_event("change")
     metrics.watch(
         lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
         lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},

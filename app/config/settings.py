@@ -350,6 +350,13 @@ class Settings(BaseModel):
         description="Longest time that a query may take, its turn and other workers included, but not the time that it waits by "
         "`wait_ms`; a longer query is answered with 503.",
     )
+    stream_clients: int = Field(
+        500,
+        ge=0,
+        le=750,
+        description="Most clients of `/v1/stream` at a time, and never more than three quarters of the connections that HTTP takes; "
+        "a further one is answered with 503.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )

@@ -34,7 +34,7 @@ from app.web.resources.version import version_info
 from app.web.server import WebServer, bound_socket
 from app.worker.ending import Deadline, say
 from app.worker.health import Health
-from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls
+from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls, watches_of
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
 from tables.background import runner
@@ -121,6 +121,7 @@ class View:
             }
         )
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
+        self._watches = watches_of(settings, self._metrics)
         self._asgi_app = create_asgi_app(
             WordQueries(parties, query_timeout_s),
             self._health,
@@ -130,6 +131,7 @@ class View:
             allowed_hosts=allowed_hosts(settings),
             access=access_of(settings),
             configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
+            watches=self._watches,
         )
         self._tls = server_tls(settings)
 
@@ -164,6 +166,7 @@ class View:
                 self._health.start_draining("stopping")
                 if self.error is None:
                     await asyncio.sleep(settings.drain_s)
+                self._watches.close()
                 deadline.start()
                 for task in tasks:
                     task.cancel()

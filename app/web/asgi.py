@@ -28,6 +28,7 @@ from app.web.resources import (
     probes,
     state,
     stats,
+    stream,
     top,
     trending,
     version,
@@ -35,6 +36,7 @@ from app.web.resources import (
     word_windows,
     words,
 )
+from app.web.watches import Watches
 from tables.errors import WordcountError
 
 
@@ -50,6 +52,7 @@ def create_asgi_app(
     access: Access | None = None,
     workers: state.Workers | None = None,
     configured_windows: Sequence[WindowSize] = (),
+    watches: Watches | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -65,6 +68,7 @@ def create_asgi_app(
         configured_windows: windows that `/v1/windows` lists if their panes are counted, besides the panes themselves. The shortest one
             is meant where a question names no size.
         access: tokens, rate limit and origins of pages; None = no restriction.
+        watches: asks the questions of `/v1/stream`; None = watches that end with their clients alone.
     """
     bodies = BodyBudget()
     shortest = min(configured_windows, default=None)
@@ -77,6 +81,7 @@ def create_asgi_app(
             *top.routes(queries),
             *windows.routes(queries, configured_windows),
             *trending.routes(queries, shortest),
+            *stream.routes(queries, normalise, shortest, watches or Watches()),
             *stats.routes(queries),
             *assignments.routes(queries),
             *state.routes(queries, normalise, workers),

@@ -43,6 +43,7 @@ from app.web.openapi_parts import (
     number,
     parameter,
 )
+from app.web.openapi_stream import stream_paths
 from app.web.openapi_windows import window_paths
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
@@ -158,6 +159,7 @@ def _paths() -> Schema:
             )
         },
         **window_paths(terms, k, exact),
+        **stream_paths(prefix, limit),
         "/v1/stats": {
             "get": asked(
                 "Totals, and state, position and event time of each partition.",

@@ -33,18 +33,36 @@ def query_parameters(request: Request, *known: str) -> dict[str, str]:
     Raises:
         BadRequestError: a parameter is not `known`, is given twice, or is not percent-encoded UTF-8.
     """
+    found, _ = repeatable_parameters(request, None, *known)
+    return found
+
+
+def repeatable_parameters(
+    request: Request, repeatable: str | None, *known: str
+) -> tuple[dict[str, str], list[str]]:
+    """Return the query's parameters by name, without `repeatable`, and the values of `repeatable` in their order.
+
+    Raises:
+        BadRequestError: a parameter is neither `repeatable` nor `known`, one that is `known` is given twice, or one is not
+            percent-encoded UTF-8.
+    """
     found: dict[str, str] = {}
+    values: list[str] = []
     for part in request.scope["query_string"].split(b"&"):
         if not part:
             continue
         name, _, value = (decoded(side.replace(b"+", b" "), "the query") for side in part.partition(b"="))
+        if name == repeatable:
+            values.append(value)
+            continue
         if name not in known:
-            remedy = f"known here: {', '.join(known)}" if known else "there are none here"
+            names = known if repeatable is None else (repeatable, *known)
+            remedy = f"known here: {', '.join(names)}" if names else "there are none here"
             raise BadRequestError(f'unknown query parameter "{name[:100]}"', remedy)
         if name in found:
             raise BadRequestError(f'query parameter "{name}" is given twice')
         found[name] = value
-    return found
+    return found, values
 
 
 def whole_number(parameters: dict[str, str], name: str, default: int, most: int, least: int = 1) -> int:

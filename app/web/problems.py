@@ -37,6 +37,10 @@ class TooLargeError(errors.BadRequestError):
     """A body with more bytes than any body may have."""
 
 
+class TooManyStreamsError(errors.OverloadedError):
+    """A client that would watch a question while as many clients do already as may."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
     """A kind of problem.
@@ -78,6 +82,7 @@ OTHERS = (
 )
 """Problems that no `WordcountError` leads to."""
 
+_UNEXPECTED_DETAIL = "the log of the service says more"
 _ROUTER_DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource; /openapi.json lists all",
     HTTPStatus.METHOD_NOT_ALLOWED: "this resource does not take this method; see Allow",
@@ -98,6 +103,7 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     NotCountedYetError: ProblemKind(504, "not-yet-counted", "The records are not counted yet", retry=True),
     errors.NotReadyError: ProblemKind(503, "not-ready", "No answer yet", retry=True),
     errors.OverloadedError: ProblemKind(503, "overloaded", "Too many queries wait", retry=True),
+    TooManyStreamsError: ProblemKind(503, "too-many-streams", "Too many streams are open", retry=True),
     errors.QueryTimeoutError: ProblemKind(503, "query-timeout", "No answer in time", retry=True),
     errors.BrokerUnavailableError: ProblemKind(503, "broker-unavailable", "No broker answers", retry=True),
     errors.StateLockedError: ProblemKind(503, "state-locked", "The state is in use by another process"),
@@ -156,6 +162,13 @@ def problem_of(error: errors.WordcountError) -> tuple[ProblemKind, Problem]:
     return kind, Problem(*members)
 
 
+def problem_of_any(error: Exception) -> Problem:
+    """Return the document of any error, where an answer has begun and its status cannot say more."""
+    if isinstance(error, errors.WordcountError):
+        return problem_of(error)[1]
+    return Problem(UNEXPECTED.type, UNEXPECTED.title, UNEXPECTED.status, _UNEXPECTED_DETAIL)
+
+
 async def wordcount_error(_: Request, error: Exception) -> Response:
     """Return the problem of a `WordcountError`."""
     if not isinstance(error, errors.WordcountError):
@@ -176,7 +189,7 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 async def unexpected_error(_: Request, __: Exception) -> Response:
     """Return the problem of any other error. The answer does not contain the error's text; only the log does."""
-    return problem_response(UNEXPECTED, "the log of the service says more")
+    return problem_response(UNEXPECTED, _UNEXPECTED_DETAIL)
 
 
 def _response(

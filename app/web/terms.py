@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from app.reads.answers import WHOLE, Terms
@@ -11,6 +12,9 @@ from app.web.problems import OutOfRangeError
 
 NAMES: Final = ("allow_partial", "max_lag_records", "after", "wait_ms")
 """Query parameters that every resource with counts takes."""
+
+LASTING: Final = ("allow_partial", "max_lag_records")
+"""Those of `NAMES` that say something of each of many answers, and not of one record."""
 
 MOST_LAG_RECORDS: Final = 1_000_000_000_000
 MOST_WAIT_MS: Final = 60_000
@@ -39,14 +43,23 @@ def terms_of(parameters: dict[str, str]) -> Terms:
     return Terms(
         allow_partial=truth(parameters, "allow_partial", default=False),
         max_lag_records=lag,
-        after=_offsets(parameters["after"]) if "after" in parameters else {},
+        after=offsets_of(parameters["after"], "after") if "after" in parameters else {},
         wait_s=wait_ms / 1000,
     )
 
 
-def _offsets(text: str) -> dict[int, int]:
-    """Return partition -> offset from a text like "0:123,3:456"."""
-    shown = f'"after" is "{text[:100]}"'
+def offsets_text(offsets: Mapping[int, int]) -> str:
+    """Return partition -> offset as a text like "0:123,3:456", partitions ascending."""
+    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(offsets.items()))
+
+
+def offsets_of(text: str, name: str) -> dict[int, int]:
+    """Return partition -> offset from a text like "0:123,3:456"; `name` = the parameter or header that has it, for errors.
+
+    Raises:
+        OutOfRangeError: the text has another form, a partition twice, or a number that is too large.
+    """
+    shown = f'"{name}" is "{text[:100]}"'
     if not re.fullmatch(AFTER_PATTERN, text):
         raise OutOfRangeError(
             shown, 'give partition:offset of each record, with commas between, like "0:123,3:456"'

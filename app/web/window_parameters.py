@@ -26,26 +26,27 @@ def size_asked(parameters: dict[str, str], shortest: WindowSize | None) -> Windo
     return size_of(parameters["size"]) if "size" in parameters else shortest or _USUAL
 
 
-def size_of(text: str) -> WindowSize:
-    """Return the size that is written as a duration, `1m` or `60`, or as two, `1h/5m`.
+def size_of(text: str, name: str = "size") -> WindowSize:
+    """Return the size that is written as a duration, `1m` or `60`, or as two, `1h/5m`; `name` = the parameter, for errors.
 
     Raises:
         OutOfRangeError: the text has another form, or a duration cannot be that of windows.
     """
     if not re.fullmatch(SIZE_PATTERN, text):
         raise OutOfRangeError(
-            f'"size" is "{text[:100]}"', "give a duration such as 30s, 1m or 1h, or 1h/5m for hopping windows"
+            f'"{name}" is "{text[:100]}"',
+            "give a duration such as 30s, 1m or 1h, or 1h/5m for hopping windows",
         )
     size, _, advance = text.partition("/")
     size_s = _seconds(size)
     advance_s = _seconds(advance) if advance else size_s
     if not (1 <= advance_s <= size_s <= LONGEST_SIZE_S) or size_s % advance_s:
         raise OutOfRangeError(
-            f'"size" is "{text[:100]}"', "a size is from 1s to 366d, and what comes after / divides it"
+            f'"{name}" is "{text[:100]}"', "a size is from 1s to 366d, and what comes after / divides it"
         )
     if size_s // advance_s > MOST_PANES:
         raise OutOfRangeError(
-            f'"size" is "{text[:100]}", which is {size_s // advance_s:,} windows of {advance}',
+            f'"{name}" is "{text[:100]}", which is {size_s // advance_s:,} windows of {advance}',
             f"{MOST_PANES:,} are added up at most",
         )
     return WindowSize(size_s, advance_s)

@@ -14,8 +14,8 @@ Starting:
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
 0. `Worker`, at SIGTERM only: readiness becomes false, and the worker goes on for `WORDCOUNT_DRAIN_S`.
-1. `on_stop`: readiness becomes false, and the deadline begins. The deadline ends the process if a later step hangs, as steps do while
-   the broker does not answer.
+1. `on_stop`: readiness becomes false, streams of events end, and the deadline begins. The deadline ends the process if a later step
+   hangs, as steps do while the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
    `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the query threads end;
    stores and connections are closed.
@@ -66,6 +66,7 @@ class WorkerParts:
         prepare: opens and checks everything that must work before records are consumed or HTTP is served. Raises WordcountError.
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
         start_draining: makes readiness false, with the reason that is passed, and each answer the last one of its connection.
+        end_streams: ends all answers with events, so that no client's stream delays the end of HTTP.
         drain_s: time for which the worker goes on after SIGTERM, in seconds.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
         watch_address: asks whether the advertised URL leads to this worker, and looks whether it is the URL of others, too.
@@ -79,6 +80,7 @@ class WorkerParts:
     prepare: Callable[[], Awaitable[None]]
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
+    end_streams: Callable[[], None]
     drain_s: float
     close_reads: Callable[[], Awaitable[None]]
     watch_address: Callable[[], Coroutine[Any, Any, None]]
@@ -185,6 +187,7 @@ class WordcountApp(faust.App, WorkerApp):
         else:
             self.parts.deadline.start(0, at_most_s=UNASSIGNED_STOP_S)
         self.parts.start_draining("stopping")
+        self.parts.end_streams()
         self.on_before_shutdown.connect(self._flush_and_close)
         await super().on_stop()
 

@@ -1,4 +1,4 @@
-"""What HTTP needs of the settings: names of the service, access, certificates, and how the words of questions are normalised."""
+"""What HTTP needs of the settings: names, access, certificates, clients of streams, and how the words of questions are normalised."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from app.web.access.options import Access
 from app.web.access.renewed import Renewed
 from app.web.access.tls import server_context
 from app.web.access.tokens import read_tokens
+from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
+from app.web.watches import Watches
 
 if TYPE_CHECKING:
     from agents.text.tokenizer import Tokenizer
     from app.config.settings import Settings
+    from app.web.watcher import WatcherObserver
 
 
 def allowed_hosts(settings: Settings) -> AllowedHosts:
@@ -31,6 +34,15 @@ def access_of(settings: Settings) -> Access:
     file = settings.tokens_file
     tokens = None if file is None else Renewed(lambda: read_tokens(file), [file]).present
     return Access(tokens, settings.rate_limit_per_s, settings.cors_origins)
+
+
+def watches_of(settings: Settings, observer: WatcherObserver) -> Watches:
+    """Return the watches of a process. Some connections always remain for who asks otherwise: probes, workers, people."""
+
+    def most_clients() -> int:
+        return min(settings.stream_clients, limits_for(settings.max_word_bytes).connections * 3 // 4)
+
+    return Watches(observer, most_clients)
 
 
 def server_tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:

@@ -111,6 +111,15 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self._stream_clients = Gauge(
+            "wordcount_stream_clients", "Clients that have a stream of `/v1/stream`.", registry=self.registry
+        )
+        self._stream_events = Counter(
+            "wordcount_stream_events",
+            "Events sent to clients of `/v1/stream`: snapshot, change or unavailable.",
+            ["event"],
+            registry=self.registry,
+        )
         self._peer_questions = Counter(
             "wordcount_peer_questions",
             "Questions to other workers by outcome: answered, unreachable (no connection), late (no answer in time), refused (an "
@@ -184,6 +193,14 @@ class Metrics:
     def http_connection_closed(self, reason: str) -> None:
         """Count a connection that the worker closed."""
         self._http_closed.labels(reason).inc()
+
+    def stream_clients(self, open_now: int) -> None:
+        """Show how many clients have a stream."""
+        self._stream_clients.set(open_now)
+
+    def stream_event(self, kind: str) -> None:
+        """Count an event that was sent to one client."""
+        self._stream_events.labels(kind).inc()
 
     def peer_asked(self, outcome: str, duration_s: float) -> None:
         """Count a question to another worker; the duration, in seconds, counts if it was answered."""

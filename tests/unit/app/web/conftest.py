@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.web.asgi import create_asgi_app
+from app.web.watches import Watches
 from app.worker.metrics import Metrics
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
@@ -28,11 +29,16 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
+def watches(metrics: Metrics) -> Watches:
+    return Watches(metrics)
+
+
+@pytest.fixture
 async def client(
-    queries: FakeQueries, health: FakeHealth, metrics: Metrics
+    queries: FakeQueries, health: FakeHealth, metrics: Metrics, watches: Watches
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application; words in paths are normalised by `str.casefold`."""
-    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold)
+    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold, watches=watches)
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:
         yield open_client

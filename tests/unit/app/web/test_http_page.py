@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app.web.watcher import RETRY_MS
+
 PAGE = (Path(__file__).parents[4] / "docs" / "http.md").read_text("utf-8")
 COMMANDS = re.findall(r"^```sh\n([^\n]+)\n```\n(?:\n```(\w+)\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE)
-WITH_VALUE = {"-H", "-d"}
+WITH_VALUE = {"-H", "-d", "--max-time"}
 
 
 def request_of(command: str) -> tuple[str, str, dict[str, str], str | None]:
@@ -33,9 +36,16 @@ def request_of(command: str) -> tuple[str, str, dict[str, str], str | None]:
         elif flag == "-I":
             method = "HEAD"
         else:
-            assert not flag.startswith("-") or flag == "--compressed", flag
+            assert not flag.startswith("-") or flag in {"--compressed", "-N", "--max-time"}, flag
     assert address.startswith("127.0.0.1:8080/")
     return method, address.removeprefix("127.0.0.1:8080"), headers, body
+
+
+async def end_streams(watches, metrics):
+    """End a stream when its snapshot was sent, as `--max-time` ends it for curl."""
+    while not metrics.registry.get_sample_value("wordcount_stream_events_total", {"event": "snapshot"}):
+        await asyncio.sleep(0.01)
+    watches.close()
 
 
 def test_every_block_of_commands_is_one_command():
@@ -43,13 +53,17 @@ def test_every_block_of_commands_is_one_command():
 
 
 @pytest.mark.parametrize(("command", "kind", "answer"), COMMANDS, ids=[command for command, _, _ in COMMANDS])
-async def test_a_command_answers_what_the_page_says(client, command, kind, answer):
+async def test_a_command_answers_what_the_page_says(client, watches, metrics, command, kind, answer):
     method, path, headers, body = request_of(command)
+    ending = asyncio.create_task(end_streams(watches, metrics))
     reply = await client.request(method, path, headers=headers, content=body)
+    ending.cancel()
     assert reply.status_code == 200
     if kind == "json":
         assert list(reply.json()) == list(json.loads(answer))
         assert reply.json() == json.loads(answer)
+    elif kind == "text":
+        assert reply.text == f"{answer}retry: {RETRY_MS}\n\n"
     elif kind:
         assert reply.text.replace("\r\n", "\n") == answer
 

@@ -140,3 +140,16 @@ def test_records_left_out_of_windows_are_counted_by_reason_and_size():
     assert value(metrics, name, reason="late", size="1m") == 3
     assert value(metrics, name, reason="late", size="1h") == 1
     assert value(metrics, "wordcount_records_read_total") == 9
+
+
+def test_clients_of_streams_and_their_events_are_counted():
+    metrics = Metrics()
+    assert value(metrics, "wordcount_stream_clients") == 0
+    for clients in (1, 2, 1):
+        metrics.stream_clients(clients)
+    metrics.stream_event("snapshot")
+    for _ in range(2):
+        metrics.stream_event("change")
+    assert value(metrics, "wordcount_stream_clients") == 1
+    assert value(metrics, "wordcount_stream_events_total", event="snapshot") == 1
+    assert value(metrics, "wordcount_stream_events_total", event="change") == 2

@@ -1,0 +1,150 @@
+"""A watcher: one client of a watched question, with at most one answer that waits for it, and what it was told so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from typing import Final, Literal, Protocol
+
+import msgspec
+from sse_starlette.event import ServerSentEvent
+
+from app.bodies import Freshness
+from app.reads.answers import NotCountedYetError
+from app.web.problems import problem_of_any
+from app.web.terms import offsets_text
+from tables.errors import BadRequestError
+
+PATIENCE_S: Final = 5.0
+"""How long answers may be older than what the client has seen before the client is told that there is none."""
+
+RETRY_MS: Final = 1_000
+"""Pause before a client whose stream has ended asks again; its `EventSource` finds another worker then."""
+
+SEPARATOR: Final = "\n"
+
+EventKind = Literal["snapshot", "change", "unavailable"]
+News = Freshness | Exception
+"""The body of an answer, or why there is none."""
+
+
+class WatcherObserver(Protocol):
+    """Reports clients of streams and the events that are sent to them."""
+
+    def stream_clients(self, open_now: int) -> None:
+        """Report that `open_now` clients have a stream."""
+        ...
+
+    def stream_event(self, kind: EventKind) -> None:
+        """Report that an event was sent to one client."""
+        ...
+
+
+class Watcher:
+    """One client, who is told the newest answer when it has read the former ones and its interval is over.
+
+    Args:
+        interval_s: least time between two events, in seconds.
+        seen: partition -> next offset to count of what the client has seen. No event is older in any partition.
+        ending: set when all streams end.
+        observer: reports events; None = nobody is told.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        seen: Mapping[int, int],
+        ending: asyncio.Event,
+        observer: WatcherObserver | None,
+    ) -> None:
+        self._interval_s = interval_s
+        self._seen = dict(seen)
+        self._ending = ending
+        self._observer = observer
+        self._news: News | None = None
+        self._has_news = asyncio.Event()
+        self._last: Freshness | None = None
+        self._is_unavailable = False
+        self._loop = asyncio.get_running_loop()
+        self._patient_until_s = self._loop.time() + PATIENCE_S
+        self.is_waiting = False
+        """Whether the last answer was too old for this client, and the next one should not take long."""
+
+    def tell(self, news: News) -> None:
+        """Keep `news` for this client, in the place of older news that it has not read."""
+        self.is_waiting = False
+        if isinstance(news, Freshness):
+            late = self._too_old(news)
+            if isinstance(late, NotCountedYetError) and self._loop.time() < self._patient_until_s:
+                self.is_waiting = True
+                return
+            if late is None:
+                self._patient_until_s = self._loop.time() + PATIENCE_S
+            news = late or news
+        self._news = news
+        self._has_news.set()
+
+    def wake(self) -> None:
+        """Look whether all streams end."""
+        self._has_news.set()
+
+    async def first(self) -> News | None:
+        """Return the first news, and leave them for `events`; None if all streams end."""
+        if not self._ending.is_set():
+            await self._has_news.wait()
+        return None if self._ending.is_set() else self._news
+
+    async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
+        """Yield the client's events until all streams end, at last when the client should ask again."""
+        while not self._ending.is_set():
+            await self._has_news.wait()
+            event = self._take()
+            if event is not None:
+                yield event
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), self._interval_s)
+        yield ServerSentEvent(retry=RETRY_MS, sep=SEPARATOR)
+
+    def _take(self) -> ServerSentEvent | None:
+        """Take the news away; return the event that tells them, None if the client knows them already."""
+        news, self._news = self._news, None
+        self._has_news.clear()
+        if news is None or self._knows(news):
+            return None
+        kind: EventKind
+        if isinstance(news, Freshness):
+            kind = "snapshot" if self._last is None else "change"
+            self._last, body = news, msgspec.json.encode(news)
+            self._seen |= news.as_of
+        else:
+            kind, body = "unavailable", msgspec.json.encode(problem_of_any(news))
+        self._is_unavailable = kind == "unavailable"
+        if self._observer is not None:
+            self._observer.stream_event(kind)
+        # A problem has no positions: its event leaves the id as it was.
+        position = offsets_text(self._seen) if isinstance(news, Freshness) else None
+        return ServerSentEvent(body.decode(), event=kind, id=position, sep=SEPARATOR)
+
+    def _knows(self, news: News) -> bool:
+        if not isinstance(news, Freshness):
+            return self._is_unavailable
+        if self._is_unavailable or self._last is None:
+            return False
+        # An answer is what its positions make it. The rest, who answered and how far behind, is no reason to wake a client.
+        return (news.as_of, news.complete) == (self._last.as_of, self._last.complete)
+
+    def _too_old(self, body: Freshness) -> NotCountedYetError | BadRequestError | None:
+        """Return what is wrong if `body` is older, in any partition, than what the client has seen; None if it is not.
+
+        A partition that an answer leaves out, because the client allowed that, is not older.
+        """
+        if body.complete and (unknown := self._seen.keys() - body.as_of.keys()):
+            return BadRequestError(
+                f'"Last-Event-ID" has partition {min(unknown)}, which the input topic has not',
+                "give the id of an event of this topic, or none",
+            )
+        late = {number: told for number, told in body.as_of.items() if told < self._seen.get(number, 0)}
+        if not late:
+            return None
+        return NotCountedYetError({number: self._seen[number] - 1 for number in late}, late)

@@ -1,0 +1,64 @@
+"""A server on loopback with streams of events over counts that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from app.web.asgi import create_asgi_app
+from app.web.connections import Limits
+from app.web.server import WebServer, bound_socket
+from app.web.watches import Watches
+from app.worker.metrics import Metrics
+from tests.fakes.events import DEADLINE_S, Events
+from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
+
+
+class Served:
+    """A running server over counts that a test sets."""
+
+    def __init__(self) -> None:
+        self.queries, self.metrics = FakeQueries(), Metrics()
+        self.most_clients = 2
+        self.watches = Watches(self.metrics, lambda: self.most_clients)
+        self.client = httpx.AsyncClient()
+
+    @asynccontextmanager
+    async def running(self, **options: Any) -> AsyncIterator[Served]:
+        """Serve until the block ends; `options` as of `create_asgi_app`."""
+        listener = bound_socket("127.0.0.1", 0)
+        asgi_app = create_asgi_app(
+            self.queries,
+            FakeHealth(),
+            self.metrics.registry,
+            VERSION,
+            str.casefold,
+            watches=self.watches,
+            **options,
+        )
+        server = WebServer(asgi_app, lambda: [listener], lambda: Limits(10, 20_000), self.metrics)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with server:
+            await until(lambda: server._server.started)
+            async with httpx.AsyncClient(base_url=url, timeout=DEADLINE_S) as self.client:
+                yield self
+            self.watches.close()
+
+    @asynccontextmanager
+    async def stream(self, query: str, **headers: str) -> AsyncIterator[Events]:
+        """Ask for a stream, and leave it when the block ends."""
+        async with self.client.stream("GET", f"/v1/stream?{query}", headers=headers) as reply:
+            yield Events(reply)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
