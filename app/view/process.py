@@ -122,6 +122,7 @@ class View:
         )
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
         self._watches = watches_of(settings, self._metrics)
+        changes.subscribe(lambda _: self._watches.moved())
         self._asgi_app = create_asgi_app(
             WordQueries(parties, query_timeout_s),
             self._health,

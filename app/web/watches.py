@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -92,6 +92,11 @@ class Watches:
             del self._watches[question.key]
         self._count(-1)
 
+    def moved(self) -> None:
+        """Ask questions soon that were waiting for a change, because counts of this process have moved."""
+        for watch in self._watches.values():
+            watch.moved()
+
     def close(self) -> None:
         """End the events of all clients, also of those that join later, because the process is about to end."""
         self._ending.set()
@@ -107,6 +112,9 @@ class Watches:
 class _Watch:
     """One question and its clients.
 
+    It is asked at every interval, because counts of other workers move, too; at once for a client that joins; and at once when counts
+    of this process move, if no other answer was found for an interval. So the first change after a quiet time comes without delay.
+
     A client is told of answers only whose asking began after the client had joined: so it is told the newest counts, as by the plain
     resource, also if others have watched for a minute already.
     """
@@ -114,12 +122,15 @@ class _Watch:
     def __init__(self, question: Question) -> None:
         self._question = question
         self._watchers: dict[Watcher, None] = {}
-        self._joined = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._as_of: Mapping[int, int] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._moved_s = self._loop.time()
         self._asking = asyncio.create_task(self._ask_on())
 
     def add(self, watcher: Watcher) -> None:
         self._watchers[watcher] = None
-        self._joined.set()
+        self._wanted.set()
 
     def remove(self, watcher: Watcher) -> bool:
         """Remove a client; return whether it was the last one, and the question is asked no more."""
@@ -128,6 +139,10 @@ class _Watch:
             self._asking.cancel()
         return not self._watchers
 
+    def moved(self) -> None:
+        if self._loop.time() >= self._moved_s + self._question.interval_s:
+            self._wanted.set()
+
     def wake(self) -> None:
         """Let all clients see that they end."""
         for watcher in self._watchers:
@@ -135,15 +150,18 @@ class _Watch:
 
     async def _ask_on(self) -> None:
         while True:
-            self._joined.clear()
+            self._wanted.clear()
             asked_for = list(self._watchers)
             news = await self._news()
+            as_of = news.as_of if isinstance(news, Freshness) else None
+            if as_of is None or as_of != self._as_of:
+                self._as_of, self._moved_s = as_of, self._loop.time()
             for watcher in asked_for:
                 watcher.tell(news)
             waits = any(watcher.is_waiting for watcher in asked_for)
             pause_s = min(self._question.interval_s, SOON_S) if waits else self._question.interval_s
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._joined.wait(), pause_s)
+                await asyncio.wait_for(self._wanted.wait(), pause_s)
 
     async def _news(self) -> News:
         try:

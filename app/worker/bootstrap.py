@@ -137,6 +137,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         }
     )
     watches = watches_of(settings, metrics)
+    topology.partitions.changes.subscribe(lambda _: watches.moved())
     asgi_app = create_asgi_app(
         reads.queries,
         health,

@@ -19,9 +19,10 @@ from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
 
 class Served:
-    """A running server over counts that a test sets."""
+    """A server over counts that a test sets; `answer_s` = time in which a client has to read what is ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_s: float = DEADLINE_S) -> None:
+        self._limits = Limits(connections=10, head_bytes=20_000, answer_s=answer_s)
         self.queries, self.metrics = FakeQueries(), Metrics()
         self.most_clients = 2
         self.watches = Watches(self.metrics, lambda: self.most_clients)
@@ -40,7 +41,7 @@ class Served:
             watches=self.watches,
             **options,
         )
-        server = WebServer(asgi_app, lambda: [listener], lambda: Limits(10, 20_000), self.metrics)
+        server = WebServer(asgi_app, lambda: [listener], lambda: self._limits, self.metrics)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with server:
             await until(lambda: server._server.started)

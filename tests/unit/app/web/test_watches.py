@@ -180,6 +180,22 @@ async def test_two_events_of_a_client_are_an_interval_apart(watches):
     assert asyncio.get_running_loop().time() - begun_s >= 0.19
 
 
+async def test_a_change_of_this_process_is_told_at_once_after_a_quiet_interval_and_not_before(watches):
+    answers = Answers(interval_s=0.5)
+    client = Client(watches, answers)
+    await client.read()
+    reading, loop = client.begin(), asyncio.get_running_loop()
+    begun_s = loop.time()
+    watches.moved()
+    await answers.ask_again(1)  # Finds nothing new, so that the interval since the last change is over.
+    assert (loop.time() - begun_s > 0.4, reading.done()) == (True, False)
+    answers.as_of, asked = {0: 2}, answers.asked
+    begun_s = loop.time()
+    watches.moved()
+    assert await client.read() == ("change", "0:2")
+    assert (loop.time() - begun_s < 0.4, answers.asked) == (True, asked + 1)
+
+
 async def test_a_client_that_joins_is_told_no_answer_that_was_asked_for_before(watches):
     answers = Answers(interval_s=60)
     answers.may_answer.clear()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
+from app.web import connections
 from app.web.access.options import Access
 from app.web.access.tokens import Client, Tokens
 from app.web.resources.stream import MOST_WATCHED_WORDS
@@ -107,6 +109,22 @@ async def test_clients_ask_once_and_leave_when_their_connection_ends(served):
         assert "2 clients" in reply.json()["detail"]
     await until(lambda: served.metric("wordcount_stream_clients") == 0)
     assert served.watches.questions == 0
+
+
+async def test_a_client_that_reads_nothing_is_no_client_any_more(monkeypatch):
+    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.02)
+    served = Served(answer_s=0.3)
+    served.queries.counts = {f"{number}{'x' * 5_000}": 1 for number in range(1_000)}
+    async with served.running():
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            reader.setblocking(False)
+            loop, url = asyncio.get_running_loop(), served.client.base_url
+            await loop.sock_connect(reader, (url.host, url.port))
+            await loop.sock_sendall(reader, b"GET /v1/stream?top=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: served.metric("wordcount_stream_clients") == 1)
+            await until(lambda: served.metric("wordcount_stream_clients") == 0)
+    assert served.metric("wordcount_http_connections_closed_total", reason="unread") == 1
 
 
 @pytest.mark.parametrize(
