@@ -38,8 +38,8 @@ check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/lint-imports
 
 test: .venv/.dev ## 25 min | All tests: the seven parts below, four at a time, as most of them wait for processes.
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line \
-		test-simulation test-workers test-changes test-brokers test-planted test-access test-rules
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=line \
+		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access
 
 # The three parts that compute all the time leave the cores to the parts that measure time.
 test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows.

@@ -53,6 +53,7 @@ async def opened_followers(folder: Path, workers: Workers) -> AsyncIterator[Foll
             changelog=KafkaChangelog(topic, connection, producer, offsets, lambda: asyncio.sleep(0)),
             tail=KafkaChangelogTail(topic, connection, TIMEOUT_S),
             run=run_in(pool),
+            run_close=run_in(pool),
             run_tail=run_in(tail),
             vocabulary=VocabularyLimit(1000),
             changes=Changes(),
