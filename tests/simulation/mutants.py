@@ -20,7 +20,7 @@ from tables.cache.counts import CountCache
 from tables.model import replay as replay_module
 from tables.model.records import RecordBatch
 from tables.model.replay import MergedRows, Replay
-from tables.model.rows import StoreState
+from tables.model.rows import NO_ROWS, StoreState
 from tables.partitions import shard as shard_module
 from tables.partitions.actions import Actions
 from tables.partitions.changes import Change, Changes
@@ -49,7 +49,7 @@ def store_written_before_the_acknowledgement(patch: Patch) -> None:
         state = msgspec.structs.replace(
             shard.store.state, marker=result.marker, max_upto=result.marker.position
         )
-        shard.store.commit(shard.store.stage(result.words, result.values), state)
+        shard.store.commit(shard.store.stage(result.rows.key_column(), result.rows.value_column()), state)
         return result
 
     patch.setattr(Shard, "_count", counted)
@@ -58,9 +58,7 @@ def store_written_before_the_acknowledgement(patch: Patch) -> None:
 def marker_first(patch: Patch) -> None:
     pack = Changelog.pack
     patch.setattr(
-        Changelog,
-        "pack",
-        lambda log, keys, values: pack(log, [keys[-1], *keys[:-1]], [values[-1], *values[:-1]]),
+        Changelog, "pack", lambda log, first, rows=NO_ROWS, last=(): pack(log, [*last, *first], rows)
     )
 
 

@@ -274,6 +274,7 @@ RAISED = [
     ("not-yet-counted", "The records are not counted yet", 504),
     ("not-ready", "No answer yet", 503),
     ("overloaded", "Too many queries wait", 503),
+    ("too-many-streams", "Too many streams are open", 503),
     ("query-timeout", "No answer in time", 503),
     ("broker-unavailable", "No broker answers", 503),
     ("state-locked", "The state is in use by another process", 503),
