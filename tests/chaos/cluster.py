@@ -35,6 +35,8 @@ COMPACTION_LAG_MS = 20_000
 """Longer than a partition is without an owner; the broker compacts within half a second after this time."""
 
 RECOVERY_BOUND_S = 60.0
+"""How long a recovery may take on a machine that has nothing else to do."""
+
 CAUGHT_UP_S = 60.0
 WATCHED = ("w1", "w2", "w5", "r7")
 GROUP = "chaos"
@@ -74,8 +76,10 @@ class Cluster:
         *,
         secured: bool = False,
         windowed: bool = False,
+        recovery_bound_s: float = RECOVERY_BOUND_S,
     ) -> None:
         self.folder = folder
+        self.recovery_bound_s = recovery_bound_s
         self.compaction_lag_ms = compaction_lag_ms
         self.sigkills = 0
         self.words_compared = 0
@@ -189,7 +193,7 @@ class Cluster:
             Seconds from `since` until every record is counted.
 
         Raises:
-            ChaosError: recovery takes longer than `RECOVERY_BOUND_S`, or one of the workers ended by itself.
+            ChaosError: recovery takes longer than `recovery_bound_s`, or one of the workers ended by itself.
         """
         ends = await self._ends()
         asked = self.running if among is None else among
@@ -199,7 +203,7 @@ class Cluster:
             return all(at.get(number, -1) >= end for number, end in ends.items())
 
         try:
-            await wait_for(counted, f"all partitions count again up to {ends}", RECOVERY_BOUND_S)
+            await wait_for(counted, f"all partitions count again up to {ends}", self.recovery_bound_s)
         except AssertionError as error:
             raise ChaosError(f"{error}; at {await self._positions(asked)}") from None
         return time.monotonic() - since
@@ -292,8 +296,8 @@ class Cluster:
         return worker
 
     async def _ends(self) -> dict[int, int]:
-        """Return the end offsets by partition as soon as the broker answers; raise ChaosError after `RECOVERY_BOUND_S`."""
-        deadline = time.monotonic() + RECOVERY_BOUND_S
+        """Return the end offsets by partition as soon as the broker answers; raise ChaosError after `recovery_bound_s`."""
+        deadline = time.monotonic() + self.recovery_bound_s
         while True:
             try:
                 return await asyncio.wait_for(end_offsets(self.servers, TOPIC), 10)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import pytest
 from aiokafka.structs import ConsumerRecord
 
 from tables.model.names import changelog_topic
@@ -56,6 +57,7 @@ async def assert_a_rebuild_is_exact(cluster: Cluster) -> None:
     await cluster.compare()
 
 
+@pytest.mark.timeout(900)
 async def test_an_owner_stopped_for_two_sessions_before_its_append_spoils_nothing(
     start_cluster: StartCluster,
 ) -> None:
@@ -79,6 +81,7 @@ async def test_an_owner_stopped_for_two_sessions_before_its_append_spoils_nothin
     await assert_a_rebuild_is_exact(cluster)
 
 
+@pytest.mark.timeout(900)
 async def test_a_request_that_is_delivered_after_its_workers_death_is_healed_by_the_owner(
     start_cluster: StartCluster,
 ) -> None:

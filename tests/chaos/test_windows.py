@@ -20,6 +20,7 @@ from tests.integration.worker import end_offsets, wait_for
 SEED = random.SystemRandom().randrange(1 << 20)
 
 
+@pytest.mark.timeout(900)
 async def test_windows_are_exact_after_kills_and_a_wrong_count_would_be_noticed(
     start_cluster: Callable[..., Awaitable[Cluster]], record_property: Callable[[str, object], None]
 ) -> None:
