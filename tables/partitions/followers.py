@@ -92,9 +92,8 @@ class Followers:
         """
         services = self._services
         stopped = {number for number, follower in self._followers.items() if follower.error}
-        await asyncio.gather(
-            *(self._end(number, numbers) for number in (self._followers.keys() - set(numbers)) | stopped)
-        )
+        for number in (self._followers.keys() - set(numbers)) | stopped:
+            await self._end(number, numbers)
         for number in sorted(set(numbers) - self._followers.keys()):
             self._add(number, await services.run(self._stores.open, number))
         if self._followers and (self._task is None or self._task.done()):
@@ -123,6 +122,7 @@ class Followers:
 
     async def close(self) -> None:
         """Follow nothing any more, and close all stores and the connection."""
+        await asyncio.gather(*(self._end(number, ()) for number in list(self._followers)))
         await self.follow([])
         if self._task is not None:
             await self._task

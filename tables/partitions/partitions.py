@@ -88,7 +88,8 @@ class Partitions:
         """
         followed = set(standby) - set(active)
         async with self._changing:
-            await self._release_all(self._partitions.keys() - set(active))
+            for number in self._partitions.keys() - set(active):
+                await self._release(number)
             self._services.memory.divide(len(set(active) | followed))
             for number in sorted(active):
                 if self._closed:
@@ -126,7 +127,7 @@ class Partitions:
         """Close all stores and take no partition any more. Call `suspend` first."""
         self._closed = True
         async with self._changing:
-            await asyncio.gather(self._release_all(list(self._partitions)), self.followers.close())
+            await asyncio.gather(*map(self._release, list(self._partitions)), self.followers.close())
 
     # Intake
 
@@ -315,9 +316,6 @@ class Partitions:
         if standby is not None:
             return Shard(number, standby.store, self._services, standby.served.leaders)
         return Shard(number, await self._services.run(self._stores.open, number), self._services)
-
-    async def _release_all(self, numbers: Collection[int]) -> None:
-        await asyncio.gather(*(self._release(number) for number in numbers))
 
     async def _release(self, number: int) -> None:
         part = self._partitions.pop(number)

@@ -133,7 +133,7 @@ MUTANTS: dict[Mutate, Trial] = {
     mutants.unsettled_flushes_forgotten_by_a_restore: Trial(9, seeds=300),
     mutants.foreign_records_ignored: Trial(4, seeds=300, bias=LATE),
     mutants.stale_rows_not_healed: Trial(11, seeds=300),
-    mutants.healing_not_examined_itself: Trial(11, seeds=100, bias=HEALING, first=600),
+    mutants.healing_not_examined_itself: Trial(11, seeds=100, bias=HEALING, first=5300),
     mutants.examined_before_healed: Trial(11, seeds=100, bias=HEALING, first=1200),
     mutants.ahead_forgotten_by_the_store: Trial(10),
     mutants.rows_ahead_counted_again: Trial(10),
