@@ -76,15 +76,11 @@ class Cluster:
         *,
         secured: bool = False,
         windowed: bool = False,
-        recovery_bound_s: float = RECOVERY_BOUND_S,
     ) -> None:
         self.folder = folder
-        self.recovery_bound_s = recovery_bound_s
+        self.recovery_bound_s = RECOVERY_BOUND_S
         self.compaction_lag_ms = compaction_lag_ms
-        self.sigkills = 0
-        self.words_compared = 0
-        self.differing_words = 0
-        self.answers_checked = 0
+        self.sigkills = self.words_compared = self.differing_words = self.answers_checked = 0
         self.windowed = windowed
         self.windows = Compared()
         broker_port, worker_port, proxied_port, proxy_port, controller_port = (free_port() for _ in range(5))

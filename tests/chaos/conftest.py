@@ -22,9 +22,8 @@ async def start_cluster(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable
     started: list[Cluster] = []
 
     async def start(seed: int, compaction_lag_ms: int, *, windowed: bool = False) -> Cluster:
-        cluster = Cluster(
-            tmp_path, seed, compaction_lag_ms, windowed=windowed, recovery_bound_s=BESIDE_OTHERS_S
-        )
+        cluster = Cluster(tmp_path, seed, compaction_lag_ms, windowed=windowed)
+        cluster.recovery_bound_s = BESIDE_OTHERS_S
         started.append(cluster)
         await cluster.start()
         return cluster
