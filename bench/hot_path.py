@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,7 +38,6 @@ from bench.corpus import CORPORA
 from tables.cache.vocabulary import VocabularyLimit
 from tables.kafka.changelog import Batch, packed
 from tables.model.records import ChangelogSlice, DeadLetter, Int64Array, RecordBatch
-from tables.model.rows import NO_ROWS, ChangelogRecord, RowColumns
 from tables.model.tally import Tally
 from tables.model.windows import WindowState
 from tables.partitions.restore import Restore
@@ -250,14 +250,7 @@ class _Acknowledging:
 
     def __init__(self) -> None:
         self._end = 0
-
-    def pack(
-        self,
-        first: Sequence[ChangelogRecord],
-        rows: RowColumns = NO_ROWS,
-        last: Sequence[ChangelogRecord] = (),
-    ) -> Sequence[Batch]:
-        return packed(first, rows, last, "snappy")
+        self.pack = partial(packed, "snappy")
 
     async def append(
         self,

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from app.produce.line_producer import produce_blocks
 from app.produce.text_files import LineBlock
+from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from app.config.settings import Settings
+
+STOP_S = 5.0
+"""Longest wait for the end of sending; longer only if the broker is gone. What has not ended by then ends with the process."""
 
 LINES_PER_S = 30.0
 """Lines that are sent per second: enough that every second shows a change, and few enough to leave the machine alone."""
@@ -46,7 +50,7 @@ class Flow:
     ) -> None:
         with suppress(RuntimeError):  # The loop is closed if sending has failed.
             self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join()
+        self._thread.join(STOP_S)
 
     def check(self) -> None:
         """Raise the error with which sending has ended; sending ends for no other reason."""
@@ -63,8 +67,17 @@ class Flow:
         )
 
     def _blocks(self) -> Iterator[LineBlock]:
+        """Yield the text again and again. Raise ConfigurationError if it has no lines: the thread would look for some for ever."""
         while True:
-            yield from self._text()
+            is_empty = True
+            for block in self._text():
+                is_empty = False
+                yield block
+            if is_empty:
+                raise ConfigurationError(
+                    "the text has no lines that could be sent again",
+                    "name a text with lines, or leave --loop out",
+                )
 
     def _run(self) -> None:
         assert self._sending is not None, "it begins with the `with` block"

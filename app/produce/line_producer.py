@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,6 @@ STALL_TIMEOUT_S = 30.0
 
 _LINGER_S = 0.05
 _PROGRESS_S = 0.1
-_LINES_AT_ONCE = 4096
 _SLICES_PER_S = 20
 _LOG_APPEND_TIME = 1  # timestamp type of Kafka's protocol
 
@@ -64,13 +63,6 @@ class Report:
     def lines_per_s(self) -> float:
         """Acknowledged lines per second; 0 if no time has passed."""
         return self.acknowledged / self.seconds if self.seconds > 0 else 0.0
-
-
-async def produce_lines(
-    settings: Settings, lines: Iterable[bytes], *, on_progress: Callable[[Report], None]
-) -> Report:
-    """Send lines without a key; see `produce_blocks`."""
-    return await produce_blocks(settings, _blocks(iter(lines)), on_progress=on_progress)
 
 
 async def produce_blocks(
@@ -310,10 +302,3 @@ def _producer(settings: Settings) -> AIOKafkaProducer:
     # The producer uses this time-out for a batch that waits to be sent; the time-out of a request is that of the connection.
     producer._request_timeout_ms = int(STALL_TIMEOUT_S * 1000)
     return producer
-
-
-def _blocks(lines: Iterator[bytes]) -> Iterator[LineBlock]:
-    first = 1
-    while block := list(itertools.islice(lines, _LINES_AT_ONCE)):
-        yield LineBlock("the input", first, block)
-        first += len(block)

@@ -28,7 +28,7 @@ class EventStream(EventSourceResponse):
 
     Args:
         events: the events, in their order. Their end is the end of the answer.
-        on_end: called when the answer has ended, in whatever way, or if it is never sent.
+        on_end: called when the answer has ended, in whatever way.
     """
 
     def __init__(self, events: AsyncGenerator[ServerSentEvent, None], on_end: Callable[[], None]) -> None:

@@ -30,7 +30,10 @@ class Batch(Protocol):
 
 
 def packed(
-    first: Sequence[ChangelogRecord], rows: RowColumns, last: Sequence[ChangelogRecord], compression: str
+    compression: str,
+    first: Sequence[ChangelogRecord],
+    rows: RowColumns = NO_ROWS,
+    last: Sequence[ChangelogRecord] = (),
 ) -> list[Batch]:
     """Return the records in batches, in order: full batches of rows are built from columns, all other records one by one."""
     codec, now_ms = COMPRESSIONS.index(compression), int(time.time() * 1000)
@@ -96,7 +99,7 @@ class KafkaChangelog:
         last: Sequence[ChangelogRecord] = (),
     ) -> Sequence[Batch]:
         """Prepare records for `append`, see `Changelog.pack`."""
-        return packed(first, rows, last, self._producer.compression)
+        return packed(self._producer.compression, first, rows, last)
 
     async def append(
         self,

@@ -19,10 +19,10 @@ STORE_BYTES: Final = 256 << 10
 """An open store without its rows."""
 
 ROW_BYTES: Final = 200
-"""A distinct word of a buffer during the flush: as text, as Python objects, as changelog record and as row for RocksDB."""
+"""A distinct word of a buffer during the flush: as text, counts, key and value, changelog record and row for RocksDB."""
 
 PANE_ROW_BYTES: Final = 100
-"""A distinct word of a window during the flush: as Python objects, as changelog record and as row for RocksDB."""
+"""A distinct word of a window during the flush: as key and value, as changelog record and as row for RocksDB."""
 
 WORD_BYTES: Final = 48
 """A word of the vocabulary."""

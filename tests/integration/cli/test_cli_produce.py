@@ -7,7 +7,8 @@ import gzip
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ import zstandard
 from app.config.loading import load_settings
 from app.config.settings import Settings
 from app.local.embedded import EmbeddedBroker
-from app.produce.line_producer import MAX_LINE_BYTES, Report, produce_lines
+from app.produce.line_producer import MAX_LINE_BYTES, Report, produce_blocks
+from app.produce.text_files import LineBlock
 from tables.errors import BrokerUnavailableError
 from tests.integration.commands import DEADLINE_S, Wordcount, report, sent_well
 
@@ -294,11 +296,17 @@ async def test_a_topic_that_refuses_large_batches_is_told(wordcount: Wordcount, 
     assert report(done) == (1, report(done)[1], 0)
 
 
+def blocks_of(lines: Iterable[bytes]) -> Iterator[LineBlock]:
+    lines = iter(lines)
+    while block := [*islice(lines, 4096)]:
+        yield LineBlock("the test", 1, block)
+
+
 async def test_progress_tells_what_was_sent_and_acknowledged(settings: Settings, kafka: KafkaClient) -> None:
     await kafka.create_topic(settings.topic)
     seen: list[Report] = []
-    final = await produce_lines(
-        settings, (b"%d" % number for number in range(200_000)), on_progress=seen.append
+    final = await produce_blocks(
+        settings, blocks_of(b"%d" % number for number in range(200_000)), on_progress=seen.append
     )
     assert (final.lines, final.acknowledged) == (200_000, 200_000)
     assert final.byte_count == sum(len(str(number)) for number in range(200_000))
@@ -328,5 +336,5 @@ async def test_lines_that_a_dead_broker_did_not_acknowledge_are_an_error_that_co
                 yield b"line %d" % number
 
         with pytest.raises(BrokerUnavailableError, match=r"[\d,]+ of [\d,]+ lines were not acknowledged"):
-            await produce_lines(settings, lines(), on_progress=seen.append)
+            await produce_blocks(settings, blocks_of(lines()), on_progress=seen.append)
     assert 0 < seen[-1].acknowledged < seen[-1].lines

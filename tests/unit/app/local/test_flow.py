@@ -12,7 +12,7 @@ import pytest
 from app.local import flow as flow_module
 from app.local.flow import LINES_PER_S, Flow
 from app.produce.text_files import LineBlock
-from tables.errors import BrokerUnavailableError
+from tables.errors import BrokerUnavailableError, ConfigurationError
 
 NO_SETTINGS: Any = None
 
@@ -59,4 +59,16 @@ def test_the_error_that_ends_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         assert failed.wait(10)
         flow._thread.join(10)
         with pytest.raises(BrokerUnavailableError):
+            flow.check()
+
+
+def test_a_text_without_lines_is_refused_instead_of_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def produce(_: Any, blocks: Iterable[LineBlock], **__: Any) -> None:
+        for _block in blocks:
+            pass
+
+    monkeypatch.setattr(flow_module, "produce_blocks", produce)
+    with Flow(NO_SETTINGS, tuple) as flow:
+        flow._thread.join(10)
+        with pytest.raises(ConfigurationError, match="no lines"):
             flow.check()

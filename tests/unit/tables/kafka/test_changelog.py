@@ -54,7 +54,7 @@ def built(batch: Any) -> bytes:
 @pytest.mark.parametrize("first", [[], [(b"\xfdgone", None)]])
 def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int, first: list[Record]) -> None:
     rows = rows_of([b"word-%d" % i for i in range(count)])
-    made = packed(first, rows, [MARKER], "snappy")
+    made = packed("snappy", first, rows, [MARKER])
     parts = unpacked(made)
     assert [len(part) for part in parts] == [batch.record_count() for batch in made]
     assert all(len(part) <= FULL for part in parts)
@@ -63,12 +63,12 @@ def test_records_keep_their_order_in_batches_of_a_bounded_number(count: int, fir
 
 
 def test_few_rows_are_one_batch_with_what_comes_before_and_after_them() -> None:
-    assert len(packed([(b"\xfdgone", None)], rows_of([b"a", b"b"]), [MARKER], "snappy")) == 1
+    assert len(packed("snappy", [(b"\xfdgone", None)], rows_of([b"a", b"b"]), [MARKER])) == 1
 
 
 def test_no_batch_is_larger_than_a_request() -> None:
     rows = rows_of([b"%05d" % i + b"x" * (200 if i % 2 else 60_000) for i in range(FULL + 100)])
-    made = packed([], rows, [MARKER], "none")
+    made = packed("none", [], rows, [MARKER])
     assert len(made) > 3
     assert all(len(built(batch)) <= MAX_REQUEST_BYTES for batch in made)
     assert [record for part in unpacked(made) for record in part] == [*rows.records(), MARKER]
@@ -82,10 +82,10 @@ def test_a_batch_takes_its_first_row_whatever_the_size_of_the_row() -> None:
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_every_compression_is_read_as_it_was_written(compression: str) -> None:
     rows = rows_of([b"word-%d" % i for i in range(FULL + 3000)])
-    made = packed([], rows, [MARKER], compression)
+    made = packed(compression, [], rows, [MARKER])
     assert [record for part in unpacked(made) for record in part] == [*rows.records(), MARKER]
     sizes = sum(len(built(batch)) for batch in made)
-    plain = sum(len(built(batch)) for batch in packed([], rows, [MARKER], "none"))
+    plain = sum(len(built(batch)) for batch in packed("none", [], rows, [MARKER]))
     assert (sizes < plain) == (compression != "none")
 
 
