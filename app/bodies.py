@@ -283,7 +283,12 @@ class RecordTotals(Freshness, frozen=True):
     records: Annotated[Count, Meta(description="Records read.")]
     words: Annotated[Count, Meta(description="Occurrences of words: the sum of all counts.")]
     counted: Annotated[Count, Meta(description="Records whose words were counted.")]
-    skipped: Annotated[ByReason, Meta(description="Records that were left out, by reason.")]
+    skipped: Annotated[
+        ByReason,
+        Meta(
+            description="Records that were left out, by reason; `duplicate` = they repeat an earlier one with their id."
+        ),
+    ]
     dead_lettered: Annotated[
         ByReason, Meta(description="Records that were sent to the dead-letter topic, by reason.")
     ]

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from app.config.kafka_auth import kafka_auth
 from app.kafka.handshake import refusal
 from tables.errors import BrokerUnavailableError, InexactError
+from tables.fetch.id_headers import id_in
 from tables.kafka import client as kafka_client
 from tables.kafka.client import REQUESTS_PER_STEP
 from tables.kafka.offsets import TopicOffsets
@@ -39,11 +40,13 @@ class InputRecord(NamedTuple):
         offset: its offset.
         value: its value; None = it has none.
         time_ms: its time in milliseconds since 1970; -1 = it has none.
+        record_id: its id, see `tables.model.record_ids`; None = it has none.
     """
 
     offset: int
     value: bytes | None
     time_ms: int
+    record_id: bytes | None = None
 
 
 def connection(settings: Settings) -> dict[str, Any]:
@@ -186,7 +189,7 @@ async def records(
         for record in found:
             if record.offset < end:
                 time_ms = -1 if record.timestamp is None else record.timestamp
-                yield InputRecord(record.offset, record.value, time_ms)
+                yield InputRecord(record.offset, record.value, time_ms, id_in(record.headers))
         before, position = position, await consumer.position(tp)
         silent = silent + 1 if position == before else 0
         if silent > SILENCE_POLLS:

@@ -15,7 +15,7 @@ from app.kafka.clients import InputRecord, reader, records, rights_of
 from tables.errors import ConfigurationError, InexactError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.rights import Right
-from tables.model.names import MARKER_KEY
+from tables.model.names import END_OF_WORDS, MARKER_KEY
 from tables.model.positions import InputNow, check_position
 from tables.model.records import ChangelogSlice
 from tables.model.replay import Replay
@@ -140,9 +140,11 @@ def empty_replay(owner: Owner) -> Replay:
 
 
 def parted(part: ChangelogSlice) -> tuple[ChangelogSlice, ChangelogSlice]:
-    """Return the markers and rows of words, and the rows of windows, of a slice of the changelog."""
-    is_pane = pc.and_(pc.greater_equal(part.keys, FIRST_PANE_KEY), pc.not_equal(part.keys, MARKER_KEY))
-    return selected(part, pc.invert(is_pane)), selected(part, is_pane)
+    """Return the markers and rows of words, and the rows of windows, of a slice of the changelog. Rows of ids are in neither."""
+    is_marker = pc.equal(part.keys, MARKER_KEY)
+    is_pane = pc.and_(pc.greater_equal(part.keys, FIRST_PANE_KEY), pc.invert(is_marker))
+    is_of_words = pc.or_(is_marker, pc.less(part.keys, END_OF_WORDS))
+    return selected(part, is_of_words), selected(part, is_pane)
 
 
 def selected(part: ChangelogSlice, mask: object) -> ChangelogSlice:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiokafka import TopicPartition
 
@@ -19,6 +19,8 @@ from agents.text.times import MISSING_MS, UNREADABLE_MS, times_ms
 from agents.text.value_format import INVALID_JSON, JsonFormat, UnreadableError, decoded
 from app.config.text import tokenizer_of, value_format_of
 from app.kafka.clients import InputRecord, reader, records, topic_offsets
+from app.operate.repeat_recount import RepeatRecount
+from tables.model.tally import DUPLICATE
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
@@ -30,13 +32,17 @@ class Counted:
 
     Attributes:
         outcome: `counted`, `skipped` or `dead_lettered`.
-        reason: why the record is not counted, one of `agents.text.tally.REASONS`; "" = the record is counted.
+        reason: why the record is not counted, one of `agents.text.tally.REASONS` or `DUPLICATE`; "" = the record is counted.
         words: the words in the order of the text; empty if the record is not counted.
     """
 
     outcome: str = "counted"
     reason: str = ""
     words: Sequence[str] = ()
+
+
+REPEATED: Final = Counted("skipped", DUPLICATE)
+"""What a correct worker makes of a record that repeats an earlier one with its id."""
 
 
 class Definition:
@@ -126,8 +132,10 @@ async def recount(settings: Settings) -> Counter[str]:
         for partition in range((await offsets.describe(settings.topic)).partitions):
             start, end = await offsets.bounds(settings.topic, partition)
             tp = TopicPartition(settings.topic, partition)
+            repeats = RepeatRecount()
             async for record in records(consumer, tp, start, end):
-                counts.update(definition(record.value).words)
+                if not repeats.is_repeat(record.record_id):
+                    counts.update(definition(record.value).words)
     return counts
 
 

@@ -27,7 +27,8 @@ from app.operate.compared_topics import (
     parted,
     selected,
 )
-from app.operate.recount import Definition
+from app.operate.recount import REPEATED, Definition
+from app.operate.repeat_recount import RepeatRecount
 from app.operate.window_verification import VerifiedWindows, verified_windows
 from tables.errors import ConfigurationError, InexactError, WordcountError
 from tables.kafka.rights import Right
@@ -196,10 +197,10 @@ async def _compared(
         "skipped": Counter(),
         "dead_lettered": Counter(),
     }
-    occurrences = 0
+    occurrences, repeats = 0, RepeatRecount(marker.ids)
     try:
-        async for offset, value, _ in topics.source.records(partition, marker.origin, last):
-            found = topics.definition(value)
+        async for offset, value, _, record_id in topics.source.records(partition, marker.origin, last):
+            found = REPEATED if repeats.is_repeat(record_id) else topics.definition(value)
             words = found.words if word is None else [one for one in found.words if one == word]
             truth.update(one for one in words if offset < uptos_ahead.get(one, marker.position))
             if offset < marker.position:

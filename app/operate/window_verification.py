@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from app.operate.compared_topics import empty_replay, parted, selected
 from app.operate.recount import TimeOf
+from app.operate.repeat_recount import RepeatRecount
 from app.operate.window_recount import MOST_COUNTS, Chosen, Part, TooManyCountsError, WindowRecount
 from tables.errors import InexactError
 from tables.model.event_clock import EventClock
@@ -128,11 +129,15 @@ async def _verified(topics: ComparedTopics, partition: int, word: str | None, pa
     nothing = VerifiedWindows(begin, position)
     if begin == position == last:
         return nothing
-    if problem := topics.problem(await topics.input_now(partition), marker, begin, last):
+    # Which records repeat others is known only from the first record on.
+    first = begin if marker.ids is None else marker.origin
+    if problem := topics.problem(await topics.input_now(partition), marker, first, last):
         return replace(nothing, impossible=problem)
     try:
-        time_of = TimeOf(topics.settings, marker.windows.time_source)
-        async for record in topics.source.records(partition, begin, last):
+        time_of, repeats = TimeOf(topics.settings, marker.windows.time_source), RepeatRecount(marker.ids)
+        async for record in topics.source.records(partition, first, last):
+            if repeats.is_repeat(record.record_id) or record.offset < begin:
+                continue
             words = topics.definition(record.value).words
             chosen = words if word is None else [one for one in words if one == word]
             compared.take(record.offset, time_of(record), Counter(chosen))

@@ -16,7 +16,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from tables.fetch.byte_stream import ByteStream
+from tables.fetch.id_headers import HEADER_NAME, checked_id, may_have_ids
 from tables.fetch.unpacking import CODEC_MASK, NONE, UnpackError, pieces, unpack_into
+from tables.model.record_ids import MOST_ID_BYTES
 
 WHOLE_BYTES = 16 << 20
 WHOLE_RECORDS = 1 << 20
@@ -55,6 +57,7 @@ class Record(NamedTuple):
         value: None = the record has no value, or the value was passed over.
         passed_bytes: length in bytes of a value that was passed over; 0 = the value was not passed over.
         time_ms: time of the record, in milliseconds since 1970; -1 = the record has no time.
+        record_id: id of the record; None = it has none.
     """
 
     offset: int
@@ -62,6 +65,7 @@ class Record(NamedTuple):
     value: bytes | None
     passed_bytes: int = 0
     time_ms: int = -1
+    record_id: bytes | None = None
 
 
 class KafkaBatches:
@@ -118,12 +122,14 @@ class Whole(NamedTuple):
     """All records of a batch that was unpacked whole.
 
     Attributes:
-        records: iterable of objects with `offset`, `key` and `value`; to be iterated once, before the next batch is unpacked.
+        records: iterable of objects with `offset`, `key`, `value` and `headers`; to be iterated once, before the next `whole`.
         byte_count: size of the batch in bytes, as unpacked.
+        has_ids: whether a record may have an id.
     """
 
     records: Any
     byte_count: int
+    has_ids: bool = False
 
 
 class KafkaBatch:
@@ -201,14 +207,16 @@ class KafkaBatch:
         if count > WHOLE_RECORDS:
             return None
         if codec == NONE or not count:
-            return Whole(self._parsed, len(frame)) if len(frame) <= WHOLE_BYTES else None
+            if len(frame) > WHOLE_BYTES:
+                return None
+            return Whole(self._parsed, len(frame), may_have_ids(frame))
         unpacked = unpack_into(codec, frame[_V2_BYTES:], target[_V2_BYTES:])
         if unpacked is None:
             return None
         size = _V2_BYTES + unpacked
         target[:_V2_BYTES] = frame[:_V2_BYTES]
         target[_V2_ATTRIBUTES] &= ~CODEC_MASK & 0xFF
-        return Whole(DefaultRecordBatch(target[:size]), size)
+        return Whole(DefaultRecordBatch(target[:size]), size, may_have_ids(target[:size]))
 
     def parts(self, start: int, most_bytes: int, *, with_keys: bool = False) -> Iterator[Record | None]:
         """Yield the records from offset `start` on, one by one; yield None as a pause while many bytes or records are passed over.
@@ -240,10 +248,11 @@ class KafkaBatch:
             wanted = offset >= start
             key, _ = yield from _field(stream, stream.varint(), end, most_key_bytes if wanted else -1)
             value, passed = yield from _field(stream, stream.varint(), end, most_bytes if wanted else -1)
+            record_id = (yield from _id_in_headers(stream, end)) if wanted else None
             yield from stream.passed(end - stream.position)
             if wanted:
                 time_ms = _int64(base_ms + since_base_ms) if common_ms is None else common_ms
-                yield Record(offset, key, value, passed, time_ms)
+                yield Record(offset, key, value, passed, time_ms, record_id)
             elif not number % PAUSE_RECORDS:
                 yield None
         if not stream.has_ended():
@@ -282,6 +291,17 @@ class KafkaBatch:
             if (offset := record.offset + shift) >= start:
                 time_ms = record.time_ms if common_ms is None else common_ms
                 yield record._replace(offset=offset, time_ms=time_ms)
+
+
+def _id_in_headers(stream: ByteStream, end: int) -> Generator[None, None, bytes | None]:
+    """Return the id of a record of message format 2 that ends at `end`, of which only the headers are still to be read."""
+    found: bytes | None = None
+    for _ in range(stream.varint()):
+        name, _ = yield from _field(stream, stream.varint(), end, len(HEADER_NAME))
+        value, _ = yield from _field(stream, stream.varint(), end, MOST_ID_BYTES)
+        if name == HEADER_NAME:
+            found = value
+    return checked_id(found)
 
 
 def _int64(number: int) -> int:

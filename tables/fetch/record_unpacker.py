@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from tables.fetch.batches import KafkaBatch, Record, unpacking_space
+from tables.fetch.batches import KafkaBatch, Record, Whole, unpacking_space
 from tables.fetch.fetching import (
     MAX_RECORD_BYTES,
     PART_BYTES,
@@ -16,6 +16,7 @@ from tables.fetch.fetching import (
     POLL_BYTES,
     BatchedPartitionRecords,
 )
+from tables.fetch.id_headers import id_in
 from tables.model.records import Int64Array, RecordBatch
 
 RECORDS_PER_BATCH = 1024
@@ -53,27 +54,23 @@ class RecordBatchUnpacker:
                 if whole is None:
                     yield from self._parts(records, batch, gathered)
                     continue
-                # Reading offsets, too, costs half as much again as reading the values alone. Offsets are needed only if records
-                # are missing within a batch.
-                offsets: Sequence[int]
                 sparse = batch.magic < 2 or records.topic_partition in self._sparse
-                if self._with_times:
-                    values, times, offsets = _timed(batch, whole.records, with_offsets=sparse)
-                elif sparse:
-                    pairs = [(record.offset, record.value) for record in whole.records]
-                    values, offsets = [value for _, value in pairs], [offset for offset, _ in pairs]
-                else:
-                    values = [record.value for record in whole.records]
+                try:
+                    read = _Read.of(batch, whole, with_times=self._with_times, with_offsets=sparse)
+                except UnicodeDecodeError:
+                    # aiokafka cannot read the name of a header that is not UTF-8. No header makes a record unreadable here.
+                    yield from self._parts(records, batch, gathered)
+                    continue
+                offsets: Sequence[int] = read.offsets
                 if not sparse:
-                    if batch.base_offset + len(values) != batch.next_offset:
+                    if batch.base_offset + len(read.values) != batch.next_offset:
                         # Records of this batch were compacted away. Deliver the records before this batch; the batch is fetched
                         # again and read with its offsets.
                         self._sparse.add(records.topic_partition)
                         break
                     offsets = range(batch.base_offset, batch.next_offset)
-                gathered.add(values, offsets, whole.byte_count)
-                if self._with_times:
-                    gathered.times += times
+                gathered.add(read.values, offsets, whole.byte_count, read.ids)
+                gathered.times += read.times
                 records.next_fetch_offset = batch.next_offset
                 if len(gathered.values) >= RECORDS_PER_BATCH or gathered.byte_count >= BATCH_BYTES:
                     yield gathered.taken(batch.next_offset)
@@ -102,6 +99,37 @@ class RecordBatchUnpacker:
                 yield gathered.taken(records.next_fetch_offset)
         records.next_fetch_offset = batch.next_offset
         yield gathered.taken(batch.next_offset)
+
+
+class _Read(NamedTuple):
+    """What is read of the records of a batch.
+
+    Attributes:
+        values: their values.
+        times: their times; [] = nobody asked for them.
+        offsets: their offsets; [] = nobody asked for them. They are needed only if records are missing within a batch, and reading
+            them, too, costs half as much again as reading the values alone.
+        ids: their ids; None = no record has one.
+    """
+
+    values: list[bytes | None]
+    times: list[int]
+    offsets: list[int]
+    ids: list[bytes | None] | None
+
+    @classmethod
+    def of(cls, batch: KafkaBatch, whole: Whole, *, with_times: bool, with_offsets: bool) -> _Read:
+        """Read the records of `batch`, which are those of `whole`. Raise UnicodeDecodeError if the name of a header is not UTF-8."""
+        records = [*whole.records] if whole.has_ids else whole.records
+        ids = [id_in(record.headers) for record in records] if whole.has_ids else None
+        if ids is not None and not any(ids):
+            ids = None
+        if with_times:
+            return cls(*_timed(batch, records, with_offsets=with_offsets), ids)
+        if with_offsets:
+            pairs = [(record.offset, record.value) for record in records]
+            return cls([value for _, value in pairs], [], [offset for offset, _ in pairs], ids)
+        return cls([record.value for record in records], [], [], ids)
 
 
 def _timed(
@@ -145,18 +173,28 @@ class _Gathered:
         self.values: list[bytes | None] = []
         self.times: list[int] = []
         self.byte_count = 0
+        self._ids: dict[int, list[bytes | None]] = {}
         self._offsets: list[Sequence[int]] = []
         self._oversized: dict[int, int] = {}
 
-    def add(self, values: Sequence[bytes | None], offsets: Sequence[int], byte_count: int) -> None:
+    def add(
+        self,
+        values: Sequence[bytes | None],
+        offsets: Sequence[int],
+        byte_count: int,
+        ids: list[bytes | None] | None,
+    ) -> None:
         """Add the records of a batch."""
+        if ids is not None:
+            self._ids[len(self.values)] = ids
         self.values += values
         self._offsets.append(offsets)
         self.byte_count += byte_count
 
     def add_one(self, record: Record) -> None:
         """Add a single record and its time, and note the length of a value that was passed over."""
-        self.add([record.value], [record.offset], len(record.value or b""))
+        ids: list[bytes | None] | None = None if record.record_id is None else [record.record_id]
+        self.add([record.value], [record.offset], len(record.value or b""), ids)
         if self._with_times:
             self.times.append(record.time_ms)
         if record.passed_bytes:
@@ -172,10 +210,20 @@ class _Gathered:
             next_offset,
             oversized=self._oversized,
             times=times,
+            ids=self._all_ids(),
         )
         self.first_offset = next_offset
         self._begin()
         return batch
+
+    def _all_ids(self) -> list[bytes | None] | None:
+        """Return the id of each record; None = no record has one."""
+        if not self._ids:
+            return None
+        ids: list[bytes | None] = [None] * len(self.values)
+        for place, some in self._ids.items():
+            ids[place : place + len(some)] = some
+        return ids
 
 
 def _record_batch(
@@ -186,11 +234,17 @@ def _record_batch(
     *,
     oversized: Mapping[int, int],
     times: Int64Array | None,
+    ids: Sequence[bytes | None] | None,
 ) -> RecordBatch:
     """Return the records from `first_offset` on; records before it are left out, as a fetch may begin within a Kafka batch."""
     if len(values) == next_offset - first_offset and (not offsets or offsets[0][0] == first_offset):
         return RecordBatch(
-            pa.array(values, pa.binary()), first_offset, next_offset, oversized=oversized, times=times
+            pa.array(values, pa.binary()),
+            first_offset,
+            next_offset,
+            oversized=oversized,
+            times=times,
+            ids=None if ids is None else pa.array(ids, pa.binary()),
         )
     known = (
         np.concatenate([np.asarray(part, np.int64) for part in offsets]) if offsets else np.empty(0, np.int64)
@@ -204,4 +258,5 @@ def _record_batch(
         None if contiguous else known[skip:],
         oversized,
         None if times is None else times[skip:],
+        None if ids is None else pa.array(ids[skip:], pa.binary()),
     )

@@ -14,6 +14,15 @@ FORMAT_VERSION = 1
 WINDOWED_VERSION = 2
 """Version of a changelog that has, or had, rows of windows. An earlier program refuses it instead of taking these rows for words."""
 
+IDENTIFIED_VERSION = 3
+"""Version of a changelog that has, or had, rows of record ids, and perhaps rows of windows. An earlier program refuses it."""
+
+ID_HEADER = "wordcount-id"
+"""Header of an input record that has its id (`tables.model.record_ids`)."""
+
+END_OF_WORDS = b"\xfb"
+"""Every word sorts before this key, as no UTF-8 text begins with it; the rows of record ids and of windows do not."""
+
 MARKER_KEY = b"\xffmarker"
 """Changelog key of a marker. No UTF-8 text begins with 0xff, so that no word can equal this key."""
 

@@ -28,6 +28,7 @@ class RecordBatch:
         oversized: offset -> length in bytes, of each value that is too large to be in `values`. May name offsets outside this batch.
         times: int64 time per record, in milliseconds since 1970; -1 = the record has no time; None = nobody asked for times. Producers
             may state any time, also one before 1970, which is negative.
+        ids: `pyarrow.BinaryArray`, the id of each record; null = it has none; None = no record has one.
     """
 
     values: pa.BinaryArray
@@ -36,9 +37,11 @@ class RecordBatch:
     offsets: Int64Array | None = None
     oversized: Mapping[int, int] = field(default_factory=dict)
     times: Int64Array | None = None
+    ids: pa.BinaryArray | None = None
 
     def __post_init__(self) -> None:
         count, span = len(self.values), self.next_offset - self.first_offset
+        assert self.ids is None or len(self.ids) == count, f"ids of not just the {count} records"
         assert self.times is None or len(self.times) == count, f"times of not just the {count} records"
         if self.offsets is None:
             assert count == span, f"{count} records in {span} offsets"
@@ -63,12 +66,15 @@ class RecordBatch:
 
     @property
     def byte_count(self) -> int:
-        """Bytes of the Arrow buffers of `values`, and of `times`.
+        """Bytes of the Arrow buffers of `values` and `ids`, and of `times`.
 
         A part of a batch reports the size of the whole batch, which it keeps in memory.
         """
         # Not `nbytes` of `values`, which releases the GIL: the event loop then waits half a millisecond until it holds the GIL again.
-        byte_count: int = sum(buffer.size for buffer in self.values.buffers() if buffer is not None)
+        columns = (self.values,) if self.ids is None else (self.values, self.ids)
+        byte_count: int = sum(
+            buffer.size for column in columns for buffer in column.buffers() if buffer is not None
+        )
         if (times := self.times) is None:
             return byte_count
         return byte_count + (times.base if isinstance(times.base, np.ndarray) else times).nbytes
@@ -82,6 +88,17 @@ class RecordBatch:
     def offset_of(self, index: int) -> int:
         """Return the source offset of record `index` (0 <= index < record_count)."""
         return self.first_offset + index if self.offsets is None else int(self.offsets[index])
+
+    def chosen(self, mask: npt.NDArray[np.bool_]) -> RecordBatch:
+        """Return a batch of the same offsets that has only the records for which `mask` is true, without their ids."""
+        return RecordBatch(
+            self.values.filter(pa.array(mask)),
+            self.first_offset,
+            self.next_offset,
+            self.all_offsets()[mask],
+            self.oversized,
+            None if self.times is None else self.times[mask],
+        )
 
     def starting_at(self, position: int) -> RecordBatch | None:
         """Return the part of this batch from the source offset `position` on; None = the batch ends at or before `position`."""
@@ -98,6 +115,7 @@ class RecordBatch:
             None if offsets is None else offsets[start:],
             self.oversized,
             None if times is None else times[start:],
+            None if self.ids is None else self.ids.slice(start),
         )
 
     def single_records(self) -> list[RecordBatch]:
@@ -112,6 +130,7 @@ class RecordBatch:
                 np.array([self.offset_of(i)], np.int64),
                 self.oversized,
                 None if self.times is None else self.times[i : i + 1],
+                None if self.ids is None else self.ids.slice(i, 1),
             )
             for i, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tables.errors import InexactError
 from tables.model.byte_arrays import eight_bytes, lengths
-from tables.model.names import MARKER_KEY
+from tables.model.names import END_OF_WORDS, MARKER_KEY
 from tables.model.positions import check_owner
 from tables.model.records import ChangelogSlice, Int64Array
 from tables.model.rows import (
@@ -43,7 +43,6 @@ from tables.model.windows import (
     Cleared,
     KeyRange,
     Pane,
-    dead_ranges,
     pane_of,
 )
 from tables.model.word_order import byte_order
@@ -58,7 +57,7 @@ _AFTER_WORDS = b"\xff"
 MOST_TOMBSTONES = 64
 """Largest number of slices whose tombstones are kept while they cannot be used yet."""
 
-_FIRST_PANE = np.uint64(int.from_bytes(FIRST_PANE_KEY.ljust(8, b"\0"), "big"))
+_END_OF_WORDS = np.uint64(int.from_bytes(END_OF_WORDS.ljust(8, b"\0"), "big"))
 
 
 class StoredRows(Protocol):
@@ -74,7 +73,7 @@ class MergedRows:
     """One row per word.
 
     Attributes:
-        words: `pyarrow.BinaryArray`, distinct: words, and keys of the rows of windows.
+        words: `pyarrow.BinaryArray`, distinct: words, and keys of the rows of record ids and of windows.
         rows: for each word its best row, that is, the row with the largest `upto`.
         latest: int64, for each word the `upto` of its latest record.
     """
@@ -98,18 +97,21 @@ class MergedRows:
         return MergedRows(self.words.take(pa.array(indices)), rows, self.latest[indices])
 
     def of_words(self) -> MergedRows:
-        """Return the rows of words, without the rows of windows. The rows are in byte order, in which words come first."""
-        low = bisect_left(range(len(self)), FIRST_PANE_KEY, key=lambda place: self.words[place].as_py())
+        """Return the rows of words alone. The rows are in byte order, in which words come first."""
+        low = self._place_of(END_OF_WORDS)
         return MergedRows(self.words[:low], self.rows[:low], self.latest[:low])
 
     def panes(self) -> list[Pane]:
         """Return the panes that have rows here."""
-        panes, at = list[Pane](), len(self.of_words())
+        panes, at = list[Pane](), self._place_of(FIRST_PANE_KEY)
         while at < len(self):
             panes.append(pane_of(self.words[at].as_py())[0])
-            end = panes[-1].prefix + _AFTER_WORDS
-            at = bisect_left(range(len(self)), end, at, key=lambda place: self.words[place].as_py())
+            at = self._place_of(panes[-1].prefix + _AFTER_WORDS, at)
         return panes
+
+    def _place_of(self, key: bytes, low: int = 0) -> int:
+        """Return the place of the first row from `low` on whose key is not before `key`."""
+        return bisect_left(range(len(self)), key, low, key=lambda place: self.words[place].as_py())
 
     def keys(self) -> Column:
         """Return the words as keys of the store."""
@@ -287,7 +289,7 @@ class Replay:
             return NOTHING_CLEARED, ()
         keys, self._tombstones = pa.concat_arrays(self._tombstones), []
         ranges: list[KeyRange] = []
-        for start, end in dead_ranges(marker.windows):
+        for start, end in marker.dead_ranges():
             there = keys.filter(_among_range(keys, start, end))
             if len(there):
                 found = pc.min_max(there)
@@ -314,12 +316,12 @@ class Replay:
 
 
 def _are_rows(keys: pa.BinaryArray, values: pa.BinaryArray) -> pa.BooleanArray | None:
-    """Return which records are no tombstones of rows of windows; None = there is no tombstone.
+    """Return which records are no tombstones; None = there is no tombstone. Rows of words have none.
 
-    By themselves tombstones say nothing: the marker says which windows are gone.
+    By themselves tombstones say nothing: the marker says which rows are gone.
     """
     empty = lengths(values) == 0
-    tombstones = empty & (eight_bytes(keys) >= _FIRST_PANE) if empty.any() else empty
+    tombstones = empty & (eight_bytes(keys) >= _END_OF_WORDS) if empty.any() else empty
     return pa.array(~tombstones) if tombstones.any() else None
 
 

@@ -18,11 +18,12 @@ import pyarrow as pa
 
 from tables.errors import InexactError
 from tables.model.byte_arrays import joined, lengths
-from tables.model.names import FORMAT_VERSION, ROW_BYTES, WINDOWED_VERSION
+from tables.model.names import FORMAT_VERSION, IDENTIFIED_VERSION, ROW_BYTES, WINDOWED_VERSION
+from tables.model.record_ids import IdState
 from tables.model.records import Int64Array
 from tables.model.slices import Column, byte_column
 from tables.model.tally import Totals
-from tables.model.windows import WindowState
+from tables.model.windows import KeyRange, WindowState, dead_ranges
 
 RowArray = npt.NDArray[np.int64]
 """int64 of shape (n, 2): column 0 is the count, column 1 the `upto`."""
@@ -48,7 +49,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Last record of a flush in the changelog: all rows of all flushes up to `position` precede the marker.
 
     Attributes:
-        version: `FORMAT_VERSION`, or `WINDOWED_VERSION` once windows were counted.
+        version: `FORMAT_VERSION`, `WINDOWED_VERSION` once windows were counted, `IDENTIFIED_VERSION` once a record had an id.
         topic: name of the input topic.
         group: consumer group; "" = not known, because the marker was written before markers named the group.
         topic_id: id of the input topic; "" = not known.
@@ -60,6 +61,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
             that position, so it must not be forgotten. Named `ahead` in the changelog.
         records, counted, words, skipped, dead_lettered, dropped_words, untimed, late: `Totals` of the offsets `[origin, position)`.
         windows: windows at the position; None = the writer counted no windows.
+        ids: ids of records at the position; None = no record had an id.
     """
 
     topic: str
@@ -80,6 +82,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     untimed: Mapping[str, int] = {}
     late: Mapping[str, int] = {}
     windows: WindowState | None = None
+    ids: IdState | None = None
 
     @property
     def totals(self) -> Totals:
@@ -106,19 +109,36 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         accounted = self.counted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
         if not 0 <= self.origin <= self.position:
             return f"the marker counts offsets {self.origin} to {self.position}"
+        if self.ids is not None and not (0 <= self.ids.records <= self.records and self.ids.span > 0):
+            return f"the marker has {self.ids.records} ids, {self.ids.span} in a generation, of {self.records} records"
         if self.records != accounted:
             return f"the marker accounts for {accounted} of {self.records} records"
         return ""
 
-    def advanced(self, position: int, totals: Totals, windows: WindowState | None = None) -> Marker:
-        """Return the marker after a flush up to `position` (exclusive) whose records add `totals`; `windows` are those at its end."""
+    def dead_ranges(self) -> list[KeyRange]:
+        """Return the ranges of keys whose rows count no longer by this marker, in ascending order."""
+        start, end = (self.ids or IdState()).dead_range
+        return [*([(start, end)] if start < end else []), *dead_ranges(self.windows)]
+
+    def advanced(
+        self, position: int, totals: Totals, windows: WindowState | None = None, ids: IdState | None = None
+    ) -> Marker:
+        """Return the marker after a flush.
+
+        Args:
+            position: end of the flush, exclusive.
+            totals: what became of its records.
+            windows, ids: those at its end.
+        """
         after = self.totals + totals
         return msgspec.structs.replace(
             self,
-            # A program that knows nothing of windows would take their rows for words.
-            version=FORMAT_VERSION
-            if windows is None and self.version == FORMAT_VERSION
-            else WINDOWED_VERSION,
+            # A program that knows nothing of windows or ids would take their rows for words.
+            version=max(
+                self.version,
+                FORMAT_VERSION if windows is None else WINDOWED_VERSION,
+                FORMAT_VERSION if ids is None else IDENTIFIED_VERSION,
+            ),
             position=position,
             prior_position=self.prior_position if self.prior_position > position else 0,
             records=after.records,
@@ -130,6 +150,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
             untimed=after.untimed,
             late=after.late,
             windows=windows,
+            ids=ids,
         )
 
 
@@ -172,7 +193,7 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
         return self.marker.totals if self.marker else Totals()
 
 
-_VERSIONS = {FORMAT_VERSION, WINDOWED_VERSION}
+_VERSIONS = (FORMAT_VERSION, WINDOWED_VERSION, IDENTIFIED_VERSION)
 _encoder = msgspec.json.Encoder()
 _marker_decoder = msgspec.json.Decoder(Marker)
 _state_decoder = msgspec.json.Decoder(StoreState)
@@ -197,7 +218,7 @@ def decode_marker(value: bytes) -> Marker:
         ) from error
     if marker.version not in _VERSIONS:
         raise InexactError(
-            f"the changelog was written in format {marker.version}, this program reads {FORMAT_VERSION} and {WINDOWED_VERSION}",
+            f"the changelog was written in format {marker.version}, this program reads {_VERSIONS[0]} to {_VERSIONS[-1]}",
             "run the version that wrote it, or count again with this one: wordcount reset",
         )
     if marker.flaw:

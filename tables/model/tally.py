@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ class Totals:
         records: records read.
         counted: records whose words were counted; a record without any word is counted too.
         words: occurrences of words, that is, the sum of all counts.
-        skipped: reason -> records left out by a policy.
+        skipped: reason -> records left out by a policy, or as repeats (`DUPLICATE`).
         dead_lettered: reason -> records sent to the dead-letter topic.
         dropped_words: reason -> words left out of counted records by an option or policy.
         untimed: reason -> records that are in no window, whatever became of them otherwise (`tables.model.windowing.LEFT_OUT`).
@@ -50,6 +50,15 @@ class Totals:
             _added(self.untimed, other.untimed),
             _added(self.late, other.late),
         )
+
+
+DUPLICATE: Final = "duplicate"
+"""Reason of records that were skipped because an earlier record with the same id was counted."""
+
+
+def repeated(records: int) -> Totals:
+    """Return the totals of records that repeat others. No policy applies to them, and they have no place in event time."""
+    return Totals(records=records, skipped={DUPLICATE: records})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""Counting of a closed buffer: its tally, the new rows of words and windows, and the records for the changelog (step 2 of a flush)."""
+"""Counting of a closed buffer: its repeats, its tally, the new rows, and the records for the changelog (step 2 of a flush)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from tables.model.names import MARKER_KEY
 from tables.model.partial_replay import tally_beyond
 from tables.model.records import Int64Array, RecordBatch
 from tables.model.rows import ChangelogRecord, Marker, RowColumns, encode_marker, packed_rows, unpack_row
-from tables.model.tally import PaneTally, Tally, Totals, Windowed, tally_of
+from tables.model.tally import PaneTally, Tally, Totals, Windowed, repeated, tally_of
 from tables.model.windows import Cleared, Pane, WindowState, epoch_prefix, is_pane_key, pane_of, windows_at
 from tables.partitions.expiry import NOTHING_EXPIRED, Expired
+from tables.partitions.repeats import recognised
 from tables.partitions.services import ShardServices
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
@@ -46,10 +47,10 @@ class Counted:
     """A counted buffer: the part of a flush that needs no broker.
 
     Attributes:
-        batches: the buffer.
+        batches: the buffer without repeats.
         tally: its tally.
         marker: the marker that ends the flush.
-        rows: new rows, in byte order of the keys: words, then words in panes.
+        rows: new rows, in byte order of the keys: words, then ids of records, then words in panes.
         ids, counts: word ids and new counts of `words`.
         panes: new counts of panes.
         records: expired keys, rows and marker, packed for the changelog.
@@ -109,12 +110,16 @@ class BufferCount:
         rows_ahead = not self._store.state.whole or any(map(is_pane_key, self._uptos_ahead))
         windows = windows_at(marker.windows, self._services.windows, marker.position, rows_ahead=rows_ahead)
         before, ruled = marker, windows
+        found = recognised(batches, marker.ids, self._store, span=self._services.id_span)
+        batches = found.batches
         if marker.windows is None and not rows_ahead:
             self._panes.begun()
         tally = self._tally(batches, windows)
+        if found.repeats:
+            tally = replace(tally, totals=tally.totals + repeated(found.repeats))
         ids = self._cache.vocabulary.ids(tally.words)
         counts = self._cache.old_counts(tally.words, ids, self._store) + tally.counts
-        keys, panes = [tally.words], list[CountedPane]()
+        keys, panes = [tally.words, found.keys], list[CountedPane]()
         if tally.windowed is not None:
             assert windows is not None, "windows are counted by their rules"
             for one in self._with_confirmed(tally.windowed, windows):
@@ -122,10 +127,10 @@ class BufferCount:
                 keys.append(_pane_keys(one))
             windows = windows.at(tally.windowed.clock)
         notes = self._notes(panes, windows) if windows is not None else ()
-        marker = marker.advanced(position, tally.totals, windows)
+        marker = marker.advanced(position, tally.totals, windows, found.ids)
         rows = RowColumns(
             pa.concat_arrays(keys),
-            packed_rows(np.concatenate([counts, *(pane.counts for pane in panes)]), position),
+            packed_rows(np.concatenate([counts, found.firsts, *(pane.counts for pane in panes)]), position),
         )
         records = self._services.changelog.pack(
             [*self._opening(before, ruled), *((key, None) for key in expired.keys)],
@@ -138,7 +143,7 @@ class BufferCount:
         """Return the marker with other rules that comes before the rows that are counted by them: a torn flush has both then."""
         if windows == marker.windows:
             return []
-        return [(MARKER_KEY, encode_marker(marker.advanced(marker.position, Totals(), windows)))]
+        return [(MARKER_KEY, encode_marker(marker.advanced(marker.position, Totals(), windows, marker.ids)))]
 
     def _tally(self, batches: Sequence[RecordBatch], windows: WindowState | None) -> Tally:
         """Return the tally of `batches` without the occurrences that rows ahead of the position already contain."""

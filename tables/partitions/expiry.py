@@ -1,6 +1,6 @@
-"""Removal of rows that count no longer: rows of windows whose retention is over, and of jumps that were refuted or confirmed.
+"""Removal of rows that count no longer: of windows whose retention is over, of refuted or confirmed jumps, and of former ids.
 
-Whether a row counts follows from the marker alone (`tables.model.windows`). So nobody has to remove a row in time. Rows are removed to
+Whether a row counts follows from the marker alone (`Marker.dead_ranges`). So nobody has to remove a row in time. Rows are removed to
 free disk and changelog: a flush appends tombstones for some of them, and removes them from the store. A tombstone is appended only
 for a row that counts no longer by the marker that is in the store already: if the flush is torn, no row is missing that counts.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tables.model.rows import Marker
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import Cleared, KeyRange, WindowState, dead_ranges
+from tables.model.windows import Cleared, KeyRange
 from tables.store.partition_store import PartitionStore
 from tables.threads import beside_the_loop
 
@@ -58,16 +59,16 @@ class Expiry:
         """Whether the last search did not come to its end, or was never begun."""
         return bool(self._left)
 
-    def look_again(self, windows: WindowState | None) -> None:
-        """Begin a new search if by `windows`, those of the store's marker, other rows count no longer than at the last search."""
-        dead = dead_ranges(windows)
+    def look_again(self, marker: Marker) -> None:
+        """Begin a new search if by `marker`, that of the store, other rows count no longer than at the last search."""
+        dead = marker.dead_ranges()
         if dead != self._searched:
             self._searched, self._left = dead, list(dead)
 
     @beside_the_loop
-    def find(self, windows: WindowState | None) -> Expired:
-        """Return some rows that count no longer by `windows`, at most `ROWS_PER_FLUSH`. A row that is found again is no mistake."""
-        self.look_again(windows)
+    def find(self, marker: Marker) -> Expired:
+        """Return some rows that count no longer by `marker`, at most `ROWS_PER_FLUSH`. A row that is found again is no mistake."""
+        self.look_again(marker)
         keys: list[bytes] = []
         ranges: list[KeyRange] = []
         while self._left and len(keys) < ROWS_PER_FLUSH:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tables.cache.vocabulary import VocabularyLimit
 from tables.clock import now_s
+from tables.model.record_ids import SPAN
 from tables.model.rows import Owner
 from tables.model.tally import TallyRecords
 from tables.model.windows import WindowRules
@@ -85,6 +86,7 @@ class ShardServices:
         witness: sees each flush and calls the commit of the flush; None = the shard commits without a witness.
         windows: rules of the windows that are counted.
         dropped_sizes: sizes of windows, in seconds, whose counts are removed where `windows` does not have them.
+        id_span: records with ids of a generation, of partitions whose first record with an id is still to come.
     """
 
     topic: str
@@ -110,6 +112,7 @@ class ShardServices:
     witness: CommitWitness | None = None
     windows: WindowRules = field(default_factory=WindowRules)
     dropped_sizes: frozenset[int] = frozenset()
+    id_span: int = SPAN
 
     @property
     def owner(self) -> Owner:

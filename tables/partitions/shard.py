@@ -159,7 +159,7 @@ class Shard:
     def look_for_expired(self) -> None:
         """Let the next flushes remove the rows that count no longer by the marker."""
         if (marker := self.marker) is not None and marker.version != FORMAT_VERSION:
-            self.expiry.look_again(marker.windows)
+            self.expiry.look_again(marker)
 
     async def flush(self) -> None:
         """Make the buffer durable, remove some expired rows, and publish the flush to `services.changes`.
@@ -269,9 +269,7 @@ class Shard:
         buffer = BufferCount(self.store, self.services, self.cache, self.panes, self.uptos_ahead)
         # A row ahead may be of a jump that the marker does not know yet.
         may_clear = marker.version != FORMAT_VERSION and not self.uptos_ahead
-        return buffer.count(
-            marker, batches, self.expiry.find(marker.windows) if may_clear else NOTHING_EXPIRED
-        )
+        return buffer.count(marker, batches, self.expiry.find(marker) if may_clear else NOTHING_EXPIRED)
 
     def continued(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Check that appended records continue the examined part of the changelog (step 4 of a flush).

@@ -30,10 +30,10 @@ from rocksdict import (
 )
 
 from tables.errors import StoreCorruptedError
-from tables.model.names import STATE_KEY
+from tables.model.names import END_OF_WORDS, STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY, NOTHING_CLEARED, Cleared, KeyRange
+from tables.model.windows import NOTHING_CLEARED, Cleared, KeyRange
 from tables.store.manifest import check_manifest
 from tables.store.note import leave_note, taken_note
 from tables.store.reclaim import Reclaim
@@ -204,7 +204,7 @@ class PartitionStore:
             finally:
                 view.release()
 
-    def scan(self, start: bytes, limit: int, end: bytes = FIRST_PANE_KEY) -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, limit: int, end: bytes = END_OF_WORDS) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` (key, row) pairs with `start` <= key < `end`, in byte order; by default only words."""
         with self.snapshot() as view:
             return view.scan(start, limit, end=end)
@@ -214,7 +214,7 @@ class PartitionStore:
         with store_errors(self._folder):
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
-    def slices(self, start: bytes = b"", end: bytes = FIRST_PANE_KEY) -> Iterator[list[tuple[bytes, bytes]]]:
+    def slices(self, start: bytes = b"", end: bytes = END_OF_WORDS) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield all (key, row) pairs with `start` <= key < `end` in byte order, in slices; by default only words.
 
         Rows that are written between two slices may or may not be seen.

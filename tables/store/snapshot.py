@@ -8,10 +8,10 @@ from threading import Condition
 from rocksdict import Rdict, RdictIter
 
 from tables.errors import NotReadyError
-from tables.model.names import STATE_KEY
+from tables.model.names import END_OF_WORDS, STATE_KEY
 from tables.model.rows import decode_state, unpack_row
 from tables.model.slices import SLICE_ROWS
-from tables.model.windows import FIRST_PANE_KEY, WindowState
+from tables.model.windows import WindowState
 
 
 class StoreSnapshot:
@@ -66,7 +66,7 @@ class StoreSnapshot:
         self._readers.check()
 
     def scan(
-        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY
+        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = END_OF_WORDS
     ) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` (key, row) pairs, in byte order, whose key is >= `start` and begins with `prefix`.
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tables.model.names import MARKER_KEY
+from tables.model.names import END_OF_WORDS, MARKER_KEY
+from tables.model.record_ids import is_id_key
 from tables.model.rows import Marker, decode_marker, encode_marker, unpack_row
 from tables.model.windows import is_pane_key
 from tests.fakes.rows import pack_row
@@ -59,7 +60,7 @@ class ChangelogPartition:
         """
         base = self.end
         for key, value in records:
-            if is_pane_key(key) and not value:
+            if key != MARKER_KEY and key >= END_OF_WORDS and not value:
                 self._check_tombstone(key)
             elif key != MARKER_KEY:
                 count, upto = unpack_row(value)
@@ -82,10 +83,16 @@ class ChangelogPartition:
         return base, self.end
 
     def is_gone(self, key: bytes, upto: int) -> bool:
-        """Return whether a row that counts up to `upto` is of a window, and counts no longer by some marker that was ever appended.
+        """Return whether a row that counts up to `upto` is of a window or an id, and counts no longer by some marker ever appended.
 
         Such a row may be removed. If the position goes back to an earlier marker, nobody is answered before it has passed all others.
         """
+        if is_id_key(key):
+            return any(
+                source.ids.is_gone(key, position)
+                for source in self._inputs.values()
+                for _, position in self._marked
+            )
         return is_pane_key(key) and any(
             windows.is_gone(key, position, upto) for windows, position in self._marked
         )
@@ -155,7 +162,7 @@ class ChangelogPartition:
                     return None
                 if (marker.topic_id, marker.changelog_id) != (topic_id, self.topic_id):
                     return None
-            elif not is_pane_key(key):
+            elif key < END_OF_WORDS:
                 count, upto = unpack_row(row)
                 if key not in rows or upto >= rows[key][1]:
                     rows[key] = (count, upto)
@@ -165,6 +172,17 @@ class ChangelogPartition:
                 if offset >= max(position, rows.get(word, (0, 0))[1]):
                     counts[word] += 1
         return dict(counts)
+
+    def missing_ids(self, *, compacted: bool = False) -> set[bytes]:
+        """Return the rows of ids that are needed at the position of the last marker, and not in the changelog; see `restored`."""
+        source = [*self._inputs.values()][-1]
+        position, keys = 0, set[bytes]()
+        for _, key, row in self._compacted(self.examined) if compacted else self.records:
+            if key == MARKER_KEY:
+                position = decode_marker(row).position
+            elif row:
+                keys.add(key)
+        return {key for key in source.ids.rows(position).keys() - keys if not self.is_gone(key, 0)}
 
     def missing_windows(self, *, compacted: bool = False) -> dict[bytes, int]:
         """Return the true counts of windows at the position of the last marker that the changelog alone does not lead to.
@@ -195,6 +213,8 @@ class ChangelogPartition:
 
 def true_counts(inputs: Mapping[str, SourcePartition], word: bytes, upto: int) -> set[int]:
     """Return how often `word` occurs below `upto`, in the input partition and in each of its deleted predecessors of that name."""
+    if is_id_key(word):
+        return {source.ids.count(word, upto) for source in inputs.values()}
     if is_pane_key(word):
         return {count for source in inputs.values() for count in source.windows.counts(word, upto)}
     return {source.count(word, upto) for source in inputs.values()}
@@ -239,12 +259,13 @@ class Broker:
         starts: first offset of each partition of the input.
     """
 
-    def __init__(self, starts: Sequence[int]) -> None:
+    def __init__(self, starts: Sequence[int], *, identified: bool = False) -> None:
         self.group = Group()
+        self._identified = identified
         self.intruded: set[int] = set()
         """Partitions to whose changelog another deployment has appended."""
         self.dead_letters: dict[int, set[int]] = defaultdict(set)
-        self._inputs = [{"input-1": SourcePartition(start)} for start in starts]
+        self._inputs = [{"input-1": SourcePartition(start, identified=identified)} for start in starts]
         self.changelog = [ChangelogPartition("changelog-1", inputs) for inputs in self._inputs]
 
     @property
@@ -287,7 +308,7 @@ class Broker:
         """Delete the input and create it again."""
         new_id = f"input-{len(self._inputs[0]) + 1}"
         for inputs in self._inputs:
-            inputs[new_id] = SourcePartition(0)
+            inputs[new_id] = SourcePartition(0, identified=self._identified)
 
     def replace_changelog(self) -> None:
         """Delete the changelog and create it again; batches that have not arrived yet arrive in the new changelog."""

@@ -20,8 +20,9 @@ from tables.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
+from tables.model.names import END_OF_WORDS
 from tables.model.rows import StoreState, unpack_row
-from tables.model.windows import FIRST_PANE_KEY, NOTE_BYTE, NOTHING_CLEARED, Cleared, KeyRange
+from tables.model.windows import NOTE_BYTE, NOTHING_CLEARED, Cleared, KeyRange
 from tables.store.partition_store import StagedRows
 from tests.simulation.threads import breathe
 
@@ -133,14 +134,14 @@ class MemoryStore:
         self._check()
         return [self.image.rows.get(key) for key in keys], self.image.state or EMPTY
 
-    def scan(self, start: bytes, limit: int, end: bytes = FIRST_PANE_KEY) -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, limit: int, end: bytes = END_OF_WORDS) -> list[tuple[bytes, bytes]]:
         with self.snapshot() as view:
             return view.scan(start, limit, end=end)
 
     def estimated_rows(self) -> int:
         return len(self.image.rows)
 
-    def slices(self, start: bytes = b"", end: bytes = FIRST_PANE_KEY) -> Iterator[list[tuple[bytes, bytes]]]:
+    def slices(self, start: bytes = b"", end: bytes = END_OF_WORDS) -> Iterator[list[tuple[bytes, bytes]]]:
         while part := self.scan(start, 2, end):
             yield part
             start = part[-1][0] + b"\x00"
@@ -291,7 +292,7 @@ class Snapshot:
         pass
 
     def scan(
-        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = FIRST_PANE_KEY
+        self, start: bytes, limit: int, prefix: bytes = b"", end: bytes = END_OF_WORDS
     ) -> list[tuple[bytes, bytes]]:
         words = sorted(word for word in self._rows if start <= word < end and word.startswith(prefix))
         return [(word, self._rows[word]) for word in words[:limit]]
@@ -300,4 +301,4 @@ class Snapshot:
         return unpack_row(self._rows[word])[0] if word in self._rows else 0
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from sorted((word, row) for word, row in self._rows.items() if word < FIRST_PANE_KEY)
+        yield from sorted((word, row) for word, row in self._rows.items() if word < END_OF_WORDS)

@@ -23,6 +23,7 @@ from tests.simulation.true_rows import (
     has_windows,
     is_top,
     look_at_cache,
+    look_at_ids,
     look_at_windows,
     true_totals,
     word_counts,
@@ -83,6 +84,11 @@ class Judge:
                     raise WrongError(
                         "a changelog is enough to restore from",
                         f"{number} gives {restored}{', compacted' if compacted else ''}, true is {true}",
+                    )
+                if lost := log.missing_ids(compacted=compacted):
+                    raise WrongError(
+                        "a changelog is enough to recognise repeats",
+                        f"{number}{', compacted' if compacted else ''} lacks {lost}",
                     )
                 if missing := log.missing_windows(compacted=compacted):
                     raise WrongError(
@@ -152,6 +158,7 @@ class Judge:
             raise WrongError(
                 "rows are those of the position", f"{name} {state}: {rows}, true is {true}, {totals}"
             )
+        look_at_ids(name, source, state, rows)
         look_at_windows(name, source, state, rows)
         if follower.readable:
             if state.position < self._shown_by.get(follower, 0):
@@ -383,6 +390,7 @@ class Judge:
                     "each record is accounted for once",
                     f"{name} at {shard.position}: {shard.store.state.totals}, true is {totals}",
                 )
+            look_at_ids(f"{name} at {shard.position}", source, shard.store.state, rows)
             look_at_windows(f"{name} at {shard.position}", source, shard.store.state, rows)
 
 

@@ -44,6 +44,7 @@ class Bias:
         delivered: probability that a poll is delivered at once, and not only after the next poll.
         windowed: probability that windows are counted, too.
         changing: probability that the rules of windows change, where windows are counted.
+        identified: probability that some records have ids.
     """
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -58,12 +59,13 @@ class Bias:
     delivered: float = 0.9
     windowed: float = 0.0
     changing: float = 0.0
+    identified: float = 0.0
 
 
 PLAIN = Bias()
-"""Schedules without windows."""
+"""Schedules without windows and ids."""
 
-USUAL = Bias(windowed=0.95, changing=0.3)
+USUAL = Bias(windowed=0.95, changing=0.3, identified=0.5)
 SHARED = Bias({"intrude": 3, "replace_topic": 0})
 """Schedules in which another deployment writes to the changelog, because its changelog has an equal name."""
 
@@ -101,6 +103,7 @@ class Plan:
         held_bytes: bytes of changelog records that a follower holds in memory.
         windowed: whether windows are counted, too.
         changing: whether the rules of windows change.
+        identified: whether some records have ids.
         ends_slowly: whether the last restore, when nothing fails any more, is slow.
         stream: seed of all random choices before the first step and after the last step.
     """
@@ -117,6 +120,7 @@ class Plan:
     ends_slowly: bool
     windowed: bool
     changing: bool
+    identified: bool
     stream: int
     steps: Sequence[Step]
 
@@ -144,6 +148,7 @@ class Plan:
             ends_slowly=seed % 4 == 0,
             windowed=windowed,
             changing=bool(changes),
+            identified=Random(f"ids of {seed}").random() < bias.identified,
             stream=random.getrandbits(32),
             steps=[
                 Step(

@@ -15,10 +15,13 @@ def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) 
     joined: list[RecordBatch] = []
     values: dict[int, Value] = {}
     times: dict[int, int] = {}
+    ids: dict[int, bytes | None] = {}
     for batch in polled:
         times.update(batch.times)
+        ids.update(batch.ids)
         values.update((o, value) for o, value in batch.values.items() if o >= position)
         if random.random() < 0.5 or batch is polled[-1]:
+            some = [ids[offset] for offset in values]
             dense = len(values) == batch.next_offset - position
             joined.append(
                 RecordBatch(
@@ -27,6 +30,7 @@ def joined_batches(polled: Sequence[KafkaBatch], position: int, random: Random) 
                     batch.next_offset,
                     None if dense else np.array(list(values), np.int64),
                     times=np.array([times[offset] for offset in values], np.int64),
+                    ids=pa.array(some, pa.binary()) if any(some) else None,
                 )
             )
             position, values = batch.next_offset, {}

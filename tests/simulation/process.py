@@ -39,6 +39,7 @@ from tests.simulation.connections import (
     connect,
 )
 from tests.simulation.event_time import CHANGED_RULES
+from tests.simulation.ids import SPAN
 from tests.simulation.owned_tasks import CURRENT
 from tests.simulation.plan import Bias
 from tests.simulation.polls import joined_batches
@@ -64,7 +65,6 @@ LEADING = 2
 
 TAIL_S = [0.01, 0.05, 0.1, 0.3, 0.3, 1.0]
 """How long the records of a poll take to come to the followers, in virtual seconds."""
-
 SLOW_S = [1.0, 2.0, 4.0]
 """Pauses of a thread between two reads of the changelog, in a process that reads the changelog slowly."""
 
@@ -162,12 +162,12 @@ class Process:
             chance=aside.random,
             windows=windows,
             dropped_sizes=ALL_SIZES if may_drop else frozenset(),
+            id_span=SPAN,
         )
         policy = random.choice(_POLICIES)
         self.counts = Partitions(
             Path("/", machine), services, policy, NullObserver(), on_fatal=lambda error: on_fatal(self, error)
         )
-
         self.counts.changes.subscribe(self.tellings.told)
         self._queries = queries_at_once(self.counts, lambda: len(broker.source))
         self._slow_queries = slow_queries(self, OwnedHoldings(self.counts))

@@ -47,7 +47,7 @@ class Schedule:
         """Random choices about the times of records."""
         self.trace: list[str] = []
         self.taken: list[Step] = []
-        self.broker = Broker(plan.starts)
+        self.broker = Broker(plan.starts, identified=plan.identified)
         self.disks = Disks()
         self.processes: list[Process] = []
         self.ever: list[Process] = []

@@ -11,6 +11,7 @@ from random import Random
 from tables.model.tally import Totals
 from tests.simulation.event_time import Times
 from tests.simulation.histories import Histories
+from tests.simulation.ids import IdTruth, random_id
 from tests.simulation.window_truth import WindowTruth
 
 Value = bytes | None
@@ -24,6 +25,7 @@ class KafkaBatch:
     next_offset: int
     values: dict[int, Value]
     times: dict[int, int]
+    ids: dict[int, bytes | None]
 
 
 class SourcePartition:
@@ -31,15 +33,23 @@ class SourcePartition:
 
     Args:
         start: first offset that can be read.
+        identified: whether some records have ids.
+
+    Attributes:
+        values: the records that count, by offset.
+        repeats: offsets of the records that repeat others.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, *, identified: bool = False) -> None:
         self.start = start
         self.end = start
         self.batches: list[KafkaBatch] = []
         self.values: dict[int, Value] = {}
+        self.repeats: list[int] = []
+        self.ids = IdTruth()
         self.windows = Histories()
         self.times = Times()
+        self._identified = identified
         self._occurrences: dict[bytes, list[int]] = defaultdict(list)
 
     def append(self, values: Sequence[Value], holes: Sequence[bool], timely: Random) -> None:
@@ -48,22 +58,31 @@ class SourcePartition:
         Args:
             values: values of the records.
             holes: which offsets stay empty.
-            timely: decides the times of the records.
+            timely: decides the times of the records; and their ids, without using it up.
         """
-        base, kept = self.end, {}
+        base, kept = self.end, dict[int, Value]()
         times: dict[int, int] = {}
+        ids: dict[int, bytes | None] = {}
+        identifying = Random(hash(timely.getstate())) if self._identified else None
         for value, hole in zip(values, holes, strict=False):
             self.end += hole
             kept[self.end] = value
-            for word in words_of(value):
-                self._occurrences[word].append(self.end)
             times[self.end] = self.times.next(timely)
-            self.windows.add(self.end, times[self.end], words_of(value))
+            ids[self.end] = None if identifying is None else random_id(identifying)
+            if self.ids.add(self.end, ids[self.end]):
+                self._count(value, times[self.end])
+            else:
+                self.repeats.append(self.end)
             self.end += 1
         self.end += holes[-1] if len(holes) > len(values) else 0
         if self.end > base:
-            self.values.update(kept)
-            self.batches.append(KafkaBatch(base, self.end, kept, times))
+            self.batches.append(KafkaBatch(base, self.end, kept, times, ids))
+
+    def _count(self, value: Value, time_ms: int) -> None:
+        self.values[self.end] = value
+        for word in words_of(value):
+            self._occurrences[word].append(self.end)
+        self.windows.add(self.end, time_ms, words_of(value))
 
     def count(self, word: bytes, upto: int) -> int:
         """Return how often `word` occurs below offset `upto`."""
@@ -77,20 +96,21 @@ class SourcePartition:
     def totals(self, upto: int, windows: WindowTruth) -> Totals:
         """Return the totals that a correct worker has for the records below `upto`; `windows` is what is true of its windows."""
         values = [value for offset, value in self.values.items() if offset < upto]
-        skipped = sum(value is None for value in values)
+        nulls = sum(value is None for value in values)
+        skipped = {"null": nulls, "duplicate": bisect_left(self.repeats, upto)}
         dead = sum(value is not None and not is_text(value) for value in values)
         return Totals(
-            records=len(values),
-            counted=len(values) - skipped - dead,
+            records=len(values) + skipped["duplicate"],
+            counted=len(values) - nulls - dead,
             words=sum(len(words_of(value)) for value in values),
-            skipped={"null": skipped} if skipped else {},
+            skipped={reason: count for reason, count in skipped.items() if count},
             dead_lettered={"invalid_utf8": dead} if dead else {},
             untimed=windows.untimed(upto),
             late=windows.late(upto),
         )
 
     def dead_letters(self) -> set[int]:
-        """Return the offsets of the records that cannot be counted."""
+        """Return the offsets of the records that cannot be counted, without repeats."""
         return {o for o, value in self.values.items() if value is not None and not is_text(value)}
 
 

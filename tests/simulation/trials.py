@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tests.simulation import follower_mutants, mutants, rule_mutants, window_mutants
+from tests.simulation import follower_mutants, id_mutants, mutants, rule_mutants, window_mutants
 from tests.simulation.plan import PLAIN, SHARED, Bias
 from tests.simulation.simulator import Mutate
 
@@ -107,6 +107,10 @@ CHANGED = Bias(
 """The rules of windows change in every schedule, and many flushes are torn."""
 
 
+IDENTIFIED = Bias({"crash": 8, "replace_topic": 0}, fault_rates=(0.1,), standbys=(0.0, 1.0), identified=1.0)
+"""Some records have ids in every schedule, and many flushes are torn."""
+
+
 UNPLANTED = {1, 13, 15, 16}
 """Rules of ARCHITECTURE.md that only unit and integration tests check: the simulation cannot break such a rule alone."""
 
@@ -183,6 +187,12 @@ MUTANTS: dict[Mutate, Trial] = {
     rule_mutants.a_longer_jump_refutes_the_pending_one: Trial(19, bias=CHANGED, first=185),
     rule_mutants.rows_come_back_with_their_size: Trial(19, bias=CHANGED),
     rule_mutants.a_longer_retention_brings_windows_back: Trial(20, bias=CHANGED, first=100),
+    id_mutants.repeats_recognised_within_a_buffer_alone: Trial(21, bias=IDENTIFIED),
+    id_mutants.every_known_id_taken_for_a_repeat: Trial(21, bias=IDENTIFIED),
+    id_mutants.the_generation_before_not_asked: Trial(21, bias=IDENTIFIED),
+    id_mutants.numbers_of_ids_forgotten_by_the_marker: Trial(21, bias=IDENTIFIED),
+    id_mutants.ids_removed_a_generation_too_early: Trial(21, bias=IDENTIFIED),
+    id_mutants.ids_removed_by_the_marker_that_is_being_written: Trial(21, bias=IDENTIFIED),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),

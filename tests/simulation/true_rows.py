@@ -6,11 +6,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from tables.cache.counts import UNKNOWN
+from tables.model.names import END_OF_WORDS
+from tables.model.record_ids import IdState, is_id_key
 from tables.model.rows import StoreState
 from tables.model.tally import Totals
 from tables.model.windows import WindowState, is_pane_key, pane_of
 from tables.partitions.shard import Shard
 from tables.top.top_words import TopWords
+from tests.simulation.ids import SPAN
 from tests.simulation.source import SourcePartition
 from tests.simulation.window_truth import WindowTruth
 from tests.simulation.wrong_error import WrongError
@@ -28,7 +31,7 @@ def is_top(top: TopWords, true: Counter[str], k: int, *, exactly: bool) -> bool:
 
 
 def word_counts(rows: Mapping[bytes, tuple[int, int]]) -> dict[bytes, int]:
-    return {word: count for word, (count, _) in rows.items() if not is_pane_key(word)}
+    return {word: count for word, (count, _) in rows.items() if word < END_OF_WORDS}
 
 
 def true_totals(source: SourcePartition, state: StoreState) -> Totals:
@@ -37,6 +40,21 @@ def true_totals(source: SourcePartition, state: StoreState) -> Totals:
 
 def has_windows(state: StoreState) -> bool:
     return state.marker is not None and state.marker.windows is not None
+
+
+def look_at_ids(
+    name: str, source: SourcePartition, state: StoreState, rows: Mapping[bytes, tuple[int, int]]
+) -> None:
+    """Check the rows of ids of a store whose rows are those of its position. Raise WrongError if they are not true."""
+    ids = (state.marker.ids if state.marker is not None else None) or IdState(span=SPAN)
+    true = source.ids.rows(state.position)
+    found = {
+        key: count
+        for key, (count, _) in rows.items()
+        if is_id_key(key) and not source.ids.is_gone(key, state.position)
+    }
+    if found != true or ids != IdState(source.ids.records(state.position), SPAN):
+        raise WrongError("ids are those of the position", f"{name}: {ids}, {found}, true is {true}")
 
 
 def look_at_windows(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tables.errors import InexactError
-from tables.model.names import FORMAT_VERSION, ROW_BYTES, WINDOWED_VERSION
+from tables.model.names import FORMAT_VERSION, IDENTIFIED_VERSION, ROW_BYTES
 from tables.model.rows import (
     Marker,
     StoreState,
@@ -70,10 +70,10 @@ def test_what_is_no_marker_is_refused(value: bytes) -> None:
 
 
 def test_a_marker_of_another_version_is_refused_with_both_versions() -> None:
-    other = Marker(topic="input", profile="p", origin=0, position=1, version=WINDOWED_VERSION + 1)
+    other = Marker(topic="input", profile="p", origin=0, position=1, version=IDENTIFIED_VERSION + 1)
     with pytest.raises(
         InexactError,
-        match=f"format {WINDOWED_VERSION + 1}, this program reads {FORMAT_VERSION} and {WINDOWED_VERSION}",
+        match=f"format {IDENTIFIED_VERSION + 1}, this program reads {FORMAT_VERSION} to {IDENTIFIED_VERSION}",
     ):
         decode_marker(encode_marker(other))
 
@@ -113,6 +113,6 @@ def test_names_in_stores_and_changelogs_are_those_of_the_first_release() -> None
 
 
 def test_a_state_that_cannot_be_read_is_none() -> None:
-    other = Marker(topic="input", profile="p", origin=0, position=1, version=WINDOWED_VERSION + 1)
+    other = Marker(topic="input", profile="p", origin=0, position=1, version=IDENTIFIED_VERSION + 1)
     assert decode_state(encode_state(StoreState(marker=other, examined=1, max_upto=1))) is None
     assert decode_state(b"nonsense") is None
