@@ -57,7 +57,8 @@ class QueryPool:
         self._name = name
         self._threads = threads
         self._most_waiting = most_waiting
-        self._executor = ThreadPoolExecutor(threads, name)
+        self._executor: ThreadPoolExecutor | None = None
+        """Made for the first question: many pools are never asked."""
         self._closed = False
         self._waiting: dict[Hashable, _Question] = {}
         self._answering: set[_Question] = set()
@@ -109,10 +110,13 @@ class QueryPool:
         self._waiting.clear()
         for question in self._answering:
             question.budget.end()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
         """Begin the questions that have waited longest, as many as there are free threads."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, self._name)
         while self._waiting and len(self._answering) < self._threads:
             question = self._waiting.pop(next(iter(self._waiting)))
             self._answering.add(question)

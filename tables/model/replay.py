@@ -138,7 +138,7 @@ class Replay:
     Attributes:
         awaited_found: whether `awaited` was among the records.
         stale: words whose latest record in the changelog is not their best row, as of the last `take`.
-        marker: last marker by offset; None = the changelog has no marker so far.
+        marker: the marker with the largest position, of equal ones the last; None = the changelog has no marker so far.
         max_upto: largest `upto` of all rows and largest position of all markers: readers may have seen answers up to this position.
         examined: next changelog offset to read.
         cleared: rows that were removed, as of the last `take`, because they count no longer. The caller removes them from the store
@@ -169,6 +169,8 @@ class Replay:
         self._stored = stored
         self._stored_upto = self.max_upto
         self._furthest_position = state.marker.furthest_position if state.marker is not None else 0
+        self._latest = state.marker
+        """Last marker by offset, which compaction keeps."""
         self._parts: list[MergedRows] = []
         self._tombstones: list[pa.BinaryArray] = []
         self._buffered_bytes = 0
@@ -190,7 +192,9 @@ class Replay:
                 self._check_changelog(marker)
                 self.awaited_found = self.awaited_found or marker == self._awaited
                 self._furthest_position = max(self._furthest_position, marker.furthest_position)
-                self.marker = marker
+                self._latest = marker
+                if self.marker is None or marker.position >= self.marker.position:
+                    self.marker = marker
             self.max_upto = max(self.max_upto, self._furthest_position)
             is_row = pc.invert(is_marker)
             keys, values = keys.filter(is_row), values.filter(is_row)
@@ -226,10 +230,11 @@ class Replay:
         )
 
     def needs_healing(self) -> bool:
-        """Return whether compaction would keep a worse record: a row of a stale word, or a marker with a smaller furthest position."""
-        return bool(self.stale) or (
-            self.marker is not None and self.marker.furthest_position < self._furthest_position
-        )
+        """Return whether compaction would keep a worse record: a row of a stale word, or a marker with a smaller position."""
+        if self.marker is None or self._latest is None:
+            return bool(self.stale)
+        is_behind = self._latest.position < self.marker.position
+        return bool(self.stale) or is_behind or self.marker.furthest_position < self._furthest_position
 
     def healed_marker(self) -> Marker | None:
         """Return the marker to append after the rows of the stale words; None = the changelog has no marker."""
@@ -240,7 +245,7 @@ class Replay:
     def healed(self) -> None:
         """Note that the better rows of the stale words and the healed marker were appended to the changelog."""
         self.stale.clear()
-        self.marker = self.healed_marker()
+        self.marker = self._latest = self.healed_marker()
 
     def take(self) -> MergedRows:
         """Return the rows since the last `take` that are better than the stored rows, in byte order. Update `stale` and `cleared`."""

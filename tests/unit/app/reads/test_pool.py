@@ -195,6 +195,8 @@ async def test_a_question_that_no_thread_has_begun_when_the_pool_is_closed_is_no
     pool: QueryPool,
 ) -> None:
     busy = threading.Event()
+    await pool.ask("first", lambda _: None, 10)
+    assert pool._executor is not None
     pool._executor.submit(busy.wait, 10)
     question = asyncio.create_task(pool.ask("key", lambda _: None, 10))
     await asyncio.sleep(0)
