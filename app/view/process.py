@@ -34,7 +34,7 @@ from app.web.resources.version import version_info
 from app.web.server import WebServer, bound_socket
 from app.worker.ending import Deadline, say
 from app.worker.health import Health
-from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls, watches_of
+from app.worker.http_options import access_of, allowed_hosts, audiences_of, normaliser, server_tls
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
 from tables.background import runner
@@ -121,8 +121,8 @@ class View:
             }
         )
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
-        self._watches = watches_of(settings, self._metrics)
-        changes.subscribe(lambda _: self._watches.moved())
+        self._audiences = audiences_of(settings, self._metrics)
+        changes.subscribe(lambda _: self._audiences.moved())
         self._asgi_app = create_asgi_app(
             WordQueries(parties, query_timeout_s),
             self._health,
@@ -132,7 +132,7 @@ class View:
             allowed_hosts=allowed_hosts(settings),
             access=access_of(settings),
             configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
-            watches=self._watches,
+            audiences=self._audiences,
         )
         self._tls = server_tls(settings)
 
@@ -167,7 +167,7 @@ class View:
                 self._health.start_draining("stopping")
                 if self.error is None:
                     await asyncio.sleep(settings.drain_s)
-                self._watches.close()
+                self._audiences.close()
                 deadline.start()
                 for task in tasks:
                     task.cancel()

@@ -13,6 +13,7 @@ from app.bodies import Version
 from app.reads.window_answers import AllQueries, WindowSize
 from app.web import openapi
 from app.web.access.options import Access
+from app.web.audiences import Audiences
 from app.web.compression import Compression
 from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
@@ -36,7 +37,6 @@ from app.web.resources import (
     word_windows,
     words,
 )
-from app.web.watches import Watches
 from tables.errors import WordcountError
 
 
@@ -52,7 +52,7 @@ def create_asgi_app(
     access: Access | None = None,
     workers: state.Workers | None = None,
     configured_windows: Sequence[WindowSize] = (),
-    watches: Watches | None = None,
+    audiences: Audiences | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -68,7 +68,7 @@ def create_asgi_app(
         configured_windows: windows that `/v1/windows` lists if their panes are counted, besides the panes themselves. The shortest one
             is meant where a question names no size.
         access: tokens, rate limit and origins of pages; None = no restriction.
-        watches: asks the questions of `/v1/stream`; None = watches that end with their clients alone.
+        audiences: asks the questions of `/v1/stream`; None = audiences that end with their clients alone.
     """
     bodies = BodyBudget()
     shortest = min(configured_windows, default=None)
@@ -81,7 +81,7 @@ def create_asgi_app(
             *top.routes(queries),
             *windows.routes(queries, configured_windows),
             *trending.routes(queries, shortest),
-            *stream.routes(queries, normalise, shortest, watches or Watches()),
+            *stream.routes(queries, normalise, shortest, audiences or Audiences()),
             *stats.routes(queries),
             *assignments.routes(queries),
             *state.routes(queries, normalise, workers),

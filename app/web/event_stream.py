@@ -2,7 +2,7 @@
 
 The library ends all streams of a process by itself when it believes that uvicorn stops. To notice that, it replaces `handle_exit` of
 uvicorn's server when it is imported, and looks twice a second, for ever, at who handles SIGTERM. Here signals belong to the worker or
-the view, which ends streams by `Watches.close` at its own place in the order of a stop. So this module switches that part off; the
+the view, which ends streams by `Audiences.close` at its own place in the order of a stop. So this module switches that part off; the
 replaced `handle_exit` is never called, because Faust's server takes no signals. `tests/unit/app/web/test_event_stream.py` notices an
 upgrade that needs something else.
 """
@@ -17,7 +17,7 @@ from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 
 from app.web.responses import HEADERS
-from app.web.watcher import SEPARATOR
+from app.web.stream_client import SEPARATOR
 
 HEARTBEAT_S: Final = 15
 """Time between comments, so that proxies and clients take no quiet stream for a dead one."""

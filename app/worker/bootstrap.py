@@ -33,7 +33,7 @@ from app.worker.ending import Deadline
 from app.worker.faust_app import WordcountApp, Worker, WorkerParts
 from app.worker.group_reads import build_reads
 from app.worker.health import Health, assignment_check, broker_check, restored_check
-from app.worker.http_options import access_of, allowed_hosts, normaliser, server_tls, watches_of
+from app.worker.http_options import access_of, allowed_hosts, audiences_of, normaliser, server_tls
 from app.worker.metrics import Metrics
 from app.worker.preparation import Preparation, faust_port
 from app.worker.tuning import tune_process
@@ -136,8 +136,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             "restored": lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
         }
     )
-    watches = watches_of(settings, metrics)
-    topology.partitions.changes.subscribe(lambda _: watches.moved())
+    audiences = audiences_of(settings, metrics)
+    topology.partitions.changes.subscribe(lambda _: audiences.moved())
     asgi_app = create_asgi_app(
         reads.queries,
         health,
@@ -149,7 +149,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         access=access_of(settings),
         workers=lambda: worker_addresses(faust_app.consumer.membership.group_map),
         configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
-        watches=watches,
+        audiences=audiences,
     )
     tls = server_tls(settings)
 
@@ -178,7 +178,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             beacon=faust_app.beacon,
         ),
         start_draining=health.start_draining,
-        end_streams=watches.close,
+        end_streams=audiences.close,
         drain_s=settings.drain_s,
         close_reads=reads.close,
         watch_address=reads.address.watch,

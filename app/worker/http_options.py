@@ -12,14 +12,14 @@ from app.web.access.options import Access
 from app.web.access.renewed import Renewed
 from app.web.access.tls import server_context
 from app.web.access.tokens import read_tokens
+from app.web.audiences import Audiences
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
-from app.web.watches import Watches
 
 if TYPE_CHECKING:
     from agents.text.tokenizer import Tokenizer
     from app.config.settings import Settings
-    from app.web.watcher import WatcherObserver
+    from app.web.stream_client import StreamObserver
 
 
 def allowed_hosts(settings: Settings) -> AllowedHosts:
@@ -36,13 +36,13 @@ def access_of(settings: Settings) -> Access:
     return Access(tokens, settings.rate_limit_per_s, settings.cors_origins)
 
 
-def watches_of(settings: Settings, observer: WatcherObserver) -> Watches:
-    """Return the watches of a process. Some connections always remain for who asks otherwise: probes, workers, people."""
+def audiences_of(settings: Settings, observer: StreamObserver) -> Audiences:
+    """Return the audiences of a process. Some connections always remain for who asks otherwise: probes, workers, people."""
 
     def most_clients() -> int:
         return min(settings.stream_clients, limits_for(settings.max_word_bytes).connections * 3 // 4)
 
-    return Watches(observer, most_clients)
+    return Audiences(observer, most_clients)
 
 
 def server_tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.bodies import Freshness
 from app.reads.window_answers import AllQueries, WindowSize
+from app.web.audiences import Audiences, Question
 from app.web.disconnection import while_connected
 from app.web.event_stream import EventStream
 from app.web.parameters import repeatable_parameters, truth, whole_number
@@ -25,7 +26,6 @@ from app.web.resources.trending import baseline_of, trending_words
 from app.web.resources.windows import window_top
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT, page_of
 from app.web.terms import LASTING, offsets_of, terms_of
-from app.web.watches import Question, Watches
 from app.web.window_parameters import size_asked, size_of
 from tables.errors import BadRequestError, WordcountError
 
@@ -61,7 +61,7 @@ class _Resources:
 
 
 def routes(
-    queries: AllQueries, normalise: Callable[[str], str], shortest: WindowSize | None, watches: Watches
+    queries: AllQueries, normalise: Callable[[str], str], shortest: WindowSize | None, audiences: Audiences
 ) -> list[Resource]:
     """Return the route of `/v1/stream`.
 
@@ -69,7 +69,7 @@ def routes(
         queries: answers questions.
         normalise: normalises a word as the tokeniser's profile does.
         shortest: size of the windows that trends are asked for if a question names none.
-        watches: asks the questions for all clients.
+        audiences: asks the questions for all clients.
     """
     resources = _Resources(queries, normalise, shortest)
 
@@ -79,15 +79,15 @@ def routes(
         seen = offsets_of(last_id, "Last-Event-ID") if last_id else {}
         if request.method == "HEAD":
             return EventStream(_no_events(), lambda: None)
-        watcher = watches.join(question, seen)
-        leave = partial(watches.leave, question, watcher)
+        client = audiences.join(question, seen)
+        leave = partial(audiences.leave, question, client)
         with ExitStack() as unless_sent:
             unless_sent.callback(leave)
-            news = await while_connected(request, watcher.first())
+            news = await while_connected(request, client.first())
             if isinstance(news, Exception) and _is_refusal(news):
                 raise news
             unless_sent.pop_all()
-        return EventStream(watcher.events(), leave)
+        return EventStream(client.events(), leave)
 
     return [Resource("/v1/stream", get_stream)]
 

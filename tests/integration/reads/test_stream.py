@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from app.web.watcher import RETRY_MS
+from app.web.stream_client import RETRY_MS
 from tests.fakes.events import Event, Events
 from tests.integration.worker import DEADLINE_S, Worker, wait_counted
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.web.asgi import create_asgi_app
-from app.web.watches import Watches
+from app.web.audiences import Audiences
 from app.worker.metrics import Metrics
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 
@@ -29,16 +29,16 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def watches(metrics: Metrics) -> Watches:
-    return Watches(metrics)
+def audiences(metrics: Metrics) -> Audiences:
+    return Audiences(metrics)
 
 
 @pytest.fixture
 async def client(
-    queries: FakeQueries, health: FakeHealth, metrics: Metrics, watches: Watches
+    queries: FakeQueries, health: FakeHealth, metrics: Metrics, audiences: Audiences
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application; words in paths are normalised by `str.casefold`."""
-    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold, watches=watches)
+    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold, audiences=audiences)
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:
         yield open_client

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from app.web.asgi import create_asgi_app
+from app.web.audiences import Audiences
 from app.web.connections import Limits
 from app.web.server import WebServer, bound_socket
-from app.web.watches import Watches
 from app.worker.metrics import Metrics
 from tests.fakes.events import DEADLINE_S, Events
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
@@ -25,7 +25,7 @@ class Served:
         self._limits = Limits(connections=10, head_bytes=20_000, answer_s=answer_s)
         self.queries, self.metrics = FakeQueries(), Metrics()
         self.most_clients = 2
-        self.watches = Watches(self.metrics, lambda: self.most_clients)
+        self.audiences = Audiences(self.metrics, lambda: self.most_clients)
         self.client = httpx.AsyncClient()
 
     @asynccontextmanager
@@ -38,7 +38,7 @@ class Served:
             self.metrics.registry,
             VERSION,
             str.casefold,
-            watches=self.watches,
+            audiences=self.audiences,
             **options,
         )
         server = WebServer(asgi_app, lambda: [listener], lambda: self._limits, self.metrics)
@@ -47,7 +47,7 @@ class Served:
             await until(lambda: server._server.started)
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE_S) as self.client:
                 yield self
-            self.watches.close()
+            self.audiences.close()
 
     @asynccontextmanager
     async def stream(self, query: str, **headers: str) -> AsyncIterator[Events]:

@@ -12,7 +12,7 @@ from sse_starlette import sse
 from uvicorn import Server
 
 from app.web import event_stream
-from app.web.watcher import RETRY_MS
+from app.web.stream_client import RETRY_MS
 from tests.unit.app.web.served_streams import Served
 
 
@@ -29,7 +29,7 @@ async def test_the_library_neither_watches_the_process_nor_ends_streams_by_itsel
         monkeypatch.setattr(sse.AppStatus, "should_exit", True)
         served.queries.as_of = {2: 124, 10: 7}
         assert (await events.next()).kind == "change"
-        served.watches.close()
+        served.audiences.close()
         assert (await events.next()).lines == [f"retry: {RETRY_MS}"]
 
 

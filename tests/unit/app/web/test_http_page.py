@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.watcher import RETRY_MS
+from app.web.stream_client import RETRY_MS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "http.md").read_text("utf-8")
 COMMANDS = re.findall(r"^```sh\n([^\n]+)\n```\n(?:\n```(\w+)\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE)
@@ -41,11 +41,11 @@ def request_of(command: str) -> tuple[str, str, dict[str, str], str | None]:
     return method, address.removeprefix("127.0.0.1:8080"), headers, body
 
 
-async def end_streams(watches, metrics):
+async def end_streams(audiences, metrics):
     """End a stream when its snapshot was sent, as `--max-time` ends it for curl."""
     while not metrics.registry.get_sample_value("wordcount_stream_events_total", {"event": "snapshot"}):
         await asyncio.sleep(0.01)
-    watches.close()
+    audiences.close()
 
 
 def test_every_block_of_commands_is_one_command():
@@ -53,9 +53,9 @@ def test_every_block_of_commands_is_one_command():
 
 
 @pytest.mark.parametrize(("command", "kind", "answer"), COMMANDS, ids=[command for command, _, _ in COMMANDS])
-async def test_a_command_answers_what_the_page_says(client, watches, metrics, command, kind, answer):
+async def test_a_command_answers_what_the_page_says(client, audiences, metrics, command, kind, answer):
     method, path, headers, body = request_of(command)
-    ending = asyncio.create_task(end_streams(watches, metrics))
+    ending = asyncio.create_task(end_streams(audiences, metrics))
     reply = await client.request(method, path, headers=headers, content=body)
     ending.cancel()
     assert reply.status_code == 200

@@ -13,7 +13,7 @@ from app.web import connections
 from app.web.access.options import Access
 from app.web.access.tokens import Client, Tokens
 from app.web.resources.stream import MOST_WATCHED_WORDS
-from app.web.watcher import RETRY_MS
+from app.web.stream_client import RETRY_MS
 from tables.errors import BrokerUnavailableError
 from tests.fakes.events import Event
 from tests.unit.app.web.served_streams import Served, until
@@ -102,13 +102,13 @@ async def test_clients_ask_once_and_leave_when_their_connection_ends(served):
     async with served.stream("top=1") as first, served.stream("top=1") as second:
         for events in (first, second):
             assert (await events.next()).kind == "snapshot"
-        assert (served.watches.questions, served.metric("wordcount_stream_clients")) == (1, 2)
+        assert (served.audiences.questions, served.metric("wordcount_stream_clients")) == (1, 2)
         reply = await served.client.get("/v1/stream?top=1")
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
         assert reply.json()["type"] == "urn:problem-type:wordcount:too-many-streams"
         assert "2 clients" in reply.json()["detail"]
     await until(lambda: served.metric("wordcount_stream_clients") == 0)
-    assert served.watches.questions == 0
+    assert served.audiences.questions == 0
 
 
 async def test_a_client_that_reads_nothing_is_no_client_any_more(monkeypatch):
@@ -192,7 +192,7 @@ async def test_streams_end_at_once_when_the_process_stops():
             for events in (first, second):
                 assert (await events.next()).kind == "snapshot"
             stopped_s = asyncio.get_running_loop().time()
-            served.watches.close()
+            served.audiences.close()
             for events in (first, second):
                 assert (await events.next()).lines == [f"retry: {RETRY_MS}"]
                 assert await events.next() is None

@@ -1,4 +1,4 @@
-"""Watches: questions that clients ask again and again, each asked once for all of its clients, whose number is bounded."""
+"""Audiences: questions that clients ask again and again, each asked once for all of its clients, whose number is bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from app.bodies import Freshness
 from app.web.problems import TooManyStreamsError
-from app.web.watcher import News, Watcher, WatcherObserver
+from app.web.stream_client import News, StreamClient, StreamObserver
 from tables.errors import WordcountError
 
 MOST_CLIENTS: Final = 500
@@ -39,8 +39,8 @@ class Question:
     ask: Callable[[], Awaitable[Freshness]]
 
 
-class Watches:
-    """All questions that are watched, and the clients that watch them. Used from one event loop.
+class Audiences:
+    """All questions that are asked again and again, and their clients. Used from one event loop.
 
     Args:
         observer: reports clients and events; None = nobody is told.
@@ -48,20 +48,20 @@ class Watches:
     """
 
     def __init__(
-        self, observer: WatcherObserver | None = None, most_clients: Callable[[], int] = lambda: MOST_CLIENTS
+        self, observer: StreamObserver | None = None, most_clients: Callable[[], int] = lambda: MOST_CLIENTS
     ) -> None:
         self._observer = observer
         self._most_clients = most_clients
-        self._watches: dict[Hashable, _Watch] = {}
+        self._audiences: dict[Hashable, _Audience] = {}
         self._clients = 0
         self._ending = asyncio.Event()
 
     @property
     def questions(self) -> int:
         """How many different questions are asked now."""
-        return len(self._watches)
+        return len(self._audiences)
 
-    def join(self, question: Question, seen: dict[int, int]) -> Watcher:
+    def join(self, question: Question, seen: dict[int, int]) -> StreamClient:
         """Return a new client of `question`, which has to be told by `leave` when it is gone.
 
         Args:
@@ -77,31 +77,31 @@ class Watches:
                 f"{most} clients watch already, which is as many as may (WORDCOUNT_STREAM_CLIENTS)",
                 "watch at another worker or a view, or ask the plain resource again and again",
             )
-        watch = self._watches.get(question.key)
-        if watch is None:
-            watch = self._watches[question.key] = _Watch(question)
-        watcher = Watcher(question.interval_s, seen, self._ending, self._observer)
-        watch.add(watcher)
+        audience = self._audiences.get(question.key)
+        if audience is None:
+            audience = self._audiences[question.key] = _Audience(question)
+        client = StreamClient(question.interval_s, seen, self._ending, self._observer)
+        audience.add(client)
         self._count(1)
-        return watcher
+        return client
 
-    def leave(self, question: Question, watcher: Watcher) -> None:
+    def leave(self, question: Question, client: StreamClient) -> None:
         """Forget a client that has joined; a question without clients is asked no more."""
-        watch = self._watches[question.key]
-        if watch.remove(watcher):
-            del self._watches[question.key]
+        audience = self._audiences[question.key]
+        if audience.remove(client):
+            del self._audiences[question.key]
         self._count(-1)
 
     def moved(self) -> None:
         """Ask questions soon that were waiting for a change, because counts of this process have moved."""
-        for watch in self._watches.values():
-            watch.moved()
+        for audience in self._audiences.values():
+            audience.moved()
 
     def close(self) -> None:
         """End the events of all clients, also of those that join later, because the process is about to end."""
         self._ending.set()
-        for watch in self._watches.values():
-            watch.wake()
+        for audience in self._audiences.values():
+            audience.wake()
 
     def _count(self, more: int) -> None:
         self._clients += more
@@ -109,7 +109,7 @@ class Watches:
             self._observer.stream_clients(self._clients)
 
 
-class _Watch:
+class _Audience:
     """One question and its clients.
 
     It is asked at every interval, because counts of other workers move, too; at once for a client that joins; and at once when counts
@@ -121,23 +121,23 @@ class _Watch:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._watchers: dict[Watcher, None] = {}
+        self._clients: dict[StreamClient, None] = {}
         self._wanted = asyncio.Event()
         self._as_of: Mapping[int, int] | None = None
         self._loop = asyncio.get_running_loop()
         self._moved_s = self._loop.time()
         self._asking = asyncio.create_task(self._ask_on())
 
-    def add(self, watcher: Watcher) -> None:
-        self._watchers[watcher] = None
+    def add(self, client: StreamClient) -> None:
+        self._clients[client] = None
         self._wanted.set()
 
-    def remove(self, watcher: Watcher) -> bool:
+    def remove(self, client: StreamClient) -> bool:
         """Remove a client; return whether it was the last one, and the question is asked no more."""
-        del self._watchers[watcher]
-        if not self._watchers:
+        del self._clients[client]
+        if not self._clients:
             self._asking.cancel()
-        return not self._watchers
+        return not self._clients
 
     def moved(self) -> None:
         if self._loop.time() >= self._moved_s + self._question.interval_s:
@@ -145,20 +145,20 @@ class _Watch:
 
     def wake(self) -> None:
         """Let all clients see that they end."""
-        for watcher in self._watchers:
-            watcher.wake()
+        for client in self._clients:
+            client.wake()
 
     async def _ask_on(self) -> None:
         while True:
             self._wanted.clear()
-            asked_for = list(self._watchers)
+            asked_for = list(self._clients)
             news = await self._news()
             as_of = news.as_of if isinstance(news, Freshness) else None
             if as_of is None or as_of != self._as_of:
                 self._as_of, self._moved_s = as_of, self._loop.time()
-            for watcher in asked_for:
-                watcher.tell(news)
-            waits = any(watcher.is_waiting for watcher in asked_for)
+            for client in asked_for:
+                client.tell(news)
+            waits = any(client.is_waiting for client in asked_for)
             pause_s = min(self._question.interval_s, SOON_S) if waits else self._question.interval_s
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), pause_s)

@@ -1,4 +1,4 @@
-"""A watcher: one client of a watched question, with at most one answer that waits for it, and what it was told so far."""
+"""A client of a stream: who watches one question, with at most one answer that waits for it, and what it was told so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ News = Freshness | Exception
 """The body of an answer, or why there is none."""
 
 
-class WatcherObserver(Protocol):
+class StreamObserver(Protocol):
     """Reports clients of streams and the events that are sent to them."""
 
     def stream_clients(self, open_now: int) -> None:
@@ -41,7 +41,7 @@ class WatcherObserver(Protocol):
         ...
 
 
-class Watcher:
+class StreamClient:
     """One client, who is told the newest answer when it has read the former ones and its interval is over.
 
     Args:
@@ -56,7 +56,7 @@ class Watcher:
         interval_s: float,
         seen: Mapping[int, int],
         ending: asyncio.Event,
-        observer: WatcherObserver | None,
+        observer: StreamObserver | None,
     ) -> None:
         self._interval_s = interval_s
         self._seen = dict(seen)

@@ -1,4 +1,4 @@
-"""Watches: one asking for all clients, the newest answer for a slow one, no answer that goes back, and a bounded number of clients."""
+"""One asking for all clients, the newest answer for a slow one, no answer that goes back, and a bounded number of clients."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from app.bodies import Word
 from app.reads.answers import IncompleteError
-from app.web import watcher as watcher_module
+from app.web import stream_client as client_module
+from app.web.audiences import Audiences, Question
 from app.web.problems import TooManyStreamsError
-from app.web.watcher import RETRY_MS, Watcher
-from app.web.watches import Question, Watches
+from app.web.stream_client import RETRY_MS, StreamClient
 from tables.errors import BadRequestError
 
 DEADLINE_S = 20.0
@@ -80,10 +80,10 @@ async def within(awaited: Awaitable[Any]) -> Any:
 class Client:
     """A client, who reads its events one by one."""
 
-    def __init__(self, watches: Watches, answers: Answers, seen: dict[int, int] | None = None) -> None:
-        self.watcher: Watcher = watches.join(answers.question, seen or {})
-        self.leave = lambda: watches.leave(answers.question, self.watcher)
-        self._events: AsyncGenerator[Any, None] = self.watcher.events()
+    def __init__(self, audiences: Audiences, answers: Answers, seen: dict[int, int] | None = None) -> None:
+        self.stream: StreamClient = audiences.join(answers.question, seen or {})
+        self.leave = lambda: audiences.leave(answers.question, self.stream)
+        self._events: AsyncGenerator[Any, None] = self.stream.events()
         self._next: asyncio.Task[Any] | None = None
 
     def begin(self) -> asyncio.Task[Any]:
@@ -114,8 +114,8 @@ def observer() -> Observer:
 
 
 @pytest.fixture
-def watches(observer: Observer) -> Watches:
-    return Watches(observer, lambda: 3)
+def audiences(observer: Observer) -> Audiences:
+    return Audiences(observer, lambda: 3)
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def answers() -> Answers:
     return Answers()
 
 
-async def test_a_snapshot_comes_first_and_a_change_when_positions_have_moved(watches, answers, observer):
-    client = Client(watches, answers)
+async def test_a_snapshot_comes_first_and_a_change_when_positions_have_moved(audiences, answers, observer):
+    client = Client(audiences, answers)
     event = await client.read_event()
     assert (event.event, event.id) == ("snapshot", "0:1")
     assert json.loads(event.data)["count"] == 1
@@ -136,30 +136,30 @@ async def test_a_snapshot_comes_first_and_a_change_when_positions_have_moved(wat
     assert (observer.clients, observer.events) == ([1], ["snapshot", "change"])
 
 
-async def test_clients_of_one_question_share_its_asking(watches, answers):
+async def test_clients_of_one_question_share_its_asking(audiences, answers):
     answers.may_answer.clear()
-    clients = [Client(watches, answers) for _ in range(3)]
+    clients = [Client(audiences, answers) for _ in range(3)]
     await until(lambda: answers.asked == 1)
     answers.may_answer.set()
     assert [await client.read() for client in clients] == [("snapshot", "0:1")] * 3
-    assert watches.questions == 1
+    assert audiences.questions == 1
 
 
-async def test_a_question_without_clients_is_asked_no_more(watches, answers):
-    clients = [Client(watches, answers) for _ in range(2)]
+async def test_a_question_without_clients_is_asked_no_more(audiences, answers):
+    clients = [Client(audiences, answers) for _ in range(2)]
     await clients[0].read()
     clients[0].leave()
     await answers.ask_again()
     clients[1].leave()
     asked, other = answers.asked, Answers("other")
-    assert watches.questions == 0
-    Client(watches, other)
+    assert audiences.questions == 0
+    Client(audiences, other)
     await other.ask_again()
     assert answers.asked == asked
 
 
-async def test_a_slow_client_gets_the_newest_answer_and_no_queue(watches, answers):
-    client = Client(watches, answers)
+async def test_a_slow_client_gets_the_newest_answer_and_no_queue(audiences, answers):
+    client = Client(audiences, answers)
     await client.read()
     for position in range(2, 6):
         answers.as_of = {0: position}
@@ -168,49 +168,49 @@ async def test_a_slow_client_gets_the_newest_answer_and_no_queue(watches, answer
     await client.assert_nothing_more(answers)
 
 
-async def test_two_events_of_a_client_are_an_interval_apart(watches):
+async def test_two_events_of_a_client_are_an_interval_apart(audiences):
     answers = Answers(interval_s=0.2)
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     await client.read()
     begun_s = asyncio.get_running_loop().time()
     answers.as_of = {0: 2}
-    Client(watches, answers)  # Its snapshot is asked for at once.
+    Client(audiences, answers)  # Its snapshot is asked for at once.
     await until(lambda: answers.asked > 1)
     assert await client.read() == ("change", "0:2")
     assert asyncio.get_running_loop().time() - begun_s >= 0.19
 
 
-async def test_a_change_of_this_process_is_told_at_once_after_a_quiet_interval_and_not_before(watches):
+async def test_a_change_of_this_process_is_told_at_once_after_a_quiet_interval_and_not_before(audiences):
     answers = Answers(interval_s=0.5)
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     await client.read()
     reading, loop = client.begin(), asyncio.get_running_loop()
     begun_s = loop.time()
-    watches.moved()
+    audiences.moved()
     await answers.ask_again(1)  # Finds nothing new, so that the interval since the last change is over.
     assert (loop.time() - begun_s > 0.4, reading.done()) == (True, False)
     answers.as_of, asked = {0: 2}, answers.asked
     begun_s = loop.time()
-    watches.moved()
+    audiences.moved()
     assert await client.read() == ("change", "0:2")
     assert (loop.time() - begun_s < 0.4, answers.asked) == (True, asked + 1)
 
 
-async def test_a_client_that_joins_is_told_no_answer_that_was_asked_for_before(watches):
+async def test_a_client_that_joins_is_told_no_answer_that_was_asked_for_before(audiences):
     answers = Answers(interval_s=60)
     answers.may_answer.clear()
-    first = Client(watches, answers)
+    first = Client(audiences, answers)
     await until(lambda: answers.asked == 1)
     answers.as_of = {0: 2}
-    second = Client(watches, answers)
+    second = Client(audiences, answers)
     answers.may_answer.set()
     assert await first.read() == ("snapshot", "0:1")
     assert await second.read() == ("snapshot", "0:2")
 
 
-async def test_positions_that_fall_are_never_sent(watches, answers):
+async def test_positions_that_fall_are_never_sent(audiences, answers):
     answers.as_of = {0: 5, 1: 5}
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     await client.read()
     answers.as_of = {0: 4, 1: 9}
     await client.assert_nothing_more(answers)
@@ -218,9 +218,9 @@ async def test_positions_that_fall_are_never_sent(watches, answers):
     assert await client.read() == ("change", "0:6,1:7")
 
 
-async def test_a_partition_that_was_left_out_does_not_come_back_older(watches, answers):
+async def test_a_partition_that_was_left_out_does_not_come_back_older(audiences, answers):
     answers.as_of = {0: 5, 1: 7}
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     await client.read()
     answers.as_of, answers.missing = {0: 6}, [1]
     assert await client.read() == ("change", "0:6,1:7")
@@ -230,11 +230,11 @@ async def test_a_partition_that_was_left_out_does_not_come_back_older(watches, a
     assert await client.read() == ("change", "0:6,1:7")
 
 
-async def test_a_client_that_comes_back_waits_for_the_positions_that_it_has_seen(watches):
+async def test_a_client_that_comes_back_waits_for_the_positions_that_it_has_seen(audiences):
     answers = Answers(interval_s=60)
     answers.as_of = {0: 9, 1: 4}
-    client = Client(watches, answers, {0: 10, 1: 4})
-    first = asyncio.ensure_future(client.watcher.first())
+    client = Client(audiences, answers, {0: 10, 1: 4})
+    first = asyncio.ensure_future(client.stream.first())
     await answers.ask_again(2)
     assert not first.done()
     answers.as_of = {0: 10, 1: 4}
@@ -242,9 +242,9 @@ async def test_a_client_that_comes_back_waits_for_the_positions_that_it_has_seen
     assert await client.read() == ("snapshot", "0:10,1:4")
 
 
-async def test_a_client_whose_positions_are_not_reached_is_told_so_once(watches, answers, monkeypatch):
-    monkeypatch.setattr(watcher_module, "PATIENCE_S", 0.02)
-    client = Client(watches, answers, {0: 10})
+async def test_a_client_whose_positions_are_not_reached_is_told_so_once(audiences, answers, monkeypatch):
+    monkeypatch.setattr(client_module, "PATIENCE_S", 0.02)
+    client = Client(audiences, answers, {0: 10})
     event = await client.read_event()
     assert (event.event, event.id) == ("unavailable", None)
     problem = json.loads(event.data)
@@ -254,17 +254,17 @@ async def test_a_client_whose_positions_are_not_reached_is_told_so_once(watches,
     assert await client.read() == ("snapshot", "0:11")
 
 
-async def test_a_position_of_a_partition_that_there_is_not_is_refused(watches, answers):
-    client = Client(watches, answers, {0: 1, 7: 1})
-    refusal = await within(client.watcher.first())
+async def test_a_position_of_a_partition_that_there_is_not_is_refused(audiences, answers):
+    client = Client(audiences, answers, {0: 1, 7: 1})
+    refusal = await within(client.stream.first())
     assert isinstance(refusal, BadRequestError)
     assert "partition 7" in str(refusal)
 
 
 async def test_why_there_is_no_answer_is_told_once_and_the_next_answer_in_any_case(
-    watches, answers, observer
+    audiences, answers, observer
 ):
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     await client.read()
     answers.error = IncompleteError({3: "no worker has the partition"})
     event = await client.read_event()
@@ -276,8 +276,8 @@ async def test_why_there_is_no_answer_is_told_once_and_the_next_answer_in_any_ca
     assert observer.events == ["snapshot", "unavailable", "change"]
 
 
-async def test_an_unexpected_error_is_told_without_its_text_and_ends_nothing(watches, answers):
-    client = Client(watches, answers)
+async def test_an_unexpected_error_is_told_without_its_text_and_ends_nothing(audiences, answers):
+    client = Client(audiences, answers)
     await client.read()
     answers.error = ZeroDivisionError("a secret")
     event = await client.read_event()
@@ -287,35 +287,35 @@ async def test_an_unexpected_error_is_told_without_its_text_and_ends_nothing(wat
     assert await client.read() == ("change", "0:1")
 
 
-async def test_the_number_of_clients_is_bounded_and_a_place_becomes_free(watches, answers, observer):
-    clients = [Client(watches, answers) for _ in range(3)]
+async def test_the_number_of_clients_is_bounded_and_a_place_becomes_free(audiences, answers, observer):
+    clients = [Client(audiences, answers) for _ in range(3)]
     with pytest.raises(TooManyStreamsError, match="WORDCOUNT_STREAM_CLIENTS"):
-        Client(watches, Answers("other"))
-    assert watches.questions == 1
+        Client(audiences, Answers("other"))
+    assert audiences.questions == 1
     clients[0].leave()
-    Client(watches, answers)
+    Client(audiences, answers)
     assert observer.clients == [1, 2, 3, 2, 3]
 
 
 @pytest.mark.parametrize("reads_before", [0, 1])
-async def test_all_streams_end_by_telling_the_client_to_come_back(watches, reads_before):
+async def test_all_streams_end_by_telling_the_client_to_come_back(audiences, reads_before):
     answers = Answers(interval_s=60)
-    client = Client(watches, answers)
+    client = Client(audiences, answers)
     if not reads_before:
         answers.may_answer.clear()
     for _ in range(reads_before):
         await client.read()
     reading = client.begin()
     await asyncio.sleep(0)
-    watches.close()
+    audiences.close()
     event = await client.read_event()
     assert reading.done()
     assert event.encode() == b"retry: %d\n\n" % RETRY_MS
     with pytest.raises(StopAsyncIteration):
         await client.read_event()
-    late = Client(watches, answers)
-    assert await within(late.watcher.first()) is None
+    late = Client(audiences, answers)
+    assert await within(late.stream.first()) is None
     assert (await late.read_event()).retry == RETRY_MS
     for one in (client, late):
         one.leave()
-    assert watches.questions == 0
+    assert audiences.questions == 0
