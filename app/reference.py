@@ -24,7 +24,7 @@ from app.worker.metrics import Metrics
 from app.worker.window_metrics import PartitionWindows
 from tables.kafka.rights import Right, Rights
 from tables.model.event_clock import EventClock
-from tables.model.names import changelog_topic, dead_letter_topic
+from tables.model.names import changelog_topic, dead_letter_topic, watches_topic
 from tables.model.tally import Totals
 from tables.model.windows import SizeRule, WindowRules, begun
 
@@ -235,6 +235,7 @@ def access_page() -> str:
         "input": "topic `WORDCOUNT_TOPIC`",
         "changelog": f"topic `{changelog_topic('<group>', '<topic>')}`",
         "dead letters": f"topic `{dead_letter_topic('<group>', '<topic>')}`",
+        "watches": f"topic `{watches_topic('<group>', '<topic>')}`",
         "group": "group `WORDCOUNT_GROUP`",
     }
     rows = [
@@ -242,7 +243,12 @@ def access_page() -> str:
             f"`wordcount {command}`",
             names[need.resource],
             ", ".join(need.operations),
-            need.for_what or "always",
+            " ".join(
+                filter(
+                    None,
+                    ["with `WORDCOUNT_WATCHES`," * (need.resource == "watches"), need.for_what or "always"],
+                )
+            ),
         )
         for command, needs in ACCESS.items()
         for need in needs

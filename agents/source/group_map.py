@@ -89,6 +89,12 @@ class GroupMap(msgspec.Struct, frozen=True):
         url = self.myself.url
         return sum(member.url == url for member in self.members) - 1 if url else 0
 
+    @property
+    def first_owner(self) -> Member | None:
+        """The worker that owns the lowest partition of all, which does what one worker has to do; None = nobody owns any."""
+        owners = [member for member in self.members if member.active]
+        return min(owners, key=lambda member: member.active[0], default=None)
+
     def owners(self, partition: int) -> Sequence[Member]:
         """Return the members that own `partition`: one, unless the map is damaged."""
         return [member for member in self.members if partition in member.active]

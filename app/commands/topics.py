@@ -27,7 +27,7 @@ def create(
         int | None, typer.Option("--replication-factor", help="WORDCOUNT_REPLICATION_FACTOR")
     ] = None,
 ) -> None:
-    """Create the missing ones of the topics for input, changelog and dead letters, and check the existing ones.
+    """Create the missing ones of the topics for input, changelog, dead letters and watches, and check the existing ones.
 
     WORDCOUNT_CREATE_TOPICS applies to workers, not to this command.
     """
@@ -48,5 +48,6 @@ def create(
         ("input", report.input),
         ("changelog", report.changelog),
         ("dead letters", report.dead_letters),
+        *([("watches", report.watches)] if report.watches is not None else []),
     ):
         say(f"{state.came:8} {role:12} {state.name} ({state.partitions} partitions)")

@@ -111,6 +111,11 @@ def check_access(settings: Settings, *, with_peers: bool = True) -> None:
                 f'{variable(name)} is "{path}", which is not a file',
                 "name an existing file of tokens" if name == "tokens_file" else "name an existing PEM file",
             )
+    if settings.watches is not None and not settings.watches.is_file():
+        raise ConfigurationError(
+            f'WORDCOUNT_WATCHES is "{settings.watches}", which is not a file',
+            "name an existing file of watches",
+        )
     if settings.http_tls_key_file is not None and settings.http_tls_cert_file is None:
         raise ConfigurationError(
             "WORDCOUNT_HTTP_TLS_KEY_FILE is set without a certificate", "set WORDCOUNT_HTTP_TLS_CERT_FILE"

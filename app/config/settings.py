@@ -357,6 +357,11 @@ class Settings(BaseModel):
         description="Most clients of `/v1/stream` at a time, and never more than three quarters of the connections that HTTP takes; "
         "a further one is answered with 503.",
     )
+    watches: Path | None = Field(
+        None,
+        description="TOML file of watches, see `docs/watches.md`: words that are waited for, and who is told by a webhook when one "
+        "occurs more often than allowed. The same file for all workers; none = no watches.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )

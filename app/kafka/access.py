@@ -11,7 +11,7 @@ from tables.kafka.rights import Right
 if TYPE_CHECKING:
     from app.config.settings import Settings
 
-Resource = Literal["input", "changelog", "dead letters", "group"]
+Resource = Literal["input", "changelog", "dead letters", "watches", "group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Need:
     Attributes:
         resource: the resource.
         operations: named as Kafka's own tools name operations; an operation that another one implies, as Describe, is left out.
-        for_what: "" = the command always needs the operations, else when or for what the command needs the operations.
+        for_what: "" = the command always needs the operations, or always where it has watches; else when or for what it needs them.
     """
 
     resource: Resource
@@ -49,6 +49,8 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Write",)),
         Need("dead letters", ("Create",), _CREATE),
+        Need("watches", ("Read", "Write")),
+        Need("watches", ("Create",), _CREATE),
         Need("group", ("Read",)),
     ),
     "topics create": (
@@ -60,6 +62,8 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Describe",)),
         Need("dead letters", ("Create",), _CREATE),
+        Need("watches", ("Describe",)),
+        Need("watches", ("Create",), _CREATE),
     ),
     "produce": (
         Need("input", ("Write",)),
@@ -73,6 +77,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("Describe",)),
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Describe",)),
+        Need("watches", ("Describe",)),
         Need("group", ("Describe",)),
     ),
     **{command: (Need("group", ("Describe",), _FIND),) for command in ("top", "get")},
@@ -99,7 +104,7 @@ def needed_rights(settings: Settings, command: str) -> list[Right]:
     """Return every right that a command always needs, implied rights included, on the resources that the settings name."""
     found: dict[Right, None] = {}
     for need in ACCESS[command]:
-        if not need.for_what:
+        if not need.for_what and (need.resource != "watches" or settings.watches is not None):
             implied = ("Describe",) if IMPLIED & set(need.operations) else ()
             for operation in (*implied, *need.operations):
                 found[_right(settings, need.resource, operation)] = None
@@ -113,5 +118,6 @@ def _right(settings: Settings, resource: Resource, operation: str) -> Right:
         "input": settings.topics.input,
         "changelog": settings.topics.changelog,
         "dead letters": settings.topics.dead_letters,
+        "watches": settings.topics.watches,
     }
     return Right(operation, "topic", names[resource])

@@ -141,8 +141,8 @@ def changelog_reader(settings: Settings, changelog: str) -> ChangelogReader:
 
 
 @asynccontextmanager
-async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a plain consumer that belongs to no group, stopped at the end of the block.
+async def reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a plain consumer of `topic` that belongs to no group, stopped at the end of the block.
 
     Raises:
         BrokerUnavailableError: no broker answers, or a read within the block failed.
@@ -162,7 +162,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         try:
             yield started
         except (KafkaError, TimeoutError) as error:
-            if denied := rights_of(settings).denied(error, Right("Read", "topic", settings.topic)):
+            if denied := rights_of(settings).denied(error, Right("Read", "topic", topic)):
                 raise denied from error
             raise BrokerUnavailableError(f"the topic cannot be read ({error!r})") from error
 

@@ -1,4 +1,4 @@
-"""The three topics of a consumer group (input, changelog, dead letters): creates and extends them, and checks them.
+"""The topics of a consumer group (input, changelog, dead letters, watches if there are any): creates, extends and checks them.
 
 `plan` decides from descriptions of topics, without I/O. `ensure_topics` describes the topics, changes them, and describes them again
 until no change is left, so that several workers may do the same at the same time.
@@ -44,6 +44,13 @@ _CHANGELOG_CONFIG: Final = {
 # Unless the broker sets the time stamp itself, it refuses dead letters of a worker whose clock is an hour ahead.
 _DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 
+# As the changelog: what became of a watch is forgotten by a record without a value.
+_WATCHES_CONFIG: Final = {
+    "cleanup.policy": "compact",
+    "delete.retention.ms": "3600000",
+    "segment.ms": "3600000",
+}
+
 # Error codes that pass: another worker makes the same change, or a leader or controller is being elected. Describe again.
 _PASSING: Final = {
     5: "LEADER_NOT_AVAILABLE",
@@ -84,11 +91,16 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """The topics of a group, which can all be used; the changelog has as many partitions as the input topic."""
+    """The topics of a group, which can all be used; the changelog has as many partitions as the input topic.
+
+    Attributes:
+        watches: None = no watches are configured.
+    """
 
     input: TopicState
     changelog: TopicState
     dead_letters: TopicState
+    watches: TopicState | None = None
 
     @property
     def partitions(self) -> int:
@@ -107,9 +119,16 @@ async def ensure_topics(settings: Settings) -> TopicReport:
     """
     topics = settings.topics
     async with open_admin(settings) as admin:
-        states = await _settled(admin, settings, (topics.input, topics.changelog, topics.dead_letters))
+        states = await _settled(admin, settings, used_topics(settings))
         check_cleanup_policy(settings, await admin.topic_config(topics.changelog, "cleanup.policy"))
     return TopicReport(*states)
+
+
+def used_topics(settings: Settings) -> Sequence[str]:
+    """Return the names of all topics that a worker uses."""
+    topics = settings.topics
+    watches = () if settings.watches is None else (topics.watches,)
+    return (topics.input, topics.changelog, topics.dead_letters, *watches)
 
 
 async def ensure_input_topic(settings: Settings) -> TopicState:
@@ -135,7 +154,8 @@ def plan(settings: Settings, found: Mapping[str, TopicDescription]) -> list[Chan
     changes = []
     for name, metadata in found.items():
         if metadata.error_code == UNKNOWN_TOPIC:
-            changes.append(Change(name, "create", wanted, topic_config(settings, name)))
+            partitions = 1 if name == settings.topics.watches else wanted
+            changes.append(Change(name, "create", partitions, topic_config(settings, name)))
         elif name == changelog and 0 < metadata.partitions < wanted:
             changes.append(Change(name, "extend", wanted, {}))
     return changes
@@ -145,6 +165,8 @@ def topic_config(settings: Settings, name: str) -> dict[str, str]:
     """Return the configuration of a topic that is created; empty for the input topic, which gets the brokers' defaults."""
     if name == settings.topics.changelog:
         return {**_CHANGELOG_CONFIG, "min.compaction.lag.ms": str(settings.compaction_lag_ms)}
+    if name == settings.topics.watches:
+        return dict(_WATCHES_CONFIG)
     return {} if name == settings.topic else dict(_DEAD_LETTERS_CONFIG)
 
 

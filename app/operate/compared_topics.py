@@ -107,7 +107,9 @@ class InputReader:
     async def records(self, partition: int, start: int, end: int) -> AsyncIterator[InputRecord]:
         """Yield the records of a partition, see `app.kafka.clients.records`."""
         if self._consumer is None:
-            self._consumer = await self._open.enter_async_context(reader(self._settings))
+            self._consumer = await self._open.enter_async_context(
+                reader(self._settings, self._settings.topic)
+            )
         tp = TopicPartition(self._settings.topic, partition)
         async for record in records(self._consumer, tp, start, end):
             yield record

@@ -16,7 +16,7 @@ from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import rights_of
 from app.kafka.coordinator import no_coordinator
 from app.kafka.group_members import group_members
-from app.kafka.topics import check_cleanup_policy, command, plan
+from app.kafka.topics import check_cleanup_policy, command, plan, used_topics
 from app.machine import open_files
 from app.machine.memory_limit import memory_budget
 from app.operate.check import Check
@@ -45,13 +45,13 @@ async def broker_checks(settings: Settings) -> list[Check]:
 
 async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
     topics = settings.topics
-    found = await admin.describe(topics.input, topics.changelog, topics.dead_letters)
+    found = await admin.describe(*used_topics(settings))
     oldest, newest = await admin.fetch_versions()
     needed = needed_rights(settings, "worker")
     return [
         Check("broker", "ok", f"{', '.join(admin.brokers)} (Fetch API versions {oldest} to {newest})"),
         *(_topic(settings, name, topic) for name, topic in found.items()),
-        await _in_sync(admin, {name: found[name] for name in (topics.changelog, topics.dead_letters)}),
+        await _in_sync(admin, {name: topic for name, topic in found.items() if name != topics.input}),
         _partitions(settings, found),
         _open_files(found[settings.topic].partitions or settings.partitions),
         _memory(settings, found[settings.topic].partitions or settings.partitions),

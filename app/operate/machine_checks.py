@@ -1,4 +1,4 @@
-"""The checks of `wordcount doctor` that concern this machine: versions, state folder, disk, HTTP port.
+"""The checks of `wordcount doctor` that concern this machine: versions, state folder, disk, HTTP port, file of watches.
 
 The check of the state folder writes a temporary file there.
 """
@@ -12,9 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from app.config.watches import read_watches
 from app.machine.sockets import bound_to
 from app.operate.check import Check
 from app.operate.worker_client import ask_version, worker_address
+from app.watches.signature import read_secret
 from tables.errors import ConfigurationError, WordcountError
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ _DISK_WARN_BYTES: Final = 2**30
 
 
 def machine_checks(settings: Settings) -> list[Check]:
-    """Check versions, state folder, disk and HTTP port of this machine."""
-    return [_versions(), _state_folder(settings), _disk(settings), _http_port(settings)]
+    """Check versions, state folder, disk and HTTP port of this machine, and the file of watches if there is one."""
+    watches = [] if settings.watches is None else [_watches(settings)]
+    return [_versions(), _state_folder(settings), _disk(settings), _http_port(settings), *watches]
 
 
 def _versions() -> Check:
@@ -53,6 +56,18 @@ def _state_folder(settings: Settings) -> Check:
     except OSError as error:
         return Check(title, "fail", f"{existing} cannot be written ({error.strerror})", remedy)
     return Check(title, "ok", f"{folder} {'can be written' if existing == folder else 'can be made'}")
+
+
+def _watches(settings: Settings) -> Check:
+    title = "watches"
+    try:
+        watches = read_watches(settings)
+        for file in {watch.secret_file for watch in watches}:
+            read_secret(file)
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    receivers = ", ".join(sorted({watch.receiver for watch in watches}))
+    return Check(title, "ok", f"{len(watches)} in {settings.watches}; told are {receivers}")
 
 
 def _disk(settings: Settings) -> Check:

@@ -128,7 +128,10 @@ async def recount(settings: Settings) -> Counter[str]:
     """Return the counts of the input topic up to its present end or to the first open transaction; all words are held in memory."""
     definition = Definition(settings)
     counts: Counter[str] = Counter()
-    async with topic_offsets(settings, settings.isolation) as offsets, reader(settings) as consumer:
+    async with (
+        topic_offsets(settings, settings.isolation) as offsets,
+        reader(settings, settings.topic) as consumer,
+    ):
         for partition in range((await offsets.describe(settings.topic)).partitions):
             start, end = await offsets.bounds(settings.topic, partition)
             tp = TopicPartition(settings.topic, partition)

@@ -16,7 +16,8 @@ import structlog
 from app.peer_names import DEPLOYMENT_HEADER, PEER_PATH
 from app.printable import printable
 from app.reads.proof import Proofs, new_nonce
-from app.reads.questions import TOLD, Question, StatusAsked, Told, WorkerStatus, is_sound
+from app.reads.questions import TOLD, Question, StatusAsked, Told, WatchesAsked, WorkerStatus, is_sound
+from app.watch_bodies import Watches
 
 PATH: Final = PEER_PATH
 DEPLOYMENT: Final = DEPLOYMENT_HEADER
@@ -118,13 +119,20 @@ class Peers:
         status: WorkerStatus = await self._asked(url, StatusAsked(), timeout_s)
         return status
 
+    async def watches(self, url: str, timeout_s: float) -> Watches:
+        """Return how the watches stand that the worker at `url` sends; raise as `ask` does."""
+        watches: Watches = await self._asked(url, WatchesAsked(), timeout_s)
+        return watches
+
     async def close(self) -> None:
         """Close all connections, and ask nobody from now on."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
 
-    async def _asked(self, url: str, question: Question | StatusAsked, timeout_s: float) -> Any:
+    async def _asked(
+        self, url: str, question: Question | StatusAsked | WatchesAsked, timeout_s: float
+    ) -> Any:
         if self._closed:
             raise PeerError("this worker stops")
         if not url:

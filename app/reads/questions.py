@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from msgspec import Meta, Struct
 
 from app.reads.answers import Behind, FollowerStatus, PartitionStatus, PartWindows, Role
+from app.watch_bodies import Watches
 from tables.model.durations import LONGEST_SIZE_S
 from tables.model.event_clock import LATEST_MS
 from tables.model.tally import Totals
@@ -187,6 +188,10 @@ class StatusAsked(Struct, frozen=True, tag_field="ask", tag="status"):
     """Asks a worker what it does with all its partitions; told: `WorkerStatus`."""
 
 
+class WatchesAsked(Struct, frozen=True, tag_field="ask", tag="watches"):
+    """Asks the worker that sends watches how they stand; told: `app.watch_bodies.Watches`."""
+
+
 class Leading(Struct, frozen=True, array_like=True):
     """The most frequent words of some partitions together.
 
@@ -291,6 +296,7 @@ AnyQuestion = (
     | TotalsAsked
     | PositionsAsked
     | StatusAsked
+    | WatchesAsked
 )
 """What a worker may be asked by another."""
 
@@ -305,6 +311,7 @@ TOLD: Mapping[type[Struct], object] = {
     TotalsAsked: Told[PartStats],
     PositionsAsked: Told[None],
     StatusAsked: WorkerStatus,
+    WatchesAsked: Watches,
 }
 """Question -> the type of what is told."""
 

@@ -19,6 +19,9 @@ from tables.top.trending import Trending
 MOST_PANES: Final = 1_500
 """Most panes that are added up for one list of words: a day of minutes."""
 
+USUAL_BASELINE: Final = 10
+"""Number of windows that a trend is compared with."""
+
 MOST_POINTS: Final = 10_000
 """Most windows of one series."""
 
@@ -53,6 +56,16 @@ class WindowSize(NamedTuple):
     def panes(self) -> int:
         """Number of panes of a window."""
         return self.size_s // self.advance_s
+
+    @property
+    def most_baseline(self) -> int:
+        """Most windows before one of this size that can be added up with it as a baseline of trends; 0 = none can."""
+        return max(0, MOST_PANES // self.panes - 1)
+
+    @property
+    def usual_baseline(self) -> int:
+        """Number of windows of the baseline where nothing else is said."""
+        return min(USUAL_BASELINE, self.most_baseline)
 
 
 @dataclass(frozen=True, slots=True)

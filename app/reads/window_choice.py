@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.reads.answers import PartWindows
 from app.reads.window_answers import Span, UnknownWindowError, WindowExpiredError, WindowSize
 from tables.model.windows import CountedSize, SizeRule, WindowState
 
@@ -125,6 +126,11 @@ class Choice:
             {number: self._stream_ms(number) for number in sorted(self._as_of.keys() - set(final))},
             is_whole=whole_from_s is None or start_s >= whole_from_s,
         )
+
+
+def with_records(parts: Mapping[int, PartWindows]) -> ByPartition:
+    """Return the windows of each partition that has records, or has windows nevertheless."""
+    return {number: one.windows for number, one in parts.items() if one.records or one.windows is not None}
 
 
 def pane_sizes(windows: ByPartition) -> list[int]:

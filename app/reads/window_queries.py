@@ -27,7 +27,7 @@ from app.reads.window_answers import (
     WordSeries,
     time_text,
 )
-from app.reads.window_choice import ByPartition, Choice
+from app.reads.window_choice import ByPartition, Choice, with_records
 from tables.errors import BadRequestError, NotReadyError
 from tables.top.trending import Telling, decided, look_ups
 
@@ -196,12 +196,7 @@ class WindowQueries:
     async def _choice(self, size: WindowSize, terms: Terms) -> Choice:
         """Return the windows of a size as of now."""
         known = await self.overview(terms)
-        windows = {
-            number: one.windows
-            for number, one in known.value.items()
-            if one.records or one.windows is not None
-        }
-        return _choice_of(size, windows, known.as_of)
+        return _choice_of(size, with_records(known.value), known.as_of)
 
     def _choice_at(self, size: WindowSize, found: Found, terms: Terms) -> Choice:
         """Return the windows of a size as of the positions of what was told, if it keeps `terms`."""

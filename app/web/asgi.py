@@ -17,7 +17,7 @@ from app.web.audiences import Audiences
 from app.web.compression import Compression
 from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
-from app.web.ports import Health
+from app.web.ports import Health, WatchStates
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from app.web.request_bodies import BodyBudget
 from app.web.resources import (
@@ -33,6 +33,7 @@ from app.web.resources import (
     top,
     trending,
     version,
+    watches,
     windows,
     word_windows,
     words,
@@ -53,6 +54,7 @@ def create_asgi_app(
     workers: state.Workers | None = None,
     configured_windows: Sequence[WindowSize] = (),
     audiences: Audiences | None = None,
+    watch_states: WatchStates | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -69,6 +71,7 @@ def create_asgi_app(
             is meant where a question names no size.
         access: tokens, rate limit and origins of pages; None = no restriction.
         audiences: asks the questions of `/v1/stream`; None = audiences that end with their clients alone.
+        watch_states: how watches stand; None = there are none.
     """
     bodies = BodyBudget()
     shortest = min(configured_windows, default=None)
@@ -81,7 +84,8 @@ def create_asgi_app(
             *top.routes(queries),
             *windows.routes(queries, configured_windows),
             *trending.routes(queries, shortest),
-            *stream.routes(queries, normalise, shortest, audiences or Audiences()),
+            *stream.routes(queries, normalise, shortest, audiences or Audiences(), watch_states),
+            *watches.routes(watch_states),
             *stats.routes(queries),
             *assignments.routes(queries),
             *state.routes(queries, normalise, workers),
@@ -89,7 +93,7 @@ def create_asgi_app(
             *metrics.routes(metrics_registry),
             *version.routes(version_info),
             *openapi.routes(version_info),
-            *(peer.routes(peer_answers, BodyBudget()) if peer_answers is not None else ()),
+            *(peer.routes(peer_answers, BodyBudget(), watch_states) if peer_answers is not None else ()),
         ],
         # Tags are outside of the compression, because a tag belongs to the bytes that are sent.
         middleware=[

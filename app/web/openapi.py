@@ -25,6 +25,7 @@ from app.bodies import (
     WordsAsked,
 )
 from app.problem_bodies import PROBLEM_BODIES, Incomplete, NotYetCounted, Problem, UnknownWord
+from app.watch_bodies import WATCH_BODIES, Watches
 from app.web.access.scopes import is_limited, needed_scope
 from app.web.openapi_parts import (
     COUNTING,
@@ -173,6 +174,16 @@ def _paths() -> Schema:
                 "Which worker counts and follows which partition.", body_of(AssignmentMap), kept=False
             )
         },
+        "/v1/watches": {
+            "get": asked(
+                "How the watches stand, and the newest crossings.",
+                body_of(Watches),
+                [],
+                [400],
+                {"404": {"$ref": RESPONSES + Problem.__name__}, "503": any_of(Problem)},
+                kept=False,
+            )
+        },
         **_state(terms),
         "/livez": {
             "get": asked("Liveness probe: whether the process is alive.", body_of(Liveness), kept=False)
@@ -316,7 +327,7 @@ def _with_access(paths: Schema) -> Schema:
 
 def _schemas() -> Schema:
     _, schemas = msgspec.json.schema_components(
-        (*BODIES, *WINDOW_BODIES, *PROBLEM_BODIES), ref_template=SCHEMAS + "{name}"
+        (*BODIES, *WINDOW_BODIES, *WATCH_BODIES, *PROBLEM_BODIES), ref_template=SCHEMAS + "{name}"
     )
     # This version sends no other members. A client should ignore unknown members, because a later version may send more.
     return {name: {**schema, "additionalProperties": False} for name, schema in schemas.items()}

@@ -59,6 +59,13 @@ def stream_paths(prefix: Schema, limit: Schema) -> Schema:
         ),
         parameter(
             "query",
+            "watches",
+            {"type": "boolean", "default": False},
+            "Whether to watch how watches stand, with the newest crossings; may be empty, which is true. The data are those of "
+            "`/v1/watches`.",
+        ),
+        parameter(
+            "query",
             "interval_ms",
             {
                 "type": "integer",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.problem_bodies import Problem
+from app.reads.window_answers import USUAL_BASELINE
 from app.web.openapi_parts import (
     COUNTING,
     RESPONSES,
@@ -18,7 +19,6 @@ from app.web.openapi_parts import (
     parameter,
 )
 from app.web.resources.trending import (
-    DEFAULT_BASELINE,
     DEFAULT_MIN_COUNT,
     MOST_BASELINE,
     MOST_MIN_COUNT,
@@ -63,7 +63,7 @@ def window_paths(terms: Sequence[Schema], k: Schema, exact: Schema) -> Schema:
     baseline = parameter(
         "query",
         "baseline",
-        number(DEFAULT_BASELINE, MOST_BASELINE),
+        number(USUAL_BASELINE, MOST_BASELINE),
         "How many windows before are the baseline; fewer if fewer are kept and whole, or if the first record was later.",
     )
     min_count = parameter(

@@ -41,6 +41,10 @@ class TooManyStreamsError(errors.OverloadedError):
     """A client that would watch a question while as many clients do already as may."""
 
 
+class NoWatchesError(errors.WordcountError):
+    """Watches are asked for in a process that has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
     """A kind of problem.
@@ -98,6 +102,7 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     TooLargeError: ProblemKind(413, "content-too-large", "The body is too large"),
     IncompleteError: ProblemKind(503, "incomplete", "Partitions do not answer", retry=True),
     UnknownWindowError: ProblemKind(404, "unknown-window", "No windows of this size are counted"),
+    NoWatchesError: ProblemKind(404, "no-watches", "There are no watches here"),
     NoWindowError: ProblemKind(404, "no-window", "There is no such window yet"),
     WindowExpiredError: ProblemKind(410, "window-gone", "The window is not kept any more"),
     NotCountedYetError: ProblemKind(504, "not-yet-counted", "The records are not counted yet", retry=True),

@@ -32,6 +32,7 @@ from app.worker.console import CountPrinter, tokens_of
 from app.worker.ending import Deadline
 from app.worker.faust_app import WordcountApp, Worker, WorkerParts
 from app.worker.group_reads import build_reads
+from app.worker.group_watches import build_watches
 from app.worker.health import Health, assignment_check, broker_check, restored_check
 from app.worker.http_options import access_of, allowed_hosts, audiences_of, normaliser, server_tls
 from app.worker.metrics import Metrics
@@ -136,8 +137,13 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             "restored": lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
         }
     )
+    watches = build_watches(
+        settings, faust_app, reads, metrics.watches, normalise=normaliser(words), version=versions.version
+    )
     audiences = audiences_of(settings, metrics)
     topology.partitions.changes.subscribe(lambda _: audiences.moved())
+    if watches is not None:
+        topology.partitions.changes.subscribe(lambda _: watches.moved())
     asgi_app = create_asgi_app(
         reads.queries,
         health,
@@ -150,6 +156,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         workers=lambda: worker_addresses(faust_app.consumer.membership.group_map),
         configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
         audiences=audiences,
+        watch_states=watches,
     )
     tls = server_tls(settings)
 
@@ -180,6 +187,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         start_draining=health.start_draining,
         end_streams=audiences.close,
         drain_s=settings.drain_s,
+        watches=watches,
         close_reads=reads.close,
         watch_address=reads.address.watch,
         loop_delayed=loop_delayed,

@@ -9,7 +9,7 @@ Starting:
 2. Faust starts its services in the order of `BootStrategy.server`: sensors, Faust's producer, HTTP (`WebFirst.web_server`), the
    consumer, which joins the group, agents, conductor, tables.
 3. `on_started_init_extra_tasks`, after the first assignment: the tasks begin that flush due buffers and examine idle partitions, and
-   the worker asks the URL that it advertises whether it leads to this worker.
+   the worker asks the URL that it advertises whether it leads to this worker, and takes part in the duty of the watches.
 
 Stopping, at SIGTERM, Ctrl-C or `end`:
 
@@ -17,8 +17,8 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 1. `on_stop`: readiness becomes false, streams of events end, and the deadline begins. The deadline ends the process if a later step
    hangs, as steps do while the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
-   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the query threads end;
-   stores and connections are closed.
+   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; watches and query threads
+   end; stores and connections are closed.
 3. Faust stops its other services in reverse order: conductor, agents; the consumer, which leaves the group; then HTTP, so that probes
    are answered until this moment; Faust's producer, sensors. Finally Faust cancels the tasks of this app.
 4. `on_shutdown`: the process ends with the exit code of the error that stopped the worker.
@@ -42,6 +42,7 @@ from agents.source.consumer import BatchTransport
 from agents.source.worker_app import ConsumerOptions, WorkerApp
 from agents.topology import Topology
 from app.exit_codes import exit_code
+from app.watches.duty import WatchDuty
 from app.worker.ending import Deadline, say
 from app.worker.loop_delay import watch_loop
 from tables.errors import WordcountError
@@ -68,6 +69,7 @@ class WorkerParts:
         start_draining: makes readiness false, with the reason that is passed, and each answer the last one of its connection.
         end_streams: ends all answers with events, so that no client's stream delays the end of HTTP.
         drain_s: time for which the worker goes on after SIGTERM, in seconds.
+        watches: evaluates watches and sends crossings when it is this worker's turn; None = there are none.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
         watch_address: asks whether the advertised URL leads to this worker, and looks whether it is the URL of others, too.
         loop_delayed: called with each measured delay of the event loop, in seconds.
@@ -82,6 +84,7 @@ class WorkerParts:
     start_draining: Callable[[str], None]
     end_streams: Callable[[], None]
     drain_s: float
+    watches: WatchDuty | None
     close_reads: Callable[[], Awaitable[None]]
     watch_address: Callable[[], Coroutine[Any, Any, None]]
     loop_delayed: Callable[[float], None]
@@ -159,6 +162,8 @@ class WordcountApp(faust.App, WorkerApp):
         self.add_future(self.parts.topology.tick_forever())
         self.add_future(self.parts.topology.examine_forever())
         self.add_future(self.parts.watch_address())
+        if self.parts.watches is not None:
+            self.parts.watches.start()
 
     def end(self, error: Exception) -> None:
         """Stop the whole process because of `error`: in order if possible, otherwise at the deadline. Later errors are ignored."""
@@ -193,6 +198,8 @@ class WordcountApp(faust.App, WorkerApp):
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
         await self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
+        if self.parts.watches is not None:
+            await self.parts.watches.close()
         await self.parts.close_reads()
         await self.parts.topology.close_stores_and_connections()
 

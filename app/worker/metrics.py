@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app.reads.answers import FollowerStatus, PartitionStatus
+from app.worker.watch_metrics import WatchMetrics
 from app.worker.window_metrics import LeftOutRecords, PartitionWindows, WindowGauges
 from tables.model.tally import Totals
 from tables.observer import PartitionState
@@ -133,6 +134,7 @@ class Metrics:
             buckets=_PEER_ANSWER_S,
             registry=self.registry,
         )
+        self.watches = WatchMetrics(self.registry)
         self._longest_s = 0.0
         self._records.labels("counted", "")
 

@@ -47,16 +47,20 @@ class Topics:
         input: topic whose words are counted.
         changelog: see `changelog_topic`.
         dead_letters: see `dead_letter_topic`.
+        watches: see `watches_topic`.
     """
 
     input: str
     changelog: str
     dead_letters: str
+    watches: str
 
     @classmethod
     def of(cls, group: str, topic: str) -> Self:
         """Return the names for consumer group `group` over the input topic `topic`."""
-        return cls(topic, changelog_topic(group, topic), dead_letter_topic(group, topic))
+        return cls(
+            topic, changelog_topic(group, topic), dead_letter_topic(group, topic), watches_topic(group, topic)
+        )
 
 
 def changelog_topic(group: str, topic: str) -> str:
@@ -67,6 +71,11 @@ def changelog_topic(group: str, topic: str) -> str:
 def dead_letter_topic(group: str, topic: str) -> str:
     """Return the name of the topic for records that `group` could not count; no two pairs of group and topic share a name."""
     return _name(group, topic, "dead-letters")
+
+
+def watches_topic(group: str, topic: str) -> str:
+    """Return the name of the compacted topic that holds what became of the watches of `group` over `topic`, as of the others."""
+    return _name(group, topic, "watches")
 
 
 def former_changelog_topic(group: str, topic: str) -> str:

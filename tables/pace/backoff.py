@@ -11,7 +11,10 @@ MOST_S = 5.0
 """Longest pause: a broker that is back is noticed within this many seconds."""
 
 
-def backoff_s(attempts: int, chance: float) -> float:
-    """Return the seconds to wait after `attempts` (>= 1) failures in a row; `chance` in [0, 1) draws from the range's upper half."""
-    longest_s = min(MOST_S, FIRST_S * 2.0 ** min(attempts - 1, 16))
+def backoff_s(attempts: int, chance: float, most_s: float = MOST_S) -> float:
+    """Return the seconds to wait after `attempts` (>= 1) failures in a row, at most `most_s`.
+
+    `chance` in [0, 1) draws from the range's upper half.
+    """
+    longest_s = min(most_s, FIRST_S * 2.0 ** min(attempts - 1, 16))
     return longest_s * (1 + chance) / 2

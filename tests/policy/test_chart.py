@@ -129,13 +129,17 @@ def test_a_view_is_replaced_only_when_a_new_one_is_ready(render: Render) -> None
 def test_a_view_has_what_a_worker_has_but_no_membership_and_no_secret_of_the_workers(render: Render) -> None:
     chart = render(FULL)
     worker, view = chart.environment_of("worker"), chart.environment_of("view")
-    assert worker.keys() - view.keys() == {"WORDCOUNT_GROUP_INSTANCE_ID", "WORDCOUNT_MEMORY_MB"}
+    assert worker.keys() - view.keys() == {
+        *("WORDCOUNT_GROUP_INSTANCE_ID", "WORDCOUNT_MEMORY_MB", "WORDCOUNT_WATCHES"),
+    }
     assert {name for name in view if view[name] != worker.get(name)} == {"WORDCOUNT_HTTP_ALLOWED_HOSTS"}
     secrets = yaml.safe_dump(chart.pods["view"]["volumes"])
     assert "WORDCOUNT_SASL_PASSWORD" in secrets
     assert "WORDCOUNT_PEER_SECRET" not in secrets
+    assert "watches" not in secrets
     own = {"args", "env", "resources"}
     (of_worker,), (of_view,) = (chart.pods[name]["containers"] for name in ("worker", "view"))
+    of_worker["volumeMounts"] = [one for one in of_worker["volumeMounts"] if one["name"] != "watches"]
     assert {name: of_view[name] for name in of_view.keys() - own} == {
         name: of_worker[name] for name in of_worker.keys() - own
     }
@@ -273,8 +277,15 @@ def test_secrets_are_only_referred_to(render: Render) -> None:
         f"{mounted[volume['name']]}/{item['path']}": (volume["secret"]["secretName"], item["key"])
         for volume in chart.pod["volumes"]
         if "secret" in volume
-        for item in volume["secret"]["items"]
+        for item in volume["secret"].get("items", [])
     }
+    whole = {
+        mounted[volume["name"]]: volume["secret"]["secretName"]
+        for volume in chart.pod["volumes"]
+        if "items" not in volume.get("secret", {"items": []})
+    }
+    # The file of watches names the others of its secret.
+    assert whole == {given["WORDCOUNT_WATCHES"]["value"].removesuffix("/all.toml"): "watches"}
     assert {files.pop(given[f"WORDCOUNT_{name}_FILE"]["value"]) for name in FILES} == set(FILES.values())
     assert files == {}
     assert [volume for volume in render({}).pod["volumes"] if "secret" in volume] == []

@@ -26,7 +26,7 @@ OF_THE_CHART = {
     *("state_dir", "http_host", "http_port", "http_allowed_hosts", "group_instance_id", "secrets_dir"),
     *("token", "tokens_file", "http_tls_cert_file", "http_tls_key_file", "http_tls_ca_file"),
     *("sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password"),
-    *("advertised_url", "peer_secret"),
+    *("advertised_url", "peer_secret", "watches"),
 }
 
 Values = dict[str, Any]
@@ -113,7 +113,9 @@ def test_the_product_reads_what_the_chart_writes(
     secrets.mkdir()
     chart = render({**chart_values, "views": {"replicas": 1}})
     for volume in chart.pods[command]["volumes"]:
-        for item in volume.get("secret", {}).get("items", []):
+        # The secret of watches is mounted with all of its keys.
+        secret = volume.get("secret", {})
+        for item in secret.get("items", [{"path": FULL["watches"]["key"]}] if secret else []):
             (tmp_path / volume["name"]).mkdir(exist_ok=True)
             (tmp_path / volume["name"] / item["path"]).write_text("PEM")
         for source in volume.get("projected", {}).get("sources", []):

@@ -19,9 +19,10 @@ from app.printable import printable
 from app.reads.local import LocalReads
 from app.reads.peers import ASKER, DEPLOYMENT, MEDIA_TYPE, NONCE, PATH, PROOF, TIME_LEFT_MS, Deployment
 from app.reads.proof import Proofs
-from app.reads.questions import AnyQuestion, StatusAsked
+from app.reads.questions import AnyQuestion, StatusAsked, WatchesAsked
 from app.web.disconnection import while_connected
-from app.web.problems import ProblemKind, TooLargeError, problem_response, wordcount_error
+from app.web.ports import WatchStates
+from app.web.problems import NoWatchesError, ProblemKind, TooLargeError, problem_response, wordcount_error
 from app.web.request_bodies import BodyBudget
 from tables.errors import WordcountError
 
@@ -61,8 +62,14 @@ class Answers(Protocol):
         """The group and topic that are counted."""
 
 
-def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
-    """Return the route for questions of other workers; `bodies` bounds the bytes of all their bodies."""
+def routes(answers: Answers, bodies: BodyBudget, watches: WatchStates | None = None) -> Sequence[Route]:
+    """Return the route for questions of other workers.
+
+    Args:
+        answers: answers about partitions of this process.
+        bodies: bounds the bytes of all bodies.
+        watches: how watches stand; None = there are none.
+    """
 
     async def ask(request: Request) -> Response:
         mine = str(answers.deployment)
@@ -96,6 +103,12 @@ def routes(answers: Answers, bodies: BodyBudget) -> Sequence[Route]:
             return problem_response(NO_QUESTION, f"{error}", headers)
         if isinstance(question, StatusAsked):
             told: object = answers.local.status()
+        elif isinstance(question, WatchesAsked):
+            if watches is None:
+                raise NoWatchesError(
+                    "this worker has no watches", "give all workers the same WORDCOUNT_WATCHES"
+                )
+            told = watches.here()
         else:
             end_s = monotonic() + min(max(left_ms, 0), _LONGEST_MS) / 1000 * _ANSWER_SHARE
             told = await while_connected(request, answers.local.ask(question, end_s, end_s))

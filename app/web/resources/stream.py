@@ -13,16 +13,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import Freshness
+from app.reads.answers import Terms
 from app.reads.window_answers import AllQueries, WindowSize
+from app.watch_bodies import Watches
 from app.web.audiences import Audiences, Question
 from app.web.disconnection import while_connected
 from app.web.event_stream import EventStream
 from app.web.parameters import repeatable_parameters, truth, whole_number
+from app.web.ports import WatchStates
 from app.web.problems import OutOfRangeError, problem_of
 from app.web.resource import Resource
 from app.web.resources.batch import counts_of
 from app.web.resources.top import DEFAULT_K, MAX_K, top_words
 from app.web.resources.trending import baseline_of, trending_words
+from app.web.resources.watches import watch_states
 from app.web.resources.windows import window_top
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT, page_of
 from app.web.terms import LASTING, offsets_of, terms_of
@@ -35,6 +39,7 @@ LEAST_INTERVAL_MS: Final = 250
 MOST_INTERVAL_MS: Final = 60_000
 
 _KINDS: Final = {
+    "watches": frozenset({"watches"}),
     "trending": frozenset({"trending", "window", "top"}),
     "window": frozenset({"window", "top"}),
     "top": frozenset({"top"}),
@@ -44,10 +49,10 @@ _KINDS: Final = {
 """Kind of a question, which is the name of a parameter, and the parameters that it may have; the first one that is given is meant."""
 
 _REMEDY: Final = (
-    'ask one question: "word" (once or more), "prefix" (with "limit"), "top", "window" (with "top"), or "trending" (with "window" and '
-    '"top")'
+    'ask one question: "word" (once or more), "prefix" (with "limit"), "top", "window" (with "top"), "trending" (with "window" and '
+    '"top"), or "watches"'
 )
-_NAMES: Final = ("prefix", "limit", "top", "window", "trending", "interval_ms", *LASTING)
+_NAMES: Final = ("prefix", "limit", "top", "window", "trending", "watches", "interval_ms", *LASTING)
 _SERVER_ERROR: Final = 500
 
 
@@ -58,10 +63,20 @@ class _Resources:
     queries: AllQueries
     normalise: Callable[[str], str]
     shortest: WindowSize | None
+    watches: WatchStates | None
+
+    async def watch_states(self, _: AllQueries, *, terms: Terms) -> Watches:
+        """Return how watches stand; no terms change that."""
+        del terms
+        return await watch_states(self.watches)
 
 
 def routes(
-    queries: AllQueries, normalise: Callable[[str], str], shortest: WindowSize | None, audiences: Audiences
+    queries: AllQueries,
+    normalise: Callable[[str], str],
+    shortest: WindowSize | None,
+    audiences: Audiences,
+    watches: WatchStates | None = None,
 ) -> list[Resource]:
     """Return the route of `/v1/stream`.
 
@@ -70,8 +85,9 @@ def routes(
         normalise: normalises a word as the tokeniser's profile does.
         shortest: size of the windows that trends are asked for if a question names none.
         audiences: asks the questions for all clients.
+        watches: how watches stand; None = there are none.
     """
-    resources = _Resources(queries, normalise, shortest)
+    resources = _Resources(queries, normalise, shortest, watches)
 
     async def get_stream(request: Request) -> Response:
         question = _question(request, resources)
@@ -99,8 +115,9 @@ def _question(request: Request, resources: _Resources) -> Question:
         BadRequestError: it is not exactly one question, or a parameter has a value that cannot be used.
     """
     parameters, words = repeatable_parameters(request, "word", *_NAMES)
-    if not truth({"trending": parameters.get("trending", "false") or "true"}, "trending", default=False):
-        parameters.pop("trending", None)
+    for name in ("trending", "watches"):
+        if not truth({name: parameters.get(name, "false") or "true"}, name, default=False):
+            parameters.pop(name, None)
     interval_ms = whole_number(
         parameters, "interval_ms", DEFAULT_INTERVAL_MS, MOST_INTERVAL_MS, LEAST_INTERVAL_MS
     )
@@ -142,6 +159,8 @@ def _asked(
             return page_of, (parameters["prefix"], None, limit)
         case "top":
             return top_words, (k,)
+        case "watches":
+            return resources.watch_states, ()
         case "window":
             return window_top, (size_of(parameters["window"], "window"), k)
         case _:

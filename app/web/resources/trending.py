@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.reads.answers import Terms
-from app.reads.window_answers import MOST_PANES, AllQueries, WindowSize, time_text
+from app.reads.window_answers import AllQueries, WindowSize, time_text
 from app.web.disconnection import while_connected
 from app.web.formats import accepted, list_response
 from app.web.parameters import query_parameters, truth, whole_number
@@ -21,7 +21,6 @@ from app.web.terms import NAMES, terms_of
 from app.web.window_parameters import size_asked, time_of
 from app.window_bodies import Trending, TrendingWord
 
-DEFAULT_BASELINE: Final = 10
 MOST_BASELINE: Final = 100
 DEFAULT_MIN_COUNT: Final = 10
 MOST_MIN_COUNT: Final = 1_000_000_000
@@ -101,9 +100,9 @@ def baseline_of(parameters: dict[str, str], size: WindowSize) -> int:
     Raises:
         OutOfRangeError: the parameter has another value, or the size has too many panes for any baseline.
     """
-    most = min(MOST_BASELINE, MOST_PANES // size.panes - 1)
+    most = min(MOST_BASELINE, size.most_baseline)
     if most < 1:
         raise OutOfRangeError(
             f'"size" is {size.name}, which is {size.panes:,} windows each', "give larger panes"
         )
-    return whole_number(parameters, "baseline", min(DEFAULT_BASELINE, most), most)
+    return whole_number(parameters, "baseline", size.usual_baseline, most)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.reads.answers import PartWindows, Terms
 from app.reads.window_answers import MOST_PANES, AllQueries, WindowSize, time_text
-from app.reads.window_choice import Choice, pane_sizes
+from app.reads.window_choice import Choice, pane_sizes, with_records
 from app.web.disconnection import while_connected
 from app.web.formats import accepted, list_response
 from app.web.parameters import query_parameters, truth, whole_number
@@ -140,7 +140,7 @@ def _asked(parameters: dict[str, str], size: WindowSize) -> tuple[int | None, in
 def _sizes(
     parts: Mapping[int, PartWindows], as_of: Mapping[int, int], configured: Sequence[WindowSize]
 ) -> list[SizeBody]:
-    windows = {number: one.windows for number, one in parts.items() if one.records or one.windows is not None}
+    windows = with_records(parts)
     panes = pane_sizes(windows)
     sizes = {WindowSize(size_s, size_s) for size_s in panes}
     sizes |= {size for size in configured if size.advance_s in panes}

@@ -123,6 +123,10 @@ written as 4.194304e+06. A view takes its memory from the limit of its own conta
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and .Values.watches.existingSecret (eq .role "worker") }}
+- name: WORDCOUNT_WATCHES
+  value: {{ printf "/etc/wordcount/watches/%s" .Values.watches.key | quote }}
+{{- end }}
 {{- with .Values.access }}
 {{- if .tokens.existingSecret }}
 - name: WORDCOUNT_TOKENS_FILE

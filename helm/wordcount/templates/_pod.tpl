@@ -104,6 +104,11 @@ volumeMounts:
     mountPath: /etc/wordcount/http-tls
     readOnly: true
   {{- end }}
+  {{- if and .Values.watches.existingSecret (eq .role "worker") }}
+  - name: watches
+    mountPath: /etc/wordcount/watches
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{/* All volumes but the one of the state. */}}
@@ -155,5 +160,11 @@ volumeMounts:
         path: ca.crt
       {{- end }}
 {{- end }}
+{{- end }}
+{{- if and .Values.watches.existingSecret (eq .role "worker") }}
+- name: watches
+  secret:
+    secretName: {{ .Values.watches.existingSecret | quote }}
+    defaultMode: 0440
 {{- end }}
 {{- end -}}

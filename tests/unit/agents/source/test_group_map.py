@@ -64,6 +64,15 @@ def test_workers_that_advertise_the_same_url_are_counted(urls: list[str], me: in
     assert GroupMap("in", 1, members, me).namesakes == others
 
 
+@pytest.mark.parametrize(
+    ("active", "first"), [([[1], [0, 2], []], 1), ([[], [5]], 1), ([[], []], None), ([], None)]
+)
+def test_one_worker_owns_the_lowest_partition(active: list[list[int]], first: int | None) -> None:
+    members = [Member(f"http://10.0.0.{number}:8080", one) for number, one in enumerate(active)]
+    group_map = GroupMap("texts", 1, members, 0)
+    assert group_map.first_owner is (None if first is None else members[first])
+
+
 def test_a_card_is_found_behind_the_sticky_assignors_data() -> None:
     card = Card("http://10.0.0.7:8080", [3], [3, 4])
     assert decode_card(b"\x00\x01sticky" + encode_card(card)) == card

@@ -108,3 +108,17 @@ def test_a_port_that_something_else_uses_fails(examine, monkeypatch):
         check = examine()[0]["HTTP port"]
     assert check["status"] == "fail"
     assert "WORDCOUNT_HTTP_PORT" in check["remedy"]
+
+
+def test_the_file_of_watches_is_read_with_its_secrets(examine, monkeypatch, tmp_path):
+    file = tmp_path / "watches.toml"
+    monkeypatch.setenv("WORDCOUNT_WATCHES", str(file))
+    file.write_text(
+        '[[watch]]\nname = "a"\nword = "b"\nabove = 1\nurl = "https://hooks.example/?k=hidden"\nsecret_file = "s"\n'
+    )
+    found = examine()[0]["watches"]
+    assert (found["status"], "secret_file" in found["detail"]) == ("fail", True)
+    (tmp_path / "s").write_text("whsec_" + 32 * "a")
+    found = examine()[0]["watches"]
+    assert found["status"] == "ok"
+    assert found["detail"].endswith("told are https://hooks.example")

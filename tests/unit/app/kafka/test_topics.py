@@ -1,7 +1,7 @@
 import pytest
 
 from app.config.settings import Settings
-from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config
+from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config, used_topics
 from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.topic_description import TopicDescription
@@ -28,6 +28,18 @@ def test_what_is_missing_is_created_with_the_partitions_of_the_settings():
         ("g-in-changelog", "create", 8),
         ("g-in-dead-letters", "create", 8),
     ]
+
+
+def test_the_topic_of_watches_is_used_where_there_are_some_and_has_one_partition(tmp_path):
+    watched = SETTINGS.model_copy(update={"watches": tmp_path})
+    assert [*used_topics(watched)] == [*used_topics(SETTINGS), "g-in-watches"]
+    found = {"in": with_partitions(3), "g-in-watches": MISSING}
+    (change,) = plan(watched, found)
+    assert (change.topic, change.partitions, change.config["cleanup.policy"]) == (
+        "g-in-watches",
+        1,
+        "compact",
+    )
 
 
 def test_an_input_that_exists_gives_the_others_their_partitions():

@@ -11,6 +11,7 @@ from app.web.asgi import create_asgi_app
 from app.web.audiences import Audiences
 from app.worker.metrics import Metrics
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
+from tests.fakes.watches import FakeWatchStates
 
 
 @pytest.fixture
@@ -34,11 +35,28 @@ def audiences(metrics: Metrics) -> Audiences:
 
 
 @pytest.fixture
+def watch_states() -> FakeWatchStates:
+    return FakeWatchStates()
+
+
+@pytest.fixture
 async def client(
-    queries: FakeQueries, health: FakeHealth, metrics: Metrics, audiences: Audiences
+    queries: FakeQueries,
+    health: FakeHealth,
+    metrics: Metrics,
+    audiences: Audiences,
+    watch_states: FakeWatchStates,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application; words in paths are normalised by `str.casefold`."""
-    asgi_app = create_asgi_app(queries, health, metrics.registry, VERSION, str.casefold, audiences=audiences)
+    asgi_app = create_asgi_app(
+        queries,
+        health,
+        metrics.registry,
+        VERSION,
+        str.casefold,
+        audiences=audiences,
+        watch_states=watch_states,
+    )
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:
         yield open_client

@@ -269,6 +269,7 @@ RAISED = [
     ("content-too-large", "The body is too large", 413),
     ("incomplete", "Partitions do not answer", 503),
     ("unknown-window", "No windows of this size are counted", 404),
+    ("no-watches", "There are no watches here", 404),
     ("no-window", "There is no such window yet", 404),
     ("window-gone", "The window is not kept any more", 410),
     ("not-yet-counted", "The records are not counted yet", 504),

@@ -16,6 +16,7 @@ from app.web.resources.stream import MOST_WATCHED_WORDS
 from app.web.stream_client import RETRY_MS
 from tables.errors import BrokerUnavailableError
 from tests.fakes.events import Event
+from tests.fakes.watches import FakeWatchStates
 from tests.unit.app.web.served_streams import Served, until
 
 QUICK = "interval_ms=250"
@@ -27,13 +28,15 @@ PLAIN = [
     ("window=1m", "/v1/windows/1m/top"),
     ("trending", "/v1/trending"),
     ("trending=true&window=1m&top=1", "/v1/trending?size=1m&k=1"),
-    ("top=2&trending=false", "/v1/top?k=2"),
+    ("top=2&trending=false&watches=false", "/v1/top?k=2"),
+    ("watches", "/v1/watches"),
+    ("watches=true", "/v1/watches"),
 ]
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    async with Served().running() as running:
+    async with Served().running(watch_states=FakeWatchStates()) as running:
         yield running
 
 
