@@ -129,6 +129,14 @@ async def test_every_crossing_is_delivered_although_receiver_and_workers_fail(
         both = [workers(**settings).start(), workers(**settings).start()]
         for worker in both:
             await worker.wait_ready()
+        await the_owner(both)
+
+        async def all_looked_at() -> bool:
+            state = await standing(both[0])
+            return bool(state) and all(one["evaluated"] for one in state["watches"])
+
+        # A new watch looks at the windows that come after its first look.
+        await wait_for(all_looked_at, "the watches have begun")
         minute = 0
         for _ in range(KILLS):
             for _ in range(4):
