@@ -58,13 +58,14 @@ def produce(
     """
     from app.config.loading import load_settings
     from app.output import say
-    from app.produce.line_producer import MAX_LINE_BYTES, Report
+    from app.produce.delivery import MAX_VALUE_BYTES
+    from app.produce.line_producer import Report
     from app.produce.text_files import STDIN, TextFiles
 
     place = None if timestamps == "now" else _time_place(timestamps)
     _check_speed(speed, timed=place is not None, rate=rate)
     settings = load_settings(bootstrap_servers=bootstrap_servers, topic=topic)
-    texts = TextFiles(files or [STDIN], times=loop, longest_bytes=MAX_LINE_BYTES)
+    texts = TextFiles(files or [STDIN], times=loop, longest_bytes=MAX_VALUE_BYTES)
     latest = Report()
 
     def keep(report: Report) -> None:
@@ -121,7 +122,8 @@ async def _produce(
     on_progress: Callable[[Report], None],
 ) -> None:
     from app.kafka.topics import ensure_input_topic
-    from app.produce.line_producer import MAX_LINE_BYTES, produce_blocks
+    from app.produce.delivery import MAX_VALUE_BYTES
+    from app.produce.line_producer import produce_blocks
     from app.produce.retention import oldest_kept_ms
 
     await ensure_input_topic(settings)
@@ -129,7 +131,7 @@ async def _produce(
     if place is not None:
         from app.produce.event_times import timed
 
-        blocks = timed(blocks, place, longest_bytes=MAX_LINE_BYTES, oldest_ms=await oldest_kept_ms(settings))
+        blocks = timed(blocks, place, longest_bytes=MAX_VALUE_BYTES, oldest_ms=await oldest_kept_ms(settings))
     encoded_key = None if key is None else key.encode("utf-8", "surrogateescape")
     await produce_blocks(
         settings, blocks, on_progress=on_progress, key=encoded_key, lines_per_s=rate, speed=speed

@@ -9,30 +9,25 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from app.kafka.clients import connected, connection, rights_of
+from app.kafka.clients import connected, connection
+from app.produce.delivery import BATCH_BYTES, MAX_VALUE_BYTES, Delivery, UndeliveredError
 from app.produce.feed import Feed
+from app.produce.refused_records import refusal_of
 from app.produce.text_files import LineBlock
 from tables.errors import BrokerUnavailableError, ConfigurationError, WordcountError
-from tables.kafka.refusals import refusal
-from tables.kafka.rights import Right
+from tables.kafka.producer import idempotent_producer
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
-
-MAX_LINE_BYTES = 1_000_000
-"""Largest size of a line together with its key; below the default `message.max.bytes` of brokers, 1,048,588."""
-
-BATCH_BYTES = 65_536
-"""Size of a batch, about 1,000 lines. Larger batches are hardly cheaper to read, and a small file would not reach all partitions."""
 
 STALL_TIMEOUT_S = 30.0
 """Time without any acknowledgement after which the brokers count as unavailable."""
@@ -88,7 +83,7 @@ async def produce_blocks(
     Raises:
         BrokerUnavailableError: no broker answers, or some lines were not acknowledged; the message has their number.
         ConfigurationError: the topic refuses the records, or its brokers replace the times of the lines.
-        BadRequestError: a line is longer than `MAX_LINE_BYTES`; the lines before it are acknowledged.
+        BadRequestError: a line is longer than `MAX_VALUE_BYTES`; the lines before it are acknowledged.
     """
     async with connected(settings, lambda: _producer(settings)) as producer:
         try:
@@ -97,82 +92,81 @@ async def produce_blocks(
             raise _refusal(error, settings) from error
         if key is not None:
             partitions = [DefaultPartitioner()(key, partitions, partitions)]
-        delivery = _Delivery(producer, settings, partitions, key, on_progress)
+        lines = _Lines(
+            partial(Delivery, producer, settings.topic, partitions, key), settings, key, on_progress
+        )
         feed = Feed(blocks)
         try:
-            await _send_all(feed, delivery, _sender(delivery, lines_per_s, speed))
+            await _send_all(feed, lines, _sender(lines, lines_per_s, speed))
         finally:
             feed.close()
-            on_progress(delivery.report())
-        return delivery.report()
+            on_progress(lines.report())
+        return lines.report()
 
 
 def _sender(
-    delivery: _Delivery, lines_per_s: float | None, speed: float | None
+    lines: _Lines, lines_per_s: float | None, speed: float | None
 ) -> Callable[[LineBlock], Awaitable[None]]:
     assert lines_per_s is None or speed is None
     if speed is not None:
         from app.produce.event_pace import EventPace
 
-        return EventPace(delivery, speed).add
-    return delivery.add if lines_per_s is None else partial(_add_paced, delivery, lines_per_s)
+        return EventPace(lines, speed).add
+    return lines.add if lines_per_s is None else partial(_add_paced, lines, lines_per_s)
 
 
 async def _send_all(
-    feed: Feed[LineBlock], delivery: _Delivery, send: Callable[[LineBlock], Awaitable[None]]
+    feed: Feed[LineBlock], lines: _Lines, send: Callable[[LineBlock], Awaitable[None]]
 ) -> None:
     try:
-        while (block := await feed.next(_LINGER_S, delivery.flush)) is not None:
+        while (block := await feed.next(_LINGER_S, lines.flush)) is not None:
             await send(block)
     except WordcountError:
-        await (
-            delivery.finish()
-        )  # Lines before a refused line, or before the damaged part of a file, are delivered.
+        # Lines before a refused line, or before the damaged part of a file, are delivered.
+        await lines.finish()
         raise
-    await delivery.finish()
+    await lines.finish()
 
 
-async def _add_paced(delivery: _Delivery, lines_per_s: float, block: LineBlock) -> None:
+async def _add_paced(lines: _Lines, lines_per_s: float, block: LineBlock) -> None:
     at_once = max(1, int(lines_per_s / _SLICES_PER_S))
     for start in range(0, len(block.lines), at_once):
-        report = delivery.report()
+        report = lines.report()
         await asyncio.sleep(report.lines / lines_per_s - report.seconds)
-        await delivery.add(block.part(start, start + at_once))
-        await delivery.flush()
+        await lines.add(block.part(start, start + at_once))
+        await lines.flush()
 
 
 class _TimesReplacedError(Exception):
     """The brokers acknowledged a batch and replaced the times of its records."""
 
 
-class _Delivery:
-    """Fills batches, sends them to `partitions` in turn, and counts acknowledged lines."""
+class _Lines:
+    """Delivers lines, counts them, and explains why lines were not delivered.
+
+    Args:
+        delivery: makes the delivery, given the check of what the brokers say of a batch.
+        settings, key, on_progress: as for `produce_blocks`.
+    """
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        delivery: Callable[..., Delivery],
         settings: Settings,
-        partitions: list[int],
         key: bytes | None,
         on_progress: Callable[[Report], None],
     ) -> None:
-        self._producer = producer
+        self._delivery = delivery(check=self._check_time)
         self._settings = settings
-        self._topic = settings.topic
-        self._partitions = itertools.cycle(partitions)
-        self._key = key
-        self._longest_bytes = MAX_LINE_BYTES - len(key or b"")
+        self._longest_bytes = MAX_VALUE_BYTES - len(key or b"")
         self._on_progress = on_progress
         self._started = self._progress_told = time.monotonic()
         self._timed = False
-        self._lines = self._byte_count = self._acknowledged = 0
-        self._batch = producer.create_batch()
-        self._pending: set[asyncio.Future[Any]] = set()
-        self._error: BaseException | None = None
+        self._lines = self._byte_count = 0
 
     def report(self) -> Report:
         seconds = time.monotonic() - self._started
-        return Report(self._lines, self._byte_count, self._acknowledged, seconds)
+        return Report(self._lines, self._byte_count, self._delivery.acknowledged, seconds)
 
     async def add(self, block: LineBlock) -> None:
         """Queue the lines of `block`, and wait while the brokers are slower.
@@ -183,81 +177,56 @@ class _Delivery:
         """
         sizes = list(map(len, block.lines))
         if max(sizes) <= self._longest_bytes:
-            await self._append(block, sum(sizes))
+            await self._add(block, sum(sizes))
             return
         good = next(index for index, size in enumerate(sizes) if size > self._longest_bytes)
-        await self._append(block.part(0, good), sum(sizes[:good]))
+        await self._add(block.part(0, good), sum(sizes[:good]))
         raise block.too_long(good, self._longest_bytes)
 
     async def flush(self) -> None:
-        """Send the batch that is being filled."""
-        if self._error is not None:
-            raise self._failure() from self._error
-        batch, self._batch = self._batch, self._producer.create_batch()
-        if not (count := batch.record_count()):
-            return
-        try:
-            sent = await self._producer.send_batch(batch, self._topic, partition=next(self._partitions))
-        except KafkaError as error:
-            self._error = error
-            raise self._failure() from error
-        self._pending.add(sent)
-        sent.add_done_callback(partial(self._settled, count))
-        # aiokafka's sender and the acknowledgements need a turn of the event loop, also while many partitions take batches at once.
-        await asyncio.sleep(0)
+        """Send the lines that were added."""
+        with self._explained():
+            await self._delivery.flush()
         self._tell_progress()
 
     async def finish(self) -> None:
-        """Send the last batch, and return when every line is acknowledged."""
-        await self.flush()
-        while self._pending and self._error is None:
-            done, _ = await asyncio.wait(
-                self._pending, timeout=STALL_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                self._error = TimeoutError(f"no acknowledgement for {STALL_TIMEOUT_S:.0f} s")
-            self._tell_progress()
-        if self._error is not None:
-            raise self._failure() from self._error
+        """Send the last lines, and return when every line is acknowledged."""
+        with self._explained():
+            await self._delivery.finish(STALL_TIMEOUT_S, self._tell_progress)
 
-    async def _append(self, block: LineBlock, byte_count: int) -> None:
+    async def _add(self, block: LineBlock, byte_count: int) -> None:
         self._lines += len(block.lines)
         self._byte_count += byte_count
         self._timed = block.times_ms is not None
         times_ms = itertools.repeat(int(time.time() * 1000)) if block.times_ms is None else block.times_ms
-        key = self._key
-        append = self._batch.append
-        for line, time_ms in zip(block.lines, times_ms, strict=False):
-            if append(timestamp=time_ms, key=key, value=line) is None:
-                await self.flush()
-                append = self._batch.append
-                append(timestamp=time_ms, key=key, value=line)
+        with self._explained():
+            await self._delivery.add(block.lines, times_ms)
+        self._tell_progress()
 
-    def _settled(self, count: int, sent: asyncio.Future[Any]) -> None:
-        self._pending.discard(sent)
-        if sent.cancelled():
-            return
-        if error := sent.exception():
-            self._error = self._error or error
-            return
-        self._acknowledged += count
-        if self._timed and sent.result().timestamp_type == _LOG_APPEND_TIME:
-            self._error = self._error or _TimesReplacedError()
+    def _check_time(self, metadata: Any) -> None:
+        if self._timed and metadata.timestamp_type == _LOG_APPEND_TIME:
+            raise _TimesReplacedError
 
     def _tell_progress(self) -> None:
         if time.monotonic() - self._progress_told >= _PROGRESS_S:
             self._progress_told = time.monotonic()
             self._on_progress(self.report())
 
-    def _failure(self) -> WordcountError:
-        assert self._error is not None
-        if isinstance(self._error, _TimesReplacedError):
-            return _times_replaced(self._topic)
-        missing = self._lines - self._acknowledged
-        what = f"{missing:,} of {self._lines:,} lines were not acknowledged"
-        if self._timed and isinstance(self._error, InvalidTimestampError):
-            return _times_refused(self._topic, what)
-        return _refusal(self._error, self._settings, what)
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except UndeliveredError as error:
+            assert error.__cause__ is not None
+            raise self._failure(error.__cause__) from error.__cause__
+
+    def _failure(self, cause: BaseException) -> WordcountError:
+        if isinstance(cause, _TimesReplacedError):
+            return _times_replaced(self._settings.topic)
+        what = f"{self._lines - self._delivery.acknowledged:,} of {self._lines:,} lines were not acknowledged"
+        if self._timed and isinstance(cause, InvalidTimestampError):
+            return _times_refused(self._settings.topic, what)
+        return _refusal(cause, self._settings, what)
 
 
 def _times_replaced(topic: str) -> ConfigurationError:
@@ -275,30 +244,18 @@ def _times_refused(topic: str, what: str) -> ConfigurationError:
 
 
 def _refusal(error: BaseException, settings: Settings, what: str = "nothing was sent") -> WordcountError:
-    topic = settings.topic
-    if isinstance(error, MessageSizeTooLargeError):
-        return ConfigurationError(
-            f'topic "{topic}" takes no batch of {BATCH_BYTES:,} bytes; {what}',
-            f"raise max.message.bytes of the topic to {BATCH_BYTES + 1024} or more",
-        )
-    if denied := rights_of(settings).denied(error, Right("Write", "topic", topic)):
-        return ConfigurationError(f"{what}; {denied.message}", denied.remedy)
-    if refused := refusal(error, topic, None):
-        return ConfigurationError(f"{what}; {refused.message}", refused.remedy)
+    if refused := refusal_of(error, settings, what):
+        return refused
     return BrokerUnavailableError(
-        f'{what} by topic "{topic}" ({error!r})',
+        f'{what} by topic "{settings.topic}" ({error!r})',
         "check the brokers (wordcount doctor) and send the lines again",
     )
 
 
-def _producer(settings: Settings) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(
-        **connection(settings),
-        acks="all",
-        enable_idempotence=True,
-        compression_type=None if settings.compression == "none" else settings.compression,
-        max_batch_size=BATCH_BYTES,
+def _producer(settings: Settings) -> Any:
+    return idempotent_producer(
+        connection(settings),
+        timeout_s=STALL_TIMEOUT_S,
+        compression=settings.compression,
+        batch_bytes=BATCH_BYTES,
     )
-    # The producer uses this time-out for a batch that waits to be sent; the time-out of a request is that of the connection.
-    producer._request_timeout_ms = int(STALL_TIMEOUT_S * 1000)
-    return producer

@@ -28,6 +28,29 @@ COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 """Names of the compression codecs; the index of a name is its code in a record batch."""
 
 
+def idempotent_producer(
+    connection: Mapping[str, Any], *, timeout_s: float, compression: str, batch_bytes: int = MAX_REQUEST_BYTES
+) -> AIOKafkaProducer:
+    """Return a producer with acks=all that is not started, on the running event loop.
+
+    Args:
+        connection: keyword arguments of every Kafka client: bootstrap_servers, security.
+        timeout_s: longest time, in seconds, that a batch waits to be sent; the time-out of a request is that of `connection`.
+        compression: codec of the written batches, one of `COMPRESSIONS`.
+        batch_bytes: size of a full batch, uncompressed.
+    """
+    producer = AIOKafkaProducer(
+        **connection,
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if compression == "none" else compression,
+        max_batch_size=batch_bytes,
+        max_request_size=MAX_REQUEST_BYTES,
+    )
+    producer._request_timeout_ms = int(timeout_s * 1000)
+    return producer
+
+
 class ReplaceableProducer:
     """An idempotent producer with acks=all, started at the first use on the running event loop.
 
@@ -35,12 +58,20 @@ class ReplaceableProducer:
         connection: keyword arguments of every Kafka client: bootstrap_servers, security.
         timeout_s: longest wait, in seconds, for an acknowledgement, however many brokers are asked.
         compression: codec of the written batches, one of `COMPRESSIONS`.
+        batch_bytes: size of a full batch, uncompressed.
     """
 
-    def __init__(self, connection: Mapping[str, Any], timeout_s: float, compression: str = "snappy") -> None:
+    def __init__(
+        self,
+        connection: Mapping[str, Any],
+        timeout_s: float,
+        compression: str = "snappy",
+        batch_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
         self.timeout_s = timeout_s
         self._rights = Rights.of(connection)
         self.compression = compression
+        self._batch_bytes = batch_bytes
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
         self._refusals: dict[tuple[str, int], Refusal] = {}
@@ -56,16 +87,12 @@ class ReplaceableProducer:
         async with self._starting:
             if self._producer is None:
                 kafka_client.install()
-                producer = AIOKafkaProducer(
-                    **self._connection,
-                    acks="all",
-                    enable_idempotence=True,
-                    compression_type=None if self.compression == "none" else self.compression,
-                    max_batch_size=MAX_REQUEST_BYTES,
-                    max_request_size=MAX_REQUEST_BYTES,
+                producer = idempotent_producer(
+                    self._connection,
+                    timeout_s=self.timeout_s,
+                    compression=self.compression,
+                    batch_bytes=self._batch_bytes,
                 )
-                # This bounds the time that a batch waits to be sent; the time-out of a request is set by `connection`.
-                producer._request_timeout_ms = int(self.timeout_s * 1000)
                 try:
                     await asyncio.wait_for(producer.start(), self.timeout_s)
                 except (KafkaError, TimeoutError, OSError) as error:

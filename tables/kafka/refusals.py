@@ -22,6 +22,7 @@ from aiokafka.errors import (
 
 from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import InvalidRecordError, UnsupportedCompressionError
+from tables.kafka.rights import DENIALS
 from tables.model.names import MAX_REQUEST_BYTES
 
 _CLOCK = (
@@ -93,6 +94,11 @@ def refusal(error: BaseException, topic: str, said: Refusal | None) -> Configura
     return ConfigurationError(
         f"the broker refuses a batch for {topic}: {why}{told}", remedy.format(topic=topic)
     )
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether a batch whose write ended with `error` is certainly not in the log: it was refused for good, or denied."""
+    return type(error) in _REFUSED or isinstance(error, DENIALS)
 
 
 def lacks_replicas(refusal: Refusal | None) -> bool:

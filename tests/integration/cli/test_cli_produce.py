@@ -18,7 +18,8 @@ import zstandard
 from app.config.loading import load_settings
 from app.config.settings import Settings
 from app.local.embedded import EmbeddedBroker
-from app.produce.line_producer import MAX_LINE_BYTES, Report, produce_blocks
+from app.produce.delivery import MAX_VALUE_BYTES
+from app.produce.line_producer import Report, produce_blocks
 from app.produce.text_files import LineBlock
 from tables.errors import BrokerUnavailableError
 from tests.integration.commands import DEADLINE_S, Wordcount, report, sent_well
@@ -250,9 +251,9 @@ async def test_a_missing_file_is_told_before_anything_is_sent(
 async def test_a_line_that_is_too_long_is_named_and_what_is_before_it_is_sent(
     wordcount: Wordcount, kafka: KafkaClient, extra_bytes: int
 ) -> None:
-    longest = b"x" * MAX_LINE_BYTES
+    longest = b"x" * MAX_VALUE_BYTES
     (wordcount.folder / "text").write_bytes(
-        b"first\n" + longest + b"\n" + b"y" * (MAX_LINE_BYTES + extra_bytes) + b"\nlast\n"
+        b"first\n" + longest + b"\n" + b"y" * (MAX_VALUE_BYTES + extra_bytes) + b"\nlast\n"
     )
     done = wordcount("produce", "text")
     assert done.returncode == 2
