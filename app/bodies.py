@@ -156,6 +156,41 @@ class Counts(Freshness, frozen=True):
     ]
 
 
+class TextsSent(Struct, frozen=True, forbid_unknown_fields=True):
+    """Texts that are to be counted."""
+
+    texts: Annotated[
+        list[str],
+        Meta(description="The texts, each of which becomes a record.", extra_json_schema={"minItems": 1}),
+    ]
+
+
+class TextLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of NDJSON with a text; a line may also be the text alone, as a JSON string."""
+
+    text: Annotated[str, Meta(description="The text, which becomes a record.")]
+
+
+class TextsTaken(Struct, frozen=True):
+    """Texts that are in the input topic: all in-sync replicas have them."""
+
+    accepted: Annotated[Occurrences, Meta(description="Number of texts, which is all that were sent.")]
+    partitions: Annotated[
+        dict[Count, Occurrences],
+        Meta(
+            description="Partition → offset after the last of these texts. They are counted once `as_of` of an answer is at least "
+            "that.",
+            extra_json_schema=BY_PARTITION,
+        ),
+    ]
+    after: Annotated[
+        str,
+        Meta(
+            description="`after` of a question whose answer has to cover these texts: partition and offset of the last ones."
+        ),
+    ]
+
+
 class DumpEnd(Freshness, frozen=True):
     """The last line of a complete list of words; `as_of` is that of the last words."""
 
@@ -343,5 +378,6 @@ class Version(Struct, frozen=True):
 BODIES: Final = (
     AssignmentMap,
     *(Word, Words, Top, WordsAsked, Counts, Stats, DumpEnd, Instance, KeyValue, Liveness, Readiness, Version),
+    *(TextsSent, TextLine, TextsTaken),
 )
 """The bodies whose members are fixed, beside those of problems. Objects inside of these bodies are not listed."""

@@ -70,6 +70,16 @@ class NotYetCounted(Problem, frozen=True):
     ]
 
 
+class NotDelivered(Problem, frozen=True):
+    """The problem of texts that the brokers have not all confirmed, in the format of RFC 9457."""
+
+    accepted: Annotated[Count, Meta(description="Texts that are in the topic.")]
+    in_doubt: Annotated[
+        Count,
+        Meta(description="Further texts that are perhaps in the topic, or will be; all others are not."),
+    ]
+
+
 class UnknownWord(Freshness, frozen=True):
     """The problem of a word that occurs in no partition, in the format of RFC 9457, with the freshness of that answer."""
 
@@ -85,5 +95,5 @@ class UnknownWord(Freshness, frozen=True):
     ]
 
 
-PROBLEM_BODIES: Final = (UnknownWord, Incomplete, NotYetCounted, BrokenDump, Problem)
+PROBLEM_BODIES: Final = (UnknownWord, Incomplete, NotYetCounted, NotDelivered, BrokenDump, Problem)
 """The bodies of problems. Their members are fixed."""

@@ -79,6 +79,8 @@ def metrics_page() -> str:
     metrics.loop_delayed(0.1)
     metrics.http_connection_closed("slow")
     metrics.stream_event("change")
+    metrics.ingest_requested("accepted")
+    metrics.ingested(accepted=1, in_doubt=1, byte_count=1)
     metrics.watch(
         lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
         lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},
@@ -143,7 +145,7 @@ def http_page() -> str:
     return _page(
         "HTTP",
         [
-            "Resources take `GET` and `HEAD`, one takes `POST` instead. `GET /openapi.json` returns this page as an OpenAPI 3.1 "
+            "Resources take `GET` and `HEAD`, two take `POST` instead. `GET /openapi.json` returns this page as an OpenAPI 3.1 "
             "document. Commands to copy, representations, compression and caching: [Asking over HTTP](../http.md).",
             "",
             *_table(("Resource", "What it answers", "Answer", "Status", "Scope"), rows),
@@ -162,7 +164,7 @@ def http_page() -> str:
             "## Answers",
             "",
             "Each answer is a JSON object with these members, besides those of freshness, or an array of such objects. A client "
-            "should ignore unknown members, because a later version may send more. `WordsAsked` is the body of a question.",
+            "should ignore unknown members: a later version may send more. `WordsAsked` and `TextsSent` are bodies of requests.",
             "",
             *_table(("Answer", "Member", "Type", "What it is"), members),
             "",
@@ -200,7 +202,7 @@ def http_page() -> str:
             "An unknown parameter, a parameter that is given twice, and percent-encoding that is not UTF-8 are answered with "
             "400; a value out of bounds is answered with 422. A page has at most `limit` words, each of at most "
             f"`WORDCOUNT_MAX_WORD_BYTES`. A body has at most {MOST_BYTES:,} bytes and {MOST_WORDS_ASKED:,} words. All bodies "
-            "that a process reads or answers at a time, those of other workers among them, have at most "
+            "of questions that a process reads or answers at a time, those of other workers among them, have at most "
             f"{MOST_HELD_BYTES:,} bytes; a further one is answered with `overloaded`.",
             "",
             "## Connections",
@@ -246,7 +248,10 @@ def access_page() -> str:
             " ".join(
                 filter(
                     None,
-                    ["with `WORDCOUNT_WATCHES`," * (need.resource == "watches"), need.for_what or "always"],
+                    [
+                        f"with `WORDCOUNT_{need.setting.upper()}`," if need.setting else "",
+                        need.for_what or "always",
+                    ],
                 )
             ),
         )
@@ -352,8 +357,9 @@ def _scope(operation: dict[str, Any]) -> str:
 
 
 def _body(operation: dict[str, Any]) -> str:
-    """Return name or type of the JSON body with status 200; "" if the body is not JSON."""
-    content = operation["responses"]["200"]["content"].get("application/json")
+    """Return name or type of the JSON body of a request that succeeds; "" if the body is not JSON."""
+    responses = operation["responses"]
+    content = (responses.get("200") or responses["202"])["content"].get("application/json")
     return "" if content is None else _type(content["schema"])
 
 

@@ -129,6 +129,7 @@ def _settings(bootstrap_servers: str, folder: Path, port: int) -> Settings:
         timestamp="record",
         http_host=_HOST,
         http_port=port,
+        ingest=True,
         shutdown_timeout_s=3,
     )
 
@@ -147,9 +148,13 @@ def _free_port() -> int:
 
 def _variables(settings: Settings) -> dict[str, str]:
     """Return the variables that the worker must be given; the worker reads all other settings where this process has read them."""
-    names = "bootstrap_servers security_protocol topic group state_dir value_format timestamp http_host http_port shutdown_timeout_s"
+    names = "bootstrap_servers security_protocol topic group state_dir value_format timestamp http_host http_port ingest "
+    names += "shutdown_timeout_s"
     # The worker is this command's own, on an address of this machine: what restricts access to other workers is left out.
-    without = "json_pointer grace retention tokens_file rate_limit_per_s http_tls_cert_file http_tls_key_file"
+    without = (
+        "json_pointer grace retention tokens_file rate_limit_per_s ingest_bytes_per_s http_tls_cert_file "
+    )
+    without += "http_tls_key_file"
     return {
         **{variable(name): str(getattr(settings, name)) for name in names.split()},
         **{variable(name): "" for name in without.split()},

@@ -1,4 +1,7 @@
-"""All settings of Wordcount, with types, bounds, defaults and descriptions. `app.config.loading` reads the values."""
+"""All settings of Wordcount, with types, bounds, defaults and descriptions. `app.config.loading` reads the values.
+
+Longer than 400 lines because it is one table, which a reader searches and nobody reads from its beginning to its end.
+"""
 
 from __future__ import annotations
 
@@ -361,6 +364,19 @@ class Settings(BaseModel):
         None,
         description="TOML file of watches, see `docs/watches.md`: words that are waited for, and who is told by a webhook when one "
         "occurs more often than allowed. The same file for all workers; none = no watches.",
+    )
+    ingest: bool = Field(
+        False,
+        description="Whether workers take texts by `POST /v1/texts` and send them to the input topic, to which they then need the "
+        "right to write. Without `WORDCOUNT_TOKENS_FILE` everybody who reaches a worker may send texts. A view takes none.",
+    )
+    ingest_bytes_per_s: int | None = Field(
+        None,
+        ge=1_024,
+        le=1_000_000_000,
+        description="Bytes of texts per second that a client may send by `POST /v1/texts` in the long run, unpacked; none = no bound. "
+        "A client that has sent more waits until its mean is that again. Clients are those of `WORDCOUNT_RATE_LIMIT_PER_S`, which "
+        "counts the requests.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."

@@ -21,12 +21,14 @@ class Need:
     Attributes:
         resource: the resource.
         operations: named as Kafka's own tools name operations; an operation that another one implies, as Describe, is left out.
-        for_what: "" = the command always needs the operations, or always where it has watches; else when or for what it needs them.
+        for_what: "" = the command needs the operations always, or always with `setting`; else when or for what it needs them.
+        setting: name of the setting without which a command does not need the operations; "" = there is no such setting.
     """
 
     resource: Resource
     operations: tuple[str, ...]
     for_what: str = ""
+    setting: str = ""
 
 
 _CREATE: Final = "if the topic does not exist yet"
@@ -42,6 +44,7 @@ _FIND: Final = (
 ACCESS: Final[Mapping[str, Sequence[Need]]] = {
     "worker": (
         Need("input", ("Read",)),
+        Need("input", ("Write",), setting="ingest"),
         Need("input", ("Create",), _CREATE),
         Need("changelog", ("Read", "Write")),
         Need("changelog", ("Create",), _CREATE),
@@ -49,8 +52,8 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Write",)),
         Need("dead letters", ("Create",), _CREATE),
-        Need("watches", ("Read", "Write")),
-        Need("watches", ("Create",), _CREATE),
+        Need("watches", ("Read", "Write"), setting="watches"),
+        Need("watches", ("Create",), _CREATE, "watches"),
         Need("group", ("Read",)),
     ),
     "topics create": (
@@ -62,8 +65,8 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Describe",)),
         Need("dead letters", ("Create",), _CREATE),
-        Need("watches", ("Describe",)),
-        Need("watches", ("Create",), _CREATE),
+        Need("watches", ("Describe",), setting="watches"),
+        Need("watches", ("Create",), _CREATE, "watches"),
     ),
     "produce": (
         Need("input", ("Write",)),
@@ -77,7 +80,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("Describe",)),
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Describe",)),
-        Need("watches", ("Describe",)),
+        Need("watches", ("Describe",), setting="watches"),
         Need("group", ("Describe",)),
     ),
     **{command: (Need("group", ("Describe",), _FIND),) for command in ("top", "get")},
@@ -104,7 +107,7 @@ def needed_rights(settings: Settings, command: str) -> list[Right]:
     """Return every right that a command always needs, implied rights included, on the resources that the settings name."""
     found: dict[Right, None] = {}
     for need in ACCESS[command]:
-        if not need.for_what and (need.resource != "watches" or settings.watches is not None):
+        if not need.for_what and (not need.setting or getattr(settings, need.setting)):
             implied = ("Describe",) if IMPLIED & set(need.operations) else ()
             for operation in (*implied, *need.operations):
                 found[_right(settings, need.resource, operation)] = None

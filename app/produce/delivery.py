@@ -107,11 +107,13 @@ class Delivery:
         # aiokafka's sender and the acknowledgements need a turn of the event loop, also while many partitions take batches at once.
         await asyncio.sleep(0)
 
-    async def finish(self, stall_timeout_s: float, on_progress: Callable[[], None] = lambda: None) -> None:
+    async def finish(
+        self, stall_timeout_s: float | None = None, on_progress: Callable[[], None] = lambda: None
+    ) -> None:
         """Send the last batch, and return when every record is acknowledged.
 
         Args:
-            stall_timeout_s: longest time without any acknowledgement.
+            stall_timeout_s: longest time without any acknowledgement; None = no bound.
             on_progress: called after each acknowledgement.
 
         Raises:

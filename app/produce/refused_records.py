@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import MessageSizeTooLargeError
 
 from app.kafka.clients import rights_of
-from app.produce.delivery import BATCH_BYTES
 from tables.errors import ConfigurationError
 from tables.kafka.refusals import refusal
 from tables.kafka.rights import Right
 
 if TYPE_CHECKING:
     from app.config.settings import Settings
+
+_BROKERS_DEFAULT: Final = 1_048_588
+"""Default of `message.max.bytes`: every batch fits, also one with a single value of `MAX_VALUE_BYTES`."""
 
 
 def refusal_of(error: BaseException, settings: Settings, what: str) -> ConfigurationError | None:
@@ -27,8 +29,8 @@ def refusal_of(error: BaseException, settings: Settings, what: str) -> Configura
     topic = settings.topic
     if isinstance(error, MessageSizeTooLargeError):
         return ConfigurationError(
-            f'topic "{topic}" takes no batch of {BATCH_BYTES:,} bytes; {what}',
-            f"raise max.message.bytes of the topic to {BATCH_BYTES + 1024} or more",
+            f'topic "{topic}" takes no batch as large as one that was sent; {what}',
+            f"raise max.message.bytes of the topic to {_BROKERS_DEFAULT}, which is the default of brokers",
         )
     if denied := rights_of(settings).denied(error, Right("Write", "topic", topic)):
         return ConfigurationError(f"{what}; {denied.message}", denied.remedy)

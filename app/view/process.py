@@ -17,6 +17,7 @@ from app.config.text import tokenizer_of
 from app.config.windows import windows_of
 from app.kafka.clients import connection, step_timeout_s
 from app.machine.memory_limit import memory_budget
+from app.produce.receipt import NoIngest
 from app.reads.holdings import ViewHoldings
 from app.reads.local import LocalReads
 from app.reads.parties import Parties
@@ -34,7 +35,14 @@ from app.web.resources.version import version_info
 from app.web.server import WebServer, bound_socket
 from app.worker.ending import Deadline, say
 from app.worker.health import Health
-from app.worker.http_options import access_of, allowed_hosts, audiences_of, normaliser, server_tls
+from app.worker.http_options import (
+    access_of,
+    allowed_hosts,
+    audiences_of,
+    intake_of,
+    normaliser,
+    server_tls,
+)
 from app.worker.loop_delay import watch_loop
 from app.worker.metrics import Metrics
 from tables.background import runner
@@ -133,6 +141,11 @@ class View:
             access=access_of(settings),
             configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
             audiences=self._audiences,
+            intake=intake_of(
+                settings,
+                NoIngest("a view takes no texts", "send them to a worker with WORDCOUNT_INGEST=true"),
+                self._metrics,
+            ),
         )
         self._tls = server_tls(settings)
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from app.bodies import Version
+from app.produce.receipt import NoIngest
 from app.reads.window_answers import AllQueries, WindowSize
 from app.web import openapi
 from app.web.access.options import Access
@@ -17,6 +18,7 @@ from app.web.audiences import Audiences
 from app.web.compression import Compression
 from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
+from app.web.intake import Intake
 from app.web.ports import Health, WatchStates
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from app.web.request_bodies import BodyBudget
@@ -30,6 +32,7 @@ from app.web.resources import (
     state,
     stats,
     stream,
+    texts,
     top,
     trending,
     version,
@@ -55,6 +58,7 @@ def create_asgi_app(
     configured_windows: Sequence[WindowSize] = (),
     audiences: Audiences | None = None,
     watch_states: WatchStates | None = None,
+    intake: Intake | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -72,6 +76,7 @@ def create_asgi_app(
         access: tokens, rate limit and origins of pages; None = no restriction.
         audiences: asks the questions of `/v1/stream`; None = audiences that end with their clients alone.
         watch_states: how watches stand; None = there are none.
+        intake: takes the texts of `/v1/texts`; None = no texts are taken.
     """
     bodies = BodyBudget()
     shortest = min(configured_windows, default=None)
@@ -82,6 +87,7 @@ def create_asgi_app(
             *words.routes(queries, normalise),
             *batch.routes(queries, normalise, bodies),
             *top.routes(queries),
+            *texts.routes(intake or Intake(NoIngest())),
             *windows.routes(queries, configured_windows),
             *trending.routes(queries, shortest),
             *stream.routes(queries, normalise, shortest, audiences or Audiences(), watch_states),

@@ -45,6 +45,7 @@ from app.web.openapi_parts import (
     parameter,
 )
 from app.web.openapi_stream import stream_paths
+from app.web.openapi_texts import text_paths
 from app.web.openapi_windows import window_paths
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
@@ -161,6 +162,7 @@ def _paths() -> Schema:
         },
         **window_paths(terms, k, exact),
         **stream_paths(prefix, limit),
+        **text_paths(),
         "/v1/stats": {
             "get": asked(
                 "Totals, and state, position and event time of each partition.",

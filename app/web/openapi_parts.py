@@ -31,8 +31,19 @@ def asked(
     others: Mapping[str, Schema] | None = None,
     *,
     kept: bool = True,
+    status: int = 200,
 ) -> Schema:
-    """Return an operation; `kept` = a client may keep the answer, and ask whether it still holds."""
+    """Return an operation.
+
+    Args:
+        summary: what is answered.
+        answer: the answer to a request that succeeds.
+        parameters: parameters of path, query and headers.
+        problems: statuses of problems in the usual shapes.
+        others: further answers by status.
+        kept: whether a client may keep the answer, and ask whether it still holds.
+        status: the status of `answer`.
+    """
     refused = {"$ref": RESPONSES + Problem.__name__}
     by_status = {
         404: {"$ref": RESPONSES + UnknownWord.__name__},
@@ -45,7 +56,7 @@ def asked(
         "summary": summary,
         "parameters": list(parameters),
         "responses": {
-            "200": {**answer, **({"headers": headers} if headers else {})},
+            str(status): {**answer, **({"headers": headers} if headers else {})},
             **(
                 {"304": {"description": "The answer is still the one with the tag in `If-None-Match`."}}
                 if kept

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.printable import printable
-from app.problem_bodies import PROBLEM_TYPE, Incomplete, NotYetCounted, Problem, UnknownWord
+from app.problem_bodies import PROBLEM_TYPE, Incomplete, NotDelivered, NotYetCounted, Problem, UnknownWord
+from app.produce.receipt import IngestOffError, NotDeliveredError, TextTooLongError
 from app.reads.answers import Answer, IncompleteError, NotCountedYetError
 from app.reads.window_answers import NoWindowError, UnknownWindowError, WindowExpiredError
 from app.web.responses import freshness, json_response
@@ -100,6 +101,11 @@ PROBLEMS: dict[type[errors.WordcountError], ProblemKind] = {
     NotAcceptableError: ProblemKind(406, "not-acceptable", "No media type of the resource is accepted"),
     MediaTypeError: ProblemKind(415, "unsupported-media-type", "The media type of the body cannot be used"),
     TooLargeError: ProblemKind(413, "content-too-large", "The body is too large"),
+    TextTooLongError: ProblemKind(413, "text-too-long", "A text is longer than a record may be"),
+    IngestOffError: ProblemKind(403, "ingest-off", "No texts are taken here"),
+    NotDeliveredError: ProblemKind(
+        503, "not-delivered", "The brokers have not confirmed all texts", retry=True
+    ),
     IncompleteError: ProblemKind(503, "incomplete", "Partitions do not answer", retry=True),
     UnknownWindowError: ProblemKind(404, "unknown-window", "No windows of this size are counted"),
     NoWatchesError: ProblemKind(404, "no-watches", "There are no watches here"),
@@ -164,6 +170,8 @@ def problem_of(error: errors.WordcountError) -> tuple[ProblemKind, Problem]:
         return kind, Incomplete(*members, list(error.reasons), error.reasons)
     if isinstance(error, NotCountedYetError):
         return kind, NotYetCounted(*members, error.as_of)
+    if isinstance(error, NotDeliveredError):
+        return kind, NotDelivered(*members, error.accepted, error.in_doubt)
     return kind, Problem(*members)
 
 

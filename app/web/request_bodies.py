@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -10,7 +11,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from app.web.disconnection import ClientGoneError
+from app.web.formats import JSON
 from app.web.problems import MediaTypeError, TooLargeError
+from app.web.unpacking import Unpacking
 from tables.errors import BadRequestError, OverloadedError
 
 MOST_BYTES: Final = 1_048_576
@@ -19,6 +22,8 @@ MOST_BYTES: Final = 1_048_576
 MOST_HELD_BYTES: Final = 64 << 20
 """Most bytes of all bodies that are read or held at a time. Without this bound each of a thousand connections could send a whole body
 and keep it in memory until its answer."""
+
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 
 Body = TypeVar("Body")
 
@@ -31,41 +36,52 @@ class BodyBudget:
 
     Args:
         most_bytes: the bound.
+        remedy: what a client can do whose body is too large.
     """
 
-    def __init__(self, most_bytes: int = MOST_HELD_BYTES) -> None:
+    def __init__(
+        self, most_bytes: int = MOST_HELD_BYTES, remedy: str = "ask for fewer words at a time"
+    ) -> None:
         self._most_bytes = most_bytes
+        self._remedy = remedy
         self._held_bytes = 0
 
     @asynccontextmanager
-    async def body_of(self, request: Request, most_bytes: int) -> AsyncIterator[bytes]:
+    async def body_of(
+        self, request: Request, most_bytes: int, unpacking: Unpacking | None = None
+    ) -> AsyncIterator[bytes]:
         """Read the body of `request`, which counts as held until the `with` ends.
 
         Args:
             request: the request, whose body was not read yet.
-            most_bytes: largest body.
+            most_bytes: largest body, as it is sent and unpacked.
+            unpacking: unpacks the body while it comes; None = the body is not packed.
 
         Raises:
+            BadRequestError: the body cannot be unpacked.
             TooLargeError: the body has more than `most_bytes`.
             OverloadedError: all bodies together have more bytes than may be held.
             ClientGoneError: the client has left before the end of the body.
         """
         content = bytearray()
-        held_bytes = 0
+        held_bytes = sent_bytes = 0
         try:
-            async for part in request.stream():
-                if len(content) + len(part) > most_bytes:
-                    raise TooLargeError(
-                        f"the body has more than {most_bytes} bytes", "ask for fewer words at a time"
-                    )
+            async for sent in request.stream():
+                sent_bytes += len(sent)
+                room_bytes = most_bytes - len(content)
+                part = sent if unpacking is None else unpacking.next(sent, room_bytes + 1)
+                if len(part) > room_bytes or sent_bytes > most_bytes:
+                    raise TooLargeError(f"the body has more than {most_bytes} bytes", self._remedy)
                 if self._held_bytes + len(part) > self._most_bytes:
                     raise OverloadedError(
                         f"the bodies of all requests together have more than {self._most_bytes} bytes",
-                        "ask again in a moment, or for fewer words at a time",
+                        f"ask again in a moment, or {self._remedy}",
                     )
                 self._held_bytes += len(part)
                 held_bytes += len(part)
                 content += part
+            if unpacking is not None:
+                unpacking.check_end()
             yield bytes(content)
         except ClientDisconnect:
             raise ClientGoneError("the client has gone") from None
@@ -79,12 +95,39 @@ def check_json(request: Request) -> None:
     Raises:
         MediaTypeError: it is said to be something else.
     """
-    media_type = request.headers.get("content-type", "")
-    if media_type.partition(";")[0].strip().lower() != "application/json":
-        raise MediaTypeError(f'"Content-Type" is "{media_type[:100]}"', "send application/json")
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
-        raise MediaTypeError(f'"Content-Encoding" is "{coding[:100]}"', "send the body as it is")
+    media_type_of(request, JSON)
+    content_coding_of(request)
+
+
+def media_type_of(request: Request, *known: str) -> str:
+    """Return the media type of a body, one of `known`, lower case and without parameters; text is in UTF-8.
+
+    Raises:
+        MediaTypeError: it is said to be something else.
+    """
+    said = request.headers.get("content-type", "")
+    media_type, _, parameters = said.partition(";")
+    charset = re.search(r"(?:^|[;\s])charset\s*=\s*\"?([^\s;\"]*)", parameters.lower())
+    media_type = media_type.strip().lower()
+    if media_type not in known or (charset is not None and charset[1] not in _CHARSETS):
+        raise MediaTypeError(f'"Content-Type" is "{said[:100]}"', f"send {' or '.join(known)}, in UTF-8")
+    return media_type
+
+
+def content_coding_of(request: Request, *known: str) -> str:
+    """Return the coding of a body, one of `known`; "" if the body is as it is.
+
+    Raises:
+        MediaTypeError: the body has another coding, or several.
+    """
+    said = ", ".join(request.headers.getlist("content-encoding"))
+    coding = said.strip().lower()
+    if coding in {"", "identity"}:
+        return ""
+    if coding not in known:
+        remedy = " or ".join(["send the body as it is", *(f"packed by {name}" for name in known)])
+        raise MediaTypeError(f'"Content-Encoding" is "{said[:100]}"', remedy)
+    return coding
 
 
 def from_json(body: bytes, kind: type[Body]) -> Body:

@@ -21,6 +21,8 @@ from app.kafka.access import needed_rights
 from app.kafka.clients import connection
 from app.kafka.topics import ensure_topics
 from app.machine.memory_limit import memory_budget
+from app.produce.ingest import KafkaIngest
+from app.produce.receipt import NoIngest
 from app.reads.window_answers import WindowSize
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
@@ -34,7 +36,14 @@ from app.worker.faust_app import WordcountApp, Worker, WorkerParts
 from app.worker.group_reads import build_reads
 from app.worker.group_watches import build_watches
 from app.worker.health import Health, assignment_check, broker_check, restored_check
-from app.worker.http_options import access_of, allowed_hosts, audiences_of, normaliser, server_tls
+from app.worker.http_options import (
+    access_of,
+    allowed_hosts,
+    audiences_of,
+    intake_of,
+    normaliser,
+    server_tls,
+)
 from app.worker.metrics import Metrics
 from app.worker.preparation import Preparation, faust_port
 from app.worker.tuning import tune_process
@@ -71,7 +80,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         print_counts: whether to print each counted word, see `app.worker.console`.
 
     Raises:
-        ConfigurationError: options of the tokeniser, certificates or tokens are wrong.
+        ConfigurationError: options of the tokeniser, certificates or tokens are wrong, or no record can be made of a text.
     """
     tune_process()
     logs.install()
@@ -144,6 +153,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     topology.partitions.changes.subscribe(lambda _: audiences.moved())
     if watches is not None:
         topology.partitions.changes.subscribe(lambda _: watches.moved())
+    ingest = KafkaIngest(settings) if settings.ingest else None
     asgi_app = create_asgi_app(
         reads.queries,
         health,
@@ -157,6 +167,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
         audiences=audiences,
         watch_states=watches,
+        intake=intake_of(settings, ingest or _no_ingest(), metrics),
     )
     tls = server_tls(settings)
 
@@ -186,6 +197,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         ),
         start_draining=health.start_draining,
         end_streams=audiences.close,
+        close_ingest=_nothing if ingest is None else ingest.close,
         drain_s=settings.drain_s,
         watches=watches,
         close_reads=reads.close,
@@ -195,6 +207,14 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         flush_timeout_s=settings.shutdown_timeout_s * FLUSH_SHARE,
     )
     return faust_app
+
+
+def _no_ingest() -> NoIngest:
+    return NoIngest("WORDCOUNT_INGEST is false: this worker takes no texts", "set WORDCOUNT_INGEST=true")
+
+
+async def _nothing() -> None:
+    """Close nothing."""
 
 
 def partition_count(faust_app: WordcountApp, topic: str) -> int | None:

@@ -17,8 +17,8 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 1. `on_stop`: readiness becomes false, streams of events end, and the deadline begins. The deadline ends the process if a later step
    hangs, as steps do while the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
-   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; watches and query threads
-   end; stores and connections are closed.
+   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live, and beside that the texts of
+   HTTP requests under way are sent to their end; watches and query threads end; stores and connections are closed.
 3. Faust stops its other services in reverse order: conductor, agents; the consumer, which leaves the group; then HTTP, so that probes
    are answered until this moment; Faust's producer, sensors. Finally Faust cancels the tasks of this app.
 4. `on_shutdown`: the process ends with the exit code of the error that stopped the worker.
@@ -68,6 +68,7 @@ class WorkerParts:
         web_server: makes the service that serves HTTP. Called once, before `prepare`.
         start_draining: makes readiness false, with the reason that is passed, and each answer the last one of its connection.
         end_streams: ends all answers with events, so that no client's stream delays the end of HTTP.
+        close_ingest: takes no more texts over HTTP, and returns when those under way are confirmed or in doubt.
         drain_s: time for which the worker goes on after SIGTERM, in seconds.
         watches: evaluates watches and sends crossings when it is this worker's turn; None = there are none.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
@@ -83,6 +84,7 @@ class WorkerParts:
     web_server: Callable[[], Any]
     start_draining: Callable[[str], None]
     end_streams: Callable[[], None]
+    close_ingest: Callable[[], Awaitable[None]]
     drain_s: float
     watches: WatchDuty | None
     close_reads: Callable[[], Awaitable[None]]
@@ -197,7 +199,10 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_stop()
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
-        await self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
+        await asyncio.gather(
+            self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s),
+            self.parts.close_ingest(),
+        )
         if self.parts.watches is not None:
             await self.parts.watches.close()
         await self.parts.close_reads()

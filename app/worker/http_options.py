@@ -15,10 +15,13 @@ from app.web.access.tokens import read_tokens
 from app.web.audiences import Audiences
 from app.web.connections import limits_for
 from app.web.hosts import AllowedHosts
+from app.web.intake import Intake
 
 if TYPE_CHECKING:
     from agents.text.tokenizer import Tokenizer
     from app.config.settings import Settings
+    from app.produce.receipt import Ingest
+    from app.web.intake import IngestObserver
     from app.web.stream_client import StreamObserver
 
 
@@ -43,6 +46,11 @@ def audiences_of(settings: Settings, observer: StreamObserver) -> Audiences:
         return min(settings.stream_clients, limits_for(settings.max_word_bytes).connections * 3 // 4)
 
     return Audiences(observer, most_clients)
+
+
+def intake_of(settings: Settings, ingest: Ingest, observer: IngestObserver) -> Intake:
+    """Return the intake of a process whose texts `ingest` sends."""
+    return Intake(ingest, observer, settings.ingest_bytes_per_s, settings.cors_origins)
 
 
 def server_tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:

@@ -121,6 +121,23 @@ class Metrics:
             ["event"],
             registry=self.registry,
         )
+        self._ingest_requests = Counter(
+            "wordcount_ingest_requests",
+            "Requests of `/v1/texts` by outcome: accepted, or the name of the problem.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._ingest_texts = Counter(
+            "wordcount_ingest_texts",
+            "Texts given to the brokers by outcome: accepted, in_doubt (not confirmed).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._ingest_bytes = Counter(
+            "wordcount_ingest_bytes",
+            "Bytes of accepted bodies of `/v1/texts`, unpacked.",
+            registry=self.registry,
+        )
         self._peer_questions = Counter(
             "wordcount_peer_questions",
             "Questions to other workers by outcome: answered, unreachable (no connection), late (no answer in time), refused (an "
@@ -203,6 +220,16 @@ class Metrics:
     def stream_event(self, kind: str) -> None:
         """Count an event that was sent to one client."""
         self._stream_events.labels(kind).inc()
+
+    def ingest_requested(self, outcome: str) -> None:
+        """Count a request with texts."""
+        self._ingest_requests.labels(outcome).inc()
+
+    def ingested(self, *, accepted: int, in_doubt: int, byte_count: int) -> None:
+        """Count texts that were given to the brokers."""
+        self._ingest_texts.labels("accepted").inc(accepted)
+        self._ingest_texts.labels("in_doubt").inc(in_doubt)
+        self._ingest_bytes.inc(byte_count)
 
     def peer_asked(self, outcome: str, duration_s: float) -> None:
         """Count a question to another worker; the duration, in seconds, counts if it was answered."""

@@ -1,8 +1,8 @@
 """Restore of one shard: brings its store to the end of the changelog, heals the changelog, and finds the position.
 
 A restore is the only way out of a failed flush (rule 9 of ARCHITECTURE.md): of each word the row with the larger `upto` is kept, and
-the marker with the largest position gives the position. Rows ahead of the position are remembered (rule 10), and rows that compaction would
-otherwise lose are appended again (rule 11).
+the marker with the largest position gives the position. Rows ahead of the position are remembered (rule 10), and rows that compaction
+would otherwise lose are appended again (rule 11).
 """
 
 from __future__ import annotations

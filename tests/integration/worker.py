@@ -121,6 +121,13 @@ class Worker:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    async def post(
+        self, path: str, content: bytes, media_type: str = "text/plain", **headers: str
+    ) -> httpx.Response:
+        """Send a body; names in `headers` have an underscore instead of the hyphen."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self._client.post(path, content=content, headers={"Content-Type": media_type, **named})
+
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
         return await self._client.get(path, params=parameters or None)
 

@@ -27,7 +27,7 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=("Authorization", "If-None-Match"),
+            allow_headers=("Authorization", "If-None-Match", "Idempotency-Key", "Content-Encoding"),
             expose_headers=("Retry-After", "WWW-Authenticate", "ETag", *HEADER_NAMES),
         )
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from app.web.access.rate_limit import RateLimit, client_address
+from app.web.access.rate_limit import CLIENT, RateLimit, client_of
 from app.web.access.scopes import Scope, is_limited, needed_scope
-from app.web.access.tokens import Client, Tokens
+from app.web.access.tokens import Tokens
 from app.web.problems import FORBIDDEN, TOO_MANY_REQUESTS, UNAUTHORIZED, problem_response
 
 _SCHEME = b"bearer"
@@ -43,8 +43,10 @@ class Gate:
         path = scope["path"]
         token = None if self._tokens is None else _token_of(scope)
         client = None if self._tokens is None or not token else self._tokens().client_of(token)
+        if client is not None:
+            scope[CLIENT] = f"token {client.name}"  # The blank keeps names of tokens and addresses apart.
         if self._rate_limit is not None and is_limited(path):
-            wait_s = self._rate_limit.wait_s(_key_of(client, scope))
+            wait_s = self._rate_limit.wait_s(client_of(scope))
             if wait_s:
                 detail = (
                     f"a client may send {self._rate_limit.per_s} requests per second; ask again in {wait_s} s"
@@ -65,13 +67,6 @@ def _token_of(scope: Any) -> bytes | None:
         return None
     scheme, _, token = given[0].partition(b" ")
     return token.strip(b" ") if len(given) == 1 and scheme.lower() == _SCHEME else b""
-
-
-def _key_of(client: Client | None, scope: Any) -> str:
-    """Return the name of a client for the rate limit; the blank keeps names of tokens and addresses apart."""
-    if client is not None:
-        return f"token {client.name}"
-    return client_address(scope["client"][0]) if scope["client"] else ""
 
 
 def _refused(needed: Scope, error: str | None) -> Response:

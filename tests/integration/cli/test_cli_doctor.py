@@ -132,6 +132,9 @@ async def test_a_missing_right_is_named_by_doctor_and_by_the_command_that_needs_
     assert denied["remedy"].endswith(
         f"--add --allow-principal User:ANONYMOUS --operation Write --topic {changelog}"
     )
+    sending = examine(wordcount, ingest="true")[f"rights on topic {topic_name}"]
+    assert (sending["status"], sending["detail"]) == ("fail", "missing: Write")
+    assert sending["remedy"].endswith(f"--operation Write --topic {topic_name}")
     # The detail must not say that the broker is too old to report rights.
     detail = examined["rights on group wordcount"]["detail"]
     assert detail.startswith("missing: Describe, Read; this user may not even see it")

@@ -75,9 +75,12 @@ async def test_a_view_answers_what_a_worker_counts_also_without_the_worker(
     kafka: KafkaClient, workers: Workers
 ) -> None:
     worker = await counted(kafka, workers)
-    view = await workers(entry="view").start().wait_ready()
+    view = await workers(entry="view", ingest="true").start().wait_ready()
     truth = await recount(workers.bootstrap_servers, workers.topic)
     assert await counts_of([worker, view]) == truth
+    for process, why in ((worker, "WORDCOUNT_INGEST is false"), (view, "a view takes no texts")):
+        refused = await process.post("/v1/texts", b"a text")
+        assert (refused.status_code, why in refused.json()["detail"]) == (403, True)
     async with kafka.endless_lines(workers.topic):
         for _ in range(20):
             position = (await view.stats())["as_of"]

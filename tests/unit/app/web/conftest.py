@@ -9,7 +9,9 @@ import pytest
 
 from app.web.asgi import create_asgi_app
 from app.web.audiences import Audiences
+from app.web.intake import Intake
 from app.worker.metrics import Metrics
+from tests.fakes.ingest import FakeIngest
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 from tests.fakes.watches import FakeWatchStates
 
@@ -40,12 +42,18 @@ def watch_states() -> FakeWatchStates:
 
 
 @pytest.fixture
+def ingest() -> FakeIngest:
+    return FakeIngest()
+
+
+@pytest.fixture
 async def client(
     queries: FakeQueries,
     health: FakeHealth,
     metrics: Metrics,
     audiences: Audiences,
     watch_states: FakeWatchStates,
+    ingest: FakeIngest,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application; words in paths are normalised by `str.casefold`."""
     asgi_app = create_asgi_app(
@@ -56,6 +64,7 @@ async def client(
         str.casefold,
         audiences=audiences,
         watch_states=watch_states,
+        intake=Intake(ingest, metrics),
     )
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from app.bodies import ReadinessCheck
+from app.produce.receipt import NotDeliveredError
 from app.reads.answers import IncompleteError, NotCountedYetError
 from app.reads.window_answers import UnknownWindowError, WindowExpiredError, WindowSize
 from app.web.asgi import create_asgi_app
@@ -267,6 +268,9 @@ RAISED = [
     ("not-acceptable", "No media type of the resource is accepted", 406),
     ("unsupported-media-type", "The media type of the body cannot be used", 415),
     ("content-too-large", "The body is too large", 413),
+    ("text-too-long", "A text is longer than a record may be", 413),
+    ("ingest-off", "No texts are taken here", 403),
+    ("not-delivered", "The brokers have not confirmed all texts", 503),
     ("incomplete", "Partitions do not answer", 503),
     ("unknown-window", "No windows of this size are counted", 404),
     ("no-watches", "There are no watches here", 404),
@@ -316,6 +320,12 @@ def raised(kind: type[WordcountError]) -> tuple[WordcountError, str, str]:
     if kind is NotCountedYetError:
         error = NotCountedYetError({2: 7, 10: 1}, {10: 4, 2: 7})
         return error, str(error), '"as_of":{"2":7,"10":4}'
+    if kind is NotDeliveredError:
+        return (
+            kind("what is wrong", "what helps", accepted=2, in_doubt=1),
+            "what is wrong; what helps",
+            '"accepted":2,"in_doubt":1',
+        )
     if kind is UnknownWindowError:
         error = UnknownWindowError(WindowSize(3600, 300), [60, 3600])
         return error, str(error), ""
@@ -347,6 +357,14 @@ async def test_the_problem_of_an_error_has_exactly_these_bytes(client, queries, 
 @pytest.mark.parametrize(("kind", "told"), [*zip(OTHERS, TOLD, strict=True)])
 def test_any_other_problem_has_exactly_these_bytes(kind, told):
     assert bytes(problem_response(kind, "wrong: é").body).decode() == problem(*told, "wrong: é")
+
+
+async def test_a_receipt_for_texts_has_exactly_these_bytes(client):
+    reply = await client.post("/v1/texts", json={"texts": ["a fox", "a wolf"]})
+    assert (reply.status_code, reply.content.decode()) == (
+        202,
+        '{"accepted":2,"partitions":{"10":7},"after":"10:6"}',
+    )
 
 
 async def test_an_unexpected_error_and_another_method_have_exactly_these_bytes(client, queries):

@@ -6,13 +6,18 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from app.bodies import ReadinessCheck, Version
+from app.produce.receipt import IngestOffError, NotDeliveredError, TextTooLongError
 from app.web.asgi import create_asgi_app
 from app.web.openapi import document
-from tables.errors import NotReadyError
+from tables.errors import NotReadyError, OverloadedError
 
 VERSION = Version("1.2.3", "3.11.7", "0.15.3")
 CONCRETE = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z", "size": "1m"}
 WINDOWED = {"store": "windowed-word-count", "from": 1767225900000, "to": 1767226100000}
+
+
+ASKED = {"/v1/words:batch": {"words": ["fox", "wolf"]}, "/v1/texts": {"texts": ["a fox", "a wolf"]}}
+"""Bodies of the resources that take one."""
 
 
 def concrete(path):
@@ -42,10 +47,19 @@ def schema_of(path, status, media_type):
 )
 async def test_answers_have_the_documented_shape(client, path):
     ((method, operation),) = document(VERSION)["paths"][path].items()
-    asked = {"words": ["fox", "wolf"]} if "requestBody" in operation else None
-    reply = await client.request(method, concrete(path), json=asked)
-    assert reply.status_code == 200
-    jsonschema.Draft202012Validator(schema_of(path, 200, "application/json")).validate(reply.json())
+    reply = await client.request(method, concrete(path), json=ASKED.get(path))
+    (status,) = {"200", "202"} & operation["responses"].keys()
+    assert reply.status_code == int(status)
+    jsonschema.Draft202012Validator(schema_of(path, status, "application/json")).validate(reply.json())
+
+
+def test_the_document_has_a_body_for_each_resource_that_takes_one():
+    paths = document(VERSION)["paths"]
+    assert {path for path in paths if "post" in paths[path]} == ASKED.keys()
+    for path, body in ASKED.items():
+        content = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        schema = {**content, "components": document(VERSION)["components"]}
+        jsonschema.Draft202012Validator(schema).validate(body)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +99,7 @@ async def test_problems_have_the_documented_shape(client, asked, path, status):
     )
 
 
-@pytest.mark.parametrize("path", [path for path in document(VERSION)["paths"] if path != "/v1/words:batch"])
+@pytest.mark.parametrize("path", [path for path in document(VERSION)["paths"] if path not in ASKED])
 async def test_headers_with_freshness_are_those_that_the_document_names(client, path):
     named = document(VERSION)["paths"][path]["get"]["responses"]["200"].get("headers", {})
     reply = await client.get(concrete(path))
@@ -97,8 +111,7 @@ async def test_headers_with_freshness_are_those_that_the_document_names(client, 
 @pytest.mark.parametrize("path", document(VERSION)["paths"])
 async def test_answers_that_may_be_kept_are_those_that_have_a_tag(client, path):
     ((method, operation),) = document(VERSION)["paths"][path].items()
-    asked = {"words": ["fox"]} if "requestBody" in operation else None
-    reply = await client.request(method, concrete(path), json=asked)
+    reply = await client.request(method, concrete(path), json=ASKED.get(path))
     assert ("304" in operation["responses"]) is ("etag" in reply.headers)
 
 
@@ -115,6 +128,28 @@ async def test_problems_of_a_body_have_the_documented_shape(client, content, med
     reply = await client.post("/v1/words:batch", content=content, headers={"Content-Type": media_type})
     assert reply.status_code == status
     schema = schema_of("/v1/words:batch", status, "application/problem+json")
+    jsonschema.Draft202012Validator(schema).validate(reply.json())
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "error", "status"),
+    [
+        (b"{}", "application/json", None, 400),
+        (b"{}", "text/html", None, 415),
+        (b" " * 1_048_577, "text/plain", None, 413),
+        (b"a", "text/plain", TextTooLongError("too long"), 413),
+        (b"a", "text/plain", IngestOffError("off"), 403),
+        (b"a", "text/plain", OverloadedError("too many"), 503),
+        (b"a", "text/plain", NotDeliveredError("away", "again", accepted=1, in_doubt=2), 503),
+    ],
+)
+async def test_problems_of_texts_have_the_documented_shape(
+    client, ingest, content, media_type, error, status
+):
+    ingest.error = error
+    reply = await client.post("/v1/texts", content=content, headers={"Content-Type": media_type})
+    assert reply.status_code == status
+    schema = schema_of("/v1/texts", status, "application/problem+json")
     jsonschema.Draft202012Validator(schema).validate(reply.json())
 
 

@@ -2,6 +2,8 @@ import inspect
 
 import pytest
 
+from app.produce import receipt
+from app.produce.receipt import NotDeliveredError
 from app.reads.answers import IncompleteError, NotCountedYetError
 from app.reads.window_answers import NoWindowError, UnknownWindowError, WindowExpiredError
 from app.web import problems
@@ -21,6 +23,9 @@ ASKING = [
 OF_QUESTIONS = {IncompleteError, NotCountedYetError, UnknownWindowError, WindowExpiredError}
 """Errors that are made of what was asked for."""
 
+WITH_NUMBERS = {*OF_QUESTIONS, NotDeliveredError}
+"""Errors that are made of more than a message and a remedy."""
+
 
 def assert_problem(reply, status):
     assert reply.status_code == status
@@ -37,7 +42,7 @@ def assert_problem(reply, status):
 def test_every_error_of_wordcount_is_mapped():
     known = {
         kind
-        for module in (errors, problems)
+        for module in (errors, problems, receipt)
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, Exception) and kind.__module__ == module.__name__
     }
@@ -96,7 +101,7 @@ async def test_a_word_is_unknown_only_where_every_partition_answers(client, quer
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in PROBLEMS if kind not in OF_QUESTIONS],
+    [kind for kind in PROBLEMS if kind not in WITH_NUMBERS],
     ids=lambda kind: kind.__name__,
 )
 async def test_each_error_has_its_status_and_remedy(client, queries, kind):

@@ -1,7 +1,7 @@
 import pytest
 
 from app.web.access import rate_limit
-from app.web.access.rate_limit import RateLimit, client_address
+from app.web.access.rate_limit import CLIENT, RateLimit, client_address, client_of
 
 
 @pytest.mark.parametrize("per_s", [1, 7, 1000])
@@ -39,6 +39,28 @@ def test_the_client_that_was_silent_for_longest_is_forgotten(clock, monkeypatch)
     assert len(limit) == 3
     assert limit.wait_s("a") > 0
     assert limit.wait_s("b") == 0
+
+
+def test_who_has_sent_too_many_bytes_waits_until_its_mean_is_the_rate_again(clock):
+    limit = RateLimit(100, clock)
+    assert limit.wait_s("a", 0) == 0
+    limit.spend("a", 1000)
+    assert limit.wait_s("a", 0) == 8
+    assert limit.wait_s("b", 0) == 0
+    clock.now_s += 7.5
+    assert limit.wait_s("a", 0) == 1
+    clock.now_s += 0.5
+    assert limit.wait_s("a", 0) == 0
+    limit.spend("a", 1)
+    assert limit.wait_s("a", 0) == 1
+    assert limit.wait_s("c", 201) == 1
+
+
+def test_the_client_of_a_request_is_its_token_or_its_address():
+    scope = {"client": ("192.0.2.1", 5)}
+    assert client_of(scope) == "192.0.2.1"
+    assert client_of({**scope, CLIENT: "token one"}) == "token one"
+    assert client_of({"client": None}) == ""
 
 
 @pytest.mark.parametrize(

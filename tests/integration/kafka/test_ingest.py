@@ -1,0 +1,192 @@
+"""The ingest against a real broker: keys, partitions and receipts, refusals, brokers that are away, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from app.config.loading import load_settings
+from app.config.settings import Settings
+from app.local.embedded import EmbeddedBroker
+from app.produce.ingest import MOST_AT_ONCE, STOP_S, KafkaIngest
+from app.produce.receipt import NotDeliveredError, TextTooLongError
+from tables.errors import NotReadyError, OverloadedError
+from tables.model.names import ID_HEADER
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import KafkaClient
+
+KEY = "order-4711"
+BUSY_S = 2.0
+"""What two busy cores may add to a time-out."""
+
+
+@asynccontextmanager
+async def ingesting(settings: Settings) -> AsyncIterator[KafkaIngest]:
+    ingest = KafkaIngest(settings)
+    try:
+        yield ingest
+    finally:
+        await ingest.close()
+
+
+def ids(records: list[Any]) -> list[bytes]:
+    return [dict(record.headers)[ID_HEADER] for record in records]
+
+
+async def test_texts_without_a_key_spread_over_partitions_and_the_receipt_says_where_they_end(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(settings.topic, 3)
+    texts = [f"text {number} " + "x" * 100 for number in range(5000)]
+    async with ingesting(settings) as ingest:
+        small = await ingest.send(["a", "b", ""], None)
+        assert (small.accepted, len(small.ends), set(small.ends.values())) == (3, 1, {3})
+        receipt = await ingest.send(texts, None)
+    assert receipt.accepted == len(texts)
+    records = await kafka.read_all(settings.topic)
+    assert Counter(record.value.decode() for record in records) == Counter([*texts, "a", "b", ""])
+    assert receipt.ends == {
+        number: 1 + max(record.offset for record in records if record.partition == number)
+        for number in range(3)
+    }
+    assert {record.headers for record in records} == {()}
+    assert {record.key for record in records} == {None}
+
+
+async def test_texts_with_a_key_have_their_ids_in_one_partition_in_their_order_each_time(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(settings.topic, 3)
+    texts = [f"text {number} é" for number in range(3000)]
+    async with ingesting(settings) as one, ingesting(settings) as other:
+        receipts = [await one.send(texts, KEY), await other.send(texts, KEY), await one.send(texts, "other")]
+    partition = int.from_bytes(hashlib.sha256(KEY.encode()).digest(), "big") % 3
+    assert receipts[0].ends == {partition: len(texts)}
+    records = await kafka.read_all(settings.topic)
+    of_key = [record for record in records if record.partition == partition][: 2 * len(texts)]
+    first, again = of_key[: len(texts)], of_key[len(texts) :]
+    assert [record.value.decode() for record in first] == texts
+    assert ids(first) == ids(again)
+    assert len({*ids(records)}) == 2 * len(texts)
+    assert {len(one) for one in ids(records)} == {16}
+
+
+async def test_a_text_of_json_is_where_the_pointers_say(settings: Settings, kafka: KafkaClient) -> None:
+    await kafka.create_topic(settings.topic)
+    wrapped = settings.model_copy(
+        update={"value_format": "json", "json_pointer": "/message/text", "timestamp": "/at"}
+    )
+    async with ingesting(wrapped) as ingest:
+        await ingest.send(['a "b"'], KEY)
+    (record,) = await kafka.read_all(settings.topic)
+    assert record.value == b'{"at":%d,"message":{"text":"a \\"b\\""}}' % record.timestamp
+    assert abs(record.timestamp / 1000 - time.time()) < 60
+    bare = hashlib.sha256(b"\0\0\0\x0aorder-4711" + b"\0\0\0\4\0\0\0\0" + b'\0\0\0\5a "b"').digest()[:16]
+    assert ids([record]) == [bare]
+
+
+async def test_a_text_that_is_too_long_sends_nothing(settings: Settings, kafka: KafkaClient) -> None:
+    await kafka.create_topic(settings.topic)
+    async with ingesting(settings) as ingest:
+        with pytest.raises(TextTooLongError, match="text 2 makes a record of 1,000,001 bytes"):
+            await ingest.send(["a", "x" * 1_000_001], None)
+        with pytest.raises(TextTooLongError, match="more than 1,024"):
+            await KafkaIngest(settings.model_copy(update={"max_record_bytes": 1024})).send(["x" * 1025], None)
+        assert (await ingest.send(["x" * 1_000_000], KEY)).accepted == 1
+    assert len(await kafka.read_all(settings.topic)) == 1
+
+
+async def test_what_the_topic_refuses_is_told_with_the_remedy_and_hinders_nobody_afterwards(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(settings.topic, 1, {"max.message.bytes": "100000"})
+    small, large = [f"{number:0100}" for number in range(2000)], os.urandom(200_000).hex()
+    async with ingesting(settings) as ingest:
+        for _ in range(2):
+            with pytest.raises(NotDeliveredError, match=r"raise max\.message\.bytes of the topic") as refused:
+                await ingest.send([*small, large], None)
+            assert (refused.value.accepted, refused.value.in_doubt) == (len(small), 0)
+            assert (await ingest.send(["small"], None)).accepted == 1
+    sent = Counter(record.value for record in await kafka.read_all(settings.topic))
+    assert sent[b"small"] == 2
+
+
+async def test_more_requests_at_a_time_are_refused_and_all_others_are_delivered_once(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(settings.topic, 3)
+    async with ingesting(settings) as ingest:
+        sends = [ingest.send([f"text {number}"], None) for number in range(2 * MOST_AT_ONCE)]
+        results = await asyncio.gather(*sends, return_exceptions=True)
+        accepted = [number for number, result in enumerate(results) if not isinstance(result, Exception)]
+        assert len(accepted) == MOST_AT_ONCE
+        assert {type(results[number]) for number in range(len(results)) if number not in accepted} == {
+            OverloadedError
+        }
+        assert (await ingest.send(["later"], None)).accepted == 1
+    sent = sorted(record.value.decode() for record in await kafka.read_all(settings.topic))
+    assert sent == sorted(["later", *(f"text {number}" for number in accepted)])
+
+
+async def test_the_end_waits_for_texts_under_way_and_takes_no_more(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    await kafka.create_topic(settings.topic)
+    ingest = KafkaIngest(settings)
+    sending = asyncio.create_task(ingest.send(["x" * 1000] * 5000, KEY))
+    await asyncio.sleep(0)
+    await ingest.close()
+    with pytest.raises(NotReadyError, match="stops"):
+        await ingest.send(["late"], None)
+    assert (await sending).accepted == 5000
+    assert len(await kafka.read_all(settings.topic)) == 5000
+    await KafkaIngest(settings).close()
+
+
+async def test_brokers_that_do_not_answer_leave_texts_in_doubt_in_time_and_delay_no_end(
+    tmp_path: Path,
+    broker: EmbeddedBroker,  # has filled the cache of jars
+    kafka_at: Callable[[str], KafkaClient],
+) -> None:
+    with EmbeddedBroker(tmp_path / "broker") as mortal:
+        settings = load_settings(
+            bootstrap_servers=mortal.bootstrap_servers, topic="texts", request_timeout_ms=1000
+        )
+        kafka = kafka_at(mortal.bootstrap_servers)
+        await kafka.create_topic("texts", 2)
+        ingest = KafkaIngest(settings)
+        assert (await ingest.send(["before"], None)).accepted == 1
+        os.kill(mortal.pid, signal.SIGSTOP)
+        try:
+            for in_doubt in (2, 0):  # a producer that failed is replaced, and the next one cannot even start
+                started = time.monotonic()
+                with pytest.raises(
+                    NotDeliveredError, match=f"0 of 2 texts are confirmed, {in_doubt} in doubt"
+                ):
+                    await ingest.send(["perhaps", "or not"], KEY)
+                assert time.monotonic() - started < 2 + BUSY_S
+            sending = asyncio.create_task(ingest.send(["at the end"], KEY))
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            await ingest.close()
+            assert time.monotonic() - started < 2 * STOP_S + BUSY_S / 2
+            with pytest.raises(NotDeliveredError):
+                await sending
+        finally:
+            os.kill(mortal.pid, signal.SIGCONT)
+        async with ingesting(settings) as again:
+            assert (await again.send(["perhaps", "or not"], KEY)).accepted == 2
+        records = await kafka.read_all("texts")
+        distinct = {dict(record.headers).get(ID_HEADER, b""): record.value for record in records}
+        assert sorted(distinct.values()) == [b"before", b"or not", b"perhaps"]
