@@ -123,8 +123,15 @@ class Tokenizer:
 
         A lone surrogate, which a command line or a JSON string may contain but a record may not, is read as U+FFFD.
         """
-        sound = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        return [word for word in _PROFILES[self.profile].tokens(sound) if self._keeps(word)]
+        return [word for word in _PROFILES[self.profile].tokens(sound(text)) if self.left_out(word) is None]
+
+    def left_out(self, word: str) -> str | None:
+        """Return why an option leaves out a word of the profile, one of `agents.text.tally.DROP_REASONS`; None = none does."""
+        if word in self.stop_words:
+            return "stop_word"
+        if word and len(word) < self.min_length:
+            return "too_short"
+        return "too_long" if self.max_length is not None and len(word) > self.max_length else None
 
     def count(self, texts: pa.StringArray) -> CountedWords:
         """Count the words of many texts (no nulls). Hold the GIL for a few ms at a time."""
@@ -140,11 +147,6 @@ class Tokenizer:
             long = pc.greater(pc.utf8_length(counted.words), self.max_length)
             counted = counted.without(long, "too_long")
         return counted
-
-    def _keeps(self, word: str) -> bool:
-        if word in self.stop_words or (word and len(word) < self.min_length):
-            return False
-        return self.max_length is None or len(word) <= self.max_length
 
 
 def tokenizer(
@@ -170,6 +172,11 @@ def tokenizer(
     stripped = (word.strip() for word in stop_words)
     stops = frozenset(_stop_word(profile, word) for word in stripped if word)
     return Tokenizer(profile, stops, min_length, max_length)
+
+
+def sound(text: str) -> str:
+    """Return `text` with U+FFFD for each lone surrogate."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _stop_word(profile: ProfileName, text: str) -> str:
@@ -241,7 +248,7 @@ def _whitespace_count(texts: pa.StringArray) -> CountedWords:
     return CountedWords(counted.words.filter(kept), counted.counts.filter(kept))
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Normalise a text as profile `unicode` is defined.
 
     NFKD comes before case folding: otherwise the iota below a capital letter would precede the marks above that letter.
@@ -251,14 +258,14 @@ def _fold(text: str) -> str:
 
 
 def _fold_usual(text: str) -> str:
-    """Return `_fold(text)` of a text without characters of `_UNUSUAL`; fast if most of the text is normalised already."""
+    """Return `fold(text)` of a text without characters of `_UNUSUAL`; fast if most of the text is normalised already."""
     if text.isascii():
         return text.lower()
     return normalize("NFKC", normalize("NFKC", text.replace("\u2019", "'")).casefold())
 
 
 def _unicode_tokens(text: str) -> list[str]:
-    return list(unicode_words(_fold(text)))
+    return list(unicode_words(fold(text)))
 
 
 def _unicode_count(texts: pa.StringArray) -> CountedWords:
@@ -297,10 +304,10 @@ def _joined(chunks: pa.StringArray) -> pa.StringArray:
 
 
 def _folded(text: pa.StringArray) -> str:
-    """Return `_fold` of the only text in `text`. Arrow searches for characters four times as fast as `re`, without the GIL."""
+    """Return `fold` of the only text in `text`. Arrow searches for characters four times as fast as `re`, without the GIL."""
     joined = str(text[0].as_py())
     unusual = not joined.isascii() and pc.match_substring_regex(text, _UNUSUAL)[0].as_py()
-    return _fold(joined) if unusual else _fold_usual(joined)
+    return fold(joined) if unusual else _fold_usual(joined)
 
 
 def _lean_on_space(folded: list[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from app.config.settings import Settings
-from app.config.text import tokenizer_of
+from app.config.text import policies_of, tokenizer_of
 from app.config.windows import windows_of
 from app.kafka.clients import connection, step_timeout_s
 from app.machine.memory_limit import memory_budget
@@ -31,6 +31,7 @@ from app.view.followed_topic import FollowedTopic
 from app.view.health import broker_check, followed_check, restored_check
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
+from app.web.resources.tokens import explainer
 from app.web.resources.version import version_info
 from app.web.server import WebServer, bound_socket
 from app.worker.ending import Deadline, say
@@ -131,12 +132,13 @@ class View:
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
         self._audiences = audiences_of(settings, self._metrics)
         changes.subscribe(lambda _: self._audiences.moved())
+        words = tokenizer_of(settings)
         self._asgi_app = create_asgi_app(
             WordQueries(parties, query_timeout_s),
             self._health,
             self._metrics.registry,
             versions,
-            normaliser(tokenizer_of(settings)),
+            normaliser(words),
             allowed_hosts=allowed_hosts(settings),
             access=access_of(settings),
             configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
@@ -146,6 +148,7 @@ class View:
                 NoIngest("a view takes no texts", "send them to a worker with WORDCOUNT_INGEST=true"),
                 self._metrics,
             ),
+            explain=explainer(words, policies_of(settings)),
         )
         self._tls = server_tls(settings)
 

@@ -9,7 +9,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from app.bodies import Version
+from agents.text.choices import Policies
+from agents.text.tokenizer import tokenizer
+from app.bodies import Tokens, Version
 from app.produce.receipt import NoIngest
 from app.reads.window_answers import AllQueries, WindowSize
 from app.web import openapi
@@ -33,6 +35,7 @@ from app.web.resources import (
     stats,
     stream,
     texts,
+    tokens,
     top,
     trending,
     version,
@@ -59,6 +62,7 @@ def create_asgi_app(
     audiences: Audiences | None = None,
     watch_states: WatchStates | None = None,
     intake: Intake | None = None,
+    explain: Callable[[str], Tokens] | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -77,17 +81,20 @@ def create_asgi_app(
         audiences: asks the questions of `/v1/stream`; None = audiences that end with their clients alone.
         watch_states: how watches stand; None = there are none.
         intake: takes the texts of `/v1/texts`; None = no texts are taken.
+        explain: explains the words of a text; None = as profile `unicode` does without options.
     """
     bodies = BodyBudget()
+    taking = intake or Intake(NoIngest())
     shortest = min(configured_windows, default=None)
     asgi_app = Starlette(
         routes=[
-            *page.routes(),
+            *page.routes(takes_texts=not isinstance(taking.ingest, NoIngest)),
             *word_windows.routes(queries, normalise, shortest),  # Before the route of any word.
             *words.routes(queries, normalise),
             *batch.routes(queries, normalise, bodies),
+            *tokens.routes(explain or tokens.explainer(tokenizer("unicode"), Policies()), bodies),
             *top.routes(queries),
-            *texts.routes(intake or Intake(NoIngest())),
+            *texts.routes(taking),
             *windows.routes(queries, configured_windows),
             *trending.routes(queries, shortest),
             *stream.routes(queries, normalise, shortest, audiences or Audiences(), watch_states),

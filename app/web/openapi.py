@@ -18,6 +18,8 @@ from app.bodies import (
     Readiness,
     Stats,
     StockCount,
+    TextAsked,
+    Tokens,
     Top,
     Version,
     Word,
@@ -49,6 +51,7 @@ from app.web.openapi_texts import text_paths
 from app.web.openapi_windows import window_paths
 from app.web.problems import MEDIA_TYPE
 from app.web.resource import Resource
+from app.web.resources.page import file_names
 from app.web.resources.state import LATEST_MS, STORE, STORES, WINDOWED
 from app.web.resources.top import DEFAULT_K, MAX_K
 from app.web.resources.words import DEFAULT_LIMIT, MAX_LIMIT
@@ -116,6 +119,14 @@ def _paths() -> Schema:
     terms = [{"$ref": PARAMETERS + name} for name in TERMS]
     return {
         "/": {"get": asked("A live page for people.", media("text/html", TEXT, "The page."))},
+        "/page/{file}": {
+            "get": asked(
+                "A file of the live page: a module of its script, a style sheet, an icon.",
+                media("text/javascript", TEXT, "The file, with the media type of its kind."),
+                [parameter("path", "file", {"type": "string", "enum": file_names()}, "Name of the file.")],
+                others={"404": {"$ref": RESPONSES + Problem.__name__}},
+            )
+        },
         "/v1/words": {
             "get": asked(
                 "Words in the byte order of UTF-8, page by page; as NDJSON or CSV without `limit`, all words in one answer.",
@@ -134,6 +145,18 @@ def _paths() -> Schema:
                     kept=False,
                 ),
                 "requestBody": {**body_of(WordsAsked), "required": True},
+            }
+        },
+        "/v1/tokens": {
+            "post": {
+                **asked(
+                    "The words of a text, each with its place, as a worker counts them; nothing is counted.",
+                    body_of(Tokens),
+                    (),
+                    [400, 413, 415, 422, 503],
+                    kept=False,
+                ),
+                "requestBody": {**body_of(TextAsked), "required": True},
             }
         },
         "/v1/words/{word}": {

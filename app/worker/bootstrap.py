@@ -26,6 +26,7 @@ from app.produce.receipt import NoIngest
 from app.reads.window_answers import WindowSize
 from app.web.asgi import create_asgi_app
 from app.web.connections import limits_for
+from app.web.resources.tokens import explainer
 from app.web.resources.version import version_info
 from app.web.server import WebServer
 from app.worker import logs
@@ -168,6 +169,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         audiences=audiences,
         watch_states=watches,
         intake=intake_of(settings, ingest or _no_ingest(), metrics),
+        explain=explainer(words, policies_of(settings)),
     )
     tls = server_tls(settings)
 

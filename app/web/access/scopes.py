@@ -15,6 +15,10 @@ PROBES: Final = frozenset({"/livez", "/readyz"})
 OPEN: Final = PROBES | {"/", "/openapi.json"}
 """Resources that need no token: the probes, and two documents that are the same for everybody and have no data."""
 
+PAGE: Final = "/page/"
+"""Beginning of the paths of the page's files, which need no token either. They are without rate limit, because they come from memory
+and are asked for all at once: a page of which one file is refused is no page."""
+
 PEERS: Final = "/peer/"
 """Beginning of the paths by which workers ask each other. They have a secret of their own, which another module checks."""
 
@@ -23,7 +27,7 @@ ADMIN: Final = "/v1/admin/"
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-ASKING: Final = frozenset({"/v1/words:batch"})
+ASKING: Final = frozenset({"/v1/words:batch", "/v1/tokens"})
 """Paths of questions that are too long for a path, so that they are sent by POST."""
 
 
@@ -36,7 +40,7 @@ def needed_scope(method: str, path: str) -> Scope | None:
         method: method of the request, upper case.
         path: decoded path of the request, as the router compares it.
     """
-    if path in OPEN or path.startswith(PEERS):
+    if path in OPEN or path.startswith(PEERS) or (path.startswith(PAGE) and method in READING):
         return None
     if path.startswith(ADMIN):
         return "admin"
@@ -47,4 +51,4 @@ def needed_scope(method: str, path: str) -> Scope | None:
 
 def is_limited(path: str) -> bool:
     """Return whether the rate limit counts requests for `path`."""
-    return path not in PROBES and not path.startswith(PEERS)
+    return path not in PROBES and not path.startswith((PEERS, PAGE))

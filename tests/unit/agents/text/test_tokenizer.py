@@ -13,8 +13,8 @@ from agents.text.tokenizer import (
     MAX_GROWTH,
     PROFILES,
     Tokenizer,
-    _fold,
     _fold_usual,
+    fold,
     tokenizer,
 )
 from tables.errors import ConfigurationError
@@ -134,7 +134,7 @@ def test_half_a_surrogate_pair_reads_as_the_replacement_character(profile: str) 
 
 def test_no_character_grows_more_than_the_bound_when_it_is_folded() -> None:
     chars = (chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
-    growth = max(len(_fold(char).encode()) / len(char.encode()) for char in chars)
+    growth = max(len(fold(char).encode()) / len(char.encode()) for char in chars)
     assert growth == MAX_GROWTH
 
 
@@ -146,7 +146,7 @@ def test_characters_that_are_ignorable_by_default_are_left_out_and_no_others() -
     selectors = {*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10)}
     others = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9)}
     ignorable = formats - visible - numbers_over | selectors | others | {*range(0xE0000, 0xE1000)}
-    left_out = {code for code in SCALARS if not _fold(f"a{chr(code)}b").removeprefix("a").removesuffix("b")}
+    left_out = {code for code in SCALARS if not fold(f"a{chr(code)}b").removeprefix("a").removesuffix("b")}
     assert left_out == ignorable - {0x200B}
 
 
@@ -154,13 +154,13 @@ def test_characters_that_are_ignorable_by_default_are_left_out_and_no_others() -
 def test_every_character_is_one_word_however_it_is_normalised_and_in_whatever_case() -> None:
     dotless = "\u0131"  # Its capital is that of i.
     for char in map(chr, SCALARS):
-        word = _fold(char)
+        word = fold(char)
         assert unicodedata.is_normalized("NFKC", word)
-        assert _fold(word) == word
+        assert fold(word) == word
         spellings = {unicodedata.normalize(form, char) for form in ("NFC", "NFD", "NFKC", "NFKD")}
         if char != dotless:
             spellings |= {char.upper(), char.lower(), char.title(), char.casefold()}
-        assert {_fold(spelling) for spelling in spellings} == {word}, f"U+{ord(char):04X}"
+        assert {fold(spelling) for spelling in spellings} == {word}, f"U+{ord(char):04X}"
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_what_is_folded_the_usual_way_is_folded_as_defined() -> None:
     usual = [char for char in map(chr, SCALARS) if not re.search(_UNUSUAL, char)]
     for start in range(0, len(usual), 512):
         text = "\n".join(f"{char} {char}{marks} \u03b1{char}\u0301" for char in usual[start : start + 512])
-        assert _fold_usual(text) == _fold(text), f"U+{ord(usual[start]):04X} to U+{ord(text[-2]):04X}"
+        assert _fold_usual(text) == fold(text), f"U+{ord(usual[start]):04X} to U+{ord(text[-2]):04X}"
 
 
 def test_every_character_is_folded_as_unicode_d146_matches_it() -> None:
@@ -181,7 +181,7 @@ def test_every_character_is_folded_as_unicode_d146_matches_it() -> None:
 
     for char in map(chr, SCALARS):
         if not _IGNORABLE.search(char) and char not in "\u200b\u2019":
-            assert unicodedata.normalize("NFKD", _fold(char)) == caseless(char), f"U+{ord(char):04X}"
+            assert unicodedata.normalize("NFKD", fold(char)) == caseless(char), f"U+{ord(char):04X}"
 
 
 def test_options_drop_words_and_say_how_many() -> None:

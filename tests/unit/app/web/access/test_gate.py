@@ -14,7 +14,7 @@ from app.web.server import WebServer, bound_socket
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 from tests.unit.app.web.access.conftest import ADMIN, READER, WRITER, bearer
 
-OPEN = ["/", "/livez", "/readyz", "/openapi.json"]
+OPEN = ["/", "/page/main.js", "/livez", "/readyz", "/openapi.json"]
 CLOSED = [
     "/v1/top",
     "/v1/words",
@@ -39,7 +39,15 @@ CLOSED = [
 ENDLESS = "/v1/stream"
 """A resource whose answer has no end; `tests/unit/app/web/resources/test_stream.py` asks it with tokens."""
 SENDING = "/v1/texts"
-PARAMETERS = {"word": "fox", "key": "fox", "store": "word-count", "from": "a", "to": "z", "size": "1m"}
+PARAMETERS = {
+    "file": "main.js",
+    "word": "fox",
+    "key": "fox",
+    "store": "word-count",
+    "from": "a",
+    "to": "z",
+    "size": "1m",
+}
 WINDOWED = {"store": "windowed-word-count", "from": 0, "to": 1767225900000}
 UNKNOWN = [
     "/nothing",
@@ -138,7 +146,8 @@ def test_the_scope_follows_from_method_and_path(method, path, scope):
 async def test_a_question_that_is_posted_needs_the_scope_read(asking, tokens, path):
     async with asking(Access(tokens.present)) as client:
         for token, status in ((READER, 200), (WRITER, 403), ("wrong", 401)):
-            reply = await client.post(path, json={"words": ["fox"]}, headers=bearer(token))
+            asked = {"text": "fox"} if path == "/v1/tokens" else {"words": ["fox"]}
+            reply = await client.post(path, json=asked, headers=bearer(token))
             assert reply.status_code == status
 
 
