@@ -48,8 +48,8 @@ export async function ask(path, { signal, method = "GET", json, more = {}, quiet
   try {
     const response = await fetch(path, options);
     if (!quiet) tellStatus(response.status);
-    const body = await bodyOf(response);
-    return { ok: response.ok, status: response.status, body, retryMs: retryMsOf(response) };
+    const { isJson, body } = await bodyOf(response);
+    return { ok: response.ok && isJson, status: response.status, body, retryMs: retryMsOf(response) };
   } catch (error) {
     if (signal?.aborted) throw error;
     const detail = error.name === "TimeoutError" ? `nothing came within ${TIMEOUT_MS / 1000} s` : "the connection failed";
@@ -57,12 +57,12 @@ export async function ask(path, { signal, method = "GET", json, more = {}, quiet
   }
 }
 
-/** The JSON of a response; something between page and service may answer otherwise, which is no failure of the page. */
+/** {isJson, body} of a response; something between page and service may answer otherwise, which is no failure of the page. */
 export async function bodyOf(response) {
   try {
-    return await response.json();
+    return { isJson: true, body: await response.json() };
   } catch {
-    return { title: `No answer (status ${response.status})`, detail: response.statusText || "the answer is no JSON" };
+    return { isJson: false, body: { title: `No whole answer (status ${response.status})`, detail: "it breaks off, or is no JSON" } };
   }
 }
 

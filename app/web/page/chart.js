@@ -97,7 +97,7 @@ export class LineChart {
     setAttribute(this.line, "d", line);
     setAttribute(this.area, "d", area);
     const end = points.at(-1), before = points.at(-2);
-    this.rise = end && before ? before.y - end.y : 0;
+    this.rise = (end && before && before.y - end.y) || 0;
     const isThere = end && !Number.isNaN(end.y);
     setAttribute(this.point, "cx", isThere ? end.x : -9);
     setAttribute(this.point, "cy", isThere ? end.y : -9);

@@ -76,14 +76,15 @@ export function setNumber(node, value, format) {
   counting.set(node, requestAnimationFrame(step));
 }
 
-/** Changes the document by `change` with a soft transition, where the browser has one. */
-export function transition(change) {
+/** Changes the document by `change` with a soft transition, where the browser has one; then calls `onEnd`. */
+export function transition(change, onEnd = () => {}) {
   if (!document.startViewTransition || !mayMove()) {
     change();
+    onEnd();
     return;
   }
-  // A transition that is skipped, because the next one begins, has changed the document all the same.
   const running = document.startViewTransition(change);
+  // A transition that is skipped, because the next one begins, has changed the document all the same.
   running.ready.catch(() => {});
-  running.finished.catch(() => {});
+  running.finished.then(onEnd, onEnd);
 }

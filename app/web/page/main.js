@@ -15,6 +15,7 @@ import { Summary } from "./summary.js";
 import { Totals } from "./totals.js";
 import { showTrending } from "./trend.js";
 import { Tryout } from "./tryout.js";
+import { Whole } from "./whole.js";
 import { WordPage } from "./word.js";
 
 const TERMS = "interval_ms=500&allow_partial=true";
@@ -29,6 +30,7 @@ let sizes = [];
 let isReadyAsked = false;
 
 const freshness = new Freshness();
+const whole = { news: new Whole(), stats: new Whole() };
 const totals = new Totals();
 const summary = new Summary();
 const page = new WordPage();
@@ -49,18 +51,24 @@ const trending = new Poll(5000, askTrending, (answer) => showTrending(answer, sh
 const polls = [stats, assignments, windows, trending];
 
 function watch() {
+  withheld = null;
   stream.watch(`${page.word === null ? ranking.query : page.query}&${TERMS}`);
 }
 
+let withheld = null;
+
 function showNews(body) {
-  freshness.show(body, performance.now());
+  const now = performance.now();
+  tellMissing(body);
+  withheld = whole.news.accepts(body, now) ? null : body;
+  if (withheld) return;
+  freshness.show(body, now);
   if (page.word === null) {
     ranking.show(body);
-    summary.show(body.words, ranking.chosen.label.toLowerCase(), performance.now());
+    summary.show(body.words, ranking.chosen.label.toLowerCase(), now);
   } else {
     page.show(body);
   }
-  tellMissing(body);
   showState();
 }
 
@@ -77,6 +85,7 @@ function showStats(answer) {
     restartedMs = now;
     stream.restart();
   }
+  if (!whole.stats.accepts(answer.body, now)) return;
   totals.show(answer.body);
   page.setAllWords(answer.body.words);
   page.tick();
@@ -129,6 +138,7 @@ function showState() {
   const state = isPaused ? "paused" : connection;
   const now = performance.now(), seconds = freshness.age(now);
   const isStale = !isPaused && freshness.isStale(now);
+  byId("main").classList.toggle("stale", isStale);
   setText(byId("connection"), state);
   setText(byId("age"), seconds === null ? "" : `${age(seconds)} ago`);
   setAttribute(byId("pulse"), "data-state", isStale ? "stale" : state);
@@ -152,7 +162,10 @@ function setRunning() {
 
 function route({ isFirst = false } = {}) {
   const word = wordOf(location.hash) ?? null;
+  // The word glides from its row to the head of its page, and back.
+  const row = ranking.linkOf(word ?? page.word);
   const change = () => {
+    if (word !== null) row?.style.removeProperty("view-transition-name");
     if (word === null) page.close();
     else page.open(word);
     byId("overview").hidden = word !== null;
@@ -163,8 +176,12 @@ function route({ isFirst = false } = {}) {
     page.setRunning(!isPaused && !document.hidden);
     showState();
   };
-  if (isFirst) change();
-  else transition(change);
+  if (isFirst) {
+    change();
+    return;
+  }
+  row?.style.setProperty("view-transition-name", "word");
+  transition(change, () => row?.style.removeProperty("view-transition-name"));
 }
 
 const THEMES = ["system", "light", "dark"];
@@ -198,6 +215,11 @@ watchAccess(() => {
 const tryout = new Tryout(askForAnotherToken);
 new Search();
 setTheme(document.documentElement.dataset.theme ?? "system");
-setInterval(() => document.hidden || showState(), AGE_MS);
+setInterval(() => {
+  if (document.hidden) return;
+  // Counts that do not move send no second event to be accepted.
+  if (withheld && !isPaused) showNews(withheld);
+  showState();
+}, AGE_MS);
 route({ isFirst: true });
 setRunning();

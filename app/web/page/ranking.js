@@ -19,6 +19,11 @@ export class Ranking {
     return this.chosen.query;
   }
 
+  /** The link of a word that is shown; undefined = it is not. */
+  linkOf(word) {
+    return this.bars.rows.get(word)?.link;
+  }
+
   setSizes(sizes) {
     const choices = choicesOf(sizes);
     if (choices.map(({ key }) => key).join() === this.choices.map(({ key }) => key).join()) return;

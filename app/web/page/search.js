@@ -79,12 +79,12 @@ export class Search {
     fill(this.list, words, newOption, (option, { word, count }, index) => {
       option.id = `suggestion-${index}`;
       option.dataset.index = index;
-      const [begin, rest, number_] = option.children;
+      const [whole, known] = option.children, [begin, rest] = whole.children;
       const [prefix] = prefixesOf(typed).filter((one) => word.startsWith(one));
       const text = wordText(word), isPlain = text === word;
       setText(begin, isPlain ? word.slice(0, prefix.length) : text);
       setText(rest, isPlain ? word.slice(prefix.length) : "");
-      setText(number_, number(count));
+      setText(known, number(count));
     });
     this.setOpen(words.length > 0);
     const note = !answer.ok ? problemText(answer.body) : words.length ? `${words.length} suggestions` : "No word begins like this.";
@@ -144,6 +144,8 @@ function newOption() {
   const option = make("div", "option");
   option.setAttribute("role", "option");
   option.dir = "auto";
-  option.append(make("b"), make("span", "rest"), make("span", "count"));
+  const whole = make("span", "whole");
+  whole.append(make("b"), make("span", "rest"));
+  option.append(whole, make("span", "count"));
   return option;
 }

@@ -74,7 +74,7 @@ export class Stream {
       const response = await fetch(`v1/stream?${this.question}`, { cache: "no-store", headers: headers(more), signal: this.abort.signal });
       tellStatus(response.status);
       if (!response.ok) {
-        const problem = await bodyOf(response);
+        const { body: problem } = await bodyOf(response);
         if (isMine()) this.refused(response.status, problem);
         return Math.max(retryMsOf(response), this.pauseMs);
       }

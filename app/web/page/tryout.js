@@ -16,7 +16,7 @@ export class Tryout {
     this.needsToken = needsToken;
     this.text = byId("text");
     this.button = byId("count-it");
-    this.off = document.documentElement.dataset.ingest === "off" ? "This process takes no texts: WORDCOUNT_INGEST is not true here." : "";
+    this.off = document.documentElement.dataset.ingest === "off" ? "This process takes no texts. A worker with WORDCOUNT_INGEST=true does." : "";
     this.key = null;
     this.text.addEventListener("input", () => this.typed());
     this.button.addEventListener("click", () => this.send());

@@ -30,6 +30,8 @@ POLICY: Final = "; ".join(
 """The page's Content-Security-Policy: only files of this origin, nothing inline, and no text ever becomes markup or a script."""
 
 _INDEX: Final = "index.html"
+_TAKES_TEXTS: Final = 'data-ingest="on"'
+_TAKES_NONE: Final = 'data-ingest="off"'
 _MEDIA_TYPES: Final = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -38,9 +40,11 @@ _MEDIA_TYPES: Final = {
 }
 
 
-def routes() -> list[Resource]:
-    """Return the routes of the page and of its files."""
+def routes(*, takes_texts: bool) -> list[Resource]:
+    """Return the routes of the page and of its files; `takes_texts` = whether the page offers to count a text."""
     index = _files()[_INDEX]
+    if not takes_texts:
+        index = index.replace(_TAKES_TEXTS, _TAKES_NONE)
 
     async def get_page(_: Request) -> Response:
         headers = {**REVALIDATED, "Content-Security-Policy": POLICY}

@@ -2,9 +2,11 @@
 
 import re
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
-from app.web.resources.page import POLICY, file_names
+from app.web.resources.page import POLICY, file_names, routes
 from tests.unit.app.web.page.engine import FOLDER, imports_of
 
 INDEX = (FOLDER / "index.html").read_text("utf-8")
@@ -20,6 +22,13 @@ async def test_the_page_is_html_under_a_policy_that_allows_files_of_this_origin_
     assert policy["default-src"] == policy["trusted-types"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert "unsafe" not in POLICY
+
+
+@pytest.mark.parametrize(("takes_texts", "said"), [(True, "on"), (False, "off")])
+async def test_the_page_is_told_whether_texts_are_taken(takes_texts, said):
+    app = Starlette(routes=routes(takes_texts=takes_texts))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert f'<html lang="en" data-ingest="{said}">' in (await client.get("/")).text
 
 
 @pytest.mark.parametrize("name", file_names())

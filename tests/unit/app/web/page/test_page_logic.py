@@ -10,6 +10,7 @@ from tests.unit.app.web.page.engine import Engine
 PURE = (
     "format.js",
     "freshness.js",
+    "whole.js",
     "samples.js",
     "places.js",
     "accounting.js",
@@ -84,6 +85,23 @@ def test_a_follower_that_lags_makes_an_answer_older(page):
     page.run("globalThis.lagging = new Freshness()")
     page.run(f"lagging.show({json.dumps(fresh({'0': 7}, 6.5))}, 0)")
     assert page.run("[lagging.age(500), lagging.isStale(0)]") == [7, True]
+
+
+def test_while_partitions_move_the_last_whole_answer_stays_for_a_while(page):
+    page.run("globalThis.whole = new Whole()")
+    told = [
+        (False, {"0": 7}, 0, True),  # Nothing is shown yet.
+        (True, {"0": 7, "1": 7}, 1_000, True),
+        (False, {"0": 7}, 20_000, False),
+        (False, {"0": 9}, 28_000, False),
+        (False, {"0": 9}, 28_001, True),
+        (False, {}, 60_000, False),
+        (True, {"0": 9, "1": 7}, 61_000, True),
+        (False, {"0": 9}, 62_000, False),
+    ]
+    for complete, as_of, now_ms, is_shown in told:
+        asked = json.dumps({"complete": complete, "as_of": as_of})
+        assert page.run(f"whole.accepts({asked}, {now_ms})") is is_shown
 
 
 def test_a_partition_that_begins_to_answer_is_not_taken_for_speed(page):
@@ -344,6 +362,6 @@ def test_an_answer_of_something_between_is_a_problem_and_no_failure():
     page.run("ask('v1/stats').then(({ ok, status, body }) => told.push([ok, status, problemText(body)]))")
     page.run("requests.at(-1).reject(new Error('refused'))")
     assert page.run("told") == [
-        [False, 502, "No answer (status 502): the answer is no JSON."],
+        [False, 502, "No whole answer (status 502): it breaks off, or is no JSON."],
         [False, 0, "No answer: the connection failed."],
     ]
