@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers \
+.PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers test-browser \
 	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock clean
 .DELETE_ON_ERROR:
 
@@ -37,9 +37,9 @@ check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.dev ## 25 min | All tests: the seven parts below, four at a time, as most of them wait for processes.
+test: .venv/.dev ## 25 min | All tests: the eight parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=line \
-		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access
+		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access test-browser
 
 # The three parts that compute all the time leave the cores to the parts that measure time.
 test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows.
@@ -62,6 +62,9 @@ test-access: .venv/.dev ## minutes | TLS, logins, rights.
 
 test-workers: .venv/.dev ## minutes | Workers from start to end, commands, consistent reads; other word counts.
 	$(BIN)/pytest -p no:cacheprovider $(addprefix tests/integration/,workers cli reads bench)
+
+test-browser: .venv/.dev ## 2 min | The live page in a Chromium, which has to be there: apt-get install -y --no-install-recommends chromium.
+	$(BIN)/pytest -p no:cacheprovider tests/browser
 
 ##@ Long runs
 simulate: .venv/.dev ## 80 min | Simulate crashes and zombies: SEEDS=100000, or one schedule again: SEED=17 STEPS=3-9,41.
