@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.browser.chromium import NAMES, REMEDY, VARIABLE, NoChromiumError, chromium, find
+
+ROOT = Path(__file__).parents[2]
 
 
 def program(path: Path) -> Path:
@@ -43,3 +48,20 @@ async def test_a_program_that_does_not_start_is_named_in_one_line(tmp_path: Path
     assert str(caught.value).startswith(f"{broken} does not start (")
     assert REMEDY in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_chromium_tests_fail_with_the_line_and_start_nothing_else() -> None:
+    module = "tests/browser/test_accessibility.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", module],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: "no-such-program"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert REMEDY in done.stdout
+    assert "passed" not in done.stdout
+    assert "skipped" not in done.stdout
