@@ -16,6 +16,7 @@ from app.web.access.tokens import Tokens, read_tokens
 from app.web.asgi import create_asgi_app
 from app.worker.metrics import Metrics
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
+from tests.fakes.watches import FakeWatchStates
 
 READER = "reader-token-0123456789"
 WRITER = "writer-token-0123456789"
@@ -63,7 +64,14 @@ def asking() -> Callable[..., Any]:
 
     @asynccontextmanager
     async def client_of(access: Access, host: str = "192.0.2.1") -> AsyncIterator[httpx.AsyncClient]:
-        asgi_app = create_asgi_app(FakeQueries(), FakeHealth(), Metrics().registry, VERSION, access=access)
+        asgi_app = create_asgi_app(
+            FakeQueries(),
+            FakeHealth(),
+            Metrics().registry,
+            VERSION,
+            access=access,
+            watch_states=FakeWatchStates(),
+        )
         transport = httpx.ASGITransport(asgi_app, client=(host, 1234))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield client
