@@ -1,7 +1,8 @@
 # All targets use .venv, which each target sets up if needed; only Python 3.11 to 3.14 and make must be installed.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
+# Modules are compiled when they are first imported: to compile all of them would take longer than all else of an installation.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --require-hashes --only-binary :all:
 
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers test-browser \
 	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock clean
@@ -57,8 +58,8 @@ test-changes: .venv/.dev ## minutes | Changed and hostile data; workers that are
 test-brokers: .venv/.dev ## minutes | Brokers that hang, refuse, are away; Faust and aiokafka as they are built on.
 	$(BIN)/pytest -p no:cacheprovider tests/integration/kafka
 
-test-access: .venv/.dev ## minutes | TLS, logins, rights.
-	$(BIN)/pytest -p no:cacheprovider tests/integration/access
+test-access: .venv/.dev ## minutes | TLS, logins, rights; watches and their receivers.
+	$(BIN)/pytest -p no:cacheprovider tests/integration/access tests/integration/watches
 
 test-workers: .venv/.dev ## minutes | Workers from start to end, commands, consistent reads; other word counts.
 	$(BIN)/pytest -p no:cacheprovider $(addprefix tests/integration/,workers cli reads bench)
@@ -109,7 +110,7 @@ clean: ## moment | Remove the environment and the data of `make run`.
 .venv/.run: requirements/run.txt requirements/build.txt pyproject.toml | .venv/bin/python
 	@echo "Setting up .venv (once) ..."
 	@$(PIP) -r requirements/build.txt -r requirements/run.txt
-	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: requirements/dev.txt .venv/.run

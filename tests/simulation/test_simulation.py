@@ -16,7 +16,7 @@ from tests.simulation.wrong_error import WrongError
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3200"))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
-SHARED_SEEDS = 300
+SHARED_SEEDS = 100
 
 
 @pytest.mark.timeout(0)

@@ -34,6 +34,7 @@ CLOSED = [
         "/v1/windows/1m/top",
         "/v1/words/fox/windows",
         "/v1/trending",
+        "/v1/watches",
     ),
 ]
 ENDLESS = "/v1/stream"
