@@ -45,10 +45,10 @@ def event_time_forgotten_by_the_marker(patch: Patch) -> None:
     advanced = Marker.advanced
 
     def without_time(
-        marker: Marker, position: int, totals: Any, windows: WindowState | None = None
+        marker: Marker, position: int, totals: Any, windows: WindowState | None = None, ids: Any = None
     ) -> Marker:
         forgotten = windows and windows.at(EventClock(None, windows.jump))
-        return advanced(marker, position, totals, forgotten)
+        return advanced(marker, position, totals, forgotten, ids)
 
     patch.setattr(Marker, "advanced", without_time)
 
