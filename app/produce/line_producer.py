@@ -24,7 +24,7 @@ from app.produce.feed import Feed
 from app.produce.refused_records import refusal_of
 from app.produce.text_files import LineBlock
 from tables.errors import BrokerUnavailableError, ConfigurationError, WordcountError
-from tables.kafka.producer import idempotent_producer
+from tables.kafka.idempotence import idempotent_producer
 
 if TYPE_CHECKING:
     from app.config.settings import Settings

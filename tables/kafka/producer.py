@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from tables.errors import BrokerUnavailableError, ConfigurationError, FlushUnknownError
 from tables.kafka import client as kafka_client
+from tables.kafka.idempotence import idempotent_producer
 from tables.kafka.refusals import Refusal, refusal
 from tables.kafka.rights import Right, Rights
 from tables.model.names import MAX_REQUEST_BYTES
@@ -26,29 +27,6 @@ _log = structlog.get_logger(__name__)
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 """Names of the compression codecs; the index of a name is its code in a record batch."""
-
-
-def idempotent_producer(
-    connection: Mapping[str, Any], *, timeout_s: float, compression: str, batch_bytes: int = MAX_REQUEST_BYTES
-) -> AIOKafkaProducer:
-    """Return a producer with acks=all that is not started, on the running event loop.
-
-    Args:
-        connection: keyword arguments of every Kafka client: bootstrap_servers, security.
-        timeout_s: longest time, in seconds, that a batch waits to be sent; the time-out of a request is that of `connection`.
-        compression: codec of the written batches, one of `COMPRESSIONS`.
-        batch_bytes: size of a full batch, uncompressed.
-    """
-    producer = AIOKafkaProducer(
-        **connection,
-        acks="all",
-        enable_idempotence=True,
-        compression_type=None if compression == "none" else compression,
-        max_batch_size=batch_bytes,
-        max_request_size=MAX_REQUEST_BYTES,
-    )
-    producer._request_timeout_ms = int(timeout_s * 1000)
-    return producer
 
 
 class ReplaceableProducer:

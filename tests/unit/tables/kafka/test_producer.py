@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tables.kafka import idempotence
 from tables.kafka import producer as module
 from tables.kafka.producer import ReplaceableProducer
 
@@ -28,7 +29,7 @@ class FakeProducer:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeProducer]:
     monkeypatch.setattr(FakeProducer, "made", [], raising=False)
-    monkeypatch.setattr(module, "AIOKafkaProducer", FakeProducer)
+    monkeypatch.setattr(idempotence, "AIOKafkaProducer", FakeProducer)
     return FakeProducer.made
 
 
