@@ -135,8 +135,15 @@ class KafkaIngest:
         what = f"{sending.accepted:,} of {len(sending.values):,} texts are confirmed, {sending.in_doubt:,} in doubt"
         if refused := refusal_of(cause, self._settings, what):
             return NotDeliveredError(refused.message, refused.remedy, **counts)
-        why = cause.message if isinstance(cause, WordcountError) else _shown(cause, self._timeout_s)
+        why = cause.message if isinstance(cause, WordcountError) else self._shown(cause)
         return NotDeliveredError(f"{what}: {why}", _REPEAT + (_KEY if sending.key else _NO_KEY), **counts)
+
+    def _shown(self, error: BaseException) -> str:
+        if isinstance(error, TimeoutError):
+            return (
+                "this worker stops" if self._is_closing else f"no confirmation within {self._timeout_s:g} s"
+            )
+        return repr(error)
 
 
 class _Sending:
@@ -200,9 +207,3 @@ def _check_offset(metadata: Any) -> None:
     """Raise KafkaError if a broker has a batch and does not know any more where, so that nobody could wait for it."""
     if metadata.offset < 0:
         raise KafkaError("the broker did not say at which offset the texts are")
-
-
-def _shown(error: BaseException, timeout_s: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no confirmation within {timeout_s:g} s"
-    return repr(error)

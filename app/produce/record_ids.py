@@ -1,7 +1,7 @@
 """Ids of records: what makes a text that a client sends again the same record, and to which partition it goes.
 
 A client that has no answer, or a 503, sends its texts again with the same `Idempotency-Key`. The records then have the same ids and
-are in the same partition, so that the partition can tell which of them it has counted.
+are in the same partition, which counts the first record of an id (`tables.model.record_ids`).
 """
 
 from __future__ import annotations

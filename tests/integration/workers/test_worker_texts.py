@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +44,11 @@ async def test_texts_are_counted_when_their_receipt_says_and_each_once(
     one = await worker.post("/v1/texts", b'{"texts": ["fox and fox", "wolf"]}', JSON, Origin=own)
     assert await count_after(worker, "fox", one) == 2
     lines = gzip.compress(b'"fox"\n{"text": "fox fox"}\n')
-    two = await worker.post("/v1/texts", lines, NDJSON, Content_Encoding="gzip", Idempotency_Key="fox-1")
-    assert await count_after(worker, "fox", two) == 5
-    assert len(two.json()["partitions"]) == 1
+    for _ in range(2):  # with its key a request counts once, however often it is sent
+        two = await worker.post("/v1/texts", lines, NDJSON, Content_Encoding="gzip", Idempotency_Key="fox-1")
+        assert await count_after(worker, "fox", two) == 5
+        assert len(two.json()["partitions"]) == 1
+    assert (await worker.stats())["skipped"] == {"duplicate": 2}
     too_large = await worker.post("/v1/texts", gzip.compress(bytes(5 << 20)), Content_Encoding="gzip")
     assert (too_large.status_code, too_large.json()["title"]) == (413, "The body is too large")
     other_page = await worker.post("/v1/texts", b"fox", Origin="https://evil.example")
@@ -60,10 +63,11 @@ async def test_texts_are_counted_when_their_receipt_says_and_each_once(
     assert int(replies[-1].headers["retry-after"]) >= 1
 
     await wait_counted([worker], kafka.bootstrap_servers, workers.topic)
-    assert await counts_of([worker]) == await recount(kafka.bootstrap_servers, workers.topic)
+    in_topic = await recount(kafka.bootstrap_servers, workers.topic)
+    assert await counts_of([worker]) == in_topic - Counter(fox=3)
     metrics = await worker.metrics()
     accepted = sum(
-        reply.json()["accepted"] for reply in [one, two, three, *replies] if reply.status_code == 202
+        reply.json()["accepted"] for reply in [one, two, two, three, *replies] if reply.status_code == 202
     )
     assert metrics['wordcount_ingest_texts_total{outcome="accepted"}'] == accepted
     assert metrics['wordcount_ingest_requests_total{outcome="content-too-large"}'] == 1
@@ -142,4 +146,6 @@ async def test_a_broker_that_is_away_is_told_in_time_and_texts_are_taken_when_it
 
     await wait_for(taken, "texts are taken again")
     await wait_counted([worker], workers.bootstrap_servers, workers.topic)
-    assert (await worker.json("/v1/words/after"))["count"] >= 1
+    assert (await worker.json("/v1/words/after"))[
+        "count"
+    ] == 1  # also if several requests were sent until one was answered
