@@ -3,7 +3,8 @@
 import { draw, fill, make, mayMove, setAttribute, setText } from "./dom.js";
 import { brief } from "./format.js";
 
-const NEXT_MS = 950;
+// Shorter than a second, so that nothing moves for the rest of it: a page that moves all the time takes a core.
+const NEXT_MS = 450;
 let names = 0;
 
 /** What happens whenever the place of a drawing gets another size. */
@@ -76,7 +77,7 @@ export class LineChart {
     this.redraw();
     if (isNext && mayMove() && values.length > 1) {
       const step = (values[1].at - values[0].at) * this.width;
-      const steadily = { duration: NEXT_MS, easing: "linear" };
+      const steadily = { duration: NEXT_MS, easing: "ease-out" };
       this.moving.animate([{ transform: `translateX(${step}px)` }, { transform: "none" }], steadily);
       // The point stays at the right, on the line that passes there.
       this.point.animate([{ transform: `translateY(${this.rise}px)` }, { transform: "none" }], steadily);

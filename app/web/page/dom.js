@@ -56,6 +56,11 @@ export function glide(node, from, options = {}) {
   if (mayMove()) node.animate([{ transform: from, ...options.from }, { transform: "none", ...options.to }], { duration: MOTION_MS, easing: EASE });
 }
 
+/** Lets a dot send out a ring once: something has arrived. */
+export function beat(dot) {
+  if (mayMove()) dot.animate([{ opacity: 0.6, transform: "none" }, { opacity: 0, transform: "scale(2.6)" }], { duration: 900, easing: "ease-out", pseudoElement: "::after" });
+}
+
 const counting = new WeakMap();
 
 /** Shows a number that runs from the former value to `value`, which is also the attribute `data-value`. */

@@ -2,7 +2,7 @@
 
 import { askForAnotherToken, watchAccess } from "./access.js";
 import { ask, problemText } from "./api.js";
-import { byId, say, setAttribute, setText, transition } from "./dom.js";
+import { beat, byId, say, setAttribute, setText, transition } from "./dom.js";
 import { age, wordOf, wordText } from "./format.js";
 import { Freshness } from "./freshness.js";
 import { showLetters } from "./letters.js";
@@ -22,10 +22,12 @@ const TERMS = "interval_ms=500&allow_partial=true";
 const AGE_MS = 250;
 const RESTART_MS = 5000;
 const TRENDING = 6;
+const BEAT_MS = 1900;
 
 let isPaused = false;
 let connection = "connecting";
 let restartedMs = 0;
+let beatMs = 0;
 let sizes = [];
 let isReadyAsked = false;
 
@@ -63,6 +65,10 @@ function showNews(body) {
   withheld = whole.news.accepts(body, now) ? null : body;
   if (withheld) return;
   freshness.show(body, now);
+  if (now - beatMs > BEAT_MS) {
+    beatMs = now;
+    beat(byId("pulse").firstElementChild);
+  }
   if (page.word === null) {
     ranking.show(body);
     summary.show(body.words, ranking.chosen.label.toLowerCase(), now);

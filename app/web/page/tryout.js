@@ -32,7 +32,9 @@ export class Tryout {
   }
 
   showButton() {
-    this.button.disabled = this.off !== "" || this.isSending || this.text.value === "";
+    this.button.disabled = this.off !== "" || this.text.value === "";
+    // Not disabled while it sends, as it would lose the focus.
+    this.button.setAttribute("aria-busy", String(this.isSending === true));
     setText(byId("count-reason"), this.off);
   }
 

@@ -40,6 +40,8 @@ CLOSED = [
 ENDLESS = "/v1/stream"
 """A resource whose answer has no end; `tests/unit/app/web/resources/test_stream.py` asks it with tokens."""
 SENDING = "/v1/texts"
+WATCHING = "/v1/watches"
+"""A resource that is not found where nothing is watched."""
 PARAMETERS = {
     "file": "main.js",
     "word": "fox",
@@ -75,7 +77,7 @@ def test_every_route_is_open_or_closed_here():
         for route in asgi_app.routes
         if isinstance(route, Route)
     }
-    assert routes <= {*OPEN, *CLOSED, *ASKING, ENDLESS, SENDING}
+    assert routes <= {*OPEN, *CLOSED, *ASKING, ENDLESS, SENDING, WATCHING}
 
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
