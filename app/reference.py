@@ -245,15 +245,8 @@ def access_page() -> str:
             f"`wordcount {command}`",
             names[need.resource],
             ", ".join(need.operations),
-            " ".join(
-                filter(
-                    None,
-                    [
-                        f"with `WORDCOUNT_{need.setting.upper()}`," if need.setting else "",
-                        need.for_what or "always",
-                    ],
-                )
-            ),
+            (f"with `WORDCOUNT_{need.setting.upper()}`, " if need.setting else "")
+            + (need.for_what or "always"),
         )
         for command, needs in ACCESS.items()
         for need in needs

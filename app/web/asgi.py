@@ -11,9 +11,10 @@ from starlette.middleware import Middleware
 
 from agents.text.choices import Policies
 from agents.text.tokenizer import tokenizer
-from app.bodies import Tokens, Version
+from app.bodies import Version
 from app.produce.receipt import NoIngest
 from app.reads.window_answers import AllQueries, WindowSize
+from app.text_bodies import Tokens
 from app.web import openapi
 from app.web.access.options import Access
 from app.web.audiences import Audiences

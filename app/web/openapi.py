@@ -18,8 +18,6 @@ from app.bodies import (
     Readiness,
     Stats,
     StockCount,
-    TextAsked,
-    Tokens,
     Top,
     Version,
     Word,
@@ -27,6 +25,7 @@ from app.bodies import (
     WordsAsked,
 )
 from app.problem_bodies import PROBLEM_BODIES, Incomplete, NotYetCounted, Problem, UnknownWord
+from app.text_bodies import TEXT_BODIES, TextAsked, Tokens
 from app.watch_bodies import WATCH_BODIES, Watches
 from app.web.access.scopes import is_limited, needed_scope
 from app.web.openapi_parts import (
@@ -352,7 +351,8 @@ def _with_access(paths: Schema) -> Schema:
 
 def _schemas() -> Schema:
     _, schemas = msgspec.json.schema_components(
-        (*BODIES, *WINDOW_BODIES, *WATCH_BODIES, *PROBLEM_BODIES), ref_template=SCHEMAS + "{name}"
+        (*BODIES, *TEXT_BODIES, *WINDOW_BODIES, *WATCH_BODIES, *PROBLEM_BODIES),
+        ref_template=SCHEMAS + "{name}",
     )
     # This version sends no other members. A client should ignore unknown members, because a later version may send more.
     return {name: {**schema, "additionalProperties": False} for name, schema in schemas.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.bodies import TextsSent, TextsTaken
 from app.problem_bodies import NotDelivered, Problem
+from app.text_bodies import TextsSent, TextsTaken
 from app.web.formats import NDJSON
 from app.web.openapi_parts import TEXT, Schema, any_of, asked, body_of, parameter
 from app.web.resources.texts import KEY_HEADER, KEY_PATTERN

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from app.bodies import TextLine, TextsSent
+from app.text_bodies import TextLine, TextsSent
 from app.web.formats import JSON, NDJSON
 from app.web.problems import TooLargeError
 from app.web.request_bodies import from_json

@@ -9,8 +9,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import TextsTaken
 from app.produce.receipt import Receipt
+from app.text_bodies import TextsTaken
 from app.web.intake import Intake
 from app.web.parameters import query_parameters
 from app.web.request_bodies import MOST_BYTES, BodyBudget, content_coding_of, media_type_of

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from agents.text.choices import Policies
 from agents.text.explained import explained
 from agents.text.tokenizer import Tokenizer
-from app.bodies import MOST_TEXT_BYTES, TextAsked, Token, Tokens
+from app.text_bodies import MOST_TEXT_BYTES, TextAsked, Token, Tokens
 from app.web.parameters import query_parameters
 from app.web.problems import OutOfRangeError
 from app.web.request_bodies import BodyBudget, check_json, from_json

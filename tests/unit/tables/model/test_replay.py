@@ -109,10 +109,10 @@ def test_the_same_word_twice_in_a_slice_is_merged() -> None:
     assert (taken(replay), replay.stale) == (dict([row(b"a", 5)]), set())
 
 
-def test_the_position_is_that_of_the_last_marker_by_offset() -> None:
+def test_the_position_is_that_of_the_marker_that_is_furthest() -> None:
     replay = replayed(records(marker(9), row(b"a", 12), marker(12)), records(marker(7)))
     assert replay.marker is not None
-    assert replay.marker.position == 7
+    assert replay.marker.position == 12
 
 
 def test_nothing_is_readable_below_what_any_row_or_marker_has_reached() -> None:
@@ -162,14 +162,20 @@ def test_a_late_marker_that_knows_less_than_one_before_it_is_healed() -> None:
     assert replay.needs_healing()
     healed = replay.healed_marker()
     assert healed is not None
-    assert (healed.position, healed.prior_position) == (7, 9)
+    assert (healed.position, healed.prior_position) == (9, 0)
 
     replay.apply(records((MARKER_KEY, encode_marker(healed))))
     assert not replay.needs_healing()
-    # What compaction leaves of it says enough.
-    assert replayed(records((MARKER_KEY, encode_marker(healed)))).max_upto == 9
-    assert healed.advanced(8, healed.totals).furthest_position == 9
-    assert healed.advanced(9, healed.totals).prior_position == 0
+    assert replay.marker == healed
+
+
+def test_what_an_earlier_program_knew_of_a_marker_that_is_gone_is_not_forgotten() -> None:
+    known = Marker(topic="input", profile="p", origin=0, position=7, prior_position=9)
+    replay = replayed(records((MARKER_KEY, encode_marker(known))))
+    assert replay.max_upto == 9
+    assert not replay.needs_healing()
+    assert known.advanced(8, known.totals).furthest_position == 9
+    assert known.advanced(9, known.totals).prior_position == 0
 
 
 def test_after_healing_nothing_needs_healing_until_more_is_read() -> None:
