@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from agents.text.choices import Policies
 from agents.text.tokenizer import PROFILES, tokenizer
-from app.bodies import MOST_TEXT_BYTES
+from app.text_bodies import MOST_TEXT_BYTES
 from app.web.asgi import create_asgi_app
 from app.web.resources.tokens import MOST_BYTES, explainer
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
