@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.plan import SHARED, numbers, ranges
+from tests.simulation.plan import BRIEF_SEEDS, SHARED, numbers, ranges
 from tests.simulation.replay import command, shrunk
 from tests.simulation.simulator import simulate
 from tests.simulation.wrong_error import WrongError
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "3200"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", BRIEF_SEEDS))
 FIRST = int(os.environ.get("SIMULATION_FIRST", "0"))
 CHUNK = 500
 SHARED_SEEDS = 100
