@@ -67,6 +67,7 @@ export class LineChart {
     for (const label of [this.most, this.from, this.to]) label.setAttribute("aria-hidden", "true");
     place.append(this.svg, this.most, this.from, this.to);
     this.values = [];
+    this.rise = 0;
     whenResized(place, () => this.redraw());
   }
 
