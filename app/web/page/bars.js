@@ -49,14 +49,11 @@ export class Bars {
     }
     if (focused && document.activeElement !== focused && focused.isConnected) focused.focus({ preventScroll: true });
     if (!mayMove()) return;
-    const places = [...this.rows].map(([word, { item }]) => {
-      item.getAnimations().forEach((animation) => animation.cancel());
-      return [word, item, item.getBoundingClientRect().top];
-    });
-    for (const [word, item, top] of places) {
-      const was = before.get(word);
-      if (was === undefined) glide(item, "translateY(1.5rem)", { from: { opacity: 0 }, to: { opacity: 1 } });
-      else if (Math.abs(was - top) > 1) glide(item, `translateY(${was - top}px)`);
+    for (const row of this.rows.values()) row.gliding?.cancel();
+    const places = [...this.rows].map(([word, row]) => [row, before.get(word), row.item.getBoundingClientRect().top]);
+    for (const [row, was, top] of places) {
+      if (was === undefined) row.gliding = glide(row.item, "translateY(1.5rem)", { from: { opacity: 0 }, to: { opacity: 1 } });
+      else if (Math.abs(was - top) > 1) row.gliding = glide(row.item, `translateY(${was - top}px)`);
     }
   }
 }
@@ -83,7 +80,8 @@ function newRow(word) {
   const hint = make("span", "hint");
   const count = make("span", "count");
   item.append(track, rank, link, more, hint, count);
-  return { item, bar, rank, more, hint, count, link, value: null };
+  // Motions are kept here, one of each kind: to ask an element for its own takes the longer the more the page has.
+  return { item, bar, rank, more, hint, count, link, value: null, gliding: undefined, appearing: undefined, rising: undefined };
 }
 
 function fillRow(row, { word, count, share, hint = "" }, index, formerIndex) {
@@ -94,13 +92,12 @@ function fillRow(row, { word, count, share, hint = "" }, index, formerIndex) {
   row.bar.style.transform = `translateX(${(100 * (share - 1)).toFixed(2)}%)`;
   if (row.value !== null && count > row.value && mayMove()) {
     setText(row.more, `+${number(count - row.value)}`);
-    appear(row.more);
+    row.appearing?.cancel();
+    row.appearing = row.more.animate([{ opacity: 0 }, { opacity: 1, offset: 0.15 }, { opacity: 1, offset: 0.5 }, { opacity: 0 }], { duration: NEWS_MS });
   }
   row.value = count;
-  if (formerIndex > index && mayMove()) row.rank.animate([{ color: "var(--accent)", transform: "scale(1.5)" }, {}], { duration: NEWS_MS, easing: "ease-out" });
-}
-
-function appear(node) {
-  node.getAnimations().forEach((animation) => animation.cancel());
-  node.animate([{ opacity: 0 }, { opacity: 1, offset: 0.15 }, { opacity: 1, offset: 0.5 }, { opacity: 0 }], { duration: NEWS_MS });
+  if (formerIndex > index && mayMove()) {
+    row.rising?.cancel();
+    row.rising = row.rank.animate([{ color: "var(--accent)", transform: "scale(1.5)" }, {}], { duration: NEWS_MS, easing: "ease-out" });
+  }
 }

@@ -51,9 +51,10 @@ export function mayMove() {
 const MOTION_MS = 420;
 const EASE = "cubic-bezier(.2, .8, .2, 1)";
 
-/** Lets an element move from where it was to where it is, by `from`, a transformation. */
+/** Lets an element move from where it was to where it is, by `from`, a transformation; returns the motion, undefined = none. */
 export function glide(node, from, options = {}) {
-  if (mayMove()) node.animate([{ transform: from, ...options.from }, { transform: "none", ...options.to }], { duration: MOTION_MS, easing: EASE });
+  if (!mayMove()) return undefined;
+  return node.animate([{ transform: from, ...options.from }, { transform: "none", ...options.to }], { duration: MOTION_MS, easing: EASE });
 }
 
 /** Lets a dot send out a ring once: something has arrived. */
