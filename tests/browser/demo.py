@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -41,5 +40,5 @@ async def demo() -> AsyncIterator[str]:
             yield address
         finally:
             if process.returncode is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
             await process.wait()

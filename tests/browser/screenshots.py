@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser.chromium import NoChromiumError, chromium
 from tests.browser.demo import ROOT, demo
 
 FOLDER: Final = ROOT / "docs" / "images"
-SIZE: Final = {"width": 1200, "height": 860}
-SETTLED_S: Final = 20.0
+PICTURES: Final = {"live-page": "#/"}
+"""Name of a picture -> the view that it shows."""
+SCHEMES: Final[Mapping[str, Literal["light", "dark"]]] = {"": "light", "-dark": "dark"}
+"""How the name of a file ends -> its colours."""
+SIZE: Final[ViewportSize] = {"width": 1200, "height": 860}
+SETTLED_S: Final = 30.0
 """Seconds after which the figures over time have something to show."""
 
 
@@ -31,23 +37,18 @@ async def draw(page: Page, path: Path) -> None:
 
 async def draw_all() -> None:
     """Draw every picture of the documents, in light and dark."""
-    schemes: dict[Literal["light", "dark"], str] = {"light": "", "dark": "-dark"}
     async with demo() as address, chromium() as browser:
         pages = {}
-        for scheme in schemes:
-            pages[scheme] = await browser.new_page(
+        for (name, fragment), (ending, scheme) in itertools.product(PICTURES.items(), SCHEMES.items()):
+            page = await browser.new_page(
                 viewport=SIZE, color_scheme=scheme, device_scale_factor=1.5, reduced_motion="reduce"
             )
-            await pages[scheme].goto(address)
+            await page.goto(address + fragment)
+            pages[f"{name}{ending}.png"] = page
         await asyncio.sleep(SETTLED_S)
-        for scheme, ending in schemes.items():
-            page = pages[scheme]
+        for name, page in pages.items():
             await expect(page.get_by_test_id("connection")).to_have_text("live")
-            await page.bring_to_front()
-            await draw(page, FOLDER / f"live-page{ending}.png")
-            await page.goto(f"{address}#/word/function")
-            await expect(page.get_by_role("figure").first).to_be_visible()
-            await draw(page, FOLDER / f"word-page{ending}.png")
+            await draw(page, FOLDER / name)
 
 
 def main() -> None:
