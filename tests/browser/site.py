@@ -35,7 +35,7 @@ class Site:
         self.worker = self.new_worker()
 
     def new_worker(self) -> Worker:
-        return self.workers(windows="1m,1h", flush_interval_ms=100)
+        return self.workers(windows="1m,1h", flush_interval_ms=100, ingest=True)
 
     async def start(self) -> None:
         """Start the worker, and let it count a text that has happened several times."""

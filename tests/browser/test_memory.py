@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 EVENTS: Final = 5
 """Events of one connection, after which the page opens the next one."""
 WARM_UP_EVENTS: Final = 50
-RUN_S: Final = 10.0
+RUN_S: Final = 5.0
 LEAST_EVENTS: Final = 100
 """A page on busy cores takes in this many events within `RUN_S`, of which a worker tells it two in a second at most."""
 BOUND_MB: Final = 1.0
