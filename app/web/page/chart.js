@@ -76,7 +76,8 @@ export class LineChart {
     this.values = values;
     setText(this.from, from);
     this.redraw();
-    if (isNext && mayMove() && values.length > 1) {
+    // In a view that is hidden a chart has no size.
+    if (isNext && this.width && mayMove() && values.length > 1) {
       const step = (values[1].at - values[0].at) * this.width;
       const steadily = { duration: NEXT_MS, easing: "ease-out" };
       this.moving.animate([{ transform: `translateX(${step}px)` }, { transform: "none" }], steadily);

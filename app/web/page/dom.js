@@ -21,7 +21,11 @@ export function draw(tag, attributes = {}) {
 
 /** Sets text if it differs, so that nothing is drawn or read aloud without need. */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (node.textContent === text) return;
+  const only = node.childNodes.length === 1 ? node.firstChild : null;
+  // A new node for each number of each second would be garbage.
+  if (only?.nodeType === Node.TEXT_NODE) only.data = text;
+  else node.textContent = text;
 }
 
 export function setAttribute(node, name, value) {

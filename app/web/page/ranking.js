@@ -36,24 +36,26 @@ export class Ranking {
   choose(key) {
     this.chosen = this.choices.find((one) => one.key === key);
     this.isNew = true;
+    // Words of the former choice would be wrong under the name of this one; their place stays, so that nothing jumps.
+    this.bars.list.style.minHeight = `${this.bars.list.offsetHeight}px`;
+    this.bars.clear();
     setText(byId("most-note"), "Asking …");
     this.onChoice();
   }
 
   show(body) {
+    const { chosen } = this;
     const change = () => {
-      if (this.isNew) this.bars.clear();
+      // A transition begins a frame later.
+      if (chosen !== this.chosen) return;
+      this.bars.list.style.minHeight = "";
       this.bars.show(rowsOf(body));
-      this.bars.list.classList.toggle("warm", this.chosen.key === "trending");
-      setText(byId("most-note"), noteOf(body, this.chosen));
+      this.bars.list.classList.toggle("warm", chosen.key === "trending");
+      setText(byId("most-note"), noteOf(body, chosen));
     };
     if (this.isNew) transition(change);
     else change();
     this.isNew = false;
-  }
-
-  say(text) {
-    setText(byId("most-note"), text);
   }
 }
 
