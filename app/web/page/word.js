@@ -53,7 +53,6 @@ export class WordPage {
     const now = performance.now();
     this.shown = word;
     this.count = count;
-    this.since ??= count;
     setText(byId("word"), wordText(word));
     setNumber(byId("total"), count, number);
     this.history.push(count, now);
