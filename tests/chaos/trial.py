@@ -113,12 +113,12 @@ class Trial:
 
 
 async def with_faults(trial: Trial, chance: random.Random, seconds: float, slot_s: float) -> None:
-    """Kill a worker every `slot_s` seconds; in between one more worker joins or leaves, or a worker is frozen."""
+    """Kill a worker every `slot_s` seconds; in between one more worker joins or leaves, or a worker is frozen; each once at least."""
     ends_s = time.monotonic() + seconds
     *base, spare = trial.workers
     for turn in itertools.count():
         begun_s = time.monotonic()
-        if begun_s + slot_s > ends_s and turn:
+        if begun_s + slot_s > ends_s and turn > 1:
             break
         victim = chance.choice(base)
         killing = asyncio.create_task(trial.kill(chance, victim))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tables.model.names import MARKER_KEY, changelog_topic
+from tables.model.names import IDENTIFIED_VERSION, MARKER_KEY, changelog_topic
 from tables.model.rows import Marker, encode_marker
 from tests.integration.operator_tools import (
     append,
@@ -252,7 +252,9 @@ async def test_a_store_of_a_former_changelog_is_thrown_away_also_where_the_new_o
 async def test_a_changelog_of_another_format_is_refused(kafka: KafkaClient, workers: Workers) -> None:
     worker = await counted(kafka, workers)
     await worker.stop()
-    newer = encode_marker(msgspec.structs.replace(await last_marker(kafka, workers, 0), version=3))
+    newer = encode_marker(
+        msgspec.structs.replace(await last_marker(kafka, workers, 0), version=IDENTIFIED_VERSION + 1)
+    )
     await append(
         workers.bootstrap_servers, changelog_topic(workers.group, workers.topic), 0, MARKER_KEY, newer
     )
