@@ -84,7 +84,9 @@ def test_the_outcome_is_that_of_the_definition(
     markers = [decode_marker(value) for word, value in log if word == MARKER_KEY]
     assert store.rows == best
     assert replay.stale == {word for word in best if latest[word] != best[word]}
-    assert replay.marker == (markers[-1] if markers else None)
+    furthest = max((m.position for m in markers), default=0)
+    assert replay.marker == next((m for m in reversed(markers) if m.position == furthest), None)
+    assert replay.needs_healing() is bool(replay.stale or (markers and markers[-1] != replay.marker))
     reached = [unpack_row(value)[1] for value in best.values()] + [m.position for m in markers]
     assert replay.max_upto == max([0, *reached])
     assert replay.examined == len(log)
@@ -113,10 +115,12 @@ def test_healing_leaves_nothing_to_heal_and_survives_compaction(
     log: list[Record], cut: list[tuple[int, bool]]
 ) -> None:
     store = Store()
-    stale = restored(log, cut, store).stale
-    healed = log + [(word, store.rows[word]) for word in sorted(stale)]
+    replay = restored(log, cut, store)
+    healed = log + [(word, store.rows[word]) for word in sorted(replay.stale)]
+    if (best := replay.healed_marker()) is not None and replay.needs_healing():
+        healed.append((MARKER_KEY, encode_marker(best)))
     again = Store()
-    assert restored(healed, cut, again).stale == set()
+    assert not restored(healed, cut, again).needs_healing()
     assert again.rows == store.rows
     latest = dict(healed)
     compacted = [(word, value) for i, (word, value) in enumerate(healed) if word not in dict(healed[i + 1 :])]
