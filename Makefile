@@ -43,7 +43,7 @@ test: .venv/.dev ## 25 min | All tests: the eight parts below, four at a time, a
 		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access test-browser
 
 # The three parts that compute all the time leave the cores to the parts that measure time.
-test-simulation: .venv/.dev ## minutes | 3200 simulated schedules, 3000 of them with windows.
+test-simulation: .venv/.dev ## minutes | 3160 simulated schedules, 3000 of them with windows.
 	nice $(BIN)/pytest -p no:cacheprovider $(filter-out %/test_mutants.py,$(wildcard tests/simulation/test_*.py))
 
 test-planted: .venv/.dev ## minutes | Bugs planted in the tables, each of which the simulation has to find.

@@ -24,7 +24,9 @@ BIN = Path(sys.executable).parent
 DEADLINE_S = 40.0
 """Time limit for any action that takes a worker a few seconds on two busy cores."""
 
-POLL_S = 0.02
+POLL_S = 0.1
+"""Pause between two questions of a test that waits: each costs milliseconds, of which all tests together have too few."""
+
 SETTINGS = {
     "WORDCOUNT_PROFILE": "whitespace",
     "WORDCOUNT_SESSION_TIMEOUT_MS": "2500",
