@@ -260,7 +260,7 @@ async def test_a_changelog_of_another_format_is_refused(kafka: KafkaClient, work
     )
     worker.start()
     await wait_logged(worker, "partition stopped")
-    assert "the changelog was written in format 3, this program reads 1 and 2" in worker.log
+    assert "the changelog was written in format 4, this program reads 1 to 3" in worker.log
     assert "wordcount reset" in worker.log
 
     async def other_counts() -> bool:
