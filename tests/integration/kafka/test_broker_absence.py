@@ -75,7 +75,7 @@ async def test_a_silent_bootstrap_server_delays_no_client(
             await producer.close()
 
     async def read() -> None:
-        async with reader(settings):
+        async with reader(settings, topic_name):
             pass
 
     for act in (ask_admin, ask_offsets, produce, read):
