@@ -17,8 +17,8 @@ Stopping, at SIGTERM, Ctrl-C or `end`:
 1. `on_stop`: readiness becomes false, streams of events end, and the deadline begins. The deadline ends the process if a later step
    hangs, as steps do while the broker does not answer.
 2. Faust's `App.on_stop` stops fetcher and tables, so that no more records are taken in. Then Faust's signal `on_before_shutdown` calls
-   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live, and beside that the texts of
-   HTTP requests under way are sent to their end; watches and query threads end; stores and connections are closed.
+   `_flush_and_close`: buffers are flushed and committed while membership, heartbeats and HTTP still live; the texts of HTTP requests
+   under way are sent to their end; watches and query threads end; stores and connections are closed.
 3. Faust stops its other services in reverse order: conductor, agents; the consumer, which leaves the group; then HTTP, so that probes
    are answered until this moment; Faust's producer, sensors. Finally Faust cancels the tasks of this app.
 4. `on_shutdown`: the process ends with the exit code of the error that stopped the worker.
@@ -199,10 +199,8 @@ class WordcountApp(faust.App, WorkerApp):
         await super().on_stop()
 
     async def _flush_and_close(self, *_: Any, **__: Any) -> None:
-        await asyncio.gather(
-            self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s),
-            self.parts.close_ingest(),
-        )
+        await self.partitions.suspend(clean=True, timeout_s=self.parts.flush_timeout_s)
+        await self.parts.close_ingest()
         if self.parts.watches is not None:
             await self.parts.watches.close()
         await self.parts.close_reads()
