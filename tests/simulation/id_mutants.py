@@ -6,8 +6,8 @@ import pytest
 
 from tables.model import record_ids
 from tables.model.record_ids import IdState
-from tables.model.records import ChangelogSlice, RecordBatch
-from tables.model.replay import Replay, StoredRows
+from tables.model.records import RecordBatch
+from tables.model.replay import StoredRows
 from tables.model.rows import Marker
 from tables.partitions import counting as counting_module
 from tables.partitions.repeats import Recognised, _Firsts, recognised
@@ -85,14 +85,3 @@ def ids_removed_by_the_marker_that_is_being_written(patch: Patch) -> None:
 
 def _with(marker: Marker, ids: IdState) -> Marker:
     return marker.advanced(marker.position, type(marker.totals)(), marker.windows, ids)
-
-
-def positions_taken_back_by_a_marker_that_comes_late(patch: Patch) -> None:
-    """The last marker by offset has the position: the rows of ids may be gone that decide on the records behind it."""
-    apply = Replay.apply
-
-    def last_wins(replay: Replay, part: ChangelogSlice) -> None:
-        apply(replay, part)
-        replay.marker = replay._latest
-
-    patch.setattr(Replay, "apply", last_wins)

@@ -63,7 +63,8 @@ class SourcePartition:
         base, kept = self.end, dict[int, Value]()
         times: dict[int, int] = {}
         ids: dict[int, bytes | None] = {}
-        identifying = Random(hash(timely.getstate())) if self._identified else None
+        # Not the whole state: it has a None, whose hash differs from process to process.
+        identifying = Random(hash(timely.getstate()[1])) if self._identified else None
         for value, hole in zip(values, holes, strict=False):
             self.end += hole
             kept[self.end] = value

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tests.simulation import follower_mutants, id_mutants, mutants, rule_mutants, window_mutants
-from tests.simulation.plan import PLAIN, SHARED, USUAL, Bias
+from tests.simulation.plan import PLAIN, SHARED, Bias
 from tests.simulation.simulator import Mutate
 
 
@@ -193,7 +193,6 @@ MUTANTS: dict[Mutate, Trial] = {
     id_mutants.numbers_of_ids_forgotten_by_the_marker: Trial(21, bias=IDENTIFIED),
     id_mutants.ids_removed_a_generation_too_early: Trial(21, bias=IDENTIFIED),
     id_mutants.ids_removed_by_the_marker_that_is_being_written: Trial(21, bias=IDENTIFIED),
-    id_mutants.positions_taken_back_by_a_marker_that_comes_late: Trial(11, bias=USUAL, first=220319),
     mutants.compaction_ahead_of_the_examination: Trial(
         14, seeds=100, bias=HEALING, first=700, honour_lag=False
     ),
