@@ -38,7 +38,7 @@ check: .venv/.dev ## seconds | Style, types, imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.dev ## 25 min | All tests: the eight parts below, four at a time, as most of them wait for processes.
+test: .venv/.dev ## 35 min | All tests: the eight parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=line \
 		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access test-browser
 

@@ -296,11 +296,13 @@ class KafkaBatch:
 def _id_in_headers(stream: ByteStream, end: int) -> Generator[None, None, bytes | None]:
     """Return the id of a record of message format 2 that ends at `end`, of which only the headers are still to be read."""
     found: bytes | None = None
-    for _ in range(stream.varint()):
+    for number in range(1, stream.varint() + 1):
         name, _ = yield from _field(stream, stream.varint(), end, len(HEADER_NAME))
         value, _ = yield from _field(stream, stream.varint(), end, MOST_ID_BYTES)
         if name == HEADER_NAME:
             found = value
+        if not number % PAUSE_RECORDS:
+            yield
     return checked_id(found)
 
 

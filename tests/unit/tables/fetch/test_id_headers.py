@@ -104,6 +104,13 @@ def test_the_name_of_a_header_that_is_not_utf_8_makes_no_record_unreadable() -> 
     assert ids(bytes(data)) == [b"1", None]
 
 
+def test_very_many_headers_leave_pauses_and_no_id_is_missed() -> None:
+    batch = with_headers([(b"a", [*([("x", b"")] * 40_000), (NAME, b"1")])])
+    parts = [*kafka_batches.KafkaBatches(batch).next_batch().parts(0, 1000)]
+    assert [part.record_id for part in parts if part is not None] == [b"1"]
+    assert parts.count(None) == 40_000 // kafka_batches.PAUSE_RECORDS
+
+
 def test_a_batch_without_the_name_of_the_header_costs_no_look_at_its_records() -> None:
     plain = kafka_batch(0, {n: b"w%011d" % n for n in range(100)}, 100)
     assert not may_have_ids(memoryview(plain))
