@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
+from app.config.small_file import small_content
 from app.config.windows import Window, window_of, windows_of
 from app.printable import printable
 from tables.errors import ConfigurationError
@@ -91,15 +92,7 @@ def read_watches(settings: Settings) -> Sequence[Watch]:
 
 
 def _content(file: Path, named: str) -> dict[str, Any]:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{named} cannot be read ({error.strerror or error})", "name a file that this user can read"
-        ) from None
-    if len(content) > MOST_BYTES:
-        raise ConfigurationError(f"{named} has more than {MOST_BYTES} bytes", "remove watches")
+    content = small_content(file, named, MOST_BYTES, "watches")
     try:
         return tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.config.small_file import small_content
 from app.web.access.scopes import SCOPES, Scope
 from tables.errors import ConfigurationError
 
@@ -75,15 +76,7 @@ def read_tokens(file: Path) -> Tokens:
             and never shows what the line has, because a token may be anywhere in a line that is wrong.
     """
     named = f'WORDCOUNT_TOKENS_FILE "{file}"'
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{named} cannot be read ({error.strerror or error})", "name a file that this user can read"
-        ) from None
-    if len(content) > MOST_BYTES:
-        raise ConfigurationError(f"{named} has more than {MOST_BYTES} bytes", "remove tokens")
+    content = small_content(file, named, MOST_BYTES, "tokens")
     entries: dict[bytes, Client] = {}
     for number, line in _lines(content):
         hashed, client = _entry(line, f"{named} line {number}")

@@ -10,17 +10,9 @@ from app.produce.receipt import IngestOffError, NotDeliveredError, TextTooLongEr
 from app.web.asgi import create_asgi_app
 from app.web.openapi import document
 from tables.errors import NotReadyError, OverloadedError
+from tests.unit.app.web.paths import PARAMETERS
 
 VERSION = Version("1.2.3", "3.11.7", "0.15.3")
-CONCRETE = {
-    "file": "main.js",
-    "word": "fox",
-    "key": "fox",
-    "store": "word-count",
-    "from": "a",
-    "to": "z",
-    "size": "1m",
-}
 WINDOWED = {"store": "windowed-word-count", "from": 1767225900000, "to": 1767226100000}
 
 
@@ -34,7 +26,7 @@ ASKED = {
 
 def concrete(path):
     """The path with a value for each parameter."""
-    return path.format(**CONCRETE | (WINDOWED if "/windowed/" in path else {}))
+    return path.format(**PARAMETERS | (WINDOWED if "/windowed/" in path else {}))
 
 
 def test_the_document_has_every_route_and_no_other(queries, health):

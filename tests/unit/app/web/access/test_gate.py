@@ -13,6 +13,7 @@ from app.web.connections import Limits
 from app.web.server import WebServer, bound_socket
 from tests.fakes.queries import VERSION, FakeHealth, FakeQueries
 from tests.unit.app.web.access.conftest import ADMIN, READER, WRITER, bearer
+from tests.unit.app.web.paths import PARAMETERS
 
 OPEN = ["/", "/page/main.js", "/livez", "/readyz", "/openapi.json"]
 CLOSED = [
@@ -40,17 +41,6 @@ CLOSED = [
 ENDLESS = "/v1/stream"
 """A resource whose answer has no end; `tests/unit/app/web/resources/test_stream.py` asks it with tokens."""
 SENDING = "/v1/texts"
-WATCHING = "/v1/watches"
-"""A resource that is not found where nothing is watched."""
-PARAMETERS = {
-    "file": "main.js",
-    "word": "fox",
-    "key": "fox",
-    "store": "word-count",
-    "from": "a",
-    "to": "z",
-    "size": "1m",
-}
 WINDOWED = {"store": "windowed-word-count", "from": 0, "to": 1767225900000}
 UNKNOWN = [
     "/nothing",
@@ -77,7 +67,7 @@ def test_every_route_is_open_or_closed_here():
         for route in asgi_app.routes
         if isinstance(route, Route)
     }
-    assert routes <= {*OPEN, *CLOSED, *ASKING, ENDLESS, SENDING, WATCHING}
+    assert routes <= {*OPEN, *CLOSED, *ASKING, ENDLESS, SENDING}
 
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
