@@ -9,7 +9,7 @@ for each record: its buffers are as small as that needs.
 
 from __future__ import annotations
 
-from tables.pace.memory import PANE_ROW_BYTES, ROW_BYTES, MemoryBounds
+from tables.pace.memory import ID_ROW_BYTES, PANE_ROW_BYTES, ROW_BYTES, MemoryBounds
 
 FIRST_BYTES = 1 << 20
 """Size of the first full buffer, and least size of a later one."""
@@ -54,7 +54,9 @@ class BufferSize:
         if buffer_bytes >= self.full_bytes:
             self.full_bytes = min(2 * self.full_bytes, self._limit_bytes)
 
-    def flushed(self, buffer_bytes: int, words: int, pane_rows: int = 0, panes: int = 0) -> None:
+    def flushed(
+        self, buffer_bytes: int, words: int, pane_rows: int = 0, panes: int = 0, ids: int = 0
+    ) -> None:
         """Adapt the limit to a flushed buffer.
 
         The limit is on the safe side, because words repeat more often in a larger buffer.
@@ -64,6 +66,7 @@ class BufferSize:
             words: its distinct words, >= 0.
             pane_rows: distinct words of each of its windows, added up, >= 0, which take memory, too.
             panes: number of its windows, >= 0.
+            ids: ids of records that it has for the first time, >= 0.
         """
         by_panes = max(buffer_bytes * FULL_PANES // max(1, panes), LEAST_BYTES)
         if buffer_bytes < FIRST_BYTES:
@@ -71,7 +74,7 @@ class BufferSize:
             if panes > FULL_PANES or self._limit_bytes < FIRST_BYTES:
                 self._limit(by_panes)
             return
-        taken_rows = words + pane_rows * PANE_ROW_BYTES // ROW_BYTES
+        taken_rows = words + (pane_rows * PANE_ROW_BYTES + ids * ID_ROW_BYTES) // ROW_BYTES
         bound = min(
             buffer_bytes * FULL_ROWS // max(1, words), buffer_bytes * self._memory_rows // max(1, taken_rows)
         )

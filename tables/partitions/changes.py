@@ -21,8 +21,9 @@ class Flushed:
     Attributes:
         marker: marker of the flush.
         words: number of distinct words.
-        rows: number of rows written: one per distinct word, and one per distinct word of each window.
+        rows: number of rows written: one per distinct word, one per distinct word of each window, and one per new id.
         panes: number of windows with words.
+        new_ids: number of ids of records that occurred for the first time.
         totals: what became of the records of the flush.
         batches: the records of the flush.
         begun_s: when the flush began, on the clock `ShardServices.clock`.
@@ -32,6 +33,7 @@ class Flushed:
     words: int
     rows: int
     panes: int
+    new_ids: int
     totals: Totals
     batches: Sequence[RecordBatch]
     begun_s: float

@@ -53,6 +53,7 @@ class Counted:
         rows: new rows, in byte order of the keys: words, then ids of records, then words in panes.
         ids, counts: word ids and new counts of `words`.
         panes: new counts of panes.
+        new_ids: number of rows of ids.
         records: expired keys, rows and marker, packed for the changelog.
         cleared: the expired rows.
         notes: notes of the panes that the flush closes.
@@ -65,6 +66,7 @@ class Counted:
     ids: Int64Array
     counts: Int64Array
     panes: Sequence[CountedPane]
+    new_ids: int
     records: Any
     cleared: Cleared
     notes: Sequence[tuple[bytes, bytes]]
@@ -137,7 +139,19 @@ class BufferCount:
             rows,
             [(MARKER_KEY, encode_marker(marker))],
         )
-        return Counted(batches, tally, marker, rows, ids, counts, panes, records, expired.cleared, notes)
+        return Counted(
+            batches,
+            tally,
+            marker,
+            rows,
+            ids,
+            counts,
+            panes,
+            len(found.keys),
+            records,
+            expired.cleared,
+            notes,
+        )
 
     def _opening(self, marker: Marker, windows: WindowState | None) -> list[ChangelogRecord]:
         """Return the marker with other rules that comes before the rows that are counted by them: a torn flush has both then."""

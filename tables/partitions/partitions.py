@@ -287,7 +287,11 @@ class Partitions:
             return
         buffer_bytes = sum(batch.byte_count for batch in flushed.batches)
         self._actions.buffer_size.flushed(
-            buffer_bytes, flushed.words, flushed.rows - flushed.words, flushed.panes
+            buffer_bytes,
+            flushed.words,
+            flushed.rows - flushed.words - flushed.new_ids,
+            flushed.panes,
+            flushed.new_ids,
         )
         self._observer.flushed(
             change.partition,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tables.model.record_ids import IdState, id_key
 from tables.model.records import Int64Array, RecordBatch
 from tables.model.replay import StoredRows
 from tables.model.rows import unpack_row
+
+SLICE_RECORDS: Final = 16_384
+"""Records that are looked up together. Each takes about 500 bytes while it is decided; of a first one about 250 remain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +50,51 @@ def recognised(
         stored: the rows of the partition, also those ahead of the position.
         span: records with ids of a generation, if these records are the first ones with ids.
     """
-    found = [*map(_identified, batches)]
-    count = sum(map(len, found))
+    count = sum(0 if batch.ids is None else len(batch.ids) - batch.ids.null_count for batch in batches)
     if not count:
         return Recognised(batches, 0, ids, _NO_KEYS, _NO_FIRSTS)
     ids = ids or IdState(span=span)
-    firsts = _Firsts(ids, [record_id for some in found for _, _, record_id in some], stored)
-    kept: list[RecordBatch] = []
-    for batch, some in zip(batches, found, strict=True):
-        repeats = [index for index, offset, record_id in some if not firsts.is_first(record_id, offset)]
-        mask = np.ones(batch.record_count, np.bool_)
-        mask[repeats] = False
-        kept.append(batch.chosen(mask) if repeats else batch)
+    firsts = _Firsts(ids, stored)
+    chosen: dict[int, npt.NDArray[np.bool_]] = {}
+    repeats = 0
+    identified = _identified(batches)
+    while some := [*islice(identified, SLICE_RECORDS)]:
+        for place, row in firsts.repeats(some):
+            if place not in chosen:
+                chosen[place] = np.ones(batches[place].record_count, np.bool_)
+            chosen[place][row] = False
+            repeats += 1
     keys = sorted(firsts.new)
     return Recognised(
-        kept,
-        sum(before.record_count - after.record_count for before, after in zip(batches, kept, strict=True)),
+        [batch.chosen(chosen[place]) if place in chosen else batch for place, batch in enumerate(batches)],
+        repeats,
         ids.advanced(count),
         pa.array(keys, pa.binary()),
-        np.array([firsts.new[key] + 1 for key in keys], np.int64),
+        np.fromiter((firsts.new[key] + 1 for key in keys), np.int64, len(keys)),
     )
 
 
-def _identified(batch: RecordBatch) -> list[tuple[int, int, bytes]]:
-    """Return index, offset and id of each record that has an id."""
-    if batch.ids is None:
-        return []
-    indices = np.flatnonzero(batch.ids.is_valid())
-    offsets = batch.all_offsets()[indices]
-    some = batch.ids.take(pa.array(indices)).to_pylist()
-    return [*zip(indices.tolist(), offsets.tolist(), some, strict=True)]
+class _Identified(NamedTuple):
+    """A record with an id: the place of its batch, its row in the batch, its offset and its id."""
+
+    place: int
+    row: int
+    offset: int
+    record_id: bytes
+
+
+def _identified(batches: Sequence[RecordBatch]) -> Iterator[_Identified]:
+    """Yield the records that have an id."""
+    for place, batch in enumerate(batches):
+        if batch.ids is None:
+            continue
+        indices = np.flatnonzero(batch.ids.is_valid())
+        offsets = batch.all_offsets()
+        for start in range(0, len(indices), SLICE_RECORDS):
+            some = indices[start : start + SLICE_RECORDS]
+            record_ids = batch.ids.take(pa.array(some)).to_pylist()
+            for row, offset, record_id in zip(some.tolist(), offsets[some].tolist(), record_ids, strict=True):
+                yield _Identified(place, row, offset, record_id)
 
 
 class _Firsts:
@@ -81,37 +102,48 @@ class _Firsts:
 
     Args:
         ids: ids of the partition before the records.
-        record_ids: the ids of the records, in offset order.
         stored: rows of the partition.
 
     Attributes:
         new: key -> offset of the first record, of the rows that are not stored yet.
     """
 
-    def __init__(self, ids: IdState, record_ids: Sequence[bytes], stored: StoredRows) -> None:
+    def __init__(self, ids: IdState, stored: StoredRows) -> None:
         self.new: dict[bytes, int] = {}
         self._ids = ids
         self._number = ids.records
-        generations = (ids.generation_of(ids.records + number) for number in range(len(record_ids)))
+        self._stored = stored
+        self._known: dict[bytes, int] = {}
+
+    def repeats(self, records: Sequence[_Identified]) -> list[tuple[int, int]]:
+        """Return place and index of each of the next records that repeats an earlier one."""
+        generations = [self._ids.generation_of(self._number + number) for number in range(len(records))]
+        self._number += len(records)
         asked = {
-            id_key(generation - back, record_id)
-            for generation, record_id in zip(generations, record_ids, strict=True)
+            id_key(generation - back, record.record_id)
+            for generation, record in zip(generations, records, strict=True)
             for back in (0, 1)
             if generation >= back
         }
-        keys = sorted(asked)
-        rows = zip(keys, stored.get_many(keys), strict=True)
-        self._firsts = {key: unpack_row(row)[0] - 1 for key, row in rows if row is not None}
+        keys = sorted(asked.difference(self.new))
+        rows = zip(keys, self._stored.get_many(keys), strict=True)
+        self._known = {key: unpack_row(row)[0] - 1 for key, row in rows if row is not None}
+        return [
+            (record.place, record.row)
+            for generation, record in zip(generations, records, strict=True)
+            if not self.is_first(generation, record.record_id, record.offset)
+        ]
 
-    def is_first(self, record_id: bytes, offset: int) -> bool:
-        """Return whether the next record, which has this id and offset, counts."""
-        generation = self._ids.generation_of(self._number)
-        self._number += 1
-        key = id_key(generation, record_id)
-        if key not in self._firsts:
-            self._firsts[key] = self.new[key] = offset
-        came_before = generation > 0 and id_key(generation - 1, record_id) in self._firsts
-        return self._firsts[key] == offset and not came_before
+    def is_first(self, generation: int, record_id: bytes, offset: int) -> bool:
+        """Return whether a record of `generation`, with this id and offset, counts."""
+        first = self.first_of(id_key(generation, record_id), offset)
+        before = id_key(generation - 1, record_id) if generation else None
+        return first == offset and before not in self._known and before not in self.new
+
+    def first_of(self, key: bytes, offset: int) -> int:
+        """Return the offset of the first record of a key: `offset` if none is known."""
+        first = self._known.get(key)
+        return self.new.setdefault(key, offset) if first is None else first
 
 
 _NO_KEYS = pa.array([], pa.binary())

@@ -202,6 +202,7 @@ class Shard:
                 len(counted.ids),
                 len(counted.rows),
                 len(counted.panes),
+                counted.new_ids,
                 counted.tally.totals,
                 batches,
                 begun_s,

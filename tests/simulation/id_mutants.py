@@ -36,9 +36,10 @@ def repeats_recognised_within_a_buffer_alone(patch: Patch) -> None:
 def every_known_id_taken_for_a_repeat(patch: Patch) -> None:
     """A record whose id has a row is left out, also where the row is its own, from a torn flush."""
 
-    def is_unknown(firsts: _Firsts, record_id: bytes, offset: int) -> bool:
-        known = {**firsts._firsts}
-        return is_first(firsts, record_id, offset) and len(firsts._firsts) > len(known)
+    def is_unknown(firsts: _Firsts, generation: int, record_id: bytes, offset: int) -> bool:
+        key = record_ids.id_key(generation, record_id)
+        known = key in firsts._known or key in firsts.new
+        return is_first(firsts, generation, record_id, offset) and not known
 
     is_first = _Firsts.is_first
     patch.setattr(_Firsts, "is_first", is_unknown)
@@ -47,12 +48,9 @@ def every_known_id_taken_for_a_repeat(patch: Patch) -> None:
 def the_generation_before_not_asked(patch: Patch) -> None:
     """A repeat counts if its first record is in the generation before."""
 
-    def in_its_own(firsts: _Firsts, record_id: bytes, offset: int) -> bool:
-        is_first(firsts, record_id, offset)
-        generation = firsts._ids.generation_of(firsts._number - 1)
-        return firsts._firsts[record_ids.id_key(generation, record_id)] == offset
+    def in_its_own(firsts: _Firsts, generation: int, record_id: bytes, offset: int) -> bool:
+        return firsts.first_of(record_ids.id_key(generation, record_id), offset) == offset
 
-    is_first = _Firsts.is_first
     patch.setattr(_Firsts, "is_first", in_its_own)
 
 

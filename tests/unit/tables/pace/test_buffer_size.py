@@ -56,6 +56,15 @@ def test_rows_of_windows_make_smaller_buffers_only_where_memory_has_no_room() ->
     assert MOST_BYTES // 2 < size.full_bytes < MOST_BYTES
 
 
+def test_new_ids_of_records_make_smaller_buffers() -> None:
+    size = _grown()
+    size.bound(memory_bounds(DEFAULT_BYTES, 8))
+    size.flushed(MOST_BYTES, 0, ids=FULL_ROWS)
+    assert MOST_BYTES // 2 < size.full_bytes < MOST_BYTES
+    size.flushed(MOST_BYTES, 0, ids=16 * FULL_ROWS)
+    assert size.full_bytes == FIRST_BYTES
+
+
 def test_buffers_do_not_get_too_small_to_tell_how_often_words_repeat() -> None:
     size = _grown()
     size.flushed(FIRST_BYTES, 100 * FULL_ROWS)

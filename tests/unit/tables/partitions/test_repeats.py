@@ -1,6 +1,7 @@
 """Records that repeat an earlier one with the same id are not counted, wherever buffers, restarts and torn flushes are."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -8,6 +9,7 @@ from random import Random
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from agents.text.choices import Policies
 from agents.text.tally import RecordTally
@@ -19,12 +21,15 @@ from tables.model.record_ids import IdState, id_key, is_id_key
 from tables.model.records import RecordBatch
 from tables.model.rows import pack_rows, unpack_row
 from tables.model.windows import FIRST_PANE_KEY
+from tables.partitions import repeats as repeats_module
 from tables.partitions.repeats import recognised
 from tables.partitions.restore import Restore
 from tables.partitions.shard import Shard
 
 TALLY = RecordTally(tokenizer("whitespace"), value_format("text", ""), Policies())
 SPAN = 5
+SLICE_ROW_BYTES, NEW_ROW_BYTES = 800, 300
+"""Most bytes of memory for each record of a slice, and for each new row."""
 
 Log = Sequence[tuple[int, bytes | None]]
 """Offset and id of each record."""
@@ -62,7 +67,11 @@ def counted_ones(log: Log) -> list[int]:
     return [offset for offset, record_id in log if not recount.is_repeat(record_id)]
 
 
-def test_the_first_record_of_an_id_counts_wherever_buffers_are_cut_and_flushes_are_torn() -> None:
+@pytest.mark.parametrize("slice_records", [1, 3, repeats_module.SLICE_RECORDS])
+def test_the_first_record_of_an_id_counts_wherever_buffers_are_cut_and_flushes_are_torn(
+    monkeypatch: pytest.MonkeyPatch, slice_records: int
+) -> None:
+    monkeypatch.setattr(repeats_module, "SLICE_RECORDS", slice_records)
     repeats = 0
     for seed in range(60):
         random = Random(seed)
@@ -86,6 +95,23 @@ def test_the_first_record_of_an_id_counts_wherever_buffers_are_cut_and_flushes_a
             ids, position = result.ids, end
         assert found == counted_ones(log), f"seed {seed}"
     assert repeats > 300
+
+
+@pytest.mark.parametrize("record_id", [lambda number: number.to_bytes(3, "big"), lambda _: b"x"])
+def test_a_buffer_of_small_records_takes_little_memory_beside_its_new_rows(record_id) -> None:
+    count = 4 * repeats_module.SLICE_RECORDS
+    log = [(number, record_id(number)) for number in range(count)]
+    buffer = [batch_of(log, 0, count)]
+    del log
+    tracemalloc.start()
+    try:
+        result = recognised(buffer, None, Rows(), span=1 << 20)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    new = len(result.keys)
+    assert result.repeats == count - new
+    assert peak < SLICE_ROW_BYTES * repeats_module.SLICE_RECORDS + NEW_ROW_BYTES * new
 
 
 def test_an_id_is_forgotten_after_two_generations() -> None:
