@@ -76,6 +76,14 @@ class Freshness(Struct, frozen=True, kw_only=True):
         ),
     ]
 
+    @property
+    def news(self) -> object:
+        """What a client of a stream is told: answers with equal news are not told twice.
+
+        An answer is what its positions make it. The rest, who answered and how far behind, is no reason to wake a client.
+        """
+        return self.as_of, self.complete
+
 
 class CountedWord(Struct, frozen=True):
     """A word and its count."""

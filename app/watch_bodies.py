@@ -124,7 +124,10 @@ class WatchState(Struct, frozen=True):
 
 
 class Watches(Freshness, frozen=True):
-    """All watches, as the worker says that looks at them and sends; `as_of` is what all of them were last looked at."""
+    """All watches, as the worker says that looks at them and sends; `as_of` is what they were last looked at.
+
+    A watch that is not looked at, because too many of its crossings wait, is left out of `as_of`.
+    """
 
     owner: Annotated[str, Meta(description="URL of that worker.")]
     here: Annotated[bool, Meta(description="Whether it is the worker that answers.")]
@@ -133,6 +136,12 @@ class Watches(Freshness, frozen=True):
     crossings: Annotated[
         list[WatchCrossing], Meta(max_length=MOST_RECENT, description="The newest crossings, newest first.")
     ]
+
+    @property
+    def news(self) -> object:
+        """Crossings are found, delivered and fail at the same positions too."""
+        standing = [(one.waiting, one.given_up, one.left_out, one.problem) for one in self.watches]
+        return super().news, self.problem, standing, [(one.id, one.state) for one in self.crossings]
 
 
 WATCH_BODIES: Final = (

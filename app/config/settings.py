@@ -354,9 +354,9 @@ class Settings(BaseModel):
         "`wait_ms`; a longer query is answered with 503.",
     )
     stream_clients: int = Field(
-        500,
+        1_000,
         ge=0,
-        le=750,
+        le=1_500,
         description="Most clients of `/v1/stream` at a time, and never more than three quarters of the connections that HTTP takes; "
         "a further one is answered with 503.",
     )

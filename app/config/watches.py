@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from app.config.small_file import small_content
+from app.config.text import tokenizer_of
 from app.config.windows import Window, window_of, windows_of
 from app.printable import printable
 from tables.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from agents.text.tokenizer import Tokenizer
     from app.config.settings import Settings
 
 Kind = Literal["word", "prefix", "trending"]
@@ -44,7 +46,7 @@ class Watch:
     Attributes:
         name: unique in the file.
         kind: what is waited for.
-        text: the word or the prefix; "" for words that trend.
+        text: the word, as the tokeniser has it, or the prefix; "" for words that trend.
         window: windows in which words are counted; None = the total of a word.
         above: a word crosses when it occurs more often than this.
         url: receiver of the webhook.
@@ -79,9 +81,10 @@ def read_watches(settings: Settings) -> Sequence[Watch]:
     named = f'WORDCOUNT_WATCHES "{file}"'
     tables = _tables(_content(file, named), named)
     windows = {(one.size_s, one.advance_s): one for one in windows_of(settings).listed}
+    words = tokenizer_of(settings)
     found: dict[str, Watch] = {}
     for number, table in enumerate(tables, 1):
-        watch = _Entry(table, number, named).watch(windows, file.parent)
+        watch = _Entry(table, number, named).watch(windows, words, file.parent)
         if watch.name in found:
             raise ConfigurationError(
                 f'{named}: watch {number} has the name "{watch.name}" of a former watch',
@@ -132,8 +135,14 @@ class _Entry:
         self._table = table
         self._where = f"{named}: watch {number}"
 
-    def watch(self, windows: Mapping[tuple[int, int], Window], folder: Path) -> Watch:
-        """Return the watch; `folder` = where relative paths begin."""
+    def watch(self, windows: Mapping[tuple[int, int], Window], words: Tokenizer, folder: Path) -> Watch:
+        """Return the watch.
+
+        Args:
+            windows: (size, advance) in seconds -> a window that may be named.
+            words: makes words of texts.
+            folder: where relative paths begin.
+        """
         name = self._text("name")
         if not _NAME.fullmatch(name):
             raise self._wrong("name", 'a name has 1 to 64 letters, digits, ".", "_" or "-"')
@@ -158,7 +167,7 @@ class _Entry:
         return Watch(
             name,
             kind,
-            self._trending() if kind == "trending" else self._waited_for(kind),
+            self._waited_for(kind, words),
             window,
             self._above(),
             self._url(),
@@ -177,16 +186,24 @@ class _Entry:
                 "window", f"name one of WORDCOUNT_WINDOWS ({configured}), or add this one there"
             ) from None
 
-    def _trending(self) -> str:
-        if self._table["trending"] is not True:
-            raise self._wrong("trending", "write trending = true")
-        return ""
-
-    def _waited_for(self, kind: Kind) -> str:
+    def _waited_for(self, kind: Kind, words: Tokenizer) -> str:
+        if kind == "trending":
+            if self._table[kind] is not True:
+                raise self._wrong(kind, "write trending = true")
+            return ""
         text = self._text(kind)
         if not text or len(text.encode()) > _MOST_TEXT_BYTES:
             raise self._wrong(kind, f"give a text of 1 to {_MOST_TEXT_BYTES:,} bytes")
-        return text
+        if kind == "prefix":
+            return text
+        found = words.tokens(text)
+        if len(found) != 1:
+            shown = ", ".join(printable(repr(word)) for word in found[:5]) or "none"
+            raise self._wrong(
+                kind,
+                f"give one word, as it is counted: of this text the tokeniser makes {len(found)} ({shown})",
+            )
+        return found[0]
 
     def _above(self) -> int:
         above = self._table.get("above")

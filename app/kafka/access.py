@@ -54,6 +54,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("dead letters", ("Create",), _CREATE),
         Need("watches", ("Read", "Write"), setting="watches"),
         Need("watches", ("Create",), _CREATE, "watches"),
+        Need("watches", ("DescribeConfigs",), _CHECK, "watches"),
         Need("group", ("Read",)),
     ),
     "topics create": (
@@ -67,6 +68,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("dead letters", ("Create",), _CREATE),
         Need("watches", ("Describe",), setting="watches"),
         Need("watches", ("Create",), _CREATE, "watches"),
+        Need("watches", ("DescribeConfigs",), _CHECK, "watches"),
     ),
     "produce": (
         Need("input", ("Write",)),
@@ -81,6 +83,7 @@ ACCESS: Final[Mapping[str, Sequence[Need]]] = {
         Need("changelog", ("DescribeConfigs",), _CHECK),
         Need("dead letters", ("Describe",)),
         Need("watches", ("Describe",), setting="watches"),
+        Need("watches", ("DescribeConfigs",), _CHECK, "watches"),
         Need("group", ("Describe",)),
     ),
     **{command: (Need("group", ("Describe",), _FIND),) for command in ("top", "get")},

@@ -115,12 +115,13 @@ async def ensure_topics(settings: Settings) -> TopicReport:
         BrokerUnavailableError: no broker answers within two time-outs of a request, or a new topic cannot be used after
             `SETTLE_TIMEOUT_S`.
         ConfigurationError: a topic or partitions are missing and may not be created (the remedy names the commands), the changelog
-            has more partitions than the input topic, its `cleanup.policy` would lose counts, or this user lacks a right.
+            has more partitions than the input topic, the `cleanup.policy` of a topic would lose what has to stay, or this user lacks
+            a right.
     """
-    topics = settings.topics
     async with open_admin(settings) as admin:
         states = await _settled(admin, settings, used_topics(settings))
-        check_cleanup_policy(settings, await admin.topic_config(topics.changelog, "cleanup.policy"))
+        for name in compacted_topics(settings):
+            check_cleanup_policy(settings, name, await admin.topic_config(name, "cleanup.policy"))
     return TopicReport(*states)
 
 
@@ -129,6 +130,12 @@ def used_topics(settings: Settings) -> Sequence[str]:
     topics = settings.topics
     watches = () if settings.watches is None else (topics.watches,)
     return (topics.input, topics.changelog, topics.dead_letters, *watches)
+
+
+def compacted_topics(settings: Settings) -> Sequence[str]:
+    """Return the names of the topics whose newest record of each key has to stay."""
+    topics = settings.topics
+    return (topics.changelog,) if settings.watches is None else (topics.changelog, topics.watches)
 
 
 async def ensure_input_topic(settings: Settings) -> TopicState:
@@ -182,20 +189,24 @@ def command(settings: Settings, change: Change) -> str:
     return " ".join(words)
 
 
-def check_cleanup_policy(settings: Settings, policy: str | None) -> None:
-    """Check the changelog's `cleanup.policy`; None = the policy is not known, and is not checked.
+def check_cleanup_policy(settings: Settings, name: str, policy: str | None) -> None:
+    """Check the `cleanup.policy` of one of `compacted_topics`; None = the policy is not known, and is not checked.
 
     Raises:
-        ConfigurationError: the policy deletes records by age or size, so counts of rare words would be lost.
+        ConfigurationError: the policy deletes records by age or size, so counts of rare words, or what is known of watches, would be
+            lost.
     """
     if policy is None or policy.replace(" ", "") == "compact":
         return
-    changelog = settings.topics.changelog
+    what, lost, afterwards = "changelog", "counts", ""
+    if name == settings.topics.changelog:
+        afterwards = "; if the changelog was in use, then run wordcount reset, which counts again what the input has now"
+    else:
+        what, lost = "topic of watches", "what was found and what was delivered"
     raise ConfigurationError(
-        f'changelog "{changelog}" has cleanup.policy={policy}, which deletes counts',
+        f'{what} "{name}" has cleanup.policy={policy}, which deletes {lost}',
         f"run: kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --entity-type topics "
-        f"--entity-name {changelog} --add-config cleanup.policy=compact; if the changelog was in use, then run wordcount reset, "
-        "which counts again what the input has now",
+        f"--entity-name {name} --add-config cleanup.policy=compact{afterwards}",
     )
 
 

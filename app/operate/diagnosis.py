@@ -56,6 +56,11 @@ async def _answered_checks(admin: Admin, settings: Settings) -> list[Check]:
         _open_files(found[settings.topic].partitions or settings.partitions),
         _memory(settings, found[settings.topic].partitions or settings.partitions),
         await _changelog_policy(admin, settings, found),
+        *(
+            [await _watches_policy(admin, settings, found[settings.topics.watches])]
+            if settings.watches is not None
+            else []
+        ),
         await _input_policy(admin, settings, found),
         *([await window_check(admin, settings, found[settings.topic])] if settings.windows else []),
         *(
@@ -159,7 +164,7 @@ async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str
     if policy is None:
         return Check(title, "warn", "may not be read by this user", "grant DescribeConfigs on the changelog")
     try:
-        check_cleanup_policy(settings, policy)
+        check_cleanup_policy(settings, name, policy)
     except ConfigurationError as error:
         return Check(title, "fail", error.message, error.remedy)
     lag_ms = await admin.topic_config(name, "min.compaction.lag.ms")
@@ -172,6 +177,23 @@ async def _changelog_policy(admin: Admin, settings: Settings, found: Mapping[str
             f"--entity-name {name} --add-config min.compaction.lag.ms={settings.compaction_lag_ms}",
         )
     return Check(title, "ok", f"cleanup.policy={policy}, min.compaction.lag.ms={lag_ms}")
+
+
+async def _watches_policy(admin: Admin, settings: Settings, topic: TopicDescription) -> Check:
+    title = "watches compaction"
+    name = settings.topics.watches
+    if topic.error_code != NO_ERROR:
+        return Check(title, "ok", "no topic of watches yet")
+    policy = await admin.topic_config(name, "cleanup.policy")
+    if policy is None:
+        return Check(
+            title, "warn", "may not be read by this user", "grant DescribeConfigs on the topic of watches"
+        )
+    try:
+        check_cleanup_policy(settings, name, policy)
+    except ConfigurationError as error:
+        return Check(title, "fail", error.message, error.remedy)
+    return Check(title, "ok", f"cleanup.policy={policy}")
 
 
 async def _input_policy(admin: Admin, settings: Settings, found: Mapping[str, TopicDescription]) -> Check:

@@ -109,14 +109,16 @@ class Courier:
                 self._failed(name, "unexpected error; the log of the worker says more")
 
     def _next(self) -> tuple[str | None, float]:
-        """Return a crossing that is due, else None and the seconds until one is."""
-        now_s, earliest_s = time.monotonic(), time.monotonic() + _IDLE_S
-        for name in self._page.waiting:
-            due_s = self._due_s.get(name, 0.0)
-            if due_s <= now_s:
-                return name, 0.0
-            earliest_s = min(earliest_s, due_s)
-        return None, earliest_s - now_s
+        """Return the crossing that is due for the longest time, else None and the seconds until one is.
+
+        One that was never tried comes before all that were: attempts that end by their time-out take so long that the first of them
+        would always be due again.
+        """
+        name = min(self._page.waiting, key=lambda name: self._due_s.get(name, 0.0), default=None)
+        if name is None:
+            return None, _IDLE_S
+        pause_s = self._due_s.get(name, 0.0) - time.monotonic()
+        return (name, 0.0) if pause_s <= 0 else (None, pause_s)
 
     async def _deliver(self, name: str) -> None:
         watch, crossing = self._page.watch, self._page.waiting[name]

@@ -146,7 +146,9 @@ class WatchDuty:
         pages = [] if self._ledger is None else list(self._ledger.pages.values())
         recent = {} if self._ledger is None else self._ledger.recent
         standings = [self._standings[page.key] for page in pages]
-        as_of = _least([standing.as_of for standing in standings])
+        as_of = _least(
+            [one.as_of for one in standings if not one.is_held] or [one.as_of for one in standings]
+        )
         attempts = {name: tried for standing in standings for name, tried in standing.attempts.items()}
         return Watches(
             as_of=as_of,
@@ -244,7 +246,11 @@ class WatchDuty:
         self._is_quiet = True
         for page, (courier, _) in zip(ledger.pages.values(), self._couriers, strict=True):
             standing = self._standings[page.key]
-            if len(page.waiting) >= MOST_WAITING or standing.is_done_at(known.as_of):
+            if len(page.waiting) >= MOST_WAITING:
+                # It is asked again after the usual pause, not whenever counts have moved.
+                standing.is_held, self._is_quiet = True, False
+                continue
+            if standing.is_done_at(known.as_of):
                 continue
             self._is_quiet, now_s = False, int(time.time())
             try:
@@ -255,6 +261,7 @@ class WatchDuty:
             noted, left_out = ledger.found(page, found.crossings, MOST_WORDS)
             if found.since_s != page.since_s:
                 ledger.look_from(page, found.since_s, now_s)
+            standing.is_held = False
             standing.looks = standing.looks + 1 if standing.as_of == known.as_of else 1
             standing.as_of, standing.evaluated_s, standing.problem = known.as_of, now_s, found.problem
             standing.turn_s, standing.rounds, standing.is_behind = found.turn_s, found.rounds, found.is_behind

@@ -16,7 +16,7 @@ from app.reads.window_answers import AllQueries, NoWindowError, WindowSize, time
 from app.reads.window_choice import Choice, with_records
 from app.watches.crossing import Crossing
 from app.watches.ledger import Page
-from app.watches.looks import first_since_s, looks
+from app.watches.looks import is_beyond, looks, since_of
 
 MOST_WORDS: Final = 100
 """Most words that cross in one window of one watch; the others are counted."""
@@ -89,7 +89,7 @@ class Evaluation:
             # Whatever comes, comes after the watch.
             return Evaluated(page.since_s or 0, [])
         choice = Choice(size, windows, known.as_of)
-        since_s = first_since_s(choice) if page.since_s is None else page.since_s
+        since_s = since_of(choice, page.since_s, now_s)
         is_word = watch.kind == "word"
         plan = looks(
             choice,
@@ -101,6 +101,11 @@ class Evaluation:
         found = Evaluated(
             plan.since_s, [], turn_s=plan.next_turn_s, rounds=plan.rounds, is_behind=plan.is_behind
         )
+        if is_beyond(choice, plan.since_s):
+            found.problem = (
+                f"the windows before {time_text(plan.since_s)} were looked at, and there is none after; if the counts were reset, "
+                "they have to get there first; if records have other times now, give the watch another name"
+            )
         for starts in (plan.final, *plan.others):
             if starts:
                 is_final = await self._look(watch, size, starts, found, now_s)

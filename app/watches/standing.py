@@ -21,6 +21,7 @@ class Standing:
         rounds: looks at the same positions that look at everything.
         turn_s: see `app.watches.looks`.
         is_behind: whether the next look should come soon.
+        is_held: whether it is not looked at, because too many of its crossings wait.
         evaluated_s: when the watch was last looked at, in seconds since 1970.
         problem: why the last look failed, or what it left out.
         delivered, failures, given_up, left_out: see `app.watch_bodies.WatchState`.
@@ -33,6 +34,7 @@ class Standing:
     rounds: int = 1
     turn_s: int = 0
     is_behind: bool = False
+    is_held: bool = False
     evaluated_s: int | None = None
     problem: str | None = None
     delivered: int = 0

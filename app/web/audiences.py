@@ -12,10 +12,11 @@ import structlog
 
 from app.bodies import Freshness
 from app.web.problems import TooManyStreamsError
-from app.web.stream_client import News, StreamClient, StreamObserver
+from app.web.stream_client import StreamClient, StreamObserver
+from app.web.told import News, Told
 from tables.errors import WordcountError
 
-MOST_CLIENTS: Final = 500
+MOST_CLIENTS: Final = 1_000
 """Most clients of a process, where nothing else is said."""
 
 SOON_S: Final = 0.25
@@ -125,7 +126,7 @@ class _Audience:
         self._wanted = asyncio.Event()
         self._as_of: Mapping[int, int] | None = None
         self._loop = asyncio.get_running_loop()
-        self._moved_s = self._loop.time()
+        self._moved_s = self._urged_s = self._loop.time()
         self._asking = asyncio.create_task(self._ask_on())
 
     def add(self, client: StreamClient) -> None:
@@ -140,7 +141,10 @@ class _Audience:
         return not self._clients
 
     def moved(self) -> None:
-        if self._loop.time() >= self._moved_s + self._question.interval_s:
+        now_s = self._loop.time()
+        # Where counts move and this answer does not, it is asked for no more often than its clients have said.
+        if now_s >= max(self._moved_s, self._urged_s) + self._question.interval_s:
+            self._urged_s = now_s
             self._wanted.set()
 
     def wake(self) -> None:
@@ -156,8 +160,9 @@ class _Audience:
             as_of = news.as_of if isinstance(news, Freshness) else None
             if as_of is None or as_of != self._as_of:
                 self._as_of, self._moved_s = as_of, self._loop.time()
+            told = Told(news)
             for client in asked_for:
-                client.tell(news)
+                client.tell(told)
             waits = any(client.is_waiting for client in asked_for)
             pause_s = min(self._question.interval_s, SOON_S) if waits else self._question.interval_s
             with suppress(TimeoutError):

@@ -31,7 +31,7 @@ from app.web.problems import (
 )
 from app.web.streams import BrokenStreamError
 
-MOST_CONNECTIONS = 1_000
+MOST_CONNECTIONS = 2_000
 SHARE_OF_DESCRIPTORS = 4
 """Clients may take one of 4 file descriptors; stores, connections to brokers and logs need the other 3."""
 
@@ -44,7 +44,7 @@ CLOSED_AT_ONCE = 20
 NEXT_LOOK_S = 0.01
 """Pause before the next look after a look that closed `CLOSED_AT_ONCE` connections.
 
-Closing a thousand connections in one look would keep other clients waiting for 50 ms.
+Closing all connections in one look would keep other clients waiting for 100 ms.
 """
 
 MOST_UNSENT_BYTES = 131_072

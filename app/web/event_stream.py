@@ -17,7 +17,7 @@ from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 
 from app.web.responses import HEADERS
-from app.web.stream_client import SEPARATOR
+from app.web.told import SEPARATOR
 
 HEARTBEAT_S: Final = 15
 """Time between comments, so that proxies and clients take no quiet stream for a dead one."""

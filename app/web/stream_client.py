@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-import msgspec
 from sse_starlette.event import ServerSentEvent
 
 from app.bodies import Freshness
 from app.reads.answers import NotCountedYetError
-from app.web.problems import problem_of_any
 from app.web.terms import offsets_text
+from app.web.told import SEPARATOR, EventKind, News, Told
 from tables.errors import BadRequestError
 
 PATIENCE_S: Final = 5.0
@@ -21,12 +20,6 @@ PATIENCE_S: Final = 5.0
 
 RETRY_MS: Final = 1_000
 """Pause before a client whose stream has ended asks again; its `EventSource` finds another worker then."""
-
-SEPARATOR: Final = "\n"
-
-EventKind = Literal["snapshot", "change", "unavailable"]
-News = Freshness | Exception
-"""The body of an answer, or why there is none."""
 
 
 class StreamObserver(Protocol):
@@ -62,7 +55,7 @@ class StreamClient:
         self._seen = dict(seen)
         self._ending = ending
         self._observer = observer
-        self._news: News | None = None
+        self._told: Told | None = None
         self._has_news = asyncio.Event()
         self._last: Freshness | None = None
         self._is_unavailable = False
@@ -71,18 +64,19 @@ class StreamClient:
         self.is_waiting = False
         """Whether the last answer was too old for this client, and the next one should not take long."""
 
-    def tell(self, news: News) -> None:
-        """Keep `news` for this client, in the place of older news that it has not read."""
+    def tell(self, told: Told) -> None:
+        """Keep what is told for this client, in the place of older news that it has not read."""
         self.is_waiting = False
-        if isinstance(news, Freshness):
-            late = self._too_old(news)
-            if isinstance(late, NotCountedYetError) and self._loop.time() < self._patient_until_s:
+        if isinstance(told.news, Freshness):
+            late = self._too_old(told.news)
+            if late is not None and self._loop.time() < self._patient_until_s:
                 self.is_waiting = True
                 return
             if late is None:
                 self._patient_until_s = self._loop.time() + PATIENCE_S
-            news = late or news
-        self._news = news
+            else:
+                told = Told(late)
+        self._told = told
         self._has_news.set()
 
     def wake(self) -> None:
@@ -93,7 +87,7 @@ class StreamClient:
         """Return the first news, and leave them for `events`; None if all streams end."""
         if not self._ending.is_set():
             await self._has_news.wait()
-        return None if self._ending.is_set() else self._news
+        return None if self._ending.is_set() or self._told is None else self._told.news
 
     async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
         """Yield the client's events until all streams end, at last when the client should ask again."""
@@ -102,37 +96,37 @@ class StreamClient:
             event = self._take()
             if event is not None:
                 yield event
+                # Unlike `wait_for` before Python 3.12, this makes no task for each event of each client.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), self._interval_s)
+                    async with asyncio.timeout(self._interval_s):
+                        await self._ending.wait()
         yield ServerSentEvent(retry=RETRY_MS, sep=SEPARATOR)
 
     def _take(self) -> ServerSentEvent | None:
         """Take the news away; return the event that tells them, None if the client knows them already."""
-        news, self._news = self._news, None
+        told, self._told = self._told, None
         self._has_news.clear()
-        if news is None or self._knows(news):
+        if told is None or self._knows(told.news):
             return None
-        kind: EventKind
-        if isinstance(news, Freshness):
+        kind: EventKind = "unavailable"
+        # A problem has no positions: its event leaves the id as it was.
+        position = None
+        if isinstance(told.news, Freshness):
             kind = "snapshot" if self._last is None else "change"
-            self._last, body = news, msgspec.json.encode(news)
-            self._seen |= news.as_of
-        else:
-            kind, body = "unavailable", msgspec.json.encode(problem_of_any(news))
+            self._last = told.news
+            self._seen |= told.news.as_of
+            position = offsets_text(self._seen)
         self._is_unavailable = kind == "unavailable"
         if self._observer is not None:
             self._observer.stream_event(kind)
-        # A problem has no positions: its event leaves the id as it was.
-        position = offsets_text(self._seen) if isinstance(news, Freshness) else None
-        return ServerSentEvent(body.decode(), event=kind, id=position, sep=SEPARATOR)
+        return told.event(kind, position)
 
     def _knows(self, news: News) -> bool:
         if not isinstance(news, Freshness):
             return self._is_unavailable
         if self._is_unavailable or self._last is None:
             return False
-        # An answer is what its positions make it. The rest, who answered and how far behind, is no reason to wake a client.
-        return (news.as_of, news.complete) == (self._last.as_of, self._last.complete)
+        return news.news == self._last.news
 
     def _too_old(self, body: Freshness) -> NotCountedYetError | BadRequestError | None:
         """Return what is wrong if `body` is older, in any partition, than what the client has seen; None if it is not.

@@ -147,9 +147,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             "restored": lambda: restored_check(reads.local.partitions(), topology.partitions.errors()),
         }
     )
-    watches = build_watches(
-        settings, faust_app, reads, metrics.watches, normalise=normaliser(words), version=versions.version
-    )
+    watches = build_watches(settings, faust_app, reads, metrics.watches, versions.version)
     audiences = audiences_of(settings, metrics)
     topology.partitions.changes.subscribe(lambda _: audiences.moved())
     if watches is not None:

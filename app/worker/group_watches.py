@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace as replace_struct
+from msgspec.structs import replace
 
 from app.config.watches import Watch, read_watches
 from app.reads.peers import PeerError
@@ -31,8 +30,6 @@ def build_watches(
     faust_app: WordcountApp,
     reads: GroupReads,
     observer: WatchObserver,
-    *,
-    normalise: Callable[[str], str],
     version: str,
 ) -> WatchDuty | None:
     """Return the duty of the watches; None = the settings have no watches. Nothing is connected.
@@ -42,7 +39,6 @@ def build_watches(
         faust_app: knows the membership in the group.
         reads: answers questions over all partitions, and asks other workers.
         observer: is told what happens.
-        normalise: normalises a word as the tokeniser's profile does.
         version: version of Wordcount.
 
     Raises:
@@ -62,14 +58,14 @@ def build_watches(
 
     async def ask(url: str) -> Watches:
         try:
-            return replace_struct(await reads.peers.watches(url, timeout_s), here=False)
+            return replace(await reads.peers.watches(url, timeout_s), here=False)
         except PeerError as error:
             raise NotReadyError(
                 f"the worker that sends the watches does not answer ({error})", "ask again"
             ) from error
 
     return WatchDuty(
-        _with_keys(watches, normalise),
+        _with_keys(watches),
         source=f"/wordcount/{settings.group}/{settings.topic}",
         queries=reads.queries,
         log=WatchTopic(settings),
@@ -81,18 +77,10 @@ def build_watches(
     )
 
 
-def _with_keys(
-    watches: Sequence[Watch], normalise: Callable[[str], str]
-) -> Sequence[tuple[Watch, Callable[[], bytes]]]:
-    """Return each watch, its word normalised, with a function that returns the key of its secret as the file is now."""
+def _with_keys(watches: Sequence[Watch]) -> Sequence[tuple[Watch, Callable[[], bytes]]]:
+    """Return each watch with a function that returns the key of its secret as the file is now."""
     keys = {
         file: Renewed(lambda file=file: read_secret(file), [file]).present  # type: ignore[misc]
         for file in {watch.secret_file for watch in watches}
     }
-    return [
-        (
-            replace(watch, text=normalise(watch.text)) if watch.kind == "word" else watch,
-            keys[watch.secret_file],
-        )
-        for watch in watches
-    ]
+    return [(watch, keys[watch.secret_file]) for watch in watches]

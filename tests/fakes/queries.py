@@ -155,8 +155,11 @@ class FakeWindows:
     queries: FakeQueries
     asked: list[dict[str, object]] = field(default_factory=list)
     """What was asked for."""
+    overviews: int = 0
+    """How often the overview was."""
 
     async def overview(self, terms: Terms = WHOLE) -> Answer[Mapping[int, PartWindows]]:
+        self.overviews += 1
         return self.queries._answer(PARTS, terms)
 
     async def top(self, size: WindowSize, k: int, *, terms: Terms = WHOLE, **asked: Any) -> Answer[WindowTop]:

@@ -8,12 +8,26 @@ from pathlib import Path
 from app.config.watches import Watch
 from app.config.windows import Window
 from app.watch_bodies import WatchCrossing, WatchDelivery, WatchedWindow, Watches, WatchFailure, WatchState
+from tests.fakes.receiver import SECRET
 
 MINUTE = Window("1m", 60, 60)
 START_S = 1_767_225_600
 """2026-01-01T00:00:00Z."""
 
 ID = "0" * 31 + "f"
+
+
+def watches_file(folder: Path, url: str, *watches: tuple[str, str, int]) -> Path:
+    """Write a file of watches, (name, what it waits for as lines of TOML, least count) each, and the secret of their receiver."""
+    (folder / "secret").write_text(SECRET + "\n")
+    file = folder / "watches.toml"
+    file.write_text(
+        "".join(
+            f'[[watch]]\nname = "{name}"\n{waited}\nabove = {above}\nurl = "{url}"\nsecret_file = "secret"\n'
+            for name, waited, above in watches
+        )
+    )
+    return file
 
 
 def watch(name: str = "alarms", **changed: object) -> Watch:

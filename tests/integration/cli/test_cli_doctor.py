@@ -14,6 +14,7 @@ from app.config.settings import Settings
 from app.kafka.topics import ensure_topics
 from app.local.embedded import EmbeddedBroker
 from tables.errors import ConfigurationError
+from tests.fakes.watches import watches_file
 from tests.integration.commands import Wordcount, examine, report
 
 if TYPE_CHECKING:
@@ -61,6 +62,23 @@ async def test_a_changelog_that_deletes_is_refused_by_worker_and_doctor(
     examined = examine(wordcount)
     assert examined["changelog compaction"]["status"] == "fail"
     assert "cleanup.policy=delete" in examined["changelog compaction"]["detail"]
+
+
+async def test_a_topic_of_watches_that_deletes_is_refused_by_worker_and_doctor(
+    wordcount: Wordcount, settings: Settings, kafka: KafkaClient, tmp_path: Path
+) -> None:
+    file = watches_file(tmp_path, "http://127.0.0.1:9/hook", ("alarms", 'word = "alarm"', 2))
+    watching = settings.model_copy(update={"watches": file})
+    assert wordcount("topics", "create").returncode == 0
+    await kafka.create_topic(watching.topics.watches, 1, {"cleanup.policy": "delete"})
+    with pytest.raises(
+        ConfigurationError, match=rf"kafka-configs.sh .*--entity-name {watching.topics.watches}"
+    ):
+        await ensure_topics(watching)
+    check = examine(wordcount, watches=str(watching.watches))["watches compaction"]
+    assert (check["status"], "cleanup.policy=delete" in check["detail"]) == ("fail", True)
+    await kafka.alter_topic(watching.topics.watches, {"cleanup.policy": "compact"})
+    assert examine(wordcount, code=0, watches=str(watching.watches))["watches compaction"]["status"] == "ok"
 
 
 async def test_doctor_finds_everything_in_order_where_it_is(wordcount: Wordcount) -> None:

@@ -11,6 +11,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from tests.fakes.receiver import SECRET, Receiver
+from tests.fakes.watches import watches_file
 from tests.integration.worker import Worker, wait_counted, wait_for
 
 if TYPE_CHECKING:
@@ -27,22 +28,6 @@ HOSTILE = 'err"\\\x01\u202eé👍</script>'
 
 Key = tuple[str, str, str | None]
 """Watch, word and beginning of the window."""
-
-
-def watches_file(folder: Path, url: str) -> Path:
-    (folder / "secret").write_text(SECRET + "\n")
-    file = folder / "watches.toml"
-    file.write_text(
-        "".join(
-            f'[[watch]]\nname = "{name}"\n{waited}\nabove = {ABOVE[name]}\nurl = "{url}"\nsecret_file = "secret"\n'
-            for name, waited in (
-                ("alarms", 'word = "alarm"\nwindow = "1m"'),
-                ("errors", 'prefix = "err"\nwindow = "1m"'),
-                ("in-all", 'word = "alarm"'),
-            )
-        )
-    )
-    return file
 
 
 def lines_of(minute: int) -> list[str]:
@@ -124,7 +109,13 @@ async def test_every_crossing_is_delivered_although_receiver_and_workers_fail(
         Receiver(failing=0.5, seed=17) as receiver,
         AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer,
     ):
-        file = watches_file(tmp_path, receiver.url)
+        file = watches_file(
+            tmp_path,
+            receiver.url,
+            ("alarms", 'word = "alarm"\nwindow = "1m"', ABOVE["alarms"]),
+            ("errors", 'prefix = "err"\nwindow = "1m"', ABOVE["errors"]),
+            ("in-all", 'word = "alarm"', ABOVE["in-all"]),
+        )
         settings = {"windows": "1m", "grace": "5s", "watches": file}
         both = [workers(**settings).start(), workers(**settings).start()]
         for worker in both:

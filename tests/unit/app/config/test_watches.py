@@ -45,6 +45,28 @@ def test_a_watch_has_what_the_file_says(file):
     assert watch.receiver == "https://hooks.example:8443"
 
 
+@pytest.mark.parametrize(("given", "word"), [("Outage!", "outage"), ("ÄRGER", "ärger"), (" x ", "x")])
+def test_a_word_is_watched_as_it_is_counted(file, given, word):
+    file.write_text(GOOD.replace('"outage"', f'"{given}"'), "utf-8")
+    (watch,) = read_watches(load_settings(watches=file, windows=("1m",), profile="unicode"))
+    assert watch.text == word
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("Out of memory", "makes 3 ('out', 'of', 'memory')"),
+        ("   ", "makes 0 (none)"),
+        ("the", "makes 0 (none)"),
+    ],
+)
+def test_a_word_that_is_never_counted_is_refused(file, given, said):
+    file.write_text(GOOD.replace('"outage"', f'"{given}"'), "utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        read_watches(load_settings(watches=file, windows=("1m",), profile="unicode", stop_words=("the",)))
+    assert (said in str(refused.value), '"outages"' in str(refused.value)) == (True, True), refused.value
+
+
 def test_a_prefix_and_trends_are_watched_in_windows_and_a_word_also_in_total(file):
     text = GOOD + GOOD.replace("outages", "all").replace('window = "1m"\n', "")
     text += GOOD.replace("outages", "b").replace("word =", "prefix =").replace('"1m"', '"1h/5m"')

@@ -1,7 +1,15 @@
 import pytest
 
 from app.config.settings import Settings
-from app.kafka.topics import Change, check_cleanup_policy, command, plan, topic_config, used_topics
+from app.kafka.topics import (
+    Change,
+    check_cleanup_policy,
+    command,
+    compacted_topics,
+    plan,
+    topic_config,
+    used_topics,
+)
 from tables.errors import ConfigurationError
 from tables.kafka.broker_errors import TOPIC_UNAUTHORIZED, UNKNOWN_TOPIC
 from tables.kafka.topic_description import TopicDescription
@@ -101,11 +109,30 @@ def test_commands_are_lines_for_kafkas_own_tool():
 
 
 @pytest.mark.parametrize("policy", ["delete", "compact,delete", "delete, compact"])
-def test_a_changelog_that_deletes_is_refused(policy):
-    with pytest.raises(ConfigurationError, match=r"g-in-changelog.*deletes counts; run: kafka-configs.sh"):
-        check_cleanup_policy(SETTINGS, policy)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            SETTINGS.topics.changelog,
+            r"changelog \"g-in-changelog.*deletes counts; run: kafka-configs.sh.*wordcount reset",
+        ),
+        (
+            SETTINGS.topics.watches,
+            r"watches \"g-in-watches.*deletes what was found .*kafka-configs.sh.*=compact$",
+        ),
+    ],
+)
+def test_a_topic_that_deletes_what_has_to_stay_is_refused(name, told, policy):
+    with pytest.raises(ConfigurationError, match=told):
+        check_cleanup_policy(SETTINGS, name, policy)
 
 
 @pytest.mark.parametrize("policy", ["compact", None])
 def test_a_changelog_that_compacts_or_may_not_be_looked_at_is_taken(policy):
-    check_cleanup_policy(SETTINGS, policy)
+    check_cleanup_policy(SETTINGS, SETTINGS.topics.changelog, policy)
+
+
+def test_the_topic_of_watches_has_to_compact_where_there_are_watches(tmp_path):
+    assert compacted_topics(SETTINGS) == (SETTINGS.topics.changelog,)
+    watching = Settings(topic="in", group="g", watches=tmp_path / "watches.toml")
+    assert compacted_topics(watching) == ("g-in-changelog", "g-in-watches")

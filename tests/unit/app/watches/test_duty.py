@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
 
 from agents.source.group_map import GroupMap, Member
+from app.config.watches import Watch
 from app.watches import courier, duty, webhooks
+from app.watches.crossing import Crossing
 from app.watches.duty import WatchDuty
-from app.watches.webhooks import Webhooks
+from app.watches.ledger import Ledger
+from app.watches.standing import Standing
+from app.watches.webhooks import DeliveryError, Webhooks
 from app.worker.metrics import Metrics
 from tables.errors import FlushUnknownError, NotReadyError, PartitionsLostError
 from tests.fakes.queries import FakeQueries
@@ -55,7 +62,7 @@ class Group:
         self.is_live = True
         self.made: list[WatchDuty] = []
 
-    def start(self, **changed: object) -> WatchDuty:
+    def start(self, *, also: Watch | None = None, **changed: object) -> WatchDuty:
         def check_lease() -> None:
             if not self.is_live:
                 raise PartitionsLostError("no member")
@@ -66,7 +73,7 @@ class Group:
 
         total = watch(**{"window": None, "url": self.receiver.url, **changed})
         made = WatchDuty(
-            [(total, key_of_secret)],
+            [(one, key_of_secret) for one in (total, also) if one is not None],
             source="/wordcount/group/texts",
             queries=self.queries,
             log=self.log,
@@ -222,6 +229,74 @@ async def test_a_watch_is_not_looked_at_while_too_many_of_its_crossings_wait(gro
     assert one.here().as_of == {2: 123, 10: 7}
     receiver._failing = 0.0
     await until(lambda: one.here().as_of == {2: 200, 10: 7})
+
+
+async def test_a_watch_that_is_held_back_holds_no_other_back_and_asks_no_more_often(
+    group, receiver, monkeypatch
+):
+    monkeypatch.setattr(duty, "MOST_WAITING", 1)
+    monkeypatch.setattr(duty, "EVERY_S", 0.1)
+    receiver._failing = 1.0
+    one = group.start(also=watch("others", window=None, url=receiver.url, text="calm"))
+    await until(lambda: one._ledger and one.here().watches[0].waiting)
+    news = one.here().news
+    group.queries.as_of = {2: 200, 10: 7}
+    await until(lambda: one.here().as_of == {2: 200, 10: 7})
+    assert one.here().news != news
+    asked = group.queries.windows.overviews
+    for _ in range(50):
+        one.moved()
+        await asyncio.sleep(0.01)
+    assert group.queries.windows.overviews - asked <= 8
+
+
+async def test_what_became_of_a_crossing_is_news_at_the_same_positions(group, receiver):
+    receiver._failing = 1.0
+    one = group.start()
+    await until(lambda: one._ledger and one.here().watches[0].waiting and receiver.failed)
+    waiting = one.here()
+    receiver._failing = 0.0
+    await until(lambda: one.here().crossings[0].state == "delivered")
+    assert one.here().as_of == waiting.as_of
+    assert one.here().news != waiting.news
+
+
+async def test_crossings_on_which_the_receiver_hangs_hold_no_other_back(monkeypatch):
+    """A time-out of 10 s and pauses of 30 to 60 s, a hundred times as fast."""
+    monkeypatch.setattr(courier, "backoff_s", lambda attempts, chance, most_s: 0.6 * (0.5 + chance / 2))
+    tried: Counter[str] = Counter()
+
+    class Hanging:
+        async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+            word = json.loads(body)["data"]["word"]
+            tried[word] += 1
+            if word != "healthy":
+                await asyncio.sleep(0.1)
+                raise DeliveryError("no answer within 10 s")
+
+    ledger = Ledger([watch(window=None)])
+    (page,) = ledger.pages.values()
+    now_s = int(time.time())
+    ledger.found(page, [Crossing(f"hangs-{n}", 9, None, {0: 1}, now_s) for n in range(12)], 1000)
+    one = courier.Courier(
+        page,
+        ledger,
+        Standing(),
+        secret=lambda: b"k" * 32,
+        source="/x",
+        webhooks=Hanging(),
+        may_send=lambda: True,
+        observer=Metrics().watches,
+    )
+    running = asyncio.create_task(one.run())
+    await until(lambda: len(tried) >= 6)
+    ledger.found(page, [Crossing("healthy", 9, None, {0: 1}, now_s)], 1000)
+    one.wake()
+    await until(lambda: tried["healthy"])
+    assert sum(tried.values()) <= 16
+    await until(lambda: sum(tried.values()) >= 26)
+    running.cancel()
+    assert all(tried[f"hangs-{n}"] >= 2 for n in range(12))
 
 
 async def test_who_is_told_is_shown_without_path_and_query(group, receiver):

@@ -105,6 +105,19 @@ async def test_a_watch_that_comes_before_all_records_looks_at_all_of_them(querie
     assert (found.since_s, found.crossings) == (0, [])
 
 
+async def test_a_watch_without_a_window_to_look_at_says_so(queries):
+    found = await evaluated(queries, Page(watch(), "", NEWEST_S + 3600))
+    assert (found.since_s, found.crossings) == (NEWEST_S + 3600, [])
+    assert "give the watch another name" in found.problem
+    assert (await evaluated(queries, Page(watch(), "", NEWEST_S + 60))).problem is None
+
+
+async def test_a_watch_whose_windows_were_those_of_a_wrong_time_begins_anew(queries):
+    found = await evaluated(queries, Page(watch(text="fox", above=1), "", 4_294_967_280))
+    assert {one.start_s for one in found.crossings} == {NEWEST_S}
+    assert (found.problem, found.since_s) == (None, NEWEST_S - 60)
+
+
 async def test_a_new_watch_begins_with_the_windows_that_are_not_final(queries):
     found = await evaluated(queries, Page(watch(text="fox", above=1), ""))
     assert {one.start_s for one in found.crossings} == {NEWEST_S}

@@ -145,6 +145,16 @@ async def test_clients_of_one_question_share_its_asking(audiences, answers):
     assert audiences.questions == 1
 
 
+async def test_clients_that_have_seen_the_same_are_sent_the_same_event_which_is_encoded_once(
+    audiences, answers
+):
+    clients = [Client(audiences, answers) for _ in range(3)]
+    first, second, third = [await client.read_event() for client in clients]
+    assert first is second is third
+    assert first.encode() is third.encode()
+    assert first.encode().startswith(b"id: 0:1\nevent: snapshot\ndata: {")
+
+
 async def test_a_question_without_clients_is_asked_no_more(audiences, answers):
     clients = [Client(audiences, answers) for _ in range(2)]
     await clients[0].read()
@@ -254,7 +264,29 @@ async def test_a_client_whose_positions_are_not_reached_is_told_so_once(audience
     assert await client.read() == ("snapshot", "0:11")
 
 
-async def test_a_position_of_a_partition_that_there_is_not_is_refused(audiences, answers):
+async def test_a_partition_that_this_process_does_not_know_yet_is_waited_for(audiences):
+    answers = Answers(interval_s=60)
+    client = Client(audiences, answers, {0: 1, 7: 1})
+    first = asyncio.ensure_future(client.stream.first())
+    await answers.ask_again(2)
+    assert not first.done()
+    answers.as_of = {0: 1, 7: 1}
+    assert (await within(first)).as_of == {0: 1, 7: 1}
+
+
+async def test_an_answer_that_does_not_move_is_asked_for_no_more_often_than_by_the_interval(audiences):
+    answers = Answers(interval_s=0.2)
+    client = Client(audiences, answers)
+    await client.read()
+    begun, asked = asyncio.get_running_loop().time(), answers.asked
+    while asyncio.get_running_loop().time() < begun + 1:
+        audiences.moved()
+        await asyncio.sleep(0.005)
+    assert answers.asked - asked <= 11
+
+
+async def test_a_position_of_a_partition_that_there_is_not_is_refused(audiences, answers, monkeypatch):
+    monkeypatch.setattr(client_module, "PATIENCE_S", 0.02)
     client = Client(audiences, answers, {0: 1, 7: 1})
     refusal = await within(client.stream.first())
     assert isinstance(refusal, BadRequestError)

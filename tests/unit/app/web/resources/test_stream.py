@@ -163,7 +163,8 @@ async def test_what_cannot_be_watched_is_a_problem_before_the_stream_begins(clie
 @pytest.mark.parametrize(
     ("last_id", "status"), [("x", 422), ("2:1,2:2", 422), ("2:123,10:7,11:1", 400), ("2:" + "9" * 19, 422)]
 )
-async def test_an_id_that_is_of_no_event_is_a_problem(client, last_id, status):
+async def test_an_id_that_is_of_no_event_is_a_problem(client, last_id, status, monkeypatch):
+    monkeypatch.setattr("app.web.stream_client.PATIENCE_S", 0.02)
     reply = await client.get("/v1/stream?top=1", headers={"Last-Event-ID": last_id})
     assert reply.status_code == status
     assert '"Last-Event-ID"' in reply.json()["detail"]
