@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.site import new_word
 from tests.browser.watched import word_view
@@ -37,3 +37,32 @@ async def test_a_text_that_is_sent_from_the_page_is_counted(site: Site, open_pag
     await watched.try_a_text.get_by_role("button", name="Count it").click()
     await expect(watched.try_a_text.get_by_role("status")).to_have_text(re.compile(r"\b[12] texts?\b"))
     await expect(other.total).to_have_text("2")
+
+
+async def test_a_text_keeps_its_key_until_it_is_confirmed_and_another_text_gets_another(
+    open_page: OpenPage,
+) -> None:
+    watched = await open_page(may_be_lost=True)
+    keys: list[str] = []
+
+    async def in_doubt(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        await route.fulfill(
+            status=503, json={"title": "Not delivered", "detail": "1 in doubt", "status": 503}
+        )
+
+    await watched.page.route("**/v1/texts", in_doubt)
+    button = watched.try_a_text.get_by_role("button", name="Count it")
+    status = watched.try_a_text.get_by_role("status")
+    await watched.text.fill("in doubt")
+    await button.click()
+    await expect(status).to_contain_text("Press again: the text will not be counted twice.")
+    await watched.text.press_sequentially(" ")
+    await expect(status).to_have_text("")
+    await watched.text.press("Backspace")
+    await button.click()
+    await expect(status).to_contain_text("Press again")
+    await watched.text.fill("another")
+    await button.click()
+    await expect(status).to_contain_text("Press again")
+    assert keys[0] == keys[1] != keys[2]

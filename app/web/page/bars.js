@@ -15,7 +15,8 @@ export class Bars {
   /** Shows [{word, count, share, hint}], the most frequent first; `share` of the longest bar, from 0 to 1. */
   show(items) {
     const words = new Set(items.map(({ word }) => word));
-    const isReordered = [...this.rows.keys()].join("\0") !== [...words].join("\0");
+    const shown = [...this.rows.keys()], wanted = [...words];
+    const isReordered = shown.length !== wanted.length || shown.some((word, index) => word !== wanted[index]);
     // Where rows are now, those in motion included, so that they go on from there.
     const before = new Map();
     if (isReordered && mayMove()) for (const [word, row] of this.rows) before.set(word, row.item.getBoundingClientRect().top);

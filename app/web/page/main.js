@@ -37,7 +37,7 @@ const totals = new Totals();
 const summary = new Summary();
 const page = new WordPage();
 const stream = new Stream({
-  news: showNews,
+  news: (body) => showNews(body),
   trouble: (problem) => notice(problemText(problem)),
   state(name) {
     // What was never there is not there again.
@@ -57,14 +57,15 @@ function watch() {
   stream.watch(`${page.word === null ? ranking.query : page.query}&${TERMS}`);
 }
 
+// News that is not shown yet, because it has fewer partitions, and when it came.
 let withheld = null;
 
-function showNews(body) {
+function showNews(body, cameMs = performance.now()) {
   const now = performance.now();
   tellMissing(body);
-  withheld = whole.news.accepts(body, now) ? null : body;
+  withheld = whole.news.accepts(body, now) ? null : { body, cameMs };
   if (withheld) return;
-  freshness.show(body, now);
+  freshness.show(body, cameMs);
   if (now - beatMs > BEAT_MS) {
     beatMs = now;
     beat(byId("pulse").firstElementChild);
@@ -224,7 +225,7 @@ setTheme(document.documentElement.dataset.theme ?? "system");
 setInterval(() => {
   if (document.hidden) return;
   // Counts that do not move send no second event to be accepted.
-  if (withheld && !isPaused) showNews(withheld);
+  if (withheld && !isPaused) showNews(withheld.body, withheld.cameMs);
   showState();
 }, AGE_MS);
 route({ isFirst: true });

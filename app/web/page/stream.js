@@ -18,7 +18,6 @@ export class Stream {
     this.isRunning = false;
     this.lastId = "";
     this.turn = 0;
-    this.disbelievedMs = 0;
   }
 
   /** Watches another question, a query without `?`. Positions that were seen hold for every question. */
@@ -100,7 +99,7 @@ export class Stream {
       this.doubt(isKind(body, "not-yet-counted"));
       return;
     }
-    this.disbelievedMs = 0;
+    this.doubt(false);
     this.on.state("live");
     this.on.news(body);
   }

@@ -17,14 +17,16 @@ export class Tryout {
     this.text = byId("text");
     this.button = byId("count-it");
     this.off = document.documentElement.dataset.ingest === "off" ? "This process takes no texts. A worker with WORDCOUNT_INGEST=true does." : "";
-    this.key = null;
+    // What was sent last and is not confirmed: {text, key}.
+    this.unsure = null;
     this.text.addEventListener("input", () => this.typed());
     this.button.addEventListener("click", () => this.send());
     this.showButton();
   }
 
   typed() {
-    this.key = null;
+    // What is said of another text does not hold for this one.
+    this.say("");
     clearTimeout(this.timer);
     this.asking?.abort();
     this.timer = setTimeout(() => this.explain(), TYPING_MS);
@@ -38,8 +40,13 @@ export class Tryout {
     setText(byId("count-reason"), this.off);
   }
 
+  /** The text as it is sent: what is no Unicode is none in JSON. */
+  written() {
+    return this.text.value.toWellFormed ? this.text.value.toWellFormed() : this.text.value;
+  }
+
   async explain() {
-    const text = this.text.value.toWellFormed ? this.text.value.toWellFormed() : this.text.value;
+    const text = this.written();
     const place = byId("tokens");
     if (text === "") {
       place.hidden = true;
@@ -65,16 +72,17 @@ export class Tryout {
 
   async send() {
     if (this.isSending) return;
-    const text = this.text.value;
+    const text = this.written();
     // The same key as long as nobody knows whether the text was taken: however often it is sent, it is counted once.
-    this.key ??= newKey();
+    if (this.unsure?.text !== text) this.unsure = { text, key: newKey() };
+    const { key } = this.unsure;
     this.isSending = true;
     this.showButton();
     const began = performance.now();
     try {
-      const answer = await ask("v1/texts", { method: "POST", json: { texts: [text] }, more: { "Idempotency-Key": this.key }, quiet: true });
+      const answer = await ask("v1/texts", { method: "POST", json: { texts: [text] }, more: { "Idempotency-Key": key }, quiet: true });
       if (answer.ok) await this.taken(answer.body, began);
-      else this.refused(answer);
+      else this.refused(answer, text);
     } finally {
       this.isSending = false;
       this.showButton();
@@ -82,14 +90,14 @@ export class Tryout {
   }
 
   async taken({ accepted, after }, began) {
-    this.key = null;
+    this.unsure = null;
     const said = `${number(accepted)} ${accepted === 1 ? "text" : "texts"} accepted`;
     this.say(`${said}.`);
     const counted = await ask(`v1/stats?allow_partial=true&after=${encodeURIComponent(after)}&wait_ms=${WAIT_MS}`, { quiet: true });
     if (counted.ok) this.say(`${said}, counted after ${age((performance.now() - began) / 1000)}.`);
   }
 
-  refused({ status, body }) {
+  refused({ status, body }, text) {
     if (status === 401 || (status === 403 && isKind(body, "forbidden"))) {
       this.say(problemText(body), true);
       this.needsToken(problemText(body));
@@ -97,7 +105,8 @@ export class Tryout {
       this.off = problemText(body);
       this.say("");
     } else {
-      const again = status === 0 || status === 503 ? " Press again: the text will not be counted twice." : "";
+      const isSame = this.written() === text;
+      const again = isSame && (status === 0 || status === 503) ? " Press again: the text will not be counted twice." : "";
       this.say(`${problemText(body)}${again}`, true);
     }
   }

@@ -134,6 +134,20 @@ def test_counts_that_never_reach_what_was_seen_belong_to_another_topic(stream):
     assert "Last-Event-ID" not in open_requests(stream)[-1][1]
 
 
+def test_a_doubt_that_is_over_forgets_nothing(stream):
+    respond(stream)
+    send(stream, event(1, 99))
+    late = '{"type":"urn:problem-type:wordcount:not-yet-counted","title":"Late"}'
+    send(stream, f"event: unavailable\ndata: {late}\n\n")
+    stream.wait(1)
+    send(stream, event(2, 120))
+    for _ in range(12):
+        stream.wait(2)
+        send(stream, ": heartbeat\n\n")
+    assert len(open_requests(stream)) == 1
+    assert stream.run("stream.lastId") == "0:120"
+
+
 def test_a_silent_connection_is_given_up_and_one_with_comments_is_not(stream):
     respond(stream)
     for _ in range(8):
