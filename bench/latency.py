@@ -129,8 +129,10 @@ def steady_load(topic: str, words_per_s: float) -> PreparedLoad:
     )
 
 
-async def sampled(servers: str, url: str, load: PreparedLoad) -> tuple[Samples, float]:
-    """Send the load for `WARM_UP_S` and `SECONDS` while the process at `url` is asked.
+async def sampled(
+    servers: str, url: str, load: PreparedLoad, seconds: float = SECONDS
+) -> tuple[Samples, float]:
+    """Send the load for `WARM_UP_S` and `seconds` while the process at `url` is asked.
 
     Returns:
         The samples after the warm-up, and the duration of the sending in seconds.
@@ -141,7 +143,7 @@ async def sampled(servers: str, url: str, load: PreparedLoad) -> tuple[Samples, 
     try:
         started = time.perf_counter()
         answers: set[asyncio.Task[None]] = set()
-        while (now := time.perf_counter()) < started + WARM_UP_S + SECONDS:
+        while (now := time.perf_counter()) < started + WARM_UP_S + seconds:
             due = started + load.sent / TICKS_PER_S
             if now < due:
                 await asyncio.sleep(due - now)

@@ -1,8 +1,7 @@
 """The command of `make bench`: `python -m bench.run [NAME ...]` measures one worker and a broker on one machine.
 
-NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views`, `take-over`,
-`windows` or `window-reads`. Without
-names all are measured, and `bench/results/latest.json` is written.
+NAME is a case of `bench.throughput.CASES`, or `restore`, `http`, `reads`, `group-reads`, `latency`, `views`, `take-over`, `windows`,
+`window-reads`, `live` or `streams`. Without names all are measured, and `bench/results/latest.json` is written.
 """
 
 from __future__ import annotations
@@ -17,11 +16,13 @@ import msgspec
 from bench.group_reads import measure_group_reads
 from bench.http_load import measure_http
 from bench.latency import measure_latency
+from bench.live import measure_live
 from bench.machine import commit, machine, versions
 from bench.reads import measure_reads
 from bench.restoring import measure_restore
 from bench.results import LATEST, read, write
 from bench.rig import Rig, running_rig
+from bench.streams import measure_streams
 from bench.take_over import measure_take_over
 from bench.throughput import CASES, RUNS, group, measure_cases
 from bench.views import measure_catching_up, measure_following
@@ -44,6 +45,8 @@ SECTIONS = (
     "take-over",
     "windows",
     "window-reads",
+    "live",
+    "streams",
 )
 
 
@@ -94,6 +97,10 @@ def measured(rig: Rig, names: set[str]) -> dict[str, Any]:
         report["windows"] = measure_windows(rig)
     if "window-reads" in names:
         report["window_reads"] = measure_window_reads(rig)
+    if "live" in names:
+        report["live"] = measure_live(rig, _capacity(report))
+    if "streams" in names:
+        report["streams"] = measure_streams(rig)
     if "take-over" in names:
         report["take_over"] = measure_take_over(rig)
     return report
@@ -108,7 +115,17 @@ def _capacity(report: dict[str, Any]) -> float:
 
 def all_verified(report: dict[str, Any]) -> bool:
     """Return whether every count of every measurement was right."""
-    sections = ("cases", "http", "reads", "group_reads", "latency", "windows", "window_reads")
+    sections = (
+        "cases",
+        "http",
+        "reads",
+        "group_reads",
+        "latency",
+        "windows",
+        "window_reads",
+        "live",
+        "streams",
+    )
     results = [result for section in sections for result in report.get(section, ())]
     singles = ("restore", "view_catches_up", "view_follows", "take_over")
     results += [report[name] for name in singles if name in report]

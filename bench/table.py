@@ -19,6 +19,7 @@ from bench.read_tables import (
     window_reads_table,
 )
 from bench.results import GROWTH, LATEST, read
+from bench.stream_tables import live_table, streams_table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -64,6 +65,8 @@ def pages(latest: Results, growth: Results) -> dict[Path, dict[str, str]]:
             "take-over": take_over_table(latest),
             "windows": windows_table(latest),
             "window-reads": window_reads_table(latest),
+            "live": live_table(latest),
+            "streams": streams_table(latest),
             "view": view_table(latest),
             "view-delay": view_delay_table(latest),
         },
