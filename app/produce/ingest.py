@@ -86,8 +86,7 @@ class KafkaIngest:
         with self._counted(asyncio.timeout(self._timeout_s)) as limit:
             try:
                 async with limit:
-                    producer = await self._producer.get()
-                    await sending.by(producer, self._settings.topic)
+                    await sending.by(self._producer, self._settings.topic)
             except (UndeliveredError, BrokerUnavailableError, KafkaError, TimeoutError) as error:
                 if sending.producer is not None:
                     self._producer.discard(sending.producer)
@@ -158,19 +157,21 @@ class _Sending:
 
     def __init__(self, values: Sequence[bytes], time_ms: int, texts: Sequence[str], key: str | None) -> None:
         self.values = values
-        self.producer: AIOKafkaProducer | None = None
         self._time_ms = time_ms
         self._texts = texts
         self.key = key
+        self._first: AIOKafkaProducer | None = None
         self._delivery: Delivery | None = None
 
-    async def by(self, producer: AIOKafkaProducer, topic: str) -> None:
-        """Send the texts by `producer`, and return when all are confirmed.
+    async def by(self, producers: ReplaceableProducer, topic: str) -> None:
+        """Send the texts by the producer in use, and return when all are confirmed.
+
+        If it is thrown away meanwhile because of the texts of another request, what it has not taken goes by the next one.
 
         Raises:
-            UndeliveredError, KafkaError: they are not.
+            UndeliveredError, BrokerUnavailableError, KafkaError: they are not.
         """
-        self.producer = producer
+        self._first = producer = await producers.get()
         partitions = await producer.partitions_for(topic)
         if self.key is None:
             # A partition without a leader would keep these texts waiting, and none of them has to be there.
@@ -178,7 +179,9 @@ class _Sending:
             random.shuffle(usable)
         else:
             usable = [partition_of(self.key, len(partitions))]
-        self._delivery = delivery = Delivery(producer, topic, usable, check=_check_offset)
+        self._delivery = delivery = Delivery(
+            producer, topic, usable, check=_check_offset, another=producers.get
+        )
         times_ms = itertools.repeat(self._time_ms)
         if self.key is None:
             await delivery.add(self.values, times_ms)
@@ -186,6 +189,11 @@ class _Sending:
             ids = ([(ID_HEADER, one)] for one in record_ids(self.key, self._texts))
             await delivery.add(self.values, times_ms, ids)
         await delivery.finish()
+
+    @property
+    def producer(self) -> AIOKafkaProducer | None:
+        """The producer that was used last; None = none was."""
+        return self._first if self._delivery is None else self._delivery.producer
 
     @property
     def accepted(self) -> int:

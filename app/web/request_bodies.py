@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
 import msgspec
@@ -72,21 +72,35 @@ class BodyBudget:
                 part = sent if unpacking is None else unpacking.next(sent, room_bytes + 1)
                 if len(part) > room_bytes or sent_bytes > most_bytes:
                     raise TooLargeError(f"the body has more than {most_bytes} bytes", self._remedy)
-                if self._held_bytes + len(part) > self._most_bytes:
-                    raise OverloadedError(
-                        f"the bodies of all requests together have more than {self._most_bytes} bytes",
-                        f"ask again in a moment, or {self._remedy}",
-                    )
-                self._held_bytes += len(part)
+                self._hold(len(part))
                 held_bytes += len(part)
                 content += part
             if unpacking is not None:
                 unpacking.check_end()
-            yield bytes(content)
+            body = bytes(content)
+            content.clear()
+            yield body
         except ClientDisconnect:
             raise ClientGoneError("the client has gone") from None
         finally:
             self._held_bytes -= held_bytes
+
+    @contextmanager
+    def more(self, size_bytes: int) -> Iterator[None]:
+        """Count what was made of a body as held, too, until the `with` ends. Raise OverloadedError as `body_of` does."""
+        self._hold(size_bytes)
+        try:
+            yield
+        finally:
+            self._held_bytes -= size_bytes
+
+    def _hold(self, size_bytes: int) -> None:
+        if self._held_bytes + size_bytes > self._most_bytes:
+            raise OverloadedError(
+                f"the bodies of all requests together have more than {self._most_bytes} bytes",
+                f"ask again in a moment, or {self._remedy}",
+            )
+        self._held_bytes += size_bytes
 
 
 def check_json(request: Request) -> None:

@@ -16,7 +16,7 @@ from tables.errors import BadRequestError
 PLAIN: Final = "text/plain"
 
 MOST_TEXTS: Final = 20_000
-"""Most texts in a body. Short texts take ten times as much memory as their bytes in the body."""
+"""Most texts in a body. Short texts take many times as much memory as their bytes in the body."""
 
 _line = msgspec.json.Decoder(str | TextLine)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import signal
 import time
@@ -20,13 +21,14 @@ from app.config.settings import Settings
 from app.local.embedded import EmbeddedBroker
 from app.produce.ingest import MOST_AT_ONCE, STOP_S, KafkaIngest
 from app.produce.receipt import NotDeliveredError, TextTooLongError
+from app.produce.record_ids import partition_of
 from tables.errors import NotReadyError, OverloadedError
 from tables.model.names import ID_HEADER
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient
 
-KEY = "order-4711"
+KEY, SPOILT = "order-4711", "too-large"
 BUSY_S = 5.0
 """What two busy cores may add to a time-out."""
 
@@ -120,6 +122,42 @@ async def test_what_the_topic_refuses_is_told_with_the_remedy_and_hinders_nobody
             assert (await ingest.send(["small"], None)).accepted == 1
     sent = Counter(record.value for record in await kafka.read_all(settings.topic))
     assert sent[b"small"] == 2
+
+
+async def test_a_text_that_the_topic_refuses_makes_no_other_request_fail(
+    settings: Settings, kafka: KafkaClient
+) -> None:
+    """Requests of many batches are under way while others are refused, each of which costs the producer."""
+    await kafka.create_topic(settings.topic, 4, {"max.message.bytes": "100000"})
+    texts = [f"text {number} " + os.urandom(40).hex() for number in range(6000)]
+    async with ingesting(settings) as ingest:
+        refusals = 0
+
+        async def refused() -> None:
+            nonlocal refusals
+            while not good.done():
+                # Its key leads to a partition of its own, where a refusal spoils the numbers of later batches.
+                with pytest.raises(NotDeliveredError, match="too large"):
+                    await ingest.send([os.urandom(75_000).hex()], SPOILT)
+                refusals += 1
+
+        good = asyncio.gather(*(ingest.send(texts, key) for key in keys_elsewhere(SPOILT, 4, 6)))
+        await refused()
+        receipts = await good
+    assert refusals > 1
+    assert [receipt.accepted for receipt in receipts] == [len(texts)] * 6
+    records = await kafka.read_all(settings.topic)
+    assert Counter(record.value.decode() for record in records) == Counter(texts * 6)
+    for partition in range(4):
+        by_key = [ids([record])[0] for record in records if record.partition == partition]
+        assert len(by_key) == len({*by_key})
+
+
+def keys_elsewhere(key: str, partitions: int, count: int) -> list[str]:
+    """Return keys whose partition is another one than that of `key`."""
+    taken = partition_of(key, partitions)
+    keys = (f"good-{number}" for number in itertools.count())
+    return list(itertools.islice((one for one in keys if partition_of(one, partitions) != taken), count))
 
 
 async def test_more_requests_at_a_time_are_refused_and_all_others_are_delivered_once(

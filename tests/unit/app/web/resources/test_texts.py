@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,8 @@ from app.web.access.options import Access
 from app.web.access.tokens import read_tokens
 from app.web.asgi import create_asgi_app
 from app.web.intake import Intake
+from app.web.resources.texts import MOST_HELD_BYTES, TEXT_BYTES
+from app.web.text_bodies import MOST_TEXTS
 from app.worker.metrics import Metrics
 from tables.errors import NotReadyError
 from tests.fakes.ingest import FakeIngest
@@ -265,3 +268,24 @@ async def test_a_text_may_hold_any_character(client: httpx.AsyncClient, ingest: 
     )
     assert reply.status_code == 202
     assert ingest.sent[0][0] == texts
+
+
+async def test_many_short_texts_count_with_what_they_take_in_memory(
+    taking: Asking, ingest: FakeIngest
+) -> None:
+    ingest.may_answer.clear()
+    content = b"ab\n" * MOST_TEXTS
+    most = MOST_HELD_BYTES // (len(content) + MOST_TEXTS * TEXT_BYTES)
+    async with taking() as client:
+        sending = [
+            asyncio.create_task(client.post("/v1/texts", content=content, headers=PLAIN))
+            for _ in range(most + 3)
+        ]
+        refused, waiting = [], set(sending)
+        while len(waiting) > most:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            refused += [(await one).status_code for one in done]
+        ingest.may_answer.set()
+        assert [(await one).status_code for one in waiting] == [202] * most
+        assert refused == [503] * 3
+        assert (await client.post("/v1/texts", content=content, headers=PLAIN)).status_code == 202
