@@ -28,7 +28,7 @@ RUNS = 3
 SECONDS = 30.0
 PEOPLE = 10
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.3, 1.7
-INTERVAL_MS = 250
+INTERVAL_MS = 100
 SHARE = 0.5
 """Share of the capacity at which the worker counts other texts. The capacity has to be measured in the same run."""
 

@@ -33,16 +33,21 @@ class Terms:
             of the last marker that it has read.
         after: partition -> offset of a record that the answer has to cover (read your writes).
         wait_s: longest time to wait until the records in `after` are counted, in seconds.
+        is_patient: whether nobody waits for the answer, which is asked for again and again: then counting need not pause for it.
     """
 
     allow_partial: bool = False
     max_lag_records: int | None = None
     after: Mapping[int, int] = field(default_factory=dict)
     wait_s: float = 0.0
+    is_patient: bool = False
 
 
 WHOLE = Terms()
 """The terms of an asker who demands nothing special: the newest counts of all partitions."""
+
+PATIENT = Terms(is_patient=True)
+"""`WHOLE`, of an asker who asks again and again."""
 
 
 class IncompleteError(WordcountError):

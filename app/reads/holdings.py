@@ -76,6 +76,10 @@ class Holdings(Protocol):
         """Return the status of each partition that this process follows."""
         ...
 
+    def asked(self) -> None:
+        """Note that somebody waits for the answer to a question."""
+        ...
+
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         """Return the rows that may answer a question which arrives now.
 
@@ -94,7 +98,7 @@ class WorkerHoldings:
         partitions: owns and follows partitions.
         freshness: finds the rows that no other process can have surpassed.
         input_ends: looks up the ends of partitions of the input topic.
-        courtesy: is told of each question.
+        courtesy: is told of each question whose answer somebody waits for.
     """
 
     def __init__(
@@ -129,9 +133,12 @@ class WorkerHoldings:
         """See `Holdings.standbys`."""
         return statuses_of(self._partitions.followers)
 
+    def asked(self) -> None:
+        """See `Holdings.asked`."""
+        self._courtesy.asked()
+
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         """See `Holdings.held`. Rows are the newest by lease or by proof, except those of a follower that may lag."""
-        self._courtesy.asked()
         held, leased = Held(), self._freshness.leased()
         for number in numbers:
             if number in leased:
@@ -196,6 +203,9 @@ class ViewHoldings:
     def standbys(self) -> Mapping[int, FollowerStatus]:
         """See `Holdings.standbys`."""
         return statuses_of(self._followers)
+
+    def asked(self) -> None:
+        """See `Holdings.asked`. A view counts nothing that could pause."""
 
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         """See `Holdings.held`."""

@@ -73,6 +73,8 @@ class LocalReads:
         Raises:
             OverloadedError, QueryTimeoutError, NotReadyError, StoreCorruptedError: see `StoreReads`.
         """
+        if not question.is_patient:
+            self._holdings.asked()
         held = await self._holdings.held(question.partitions, question.max_lag_records, held_s)
         if type(question) is LeadersAsked and not question.least:
             for number in await self._stores.without_leaders(held.rows, held_s):

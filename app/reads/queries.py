@@ -68,7 +68,10 @@ class WordQueries:
         keys = [word.encode() for word in words]
         return await self._judge.answer(
             lambda numbers: CountsAsked(
-                partitions=numbers, max_lag_records=terms.max_lag_records, words=keys
+                partitions=numbers,
+                max_lag_records=terms.max_lag_records,
+                is_patient=terms.is_patient,
+                words=keys,
             ),
             lambda told: (
                 [sum(counts) for counts in zip(*(one.value for one in told), strict=True)] or [0] * len(keys)
@@ -95,6 +98,7 @@ class WordQueries:
             lambda numbers: PageAsked(
                 partitions=numbers,
                 max_lag_records=terms.max_lag_records,
+                is_patient=terms.is_patient,
                 prefix=prefix.encode(),
                 start=start,
                 limit=limit + 1,
@@ -113,7 +117,9 @@ class WordQueries:
     async def stats(self, terms: Terms = WHOLE) -> Answer[Stats]:
         """See `Queries.stats`."""
         return await self._judge.answer(
-            lambda numbers: TotalsAsked(partitions=numbers, max_lag_records=terms.max_lag_records),
+            lambda numbers: TotalsAsked(
+                partitions=numbers, max_lag_records=terms.max_lag_records, is_patient=terms.is_patient
+            ),
             lambda told: Stats(
                 sum((one.value.totals for one in told), Totals()),
                 united(one.value.partitions for one in told),

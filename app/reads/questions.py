@@ -47,11 +47,12 @@ class Question(Struct, frozen=True, kw_only=True, tag_field="ask"):
 
     Attributes:
         partitions: the partitions that the answer should cover.
-        max_lag_records: see `app.reads.answers.Terms`.
+        max_lag_records, is_patient: see `app.reads.answers.Terms`.
     """
 
     partitions: Sequence[Number]
     max_lag_records: int | None = None
+    is_patient: bool = False
 
     @property
     def may_read_all(self) -> bool:

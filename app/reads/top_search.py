@@ -109,7 +109,10 @@ class TopSearch:
         """Return lists of frequent words of all parties; `question` says which lists, for any partitions."""
         return await self._parties.gather(
             lambda numbers: replace_struct(
-                question, partitions=numbers, max_lag_records=terms.max_lag_records
+                question,
+                partitions=numbers,
+                max_lag_records=terms.max_lag_records,
+                is_patient=terms.is_patient,
             ),
             terms,
             end_s,
@@ -121,7 +124,10 @@ class TopSearch:
         """Return a new list of a party by `question`; what the party has told before if it does not tell of all its partitions."""
         told = found.told[place]
         question = replace_struct(
-            question, partitions=sorted(told.as_of), max_lag_records=terms.max_lag_records
+            question,
+            partitions=sorted(told.as_of),
+            max_lag_records=terms.max_lag_records,
+            is_patient=terms.is_patient,
         )
         again = await self._parties.ask(found.parties[place], question, end_s)
         return again if again.as_of.keys() == told.as_of.keys() else told

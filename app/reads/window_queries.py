@@ -56,7 +56,9 @@ class WindowQueries:
     async def overview(self, terms: Terms = WHOLE) -> Answer[Mapping[int, PartWindows]]:
         """See `WindowAnswers.overview`."""
         return await self._judge.answer(
-            lambda numbers: WindowsAsked(partitions=numbers, max_lag_records=terms.max_lag_records),
+            lambda numbers: WindowsAsked(
+                partitions=numbers, max_lag_records=terms.max_lag_records, is_patient=terms.is_patient
+            ),
             lambda told: dict(sorted(united(one.value for one in told).items())),
             terms,
         )
@@ -129,7 +131,11 @@ class WindowQueries:
         key = word.encode()
         found = await self._parties.gather(
             lambda numbers: SeriesAsked(
-                partitions=numbers, max_lag_records=terms.max_lag_records, word=key, span=span
+                partitions=numbers,
+                max_lag_records=terms.max_lag_records,
+                is_patient=terms.is_patient,
+                word=key,
+                span=span,
             ),
             terms,
             before_s,
@@ -221,6 +227,7 @@ class WindowQueries:
                         question,
                         partitions=sorted(found.told[place].as_of),
                         max_lag_records=terms.max_lag_records,
+                        is_patient=terms.is_patient,
                         also=wanted[place],
                     ),
                     end_s,
@@ -234,7 +241,9 @@ class WindowQueries:
 
 
 def _asks(question: TrendAsked, terms: Terms) -> Callable[[Sequence[int]], TrendAsked]:
-    return lambda numbers: replace_struct(question, partitions=numbers, max_lag_records=terms.max_lag_records)
+    return lambda numbers: replace_struct(
+        question, partitions=numbers, max_lag_records=terms.max_lag_records, is_patient=terms.is_patient
+    )
 
 
 def _choice_of(size: WindowSize, windows: ByPartition, as_of: Mapping[int, int]) -> Choice:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.config.watches import Watch
-from app.reads.answers import Answer, PartWindows
+from app.reads.answers import PATIENT, Answer, PartWindows
 from app.reads.window_answers import AllQueries, NoWindowError, WindowSize, time_text
 from app.reads.window_choice import Choice, with_records
 from app.watches.crossing import Crossing
@@ -64,7 +64,7 @@ class Evaluation:
 
     async def overview(self) -> Answer[Mapping[int, PartWindows]]:
         """Return what each partition knows of windows, and the positions that are reached."""
-        return await self._queries.windows.overview()
+        return await self._queries.windows.overview(PATIENT)
 
     async def evaluate(
         self, page: Page, known: Answer[Mapping[int, PartWindows]], turn_s: int, now_s: int
@@ -114,7 +114,7 @@ class Evaluation:
         return found
 
     async def _total(self, watch: Watch, now_s: int) -> Evaluated:
-        answer = await self._queries.counts_of([watch.text])
+        answer = await self._queries.counts_of([watch.text], PATIENT)
         count = answer.value[0]
         crossings = [Crossing(watch.text, count, None, answer.as_of, now_s)] if count > watch.above else []
         return Evaluated(None, crossings)
@@ -132,7 +132,7 @@ class Evaluation:
         self, watch: Watch, size: WindowSize, starts: range, found: Evaluated, now_s: int
     ) -> bool:
         answer = await self._queries.windows.series(
-            watch.text, size, points=len(starts), start_s=starts.start
+            watch.text, size, points=len(starts), start_s=starts.start, terms=PATIENT
         )
         series = answer.value
         found.crossings += [
@@ -146,7 +146,7 @@ class Evaluation:
         self, watch: Watch, size: WindowSize, start_s: int, found: Evaluated, now_s: int
     ) -> bool:
         for k in _LISTS:
-            answer = await self._queries.windows.top(size, k, start_s=start_s, exact=True)
+            answer = await self._queries.windows.top(size, k, start_s=start_s, exact=True, terms=PATIENT)
             words: Sequence[tuple[str, int]] = answer.value.top.words
             if len(words) < k or words[-1][1] <= watch.above:
                 break
@@ -167,7 +167,12 @@ class Evaluation:
     ) -> bool:
         try:
             answer = await self._queries.windows.trending(
-                size, _TRENDING, baseline=size.usual_baseline, min_count=watch.above + 1, start_s=start_s
+                size,
+                _TRENDING,
+                baseline=size.usual_baseline,
+                min_count=watch.above + 1,
+                start_s=start_s,
+                terms=PATIENT,
             )
         except NoWindowError:
             return (

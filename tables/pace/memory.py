@@ -25,8 +25,7 @@ PANE_ROW_BYTES: Final = 100
 """A distinct word of a window during the flush: as key and value, as changelog record and as row for RocksDB."""
 
 ID_ROW_BYTES: Final = 350
-"""An id that a buffer has for the first time, during the flush: as a Python object, as key and value, as changelog record and as row for
-RocksDB."""
+"""An id that a buffer has for the first time, during the flush: as an object of Python, and as a row as above."""
 
 WORD_BYTES: Final = 48
 """A word of the vocabulary."""

@@ -1,6 +1,7 @@
 """Turns of flushes: how many large buffers are flushed at a time, and how many small buffers are counted at a time (ADR 9).
 
-While a process is asked and late, a turn is free again only after a pause (`tables.pace.courtesy`).
+While a process is asked and late, the turn of a large buffer is free again only after a pause (`tables.pace.courtesy`). Partitions
+that have caught up never pause: they would fall behind, be flushed in large buffers with longer pauses, and not catch up again.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class FlushTurns:
     """Bounds the large flushes and the counts of small buffers at a time. A buffer that waits for its turn still takes records in.
 
     Args:
-        courtesy: says how long a turn stays taken after its work.
+        courtesy: says how long the turn of a large buffer stays taken after its work.
     """
 
     def __init__(self, courtesy: Courtesy | None = None) -> None:
@@ -69,8 +70,7 @@ class FlushTurns:
         if buffer_bytes() < LARGE_BUFFER_BYTES:
             await self._small_counts.acquire()
             if buffer_bytes() < LARGE_BUFFER_BYTES:
-                begun_s = monotonic()
-                turn = Turn(lambda: self._free(self._small_counts, 1, begun_s))
+                turn = Turn(self._small_counts.release)
                 try:
                     yield turn
                 finally:
@@ -87,7 +87,7 @@ class FlushTurns:
             begun_s = monotonic()
             yield Turn()
         finally:
-            self._free(self._large_flushes, taken, begun_s)
+            self._free(taken, begun_s)
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
@@ -106,14 +106,14 @@ class FlushTurns:
             return LARGE_FLUSHES
         return min(LARGE_FLUSHES, 1 + buffer_bytes // (TURN_BYTES + 1))
 
-    def _free(self, semaphore: asyncio.Semaphore, turns: int, begun_s: float) -> None:
-        """Free `turns` turns whose work began at `begun_s`, at once or after a pause."""
+    def _free(self, turns: int, begun_s: float) -> None:
+        """Free `turns` turns of large buffers whose work began at `begun_s`, at once or after a pause."""
 
         def end_pause() -> None:
             if end_pause in self._pauses:
                 self._pauses.remove(end_pause)
                 for _ in range(turns):
-                    semaphore.release()
+                    self._large_flushes.release()
 
         self._pauses.add(end_pause)
         pause_s = self._courtesy.pause_s(monotonic() - begun_s)

@@ -52,6 +52,9 @@ class OwnedHoldings:
     def standbys(self) -> Mapping[int, FollowerStatus]:
         return {}
 
+    def asked(self) -> None:
+        """Nothing here pauses for a question."""
+
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         held, shards = Held(), self._partitions.shards()
         for number in numbers:

@@ -89,6 +89,9 @@ async def asked_slowly(queries: WordQueries, kind: str, word: str) -> Answer[Any
 class FollowedHoldings(OwnedHoldings):
     """All followers of a process that can answer, however old their rows are."""
 
+    def asked(self) -> None:
+        """Nothing here pauses for a question."""
+
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         held = Held()
         for number, one in self._partitions.followers.followers().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -35,7 +35,7 @@ from tables.errors import BadRequestError, WordcountError
 
 MOST_WATCHED_WORDS: Final = 100
 DEFAULT_INTERVAL_MS: Final = 1_000
-LEAST_INTERVAL_MS: Final = 250
+LEAST_INTERVAL_MS: Final = 100
 MOST_INTERVAL_MS: Final = 60_000
 
 _KINDS: Final = {
@@ -121,7 +121,9 @@ def _question(request: Request, resources: _Resources) -> Question:
     interval_ms = whole_number(
         parameters, "interval_ms", DEFAULT_INTERVAL_MS, MOST_INTERVAL_MS, LEAST_INTERVAL_MS
     )
-    terms = terms_of({name: value for name, value in parameters.items() if name in LASTING})
+    terms = replace(
+        terms_of({name: value for name, value in parameters.items() if name in LASTING}), is_patient=True
+    )
     kind = _kind({*parameters, *(["word"] if words else [])} - {"interval_ms", *LASTING})
     function, arguments = _asked(kind, parameters, words, resources)
     return Question(

@@ -22,6 +22,8 @@ OWNED = PartitionStatus("counting", 123, 130)
 class Holdings:
     """Owns partitions 0 and 1, and follows 1 to 3; answers for 0 to 2."""
 
+    waited_for = 0
+
     def owned(self) -> Collection[int]:
         return (0, 1)
 
@@ -37,6 +39,9 @@ class Holdings:
             2: FollowerStatus("following", 40, Behind(3, 0.2), 1.0),
             3: FollowerStatus("stopped", 7, Behind(0, 0.0), 1.0, "truncated"),
         }
+
+    def asked(self) -> None:
+        self.waited_for += 1
 
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         rows: Any = "rows"
@@ -60,9 +65,23 @@ async def test_totals_come_with_the_status_of_followed_partitions_too() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=TOLD[TotalsAsked]) == told
 
 
+async def test_counting_pauses_for_questions_alone_whose_answers_somebody_waits_for() -> None:
+    stores: Any = Stores()
+    holdings = Holdings()
+    local = LocalReads(holdings, stores, process="p", version="1")
+    for is_patient in (True, False, True):
+        question = TotalsAsked(partitions=[0], is_patient=is_patient)
+        sent = msgspec.msgpack.decode(msgspec.msgpack.encode(question), type=TotalsAsked)
+        await local.ask(sent, monotonic() + 5, monotonic() + 5)
+    assert holdings.waited_for == 1
+
+
 async def test_a_follower_that_has_stopped_still_answers_and_says_why() -> None:
     holdings: Any = SimpleNamespace(
-        held=Holdings().held, partitions=dict, standbys=lambda: {0: Holdings().standbys()[3]}
+        asked=Holdings().asked,
+        held=Holdings().held,
+        partitions=dict,
+        standbys=lambda: {0: Holdings().standbys()[3]},
     )
     stores: Any = SimpleNamespace(states=lambda rows: {0: state_at(7, 7)})
     told = await LocalReads(holdings, stores, process="p", version="1").ask(

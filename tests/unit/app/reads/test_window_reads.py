@@ -57,6 +57,9 @@ class Holdings:
     def standbys(self) -> Mapping[int, FollowerStatus]:
         return {}
 
+    def asked(self) -> None:
+        pass
+
     async def held(self, numbers: Collection[int], max_lag_records: int | None, end_s: float) -> Held:
         held = Held()
         for number in numbers:

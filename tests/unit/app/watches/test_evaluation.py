@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.reads.answers import WHOLE
+from app.reads.answers import PATIENT, WHOLE, Terms
 from app.reads.window_answers import Span, WindowTop, WindowTrending
 from app.watches import evaluation as evaluation_module
 from app.watches.evaluation import Evaluation
@@ -25,15 +25,18 @@ NOW_S = 1_767_230_000
 class Windows(FakeWindows):
     """As the fake, with lists of any length, and trends of the window that is asked for."""
 
-    async def top(self, size: Any, k: int, *, start_s: int, exact: bool) -> Any:
-        assert exact
+    async def top(self, size: Any, k: int, *, start_s: int, exact: bool, terms: Terms) -> Any:
+        assert (exact, terms) == (True, PATIENT)
         self.asked.append({"k": k, "start_s": start_s})
         ranked = sorted(self.queries.counts.items(), key=lambda pair: (-pair[1], pair[0]))
         final = [2, 10] if start_s < NEWEST_S else []
         span = Span(start_s, start_s + 60, final, {} if final else {2: None}, is_whole=True)
         return self.queries._answer(WindowTop(TopWords(ranked[:k]), span), WHOLE)
 
-    async def trending(self, size: Any, k: int, *, baseline: int, min_count: int, start_s: int) -> Any:
+    async def trending(
+        self, size: Any, k: int, *, baseline: int, min_count: int, start_s: int, terms: Terms
+    ) -> Any:
+        assert terms == PATIENT
         self.asked.append({"baseline": baseline, "min_count": min_count, "start_s": start_s})
         span = Span(start_s, start_s + 60, [2, 10], {}, is_whole=True)
         words = [TrendingWord("fox", 30, 5, 7.12345)]

@@ -106,19 +106,25 @@ class Pausing(Courtesy):
         return self.seconds
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-async def test_a_turn_is_free_again_only_after_the_pause(size: int) -> None:
+async def test_the_turn_of_a_large_buffer_is_free_again_only_after_the_pause() -> None:
     courtesy = Pausing(0.1)
     turns, begun_s = FlushTurns(courtesy), monotonic()
     for _ in range(3):
-        async with asyncio.timeout(1), turns.turn(lambda: size):
+        async with asyncio.timeout(1), turns.turn(lambda: LARGE):
             pass
     assert monotonic() - begun_s >= 0.2
     courtesy.seconds = 0.0
-    async with asyncio.timeout(1), turns.turn(lambda: size):
+    async with asyncio.timeout(1), turns.turn(lambda: LARGE):
         pass
-    async with asyncio.timeout(0.05), turns.turn(lambda: size):
+    async with asyncio.timeout(0.05), turns.turn(lambda: LARGE):
         pass
+
+
+async def test_partitions_that_have_caught_up_never_pause() -> None:
+    turns = FlushTurns(Pausing(60.0))
+    for _ in range(3):
+        async with asyncio.timeout(1), turns.turn(lambda: SMALL):
+            pass
 
 
 async def test_large_buffers_are_flushed_one_at_a_time_while_the_process_pauses() -> None:
@@ -129,17 +135,16 @@ async def test_large_buffers_are_flushed_one_at_a_time_while_the_process_pauses(
                 pass
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-async def test_who_waits_for_all_flushes_does_not_wait_for_pauses(size: int) -> None:
+async def test_who_waits_for_all_flushes_does_not_wait_for_pauses() -> None:
     turns = FlushTurns(Pausing(60.0))
-    async with turns.turn(lambda: size):
+    async with turns.turn(lambda: LARGE):
         pass
     with turns.hurried():
         for _ in range(3):
-            async with asyncio.timeout(1), turns.turn(lambda: size):
+            async with asyncio.timeout(1), turns.turn(lambda: LARGE):
                 pass
-    async with asyncio.timeout(1), turns.turn(lambda: size):
+    async with asyncio.timeout(1), turns.turn(lambda: LARGE):
         pass
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05), turns.turn(lambda: size):
+        async with asyncio.timeout(0.05), turns.turn(lambda: LARGE):
             pass
