@@ -35,7 +35,7 @@ RUNS = 3
 SECONDS = 5.0
 WARM_UP_S = 2.0
 TICKS_PER_S = 100
-_ASK_EVERY_S = 0.02
+ASK_EVERY_S = 0.02
 _DRAIN_S = 30.0
 
 
@@ -130,7 +130,7 @@ def steady_load(topic: str, words_per_s: float) -> PreparedLoad:
 
 
 async def sampled(
-    servers: str, url: str, load: PreparedLoad, seconds: float = SECONDS
+    servers: str, url: str, load: PreparedLoad, seconds: float = SECONDS, ask_every_s: float = ASK_EVERY_S
 ) -> tuple[Samples, float]:
     """Send the load for `WARM_UP_S` and `seconds` while the process at `url` is asked.
 
@@ -139,7 +139,7 @@ async def sampled(
     """
     client, node = await connected(servers)
     samples = Samples()
-    asking = asyncio.create_task(_ask(url, samples))
+    asking = asyncio.create_task(_ask(url, samples, ask_every_s))
     try:
         started = time.perf_counter()
         answers: set[asyncio.Task[None]] = set()
@@ -156,7 +156,7 @@ async def sampled(
         while any(samples.awaited.values()) and time.perf_counter() < deadline:
             if asking.done():
                 asking.result()
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(ask_every_s)
         samples.forget_before(started + WARM_UP_S)
         return samples, taken
     finally:
@@ -171,7 +171,7 @@ async def _send(
         samples.add(partition, offset + lines, due)
 
 
-async def _ask(url: str, samples: Samples) -> None:
+async def _ask(url: str, samples: Samples, every_s: float) -> None:
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -184,6 +184,6 @@ async def _ask(url: str, samples: Samples) -> None:
             samples.answered(body["as_of"], now)
             if behind := body.get("behind"):
                 samples.behind.append((now, max(each["seconds"] for each in behind.values())))
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(every_s)
     finally:
         writer.close()

@@ -17,7 +17,7 @@ import time
 from bisect import bisect_right
 from urllib.parse import urlsplit
 
-_ASK_EVERY_S = 0.05
+_ASK_EVERY_S = 0.1
 _AT_ONCE = 50
 """Connections that are opened together."""
 

@@ -35,6 +35,8 @@ FULL_WORDS_PER_S, FULL_S = 8_000_000, 5.0
 """More than a worker counts on two cores; what it has not counted when the sending ends, it counts then."""
 
 _CONNECT_S = 60.0
+_ASK_EVERY_S = 0.2
+"""How often the load asks for what is visible: as often as somebody who watches a dashboard, and not as often as for a latency."""
 
 
 def measure_streams(rig: Rig) -> list[dict[str, Any]]:
@@ -82,7 +84,9 @@ def _measure(rig: Rig, group: str, words_per_s: float, seconds: float, clients: 
         worker.wait_ready()
         with _clients(worker, clients, told):
             before, started = usage_of(worker.pid), time.perf_counter()
-            samples, _ = asyncio.run(sampled(rig.servers, worker.url, load, seconds))
+            samples, _ = asyncio.run(
+                sampled(rig.servers, worker.url, load, seconds, ask_every_s=_ASK_EVERY_S)
+            )
             wait_counted(worker, load.sent * load.lines * PARTITIONS)
             taken = time.perf_counter() - started
             used = usage_of(worker.pid) - before

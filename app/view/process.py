@@ -174,7 +174,7 @@ class View:
         listener = bound_socket(settings.http_host, settings.http_port)
         tasks = [
             asyncio.create_task(self._look_at_partitions()),
-            asyncio.create_task(watch_loop(self._metrics.loop_delayed)),
+            asyncio.create_task(watch_loop(lambda delay_s, _: self._metrics.loop_delayed(delay_s))),
         ]
         deadline = Deadline(settings.shutdown_timeout_s)
         try:

@@ -174,10 +174,11 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
     def card() -> Card:
         return Card(own_url(), topology.partitions.following(), topology.partitions.stored())
 
-    def loop_delayed(delay_s: float) -> None:
+    def loop_delayed(delay_s: float, by_others_s: float) -> None:
         metrics.loop_delayed(delay_s)
         courtesy = topology.readable.courtesy
-        courtesy.delayed(delay_s)
+        # Pauses of the counting help only where the counting is what the event loop waits for.
+        courtesy.delayed(by_others_s)
         metrics.flush_pause(courtesy.level)
 
     connections.watch(_refusal_log(settings))

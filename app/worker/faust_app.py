@@ -73,7 +73,7 @@ class WorkerParts:
         watches: evaluates watches and sends crossings when it is this worker's turn; None = there are none.
         close_reads: ends the threads of queries and the connections to other workers; no query is answered afterwards.
         watch_address: asks whether the advertised URL leads to this worker, and looks whether it is the URL of others, too.
-        loop_delayed: called with each measured delay of the event loop, in seconds.
+        loop_delayed: see `app.worker.loop_delay.watch_loop`.
         deadline: ends the process if a stop hangs.
         flush_timeout_s: longest duration of the last flush, in seconds.
     """
@@ -89,7 +89,7 @@ class WorkerParts:
     watches: WatchDuty | None
     close_reads: Callable[[], Awaitable[None]]
     watch_address: Callable[[], Coroutine[Any, Any, None]]
-    loop_delayed: Callable[[float], None]
+    loop_delayed: Callable[[float, float], None]
     deadline: Deadline
     flush_timeout_s: float
 

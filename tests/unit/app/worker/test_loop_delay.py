@@ -1,5 +1,6 @@
 import asyncio
 import time
+from collections.abc import Callable
 
 from app.worker.loop_delay import PERIOD_S, watch_loop
 from app.worker.metrics import Metrics
@@ -11,7 +12,7 @@ async def test_a_callback_that_stalls_the_loop_is_seen_in_histogram_and_maximum(
     metrics = Metrics()
     seen: list[float] = []
 
-    def delayed(delay_s: float) -> None:
+    def delayed(delay_s: float, by_others_s: float) -> None:
         seen.append(delay_s)
         metrics.loop_delayed(delay_s)
 
@@ -31,6 +32,31 @@ async def test_a_callback_that_stalls_the_loop_is_seen_in_histogram_and_maximum(
     assert value("wordcount_event_loop_delay_seconds_count") == len(seen)
     within = value("wordcount_event_loop_delay_seconds_bucket", {"le": "0.15"})
     assert within == sum(delay_s <= 0.15 for delay_s in seen) < len(seen)
+
+
+async def longest_by_others(stall: Callable[[float], object]) -> float:
+    """Stall the loop; return the part of its longest delay that others have caused."""
+    seen: list[tuple[float, float]] = []
+    watching = asyncio.create_task(watch_loop(lambda *delay: seen.append(delay)))
+    async with asyncio.timeout(10):
+        while not seen:
+            await asyncio.sleep(PERIOD_S)
+        before = len(seen)
+        stall(STALL_S)
+        while len(seen) == before:
+            await asyncio.sleep(PERIOD_S)
+    watching.cancel()
+    return max(seen)[1]
+
+
+async def test_others_have_caused_the_delay_in_which_the_loop_does_not_work_itself():
+    def work(seconds: float) -> None:
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            pass
+
+    assert await longest_by_others(time.sleep) > 0.8 * STALL_S
+    assert await longest_by_others(work) < 0.5 * STALL_S
 
 
 def test_the_maximum_never_falls():
