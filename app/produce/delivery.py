@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.errors import KafkaError
 
 from tables.kafka.refusals import is_refused
 
@@ -41,11 +40,8 @@ class Delivery:
         partitions: where the first batch goes, the second one, and so on; after the last one the first again.
         key: key of every record.
         check: may raise an error because of what the brokers say of a batch that they took.
-        another: returns a producer that takes batches, when the present one was closed because of what somebody else has sent by it;
-            None = nobody else uses it.
 
     Attributes:
-        producer: the producer that takes the next batch.
         acknowledged: records that all in-sync replicas have.
         in_doubt: records that were given to the producer, and are perhaps in the log, now or later.
         ends: partition -> offset after the last acknowledged record of this delivery.
@@ -57,14 +53,11 @@ class Delivery:
         topic: str,
         partitions: Iterable[int],
         key: bytes | None = None,
-        *,
         check: Callable[[Any], None] = lambda _: None,
-        another: Callable[[], Awaitable[AIOKafkaProducer]] | None = None,
     ) -> None:
         self.acknowledged = self.in_doubt = 0
         self.ends: dict[int, int] = {}
-        self.producer = producer
-        self._another = another
+        self._producer = producer
         self._topic = topic
         self._partitions = itertools.cycle(partitions)
         self._key = key
@@ -100,11 +93,11 @@ class Delivery:
     async def flush(self) -> None:
         """Send the batch that is being filled. Raise UndeliveredError as `add` does."""
         self._raise_error()
-        batch, self._batch = self._batch, self.producer.create_batch()
+        batch, self._batch = self._batch, self._producer.create_batch()
         if not (count := batch.record_count()):
             return
         try:
-            sent = await self._sent(batch, next(self._partitions))
+            sent = await self._producer.send_batch(batch, self._topic, partition=next(self._partitions))
         except KafkaError as error:
             self._error = error
             raise UndeliveredError from error
@@ -113,24 +106,6 @@ class Delivery:
         sent.add_done_callback(partial(self._settled, count))
         # aiokafka's sender and the acknowledgements need a turn of the event loop, also while many partitions take batches at once.
         await asyncio.sleep(0)
-
-    async def _sent(self, batch: BatchBuilder, partition: int) -> asyncio.Future[Any]:
-        """Give a batch to the producer, or to the next one: a producer that is closed has not taken it."""
-        while True:
-            try:
-                sent: asyncio.Future[Any] = await self.producer.send_batch(
-                    batch, self._topic, partition=partition
-                )
-            except ProducerClosed:
-                if self._another is None:
-                    raise
-                # The former batches come first, or never.
-                if self._pending:
-                    await asyncio.wait(self._pending)
-                    self._raise_error()
-                self.producer = await self._another()
-            else:
-                return sent
 
     async def finish(
         self, stall_timeout_s: float | None = None, on_progress: Callable[[], None] = lambda: None

@@ -1,7 +1,8 @@
 """The ingest of a worker: sends the texts of HTTP requests to the input topic by one producer, in bounded time and memory.
 
-The producer is not the one of the changelog: what a client sends can neither delay nor fail a flush. A producer whose batch was
-refused or not confirmed is thrown away, as rule 15 of ARCHITECTURE.md says: so a batch that is in doubt does not arrive much later.
+The producer is not the one of the changelog: what a client sends can neither delay nor fail a flush. A producer whose batch was not
+confirmed is thrown away at once, as rule 15 of ARCHITECTURE.md says: so a batch that is in doubt does not arrive much later. One whose
+batch was refused is given to no further request, and goes on for those that have it: a refused text fails no other request.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +27,7 @@ from app.produce.record_ids import partition_of, record_ids
 from app.produce.refused_records import refusal_of
 from tables.errors import BrokerUnavailableError, NotReadyError, OverloadedError, WordcountError
 from tables.kafka.producer import ReplaceableProducer
+from tables.kafka.refusals import is_refused
 from tables.model.names import ID_HEADER
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ class KafkaIngest:
             connection(settings), self._timeout_s, settings.compression, BATCH_BYTES
         )
         self._under_way: set[asyncio.Timeout] = set()
+        self._users: Counter[AIOKafkaProducer] = Counter()
+        self._released: set[AIOKafkaProducer] = set()
         self._is_closing = False
         self._all_ended = asyncio.Event()
 
@@ -86,10 +91,9 @@ class KafkaIngest:
         with self._counted(asyncio.timeout(self._timeout_s)) as limit:
             try:
                 async with limit:
-                    await sending.by(self._producer, self._settings.topic)
+                    with self._used(await self._producer.get()) as producer:
+                        await sending.by(producer, self._settings.topic)
             except (UndeliveredError, BrokerUnavailableError, KafkaError, TimeoutError) as error:
-                if sending.producer is not None:
-                    self._producer.discard(sending.producer)
                 raise self._failure(error, sending) from error
         return Receipt(len(texts), sending.ends)
 
@@ -107,6 +111,37 @@ class KafkaIngest:
             await self._all_ended.wait()
         self._producer.timeout_s = STOP_S
         await self._producer.close()
+
+    @contextmanager
+    def _used(self, producer: AIOKafkaProducer) -> Iterator[AIOKafkaProducer]:
+        """Use a producer, and throw it away if it is not safe afterwards."""
+        self._users[producer] += 1
+        try:
+            yield producer
+        except UndeliveredError as error:
+            if error.__cause__ is None or not is_refused(error.__cause__):
+                self._discard(producer)
+                raise
+            self._producer.release(producer)
+            self._released.add(producer)
+            raise
+        except BaseException:
+            self._discard(producer)
+            raise
+        finally:
+            self._users[producer] -= 1
+            if not self._users[producer]:
+                del self._users[producer]
+                if producer in self._released:
+                    self._released.remove(producer)
+                    self._producer.stop(producer)
+
+    def _discard(self, producer: AIOKafkaProducer) -> None:
+        if producer in self._released:
+            self._released.remove(producer)
+            self._producer.stop(producer)
+        else:
+            self._producer.discard(producer)
 
     @contextmanager
     def _counted(self, limit: asyncio.Timeout) -> Iterator[asyncio.Timeout]:
@@ -160,18 +195,14 @@ class _Sending:
         self._time_ms = time_ms
         self._texts = texts
         self.key = key
-        self._first: AIOKafkaProducer | None = None
         self._delivery: Delivery | None = None
 
-    async def by(self, producers: ReplaceableProducer, topic: str) -> None:
-        """Send the texts by the producer in use, and return when all are confirmed.
-
-        If it is thrown away meanwhile because of the texts of another request, what it has not taken goes by the next one.
+    async def by(self, producer: AIOKafkaProducer, topic: str) -> None:
+        """Send the texts by `producer`, and return when all are confirmed.
 
         Raises:
-            UndeliveredError, BrokerUnavailableError, KafkaError: they are not.
+            UndeliveredError, KafkaError: they are not.
         """
-        self._first = producer = await producers.get()
         partitions = await producer.partitions_for(topic)
         if self.key is None:
             # A partition without a leader would keep these texts waiting, and none of them has to be there.
@@ -179,9 +210,7 @@ class _Sending:
             random.shuffle(usable)
         else:
             usable = [partition_of(self.key, len(partitions))]
-        self._delivery = delivery = Delivery(
-            producer, topic, usable, check=_check_offset, another=producers.get
-        )
+        self._delivery = delivery = Delivery(producer, topic, usable, check=_check_offset)
         times_ms = itertools.repeat(self._time_ms)
         if self.key is None:
             await delivery.add(self.values, times_ms)
@@ -189,11 +218,6 @@ class _Sending:
             ids = ([(ID_HEADER, one)] for one in record_ids(self.key, self._texts))
             await delivery.add(self.values, times_ms, ids)
         await delivery.finish()
-
-    @property
-    def producer(self) -> AIOKafkaProducer | None:
-        """The producer that was used last; None = none was."""
-        return self._first if self._delivery is None else self._delivery.producer
 
     @property
     def accepted(self) -> int:

@@ -136,6 +136,15 @@ class ReplaceableProducer:
             self._producer = None
             self._stop(producer)
 
+    def release(self, producer: AIOKafkaProducer) -> None:
+        """Give `producer` to nobody any more. Whoever has it may go on with partitions that have not failed, and then `stop` it."""
+        if self._producer is producer:
+            self._producer = None
+
+    def stop(self, producer: AIOKafkaProducer) -> None:
+        """Stop a producer that was released and that nobody uses any more."""
+        self._stop(producer)
+
     async def close(self) -> None:
         """Stop all producers, within `timeout_s`. A record that is not sent by then is not lost: no store contains it either."""
         if self._producer is not None:

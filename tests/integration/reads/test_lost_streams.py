@@ -32,7 +32,8 @@ TOP = 10
 MOST_EVENTS = 2
 """Most events of a connection before it is lost."""
 AGAIN_S = 0.1
-PATIENCE_S = 120.0
+PATIENCE_S = 250.0
+"""Five times what it takes on two quiet cores."""
 
 
 @dataclass
@@ -174,8 +175,14 @@ async def test_clients_that_lose_fifty_connections_through_kills_end_with_the_re
         recount.move(answer["as_of"])
         assert answer["words"] == [{"word": word, "count": recount.counts[word]} for word in WORDS]
     recount = Recount(records)
+    proven = 0
     for answer in top.told:
         recount.move(answer["as_of"])
-        assert (answer["exact"], answer["words"]) == (True, recount.top())
+        # A worker that has just taken a partition over may not know all of its leaders, and says so.
+        if answer["exact"]:
+            assert answer["words"] == recount.top()
+            proven += 1
+    assert proven > LOST / 2
+    assert top.told[-1]["exact"]
     assert recount.counts.total() == 10 * len(records)
     assert len({tuple(answer["as_of"].values()) for answer in words.told}) > LOST / 2

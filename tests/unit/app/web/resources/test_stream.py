@@ -45,6 +45,8 @@ async def test_the_snapshot_is_the_answer_of_the_plain_resource(served, query, p
     async with served.stream(query) as events:
         event = await events.next()
         assert (event.kind, event.id) == ("snapshot", "2:123,10:7")
+        assert all(terms.is_patient for terms in served.queries.asked)
+        assert served.queries.asked or query.startswith("watches")
         assert event.data == (await served.client.get(path)).json()
 
 
