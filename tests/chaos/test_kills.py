@@ -38,13 +38,13 @@ SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange
 
 
 async def produce_until(done: asyncio.Event, servers: str, topic: str) -> None:
-    """Lines to all partitions, at most `LINES_PER_S` and `MAX_LINES`, each acknowledged."""
+    """Lines to all partitions, at most `LINES_PER_S`, each acknowledged; after `MAX_LINES`, on a slow machine, only a few."""
     async with AIOKafkaProducer(
         bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=5
     ) as producer:
         sent = 0
-        while not done.is_set() and sent < MAX_LINES:
-            chunk = lines(sent, LINES_PER_S // 20)
+        while not done.is_set():
+            chunk = lines(sent, LINES_PER_S // 20 if sent < MAX_LINES else PARTITIONS)
             await asyncio.gather(*[await producer.send(topic, line) for line in chunk])
             sent += len(chunk)
             await asyncio.sleep(0.05)
