@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from app.config.small_file import small_content
-from app.config.text import tokenizer_of
 from app.config.windows import Window, window_of, windows_of
 from app.printable import printable
 from tables.errors import ConfigurationError
@@ -81,6 +80,9 @@ def read_watches(settings: Settings) -> Sequence[Watch]:
     named = f'WORDCOUNT_WATCHES "{file}"'
     tables = _tables(_content(file, named), named)
     windows = {(one.size_s, one.advance_s): one for one in windows_of(settings).listed}
+    # Who has no watches, such as most commands, need not load what makes words.
+    from app.config.text import tokenizer_of
+
     words = tokenizer_of(settings)
     found: dict[str, Watch] = {}
     for number, table in enumerate(tables, 1):

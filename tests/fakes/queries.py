@@ -167,7 +167,7 @@ class FakeWindows:
         start_s = choice.newest_closed_s if asked["start_s"] is None else asked["start_s"]
         assert start_s is not None
         choice.check_kept(start_s)
-        top = (await self.queries.top(k, exact=asked["exact"])).value
+        top = (await self.queries.top(k, exact=asked["exact"], terms=terms)).value
         end_s = asked["end_s"] or start_s + size.size_s
         return self.queries._answer(WindowTop(top, choice.span(start_s, end_s)), terms)
 

@@ -198,7 +198,8 @@ async def test_no_read_fails_while_workers_are_restarted_one_after_another(
     topic, servers = workers.topic, workers.bootstrap_servers
     await kafka.create_topic(topic, PARTITIONS)
     await kafka.produce(topic, lines(1, 4000))
-    group = [workers().start() for _ in range(3)]
+    # A handover of partitions takes longer than a second where other tests have the cores.
+    group = [workers(query_timeout_ms=3000).start() for _ in range(3)]
     for worker in group:
         await worker.wait_ready()
     await wait_counted(group, servers, topic)

@@ -337,8 +337,8 @@ def test_the_limit_leaves_most_descriptors_to_the_rest(monkeypatch):
         return limits_for(16).connections
 
     assert limit_with(1024) == 256
-    assert limit_with(1_000_000) == 1000
-    assert limit_with(resource.RLIM_INFINITY) == 1000
+    assert limit_with(1_000_000) == 2000
+    assert limit_with(resource.RLIM_INFINITY) == 2000
 
 
 def test_a_word_of_the_largest_size_fits_into_a_head():

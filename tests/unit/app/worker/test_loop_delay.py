@@ -2,6 +2,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
 from app.worker.loop_delay import PERIOD_S, watch_loop
 from app.worker.metrics import Metrics
 
@@ -34,29 +36,23 @@ async def test_a_callback_that_stalls_the_loop_is_seen_in_histogram_and_maximum(
     assert within == sum(delay_s <= 0.15 for delay_s in seen) < len(seen)
 
 
-async def longest_by_others(stall: Callable[[float], object]) -> float:
-    """Stall the loop; return the part of its longest delay that others have caused."""
+@pytest.mark.parametrize(("clock", "share"), [(lambda: 0.0, 1), (time.monotonic, 0)])
+async def test_others_have_caused_the_part_of_a_delay_in_which_the_loop_does_not_work_itself(
+    monkeypatch: pytest.MonkeyPatch, clock: Callable[[], float], share: int
+):
+    monkeypatch.setattr(time, "thread_time", clock)
     seen: list[tuple[float, float]] = []
     watching = asyncio.create_task(watch_loop(lambda *delay: seen.append(delay)))
     async with asyncio.timeout(10):
         while not seen:
             await asyncio.sleep(PERIOD_S)
         before = len(seen)
-        stall(STALL_S)
+        time.sleep(STALL_S)  # The stall.
         while len(seen) == before:
             await asyncio.sleep(PERIOD_S)
     watching.cancel()
-    return max(seen)[1]
-
-
-async def test_others_have_caused_the_delay_in_which_the_loop_does_not_work_itself():
-    def work(seconds: float) -> None:
-        until = time.thread_time() + seconds
-        while time.thread_time() < until:
-            pass
-
-    assert await longest_by_others(time.sleep) > 0.8 * STALL_S
-    assert await longest_by_others(work) < 0.5 * STALL_S
+    delay_s, by_others_s = max(seen)
+    assert by_others_s == pytest.approx(share * delay_s, abs=0.01)
 
 
 def test_the_maximum_never_falls():
