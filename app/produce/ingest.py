@@ -118,15 +118,15 @@ class KafkaIngest:
         self._users[producer] += 1
         try:
             yield producer
-        except UndeliveredError as error:
-            if error.__cause__ is None or not is_refused(error.__cause__):
+        except (
+            BaseException
+        ) as error:  # A time-out arrives as a cancellation, and leaves batches in doubt, too.
+            cause = error.__cause__ if isinstance(error, UndeliveredError) else None
+            if cause is not None and is_refused(cause):
+                self._producer.release(producer)
+                self._released.add(producer)
+            else:
                 self._discard(producer)
-                raise
-            self._producer.release(producer)
-            self._released.add(producer)
-            raise
-        except BaseException:
-            self._discard(producer)
             raise
         finally:
             self._users[producer] -= 1

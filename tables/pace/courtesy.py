@@ -54,7 +54,7 @@ class Courtesy:
         return self.level >= ALONE_LEVEL
 
     def delayed(self, delay_s: float) -> None:
-        """Note how late the event loop runs at present, in seconds (>= 0)."""
+        """Note how late the event loop runs at present because of others than itself, in seconds (>= 0)."""
         self._delay_s = delay_s
 
     def asked(self) -> None:

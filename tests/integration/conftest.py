@@ -114,7 +114,7 @@ class KafkaClient:
             return sum([await consumer.committed(tp) or 0 for tp in partitions])
 
     @asynccontextmanager
-    async def endless_lines(self, topic: str, chunk: int = 100) -> AsyncIterator[None]:
+    async def endless_lines(self, topic: str, chunk: int = 100, pause_s: float = 0.02) -> AsyncIterator[None]:
         """Produce chunks of lines until the block ends; each chunk is acknowledged before the next chunk is sent."""
         done = asyncio.Event()
 
@@ -123,7 +123,7 @@ class KafkaClient:
                 await self.produce(topic, lines(seed, chunk))
                 if done.is_set():
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_s)
 
         producing = asyncio.create_task(produce())
         try:

@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from tests.fakes.events import Events
-from tests.integration.worker import Worker, end_offsets, lines, records_of, wait_for
+from tests.integration.worker import Worker, end_offsets, records_of, wait_for
 
 if TYPE_CHECKING:
     from tests.integration.conftest import KafkaClient, Workers
@@ -126,26 +124,6 @@ class Recount:
         return [{"word": word, "count": times} for word, times in leading]
 
 
-@asynccontextmanager
-async def steady_lines(kafka: KafkaClient, topic: str) -> AsyncIterator[None]:
-    """Append lines ten times a second until the block ends."""
-    done = asyncio.Event()
-
-    async def append() -> None:
-        for seed in count():
-            await kafka.produce(topic, lines(seed, 20))
-            if done.is_set():
-                return
-            await asyncio.sleep(0.1)
-
-    appending = asyncio.create_task(append())
-    try:
-        yield
-    finally:
-        done.set()
-        await appending
-
-
 async def test_clients_that_lose_fifty_connections_through_kills_end_with_the_recount_and_no_position_goes_back(
     kafka: KafkaClient, workers: Workers
 ) -> None:
@@ -153,7 +131,7 @@ async def test_clients_that_lose_fifty_connections_through_kills_end_with_the_re
     three = [await workers().start().wait_ready() for _ in range(3)]
     words = Client(three, "&".join(f"word={word}" for word in WORDS), random.Random(1))
     top = Client(three, f"top={TOP}", random.Random(2))
-    async with steady_lines(kafka, workers.topic), asyncio.timeout(PATIENCE_S):
+    async with kafka.endless_lines(workers.topic, chunk=20, pause_s=0.1), asyncio.timeout(PATIENCE_S):
         losing = [asyncio.create_task(client.lose(LOST)) for client in (words, top)]
         for lost, place in KILLS.items():
 

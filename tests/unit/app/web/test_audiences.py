@@ -240,9 +240,10 @@ async def test_a_partition_that_was_left_out_does_not_come_back_older(audiences,
     assert await client.read() == ("change", "0:6,1:7")
 
 
-async def test_a_client_that_comes_back_waits_for_the_positions_that_it_has_seen(audiences):
+@pytest.mark.parametrize("before", [{0: 9, 1: 4}, {0: 10}], ids=["behind", "partition not known yet"])
+async def test_a_client_that_comes_back_waits_for_the_positions_that_it_has_seen(audiences, before):
     answers = Answers(interval_s=60)
-    answers.as_of = {0: 9, 1: 4}
+    answers.as_of = before
     client = Client(audiences, answers, {0: 10, 1: 4})
     first = asyncio.ensure_future(client.stream.first())
     await answers.ask_again(2)
@@ -262,16 +263,6 @@ async def test_a_client_whose_positions_are_not_reached_is_told_so_once(audience
     await client.assert_nothing_more(answers)
     answers.as_of = {0: 11}
     assert await client.read() == ("snapshot", "0:11")
-
-
-async def test_a_partition_that_this_process_does_not_know_yet_is_waited_for(audiences):
-    answers = Answers(interval_s=60)
-    client = Client(audiences, answers, {0: 1, 7: 1})
-    first = asyncio.ensure_future(client.stream.first())
-    await answers.ask_again(2)
-    assert not first.done()
-    answers.as_of = {0: 1, 7: 1}
-    assert (await within(first)).as_of == {0: 1, 7: 1}
 
 
 async def test_an_answer_that_does_not_move_is_asked_for_no_more_often_than_by_the_interval(audiences):

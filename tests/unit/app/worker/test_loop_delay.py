@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import pytest
 
@@ -8,6 +8,19 @@ from app.worker.loop_delay import PERIOD_S, watch_loop
 from app.worker.metrics import Metrics
 
 STALL_S = 0.2
+
+
+async def stalled(seen: Sized, delayed: Callable[[float, float], None]) -> None:
+    """Stall the loop while it is watched, until `delayed`, which adds to `seen`, was told."""
+    watching = asyncio.create_task(watch_loop(delayed))
+    async with asyncio.timeout(10):
+        while not seen:
+            await asyncio.sleep(PERIOD_S)
+        before = len(seen)
+        time.sleep(STALL_S)  # The stall.
+        while len(seen) == before:
+            await asyncio.sleep(PERIOD_S)
+    watching.cancel()
 
 
 async def test_a_callback_that_stalls_the_loop_is_seen_in_histogram_and_maximum():
@@ -18,15 +31,7 @@ async def test_a_callback_that_stalls_the_loop_is_seen_in_histogram_and_maximum(
         seen.append(delay_s)
         metrics.loop_delayed(delay_s)
 
-    watching = asyncio.create_task(watch_loop(delayed))
-    async with asyncio.timeout(10):
-        while not seen:
-            await asyncio.sleep(PERIOD_S)
-        before = len(seen)
-        time.sleep(STALL_S)  # The stall.
-        while len(seen) == before:
-            await asyncio.sleep(PERIOD_S)
-    watching.cancel()
+    await stalled(seen, delayed)
 
     assert max(seen) >= STALL_S - PERIOD_S
     value = metrics.registry.get_sample_value
@@ -42,15 +47,7 @@ async def test_others_have_caused_the_part_of_a_delay_in_which_the_loop_does_not
 ):
     monkeypatch.setattr(time, "thread_time", clock)
     seen: list[tuple[float, float]] = []
-    watching = asyncio.create_task(watch_loop(lambda *delay: seen.append(delay)))
-    async with asyncio.timeout(10):
-        while not seen:
-            await asyncio.sleep(PERIOD_S)
-        before = len(seen)
-        time.sleep(STALL_S)  # The stall.
-        while len(seen) == before:
-            await asyncio.sleep(PERIOD_S)
-    watching.cancel()
+    await stalled(seen, lambda *delay: seen.append(delay))
     delay_s, by_others_s = max(seen)
     assert by_others_s == pytest.approx(share * delay_s, abs=0.01)
 
