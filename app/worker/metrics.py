@@ -98,7 +98,8 @@ class Metrics:
         )
         self._pause_ratio = Gauge(
             "wordcount_flush_pause_ratio",
-            "Pause after a flush as a multiple of the flush, 0 to 3: above 0 while questions find the event loop late.",
+            "Pause after the flush of a large buffer as a multiple of the flush, 0 to 3: above 0 while questions find the event "
+            "loop late.",
             registry=self.registry,
         )
         self._http_connections = Gauge(
