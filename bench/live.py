@@ -32,6 +32,9 @@ INTERVAL_MS = 100
 SHARE = 0.5
 """Share of the capacity at which the worker counts other texts. The capacity has to be measured in the same run."""
 
+_ASK_EVERY_S = 0.5
+"""Seconds between the questions of this script how far the worker is: they are not the people's, and each costs the worker time."""
+
 _TIMEOUT_S = 30.0
 
 
@@ -68,7 +71,7 @@ def _measure(rig: Rig, group: str, words_per_s: float, settings: Mapping[str, st
         async def both() -> tuple[list[list[float]], float]:
             talking = asyncio.gather(*(_person(worker.url, number) for number in range(PEOPLE)))
             if words_per_s:
-                _, taken = await sampled(rig.servers, worker.url, load, SECONDS)
+                _, taken = await sampled(rig.servers, worker.url, load, SECONDS, _ASK_EVERY_S)
             else:
                 taken = SECONDS
             return await talking, taken
