@@ -48,6 +48,10 @@ ROWS_PER_FLUSH = 3
 """Number of rows that count no longer and that a flush removes; small, so that rows are left for later flushes."""
 
 
+NEW_WORDS = 8
+"""Words that may be new while counts in memory are added up; few, because an array with room for many takes a tenth of a schedule."""
+
+
 LOGGING = (
     shard_module,
     stores_module,
@@ -115,6 +119,7 @@ def simulate(
         patch.setattr(event_clock_module, "SPREAD_RECORDS", SPREAD_RECORDS)
         patch.setattr(leaders_module, "Lock", Lock)
         patch.setattr(sums_module, "sleep", breathe)
+        patch.setattr(sums_module, "_NEW_WORDS", NEW_WORDS)
         for timed in TIMED:
             patch.setattr(timed, "monotonic", lambda: asyncio.get_running_loop().time())
         if mutate is not None:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from app.config.loading import load_settings
 from app.kafka import group_members
 from app.kafka.group_members import GroupMember
 from app.operate.worker_client import worker_address, worker_url
+from app.web.access import options
 from app.web.access.options import Access
+from app.web.access.rate_limit import RateLimit
 from app.web.access.tokens import read_tokens
 from app.web.asgi import create_asgi_app
 from app.worker.metrics import Metrics
@@ -98,7 +101,8 @@ def test_without_the_right_token_one_line_says_which_is_needed(ask, tokens, sett
         assert token not in outcome.err + doctor
 
 
-def test_a_client_above_its_rate_is_told_when_to_ask_again(ask):
+def test_a_client_above_its_rate_is_told_when_to_ask_again(ask, monkeypatch):
+    monkeypatch.setattr(options, "RateLimit", partial(RateLimit, clock=lambda: 0.0))
     with served(Access(requests_per_s=1)) as port:
         outcomes = [ask("get", "fox", http_port=port) for _ in range(3)]
     assert [outcome.code for outcome in outcomes] == [0, 0, 1]
