@@ -84,6 +84,12 @@ class Freshness(Struct, frozen=True, kw_only=True):
         """
         return self.as_of, self.complete
 
+    @property
+    def facts(self) -> object:
+        """What the answer says beyond how fresh it is: an answer with other facts is told at once."""
+        own = self.__struct_fields__
+        return self.complete, [getattr(self, name) for name in own if name not in Freshness.__struct_fields__]
+
 
 class CountedWord(Struct, frozen=True):
     """A word and its count."""

@@ -17,8 +17,9 @@ from app.web.terms import LASTING
 from app.web.window_parameters import SIZE_PATTERN
 
 _EVENTS = (
-    "Events: `snapshot`, then `change` when positions have moved, each with the JSON body of the plain resource as data and the "
-    "positions as id; `unavailable` with a problem as data while there is no answer. Comments come every 15 s, and `retry` at the end."
+    "Events: `snapshot`, then `change` when positions have moved, at most once a second while only positions differ, each with the "
+    "JSON body of the plain resource as data and the positions as id; `unavailable` with a problem as data while there is no answer. "
+    "Comments come every 15 s, and `retry` at the end."
 )
 
 

@@ -18,6 +18,10 @@ from tables.errors import BadRequestError
 PATIENCE_S: Final = 5.0
 """How long answers may be older than what the client has seen before the client is told that there is none."""
 
+FRESHER_S: Final = 1.0
+"""Least time, in seconds, before an event that says no more than the last one but how fresh that is. Counts that change are told
+sooner, if the client wants that. So a question about a seldom word costs little while other words are counted."""
+
 RETRY_MS: Final = 1_000
 """Pause before a client whose stream has ended asks again; its `EventSource` finds another worker then."""
 
@@ -58,6 +62,7 @@ class StreamClient:
         self._told: Told | None = None
         self._has_news = asyncio.Event()
         self._last: Freshness | None = None
+        self._last_s = 0.0
         self._is_unavailable = False
         self._loop = asyncio.get_running_loop()
         self._patient_until_s = self._loop.time() + PATIENCE_S
@@ -103,7 +108,7 @@ class StreamClient:
         yield ServerSentEvent(retry=RETRY_MS, sep=SEPARATOR)
 
     def _take(self) -> ServerSentEvent | None:
-        """Take the news away; return the event that tells them, None if the client knows them already."""
+        """Take the news away; return the event that tells them, None if the client knows them, or how fresh they are can wait."""
         told, self._told = self._told, None
         self._has_news.clear()
         if told is None or self._knows(told.news):
@@ -113,7 +118,7 @@ class StreamClient:
         position = None
         if isinstance(told.news, Freshness):
             kind = "snapshot" if self._last is None else "change"
-            self._last = told.news
+            self._last, self._last_s = told.news, self._loop.time()
             self._seen |= told.news.as_of
             position = offsets_text(self._seen)
         self._is_unavailable = kind == "unavailable"
@@ -126,7 +131,9 @@ class StreamClient:
             return self._is_unavailable
         if self._is_unavailable or self._last is None:
             return False
-        return news.news == self._last.news
+        if news.news == self._last.news:
+            return True
+        return self._loop.time() < self._last_s + FRESHER_S and news.facts == self._last.facts
 
     def _too_old(self, body: Freshness) -> NotCountedYetError | BadRequestError | None:
         """Return what is wrong if `body` is older, in any partition, than what the client has seen; None if it is not.

@@ -183,11 +183,34 @@ async def test_two_events_of_a_client_are_an_interval_apart(audiences):
     client = Client(audiences, answers)
     await client.read()
     begun_s = asyncio.get_running_loop().time()
-    answers.as_of = {0: 2}
+    answers.as_of, answers.count = {0: 2}, 2
     Client(audiences, answers)  # Its snapshot is asked for at once.
     await until(lambda: answers.asked > 1)
     assert await client.read() == ("change", "0:2")
     assert asyncio.get_running_loop().time() - begun_s >= 0.19
+
+
+async def test_an_answer_that_is_only_fresher_can_wait_and_another_count_does_not(
+    audiences, answers, monkeypatch
+):
+    monkeypatch.setattr(client_module, "FRESHER_S", 60)
+    client = Client(audiences, answers)
+    await client.read()
+    answers.as_of = {0: 2}
+    await client.assert_nothing_more(answers)
+    answers.as_of, answers.count = {0: 3}, 2
+    assert await client.read() == ("change", "0:3")
+    answers.as_of, answers.missing = {0: 4}, [1]
+    assert await client.read() == ("change", "0:4")
+
+
+async def test_an_answer_that_is_only_fresher_is_told_a_second_after_the_one_before(audiences, answers):
+    client = Client(audiences, answers)
+    await client.read()
+    begun_s = asyncio.get_running_loop().time()
+    answers.as_of = {0: 2}
+    assert await client.read() == ("change", "0:2")
+    assert asyncio.get_running_loop().time() - begun_s >= 0.9
 
 
 async def test_a_change_of_this_process_is_told_at_once_after_a_quiet_interval_and_not_before(audiences):
@@ -199,7 +222,7 @@ async def test_a_change_of_this_process_is_told_at_once_after_a_quiet_interval_a
     audiences.moved()
     await answers.ask_again(1)  # Finds nothing new, so that the interval since the last change is over.
     assert (loop.time() - begun_s > 0.4, reading.done()) == (True, False)
-    answers.as_of, asked = {0: 2}, answers.asked
+    answers.as_of, answers.count, asked = {0: 2}, 2, answers.asked
     begun_s = loop.time()
     audiences.moved()
     assert await client.read() == ("change", "0:2")
