@@ -83,7 +83,8 @@ def test_documents_find_each_other(render: Render, chart_values: Values) -> None
     name = chart.one("StatefulSet")["metadata"]["name"]
     client = services.pop(name)
     assert services.keys() == ({f"{name}-view"} if chart_values else set())
-    assert labels == workers["template"]["metadata"]["labels"] == headless["selector"] == client["selector"]
+    assert labels.items() <= workers["template"]["metadata"]["labels"].items()
+    assert labels == headless["selector"] == client["selector"]
     assert headless["clusterIP"] == "None"
     assert headless["publishNotReadyAddresses"] is True
     assert "publishNotReadyAddresses" not in client
@@ -102,7 +103,7 @@ def test_views_have_objects_of_their_own_and_no_selector_finds_pods_of_both(rend
     chart = render(FULL)
     views, name = chart.one("Deployment")["spec"], chart.one("Deployment")["metadata"]["name"]
     labels = views["selector"]["matchLabels"]
-    assert views["template"]["metadata"]["labels"] == labels
+    assert labels.items() <= views["template"]["metadata"]["labels"].items()
     assert chart.named("Service", name)["spec"]["selector"] == labels
     assert chart.named("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"] == labels
     assert chart.pods["view"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == labels
@@ -157,6 +158,40 @@ def test_a_pod_goes_on_answering_while_services_forget_it(render: Render) -> Non
     assert drain_s + load_settings().shutdown_timeout_s < pod["terminationGracePeriodSeconds"]
 
 
+@pytest.mark.parametrize(("command", "place"), [("worker", FULL), ("view", FULL["views"])])
+def test_a_pod_runs_where_the_values_say_and_is_spread_over_nodes(
+    render: Render, command: str, place: Values
+) -> None:
+    pod = render(FULL).pods[command]
+    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert pod[name] == place[name], name
+        assert name not in render({"views": {"replicas": 1}}).pods[command]
+    assert len(pod["topologySpreadConstraints"]) == 1
+
+
+def test_labels_and_annotations_are_added_where_they_may_change(render: Render) -> None:
+    chart = render(FULL)
+    for document in chart.documents:
+        assert document["metadata"]["labels"].items() >= FULL["commonLabels"].items()
+    for kind, values in (("StatefulSet", FULL), ("Deployment", FULL["views"])):
+        spec = chart.one(kind)["spec"]
+        assert spec["template"]["metadata"]["annotations"] == values["podAnnotations"]
+        assert spec["template"]["metadata"]["labels"].items() >= FULL["commonLabels"].items()
+        assert not spec["selector"]["matchLabels"].keys() & FULL["commonLabels"].keys()
+    (claim,) = chart.one("StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert not claim["metadata"]["labels"].keys() & FULL["commonLabels"].keys()
+    assert "annotations" not in render({}).one("StatefulSet")["spec"]["template"]["metadata"]
+
+
+@pytest.mark.parametrize("command", ["worker", "view"])
+def test_variables_and_volumes_are_added_to_those_of_the_chart(render: Render, command: str) -> None:
+    pod = render(FULL).pods[command]
+    (container,) = pod["containers"]
+    assert container["env"][-2:] == FULL["extraEnv"]
+    assert container["volumeMounts"][-1:] == FULL["extraVolumeMounts"]
+    assert pod["volumes"][-1:] == FULL["extraVolumes"]
+
+
 def test_a_rebalance_does_not_take_all_workers_out_of_the_service(render: Render) -> None:
     probe = render({}).pod["containers"][0]["readinessProbe"]
     shortest_s = probe["periodSeconds"] * (probe["failureThreshold"] - 1)
@@ -199,6 +234,7 @@ def test_the_restricted_pod_security_profile_is_met(
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()
     assert all("hostPort" not in port for port in container["ports"])
     assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= {
+        "configMap",
         "emptyDir",
         "projected",
         "secret",
@@ -255,7 +291,8 @@ def test_the_image_is_pinned_by_digest_or_by_the_version_of_the_product(
 
 def test_secrets_are_only_referred_to(render: Render) -> None:
     chart = render(FULL)
-    given = chart.environment
+    added = {entry["name"] for entry in FULL["extraEnv"]}
+    given = {name: entry for name, entry in chart.environment.items() if name not in added}
     # As files, which change with the secret while the pod runs; variables would not.
     assert not [entry for entry in given.values() if "secretKeyRef" in entry.get("valueFrom", {})]
     (passwords,) = (volume["projected"] for volume in chart.pod["volumes"] if "projected" in volume)

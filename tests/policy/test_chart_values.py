@@ -56,10 +56,17 @@ def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
 
 
 def names(tree: object, path: str = "") -> set[str]:
-    """Paths of all members of a tree of mappings."""
-    if not isinstance(tree, dict):
+    """Paths of all members of a tree of mappings, but no members of mappings whose names are free."""
+    if not isinstance(tree, dict) or path in FREE:
         return set()
     return {f"{path}/{key}" for key in tree}.union(*(names(tree[key], f"{path}/{key}") for key in tree))
+
+
+FREE = {
+    *("/commonLabels", "/podAnnotations", "/nodeSelector", "/affinity"),
+    *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity"),
+}
+"""Mappings whose members are those of Kubernetes, or names of the user."""
 
 
 def test_the_schema_is_closed_and_names_every_value() -> None:
@@ -95,9 +102,11 @@ def test_default_settings_differ_from_the_product_only_where_a_cluster_does() ->
 
 def test_every_variable_is_a_setting_of_the_product(render: Render, chart_values: Values) -> None:
     chart = render(chart_values)
+    added = {entry["name"] for entry in chart_values.get("extraEnv", [])}
     for command in chart.pods:
         given = chart.environment_of(command)
-        assert given.keys() <= {f"WORDCOUNT_{name.upper()}" for name in Settings.model_fields}
+        assert added <= given.keys()
+        assert given.keys() - added <= {f"WORDCOUNT_{name.upper()}" for name in Settings.model_fields}
         assert "WORDCOUNT_BOOTSTRAP_SERVERS" in given
 
 
@@ -151,6 +160,8 @@ def test_the_product_reads_what_the_chart_writes(
         "persistence.enabled",
         "views.persistence",
         "views.service.targetPort",
+        "affinity.nodeAffinities",
+        "views.hostNetwork",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
@@ -190,6 +201,16 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("minReadySeconds", "15"),
         ("views.replicas", -1),
         ("views.stateSizeLimit", "much"),
+        ("commonLabels", {"team": 7}),
+        ("commonLabels", {"team": "a b"}),
+        ("podAnnotations", {"scrape": True}),
+        ("tolerations", [{"key": "counting", "effect": "NoRun"}]),
+        ("priorityClassName", "High"),
+        ("extraEnv", [{"value": "UTC"}]),
+        ("extraVolumes", [{"name": "files", "hostPath": {"path": "/"}}]),
+        ("extraVolumes", [{"name": "files"}]),
+        ("extraVolumeMounts", [{"name": "authorities", "mountPath": "certificates"}]),
+        ("views.nodeSelector", {"pool": 1}),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
@@ -223,6 +244,17 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
             ["access.tls.caKey", "access.tls.existingSecret is empty"],
         ),
         ({"tls": {"certKey": "client.pem"}}, ["tls.certKey", "tls.existingSecret is empty"]),
+        ({"commonLabels": {"app.kubernetes.io/name": "x"}}, ["commonLabels", "app.kubernetes.io/name"]),
+        ({"extraEnv": [{"name": "WORDCOUNT_GROUP", "value": "x"}]}, ["extraEnv", "WORDCOUNT_GROUP"]),
+        ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, ["extraVolumes", "tmp"]),
+        (
+            {"extraVolumes": [{"name": "own", "emptyDir": {}}, {"name": "own", "emptyDir": {}}]},
+            ["extraVolumes", "own"],
+        ),
+        (
+            {"extraVolumeMounts": [{"name": "authority", "mountPath": "/x"}]},
+            ["extraVolumeMounts", "authority"],
+        ),
         (changed("tls.certKey", ""), ["private key without a certificate", "tls.certKey"]),
         (
             changed("tls", {"existingSecret": "certificates", "caKey": ""}),

@@ -43,6 +43,9 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "wordcount.serviceAccountName" -}}
@@ -215,6 +218,29 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- $sasl := .Values.sasl -}}
 {{- $tls := .Values.tls -}}
 {{- $drain := int64 .Values.settings.drain_s -}}
+{{- range $name, $value := .Values.commonLabels -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $name) (hasPrefix "helm.sh/" $name) -}}
+{{- fail (printf "commonLabels has %s, and labels with this prefix are the chart's own: choose another name" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if hasPrefix "WORDCOUNT_" .name -}}
+{{- fail (printf "extraEnv has %s: set it under `settings`, or by the values for secrets, which the chart mounts as files" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- $volumes := list "state" "tmp" "tls" "passwords" "http-tokens" "http-tls" "watches" -}}
+{{- $added := list -}}
+{{- range .Values.extraVolumes -}}
+{{- if or (has .name $volumes) (has .name $added) -}}
+{{- fail (printf "extraVolumes has %s, and there is a volume of that name already: choose another name" .name) -}}
+{{- end -}}
+{{- $added = append $added .name -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if not (has .name $added) -}}
+{{- fail (printf "extraVolumeMounts has %s, which is no volume of extraVolumes: add it there, or correct the name" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- if le $grace (add $drain $timeout) -}}
 {{- fail (printf "terminationGracePeriodSeconds (%d) must be greater than settings.drain_s (%d) and settings.shutdown_timeout_s (%d) together, or workers are killed while they shut down: raise the first or lower the others" $grace $drain $timeout) -}}
 {{- end -}}

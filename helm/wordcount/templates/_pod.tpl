@@ -1,5 +1,24 @@
 {{/* What pods of workers and of views have in common. Each template takes Values, Release, Chart and `role`: "worker" or "view". */}}
 
+{{/* Labels and annotations of a pod. Without versions: a new chart that changes nothing else must not restart the pods. */}}
+{{- define "wordcount.podMetadata" -}}
+labels:
+  {{- if eq .role "view" }}
+  {{- include "wordcount.viewSelectorLabels" . | nindent 2 }}
+  {{- else }}
+  {{- include "wordcount.selectorLabels" . | nindent 2 }}
+  {{- end }}
+  {{- with .Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with eq .role "view" | ternary .Values.views .Values }}
+{{- with .podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "wordcount.podOptions" -}}
 serviceAccountName: {{ include "wordcount.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
@@ -19,6 +38,23 @@ topologySpreadConstraints:
         {{- else }}
         {{- include "wordcount.selectorLabels" . | nindent 8 }}
         {{- end }}
+{{- with eq .role "view" | ternary .Values.views .Values }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- end }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -40,6 +76,9 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 args: [{{ .role | quote }}]
 env:
   {{- include "wordcount.env" . | nindent 2 }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 ports:
   - name: http
     containerPort: 8080
@@ -109,6 +148,9 @@ volumeMounts:
     mountPath: /etc/wordcount/watches
     readOnly: true
   {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* All volumes but the one of the state. */}}
@@ -166,5 +208,8 @@ volumeMounts:
   secret:
     secretName: {{ .Values.watches.existingSecret | quote }}
     defaultMode: 0440
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
