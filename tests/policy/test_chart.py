@@ -57,9 +57,12 @@ def test_every_document_is_valid(render: Render, chart_values: Values, version: 
     for document in chart.documents:
         assert kubernetes_validate.validate(document, version, strict=True) == version
     kinds = sorted(document["kind"] for document in chart.documents)
-    views = ["Deployment", "PodDisruptionBudget", "Service"] if chart_values else []
+    further = [
+        *("Deployment", "PodDisruptionBudget", "Service"),
+        *("Ingress", "NetworkPolicy", "NetworkPolicy"),
+    ]
     workers = ["PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"]
-    assert kinds == sorted(workers + views)
+    assert kinds == sorted(workers + further if chart_values else workers)
 
 
 def test_the_validation_would_notice(render: Render) -> None:
@@ -190,6 +193,66 @@ def test_variables_and_volumes_are_added_to_those_of_the_chart(render: Render, c
     assert container["env"][-2:] == FULL["extraEnv"]
     assert container["volumeMounts"][-1:] == FULL["extraVolumeMounts"]
     assert pod["volumes"][-1:] == FULL["extraVolumes"]
+
+
+@pytest.mark.parametrize(("to", "service"), [("workers", "wc-wordcount"), ("views", "wc-wordcount-view")])
+def test_an_ingress_leads_to_a_service_that_is_there_and_its_hosts_are_known(
+    render: Render, to: str, service: str
+) -> None:
+    ingress = {"enabled": True, "to": to, "hosts": ["words.example"]}
+    chart = render({"views": {"replicas": 1}, "ingress": ingress})
+    (rule,) = chart.one("Ingress")["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    backend = path["backend"]["service"]
+    assert (rule["host"], backend["name"]) == ("words.example", service)
+    assert backend["port"]["name"] in {
+        port["name"] for port in chart.named("Service", service)["spec"]["ports"]
+    }
+    knows = {
+        command: "words.example" in chart.environment_of(command)["WORDCOUNT_HTTP_ALLOWED_HOSTS"]["value"]
+        for command in chart.pods
+    }
+    assert knows == {"worker": to == "workers", "view": to == "views"}
+
+
+def test_an_ingress_has_the_class_annotations_and_certificate_of_the_values(render: Render) -> None:
+    ingress, given = render(FULL).one("Ingress"), FULL["ingress"]
+    assert ingress["metadata"]["annotations"] == given["annotations"]
+    assert ingress["spec"]["ingressClassName"] == given["className"]
+    assert ingress["spec"]["tls"] == [{"secretName": given["tlsSecret"], "hosts": given["hosts"]}]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == given["hosts"]
+
+
+def test_network_policies_let_through_what_pods_need_and_nothing_else(render: Render) -> None:
+    chart, given = render(FULL), FULL["networkPolicy"]
+    name = chart.one("StatefulSet")["metadata"]["name"]
+    workers, views = (
+        chart.named("NetworkPolicy", each)["spec"]
+        for each in (name, chart.one("Deployment")["metadata"]["name"])
+    )
+    peers = {"podSelector": chart.one("StatefulSet")["spec"]["selector"]}
+    dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    brokers = {
+        "ports": [{"port": port, "protocol": "TCP"} for port in given["brokerPorts"]],
+        "to": given["brokers"],
+    }
+    http = [{"port": "http", "protocol": "TCP"}]
+    assert workers["podSelector"] == peers["podSelector"]
+    assert workers["ingress"] == [{"ports": http, "from": [*given["clients"], peers]}]
+    to_peers = {"ports": [{"port": 8080, "protocol": "TCP"}], "to": [peers]}
+    assert workers["egress"] == [dns, brokers, to_peers, *given["egress"]]
+    # A view asks no worker, and no worker asks it.
+    assert views["podSelector"] == chart.one("Deployment")["spec"]["selector"]
+    assert views["ingress"] == [{"ports": http, "from": given["clients"]}]
+    assert views["egress"] == [dns, brokers, *given["egress"]]
+    for policy in (workers, views):
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_a_network_policy_without_clients_and_brokers_closes_ports_alone(render: Render) -> None:
+    policy = render({"networkPolicy": {"enabled": True}}).one("NetworkPolicy")["spec"]
+    assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert policy["egress"][1] == {"ports": [{"port": 9092, "protocol": "TCP"}]}
 
 
 def test_a_rebalance_does_not_take_all_workers_out_of_the_service(render: Render) -> None:

@@ -64,7 +64,7 @@ def names(tree: object, path: str = "") -> set[str]:
 
 FREE = {
     *("/commonLabels", "/podAnnotations", "/nodeSelector", "/affinity"),
-    *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity"),
+    *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity", "/ingress/annotations"),
 }
 """Mappings whose members are those of Kubernetes, or names of the user."""
 
@@ -162,6 +162,8 @@ def test_the_product_reads_what_the_chart_writes(
         "views.service.targetPort",
         "affinity.nodeAffinities",
         "views.hostNetwork",
+        "ingress.host",
+        "networkPolicy.from",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
@@ -211,6 +213,10 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("extraVolumes", [{"name": "files"}]),
         ("extraVolumeMounts", [{"name": "authorities", "mountPath": "certificates"}]),
         ("views.nodeSelector", {"pool": 1}),
+        ("ingress.to", "brokers"),
+        ("ingress.hosts", ["https://words.example"]),
+        ("networkPolicy.clients", [{"pods": {}}]),
+        ("networkPolicy.brokerPorts", []),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
@@ -245,6 +251,19 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
         ),
         ({"tls": {"certKey": "client.pem"}}, ["tls.certKey", "tls.existingSecret is empty"]),
         ({"commonLabels": {"app.kubernetes.io/name": "x"}}, ["commonLabels", "app.kubernetes.io/name"]),
+        ({"ingress": {"enabled": True}}, ["ingress.enabled", "ingress.hosts is empty"]),
+        (
+            {"ingress": {"enabled": True, "to": "views", "hosts": ["a.example"]}},
+            ["ingress.to", "views.replicas"],
+        ),
+        (
+            {"networkPolicy": {"enabled": True}, "settings": {"bootstrap_servers": "a:9092,b:9093"}},
+            ["b:9093", "networkPolicy.brokerPorts"],
+        ),
+        (
+            {"networkPolicy": {"enabled": True}, "watches": {"existingSecret": "watches"}},
+            ["watches.existingSecret", "networkPolicy.egress is empty"],
+        ),
         ({"extraEnv": [{"name": "WORDCOUNT_GROUP", "value": "x"}]}, ["extraEnv", "WORDCOUNT_GROUP"]),
         ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, ["extraVolumes", "tmp"]),
         (

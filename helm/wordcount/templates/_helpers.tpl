@@ -73,6 +73,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $names = list (printf "%s-view" $name) -}}
 {{- $added = .Values.views.service.allowedHosts -}}
 {{- end -}}
+{{- if and .Values.ingress.enabled (eq .Values.ingress.to (printf "%ss" .role)) -}}
+{{- $added = concat $added .Values.ingress.hosts | uniq -}}
+{{- end -}}
 {{- $hosts := list -}}
 {{- range $host := $names -}}
 {{- range $suffix := list "" ".svc" ".svc.cluster.local" -}}
@@ -226,6 +229,31 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- range .Values.extraEnv -}}
 {{- if hasPrefix "WORDCOUNT_" .name -}}
 {{- fail (printf "extraEnv has %s: set it under `settings`, or by the values for secrets, which the chart mounts as files" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.ingress -}}
+{{- if and .enabled (not .hosts) -}}
+{{- fail "ingress.enabled is true, but ingress.hosts is empty: name the hosts by which clients ask" -}}
+{{- end -}}
+{{- if and .enabled (eq .to "views") (not $.Values.views.replicas) -}}
+{{- fail "ingress.to is views, but views.replicas is 0: let the Ingress lead to workers, or raise views.replicas" -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- if and .Values.watches.existingSecret (not .Values.networkPolicy.egress) -}}
+{{- fail "watches.existingSecret is set, but networkPolicy.egress is empty, so that no receiver can be told: add a rule for the receivers" -}}
+{{- end -}}
+{{- range $broker := splitList "," .Values.settings.bootstrap_servers -}}
+{{- $port := regexReplaceAll "^.*:" $broker "" | trim | int64 -}}
+{{- $open := false -}}
+{{- range $.Values.networkPolicy.brokerPorts -}}
+{{- if eq (int64 .) $port -}}
+{{- $open = true -}}
+{{- end -}}
+{{- end -}}
+{{- if not $open -}}
+{{- fail (printf "settings.bootstrap_servers has %s, but port %d is not in networkPolicy.brokerPorts: add all ports that the brokers advertise" $broker $port) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $volumes := list "state" "tmp" "tls" "passwords" "http-tokens" "http-tls" "watches" -}}
