@@ -64,7 +64,8 @@ def names(tree: object, path: str = "") -> set[str]:
 
 FREE = {
     *("/commonLabels", "/podAnnotations", "/nodeSelector", "/affinity"),
-    *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity", "/ingress/annotations"),
+    *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity"),
+    *("/ingress/annotations", "/httpRoute/annotations", "/podMonitor/labels"),
 }
 """Mappings whose members are those of Kubernetes, or names of the user."""
 
@@ -164,6 +165,7 @@ def test_the_product_reads_what_the_chart_writes(
         "views.hostNetwork",
         "ingress.host",
         "networkPolicy.from",
+        "podMonitor.tokens",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
@@ -217,6 +219,8 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("ingress.hosts", ["https://words.example"]),
         ("networkPolicy.clients", [{"pods": {}}]),
         ("networkPolicy.brokerPorts", []),
+        ("httpRoute.parentRefs", [{"namespace": "gateways"}]),
+        ("podMonitor.interval", 15),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
@@ -252,6 +256,16 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
         ({"tls": {"certKey": "client.pem"}}, ["tls.certKey", "tls.existingSecret is empty"]),
         ({"commonLabels": {"app.kubernetes.io/name": "x"}}, ["commonLabels", "app.kubernetes.io/name"]),
         ({"ingress": {"enabled": True}}, ["ingress.enabled", "ingress.hosts is empty"]),
+        ({"httpRoute": {"enabled": True}}, ["httpRoute.enabled", "httpRoute.hosts is empty"]),
+        (
+            {"httpRoute": {"enabled": True, "hosts": ["a.example"]}},
+            ["httpRoute.enabled", "httpRoute.parentRefs is empty"],
+        ),
+        (changed("podMonitor.token.existingSecret", ""), ["podMonitor.token.existingSecret is empty"]),
+        (
+            {"podMonitor": {"enabled": True, "serverName": "a.example"}},
+            ["podMonitor.serverName", "access.tls.existingSecret"],
+        ),
         (
             {"ingress": {"enabled": True, "to": "views", "hosts": ["a.example"]}},
             ["ingress.to", "views.replicas"],

@@ -73,8 +73,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $names = list (printf "%s-view" $name) -}}
 {{- $added = .Values.views.service.allowedHosts -}}
 {{- end -}}
-{{- if and .Values.ingress.enabled (eq .Values.ingress.to (printf "%ss" .role)) -}}
-{{- $added = concat $added .Values.ingress.hosts | uniq -}}
+{{- range $route := list .Values.ingress .Values.httpRoute -}}
+{{- if and $route.enabled (eq $route.to (printf "%ss" $.role)) -}}
+{{- $added = concat $added $route.hosts -}}
+{{- end -}}
 {{- end -}}
 {{- $hosts := list -}}
 {{- range $host := $names -}}
@@ -83,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- $hosts = append $hosts $host -}}
 {{- end -}}
-{{- concat $hosts $added | join "," -}}
+{{- concat $hosts $added | uniq | join "," -}}
 {{- end -}}
 
 {{/*
@@ -231,12 +233,25 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- fail (printf "extraEnv has %s: set it under `settings`, or by the values for secrets, which the chart mounts as files" .name) -}}
 {{- end -}}
 {{- end -}}
-{{- with .Values.ingress -}}
+{{- range $name := list "ingress" "httpRoute" -}}
+{{- with get $.Values $name -}}
 {{- if and .enabled (not .hosts) -}}
-{{- fail "ingress.enabled is true, but ingress.hosts is empty: name the hosts by which clients ask" -}}
+{{- fail (printf "%s.enabled is true, but %s.hosts is empty: name the hosts by which clients ask" $name $name) -}}
 {{- end -}}
 {{- if and .enabled (eq .to "views") (not $.Values.views.replicas) -}}
-{{- fail "ingress.to is views, but views.replicas is 0: let the Ingress lead to workers, or raise views.replicas" -}}
+{{- fail (printf "%s.to is views, but views.replicas is 0: let it lead to workers, or raise views.replicas" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.enabled is true, but httpRoute.parentRefs is empty: name the gateways that the route is attached to" -}}
+{{- end -}}
+{{- with .Values.podMonitor -}}
+{{- if and .enabled $.Values.access.tokens.existingSecret (not .token.existingSecret) -}}
+{{- fail "podMonitor.enabled is true, and access.tokens.existingSecret is set, but podMonitor.token.existingSecret is empty: name a secret with a token of scope read" -}}
+{{- end -}}
+{{- if and .enabled .serverName (not (and $.Values.access.tls.existingSecret $.Values.access.tls.caKey)) -}}
+{{- fail "podMonitor.serverName is set, but access.tls.existingSecret or access.tls.caKey is empty, so that no certificate can be verified: set both, or none of the three" -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.networkPolicy.enabled -}}
