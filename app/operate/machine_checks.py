@@ -62,8 +62,8 @@ def _watches(settings: Settings) -> Check:
     title = "watches"
     try:
         watches = read_watches(settings)
-        for file in {watch.secret_file for watch in watches}:
-            read_secret(file)
+        for watch in watches:
+            read_secret(watch.secret_file, watch.name)
     except ConfigurationError as error:
         return Check(title, "fail", error.message, error.remedy)
     receivers = ", ".join(sorted({watch.receiver for watch in watches}))

@@ -18,21 +18,25 @@ PREFIX: Final = "whsec_"
 LEAST_BYTES: Final = 24
 MOST_BYTES: Final = 64
 _MOST_CHARACTERS: Final = 128
-_REMEDY: Final = 'write one: echo "whsec_$(openssl rand -base64 32)"'
 
 
-def read_secret(file: Path) -> bytes:
+def read_secret(file: Path, watch: str) -> bytes:
     """Return the key of the secret in a file; blanks and line ends around it are left out.
+
+    Args:
+        file: the file.
+        watch: name of a watch whose crossings are signed with it, for messages.
 
     Raises:
         ConfigurationError: the file cannot be read, or has no secret. The message never shows what the file has.
     """
-    named = f'the secret_file "{file}"'
+    named = f'the secret_file "{file}" of watch "{watch}"'
+    remedy = f'write one: (umask 077; echo "{PREFIX}$(openssl rand -base64 32)" > "{file}")'
     try:
         with file.open("rb") as opened:
             content = opened.read(_MOST_CHARACTERS)
     except OSError as error:
-        raise ConfigurationError(f"{named} cannot be read ({error.strerror or error})", _REMEDY) from None
+        raise ConfigurationError(f"{named} cannot be read ({error.strerror or error})", remedy) from None
     text = content.decode("ascii", "replace").strip()
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
@@ -41,7 +45,7 @@ def read_secret(file: Path) -> bytes:
     if not text.startswith(PREFIX) or not LEAST_BYTES <= len(key) <= MOST_BYTES:
         raise ConfigurationError(
             f'{named} has no secret of the form "{PREFIX}" and base64 of {LEAST_BYTES} to {MOST_BYTES} bytes',
-            _REMEDY,
+            remedy,
         )
     return key
 

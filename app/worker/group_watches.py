@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -79,8 +80,6 @@ def build_watches(
 
 def _with_keys(watches: Sequence[Watch]) -> Sequence[tuple[Watch, Callable[[], bytes]]]:
     """Return each watch with a function that returns the key of its secret as the file is now."""
-    keys = {
-        file: Renewed(lambda file=file: read_secret(file), [file]).present  # type: ignore[misc]
-        for file in {watch.secret_file for watch in watches}
-    }
+    names = {watch.secret_file: watch.name for watch in watches}
+    keys = {file: Renewed(partial(read_secret, file, name), [file]).present for file, name in names.items()}
     return [(watch, keys[watch.secret_file]) for watch in watches]

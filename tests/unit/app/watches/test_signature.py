@@ -23,7 +23,7 @@ def test_the_signature_is_that_of_another_program():
 def test_a_secret_is_read_with_blanks_around_it(tmp_path, text):
     file = tmp_path / "secret"
     file.write_text(text.format("whsec_" + base64.b64encode(KEY).decode()))
-    assert read_secret(file) == KEY
+    assert read_secret(file, "alarms") == KEY
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_what_is_no_secret_is_refused_and_not_shown(tmp_path, text):
     file = tmp_path / "secret"
     file.write_text(text)
     with pytest.raises(ConfigurationError, match="openssl rand") as refused:
-        read_secret(file)
+        read_secret(file, "alarms")
     assert "hidden" not in str(refused.value)
     assert str(file) in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_secret(tmp_path / "none")
+        read_secret(tmp_path / "none", "alarms")
