@@ -12,6 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
 from app.local.embedded import EmbeddedBroker
 from tests.integration.worker import free_port
 
@@ -95,6 +98,19 @@ class Brokers:
 
     def resume(self, number: int) -> None:
         os.kill(self.nodes[number].pid, signal.SIGCONT)
+
+    async def are_in_sync(self) -> bool:
+        """Return whether each partition of each topic has all of its replicas in sync."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            await admin.start()
+            topics = await admin.describe_topics()
+        except (KafkaError, TimeoutError):
+            return False
+        finally:
+            await admin.close()
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        return bool(partitions) and all(len(one["isr"]) == len(one["replicas"]) for one in partitions)
 
     def close(self) -> None:
         for node in self.nodes.values():
