@@ -19,8 +19,8 @@ from tests.integration.worker import COMMANDS, Worker, counts_of, end_offsets, r
 PARTITIONS = 6
 TOPIC = "texts"
 BOUND_S = 40.0
-"""Three seconds until a silent broker is fenced, two time-outs of a request, and elections of three brokers, two workers and other tests
-on two cores: usually 8 to 15 s in all."""
+"""Three seconds until a silent broker is fenced, two time-outs of a request, and elections of three brokers, two workers and other
+tests on two cores: usually 8 to 15 s in all."""
 
 
 class Feed:
