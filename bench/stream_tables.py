@@ -18,6 +18,7 @@ def live_table(report: Results) -> str:
             with_spread(result),
             f"{result['max_ms']}",
             stalls_of(result),
+            _stolen(result),
             yes(result),
         )
         for result in report.get("live", ())
@@ -32,9 +33,16 @@ def live_table(report: Results) -> str:
         "p99 ms (min-max, runs)",
         "Max ms",
         "Loop stalls > 50 ms (longest delay)",
+        "Stolen CPU (runs with more: p99 ms)",
         "Every count right",
     )
     return "\n".join(table_of(heads, rows)) if rows else UNMEASURED
+
+
+def _stolen(result: Results) -> str:
+    """Return the largest stolen share of the runs, and the other runs, which do not count, with theirs."""
+    others = ", ".join(f"{run['stolen_percent']}%: {run['p99_ms']}" for run in result["disturbed"])
+    return f"{result['stolen_percent']}% ({others or 'none'})"
 
 
 def streams_table(report: Results) -> str:
