@@ -1,8 +1,8 @@
 """The time from `POST /v1/texts` to the event of `/v1/stream` that has the text counted, with and without other load.
 
 Ten people each watch a word of their own and send it again and again, at moments that chance chooses. The time runs from just before a
-request is sent to the event whose count has it. This process sends the other load too, on the cores of broker and worker. Runs during which the
-host took much of these cores are repeated (`bench.stolen`).
+request is sent to the event whose count has it. This process sends the other load too, on the cores of broker and worker. Runs during
+which the host took much of these cores are repeated (`bench.stolen`).
 """
 
 from __future__ import annotations

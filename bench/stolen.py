@@ -1,7 +1,7 @@
 """CPU time that the host of a virtual machine gave to other guests while something here wanted to run.
 
 A latency is a matter of a few milliseconds of CPU at the right moment, and on a machine that others share it doubles when a sixth of
-the cores is taken. So a measurement that needs a machine of its own is repeated until enough runs had one, and the others are told too.
+the cores is taken. So a measurement that needs a machine of its own is repeated until enough runs had one, and the others are told.
 """
 
 from __future__ import annotations
