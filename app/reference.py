@@ -64,26 +64,29 @@ def settings_page() -> str:
 def metrics_page() -> str:
     """List all metrics with their labels. The list is read from a registry after one event of each kind."""
     metrics = Metrics()
-    one = {"reason": 1}
     metrics.flushed(
         0,
         rows=1,
         words=1,
         records=3,
         duration_s=1,
-        totals_delta=Totals(3, 1, 1, one, one, one, one, {"60": 1}),
+        totals_delta=Totals(3, 1, 1, *[{"reason": 1}] * 4, {"60": 1}),
     )
     metrics.flush_failed(0, TimeoutError())
     metrics.restored(0, rows=1, duration_s=1)
+    metrics.rebalanced(duration_s=1)
+    metrics.describe(Version("", "", ""), 1)
     metrics.partition_state(0, "counting")
     metrics.loop_delayed(0.1)
-    metrics.http_connection_closed("slow")
-    metrics.stream_event("change")
-    metrics.ingest_requested("accepted")
-    metrics.ingested(accepted=1, in_doubt=1, byte_count=1)
+    metrics.http.http_requested("/v1/top", "200", 0.1)
+    metrics.http.http_connection_closed("slow")
+    metrics.http.stream_event("change")
+    metrics.http.ingest_requested("accepted")
+    metrics.http.ingested(accepted=1, in_doubt=1, byte_count=1)
     metrics.watch(
         lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
         lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},
+        lambda: {0: 1},
     )
     minutes = WindowRules((SizeRule(60, 6, 86_400),))
     windows = PartitionWindows(begun(minutes, 0).at(EventClock(0)), {60: 1})
@@ -93,7 +96,7 @@ def metrics_page() -> str:
         if family.name.startswith("wordcount_"):
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             shown = ", ".join(f"`{label}`" for label in sorted(labels))
-            suffix = "_total" if family.type == "counter" else ""
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
             rows.append((f"`{family.name}{suffix}`", family.type, shown, family.documentation))
     return _page(
         "Metrics",

@@ -39,5 +39,8 @@ class Observer(Protocol):
     def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
         """Note that a restore has ended, which wrote `rows` rows from the changelog and took `duration_s` seconds."""
 
+    def rebalanced(self, *, duration_s: float) -> None:
+        """Note that a new assignment has come, `duration_s` seconds after the former one had ended."""
+
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """Note that a partition entered `state`."""

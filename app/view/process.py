@@ -129,8 +129,9 @@ class View:
                 "restored": lambda: restored_check(self._holdings.standbys(), changelog.waiting),
             }
         )
+        self._metrics.describe(versions, self._memory.total_bytes)
         self._metrics.watch(self._holdings.partitions, self._holdings.standbys)
-        self._audiences = audiences_of(settings, self._metrics)
+        self._audiences = audiences_of(settings, self._metrics.http)
         changes.subscribe(lambda _: self._audiences.moved())
         words = tokenizer_of(settings)
         self._asgi_app = create_asgi_app(
@@ -146,9 +147,10 @@ class View:
             intake=intake_of(
                 settings,
                 NoIngest("a view takes no texts", "send them to a worker with WORDCOUNT_INGEST=true"),
-                self._metrics,
+                self._metrics.http,
             ),
             explain=explainer(words, policies_of(settings)),
+            observer=self._metrics.http,
         )
         self._tls = server_tls(settings)
 
@@ -201,7 +203,7 @@ class View:
             self._asgi_app,
             lambda: listeners,
             limits=lambda: limits_for(self._settings.max_word_bytes),
-            observer=self._metrics,
+            observer=self._metrics.http,
             tls=self._tls,
             is_draining=lambda: self._health.is_draining,
         )

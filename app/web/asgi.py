@@ -22,6 +22,7 @@ from app.web.compression import Compression
 from app.web.etag import EntityTags
 from app.web.hosts import AllowedHosts, HostCheck
 from app.web.intake import Intake
+from app.web.measured import Measured, RequestObserver
 from app.web.ports import Health, WatchStates
 from app.web.problems import http_error, unexpected_error, wordcount_error
 from app.web.request_bodies import BodyBudget
@@ -64,6 +65,7 @@ def create_asgi_app(
     watch_states: WatchStates | None = None,
     intake: Intake | None = None,
     explain: Callable[[str], Tokens] | None = None,
+    observer: RequestObserver | None = None,
 ) -> Starlette:
     """Build the application, which answers from the first moment, whatever state `queries` is in.
 
@@ -83,6 +85,7 @@ def create_asgi_app(
         watch_states: how watches stand; None = there are none.
         intake: takes the texts of `/v1/texts`; None = no texts are taken.
         explain: explains the words of a text; None = as profile `unicode` does without options.
+        observer: reports requests; None = nobody is told.
     """
     bodies = BodyBudget()
     taking = intake or Intake(NoIngest())
@@ -111,6 +114,7 @@ def create_asgi_app(
         ],
         # Tags are outside of the compression, because a tag belongs to the bytes that are sent.
         middleware=[
+            *([Middleware(Measured, observer)] if observer is not None else ()),
             Middleware(HostCheck, allowed_hosts or AllowedHosts()),
             *(access or Access()).middleware(),
             Middleware(EntityTags),

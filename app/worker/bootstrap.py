@@ -136,7 +136,8 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         url=own_url,
         version=versions.version,
     )
-    metrics.watch(reads.local.partitions, reads.local.standbys)
+    metrics.describe(versions, memory.total_bytes)
+    metrics.watch(reads.local.partitions, reads.local.standbys, topology.partitions.store_bytes)
     if settings.windows:
         metrics.watch_windows(lambda: windows_of_shards(shards()))
     health = Health(
@@ -148,7 +149,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         }
     )
     watches = build_watches(settings, faust_app, reads, metrics.watches, versions.version)
-    audiences = audiences_of(settings, metrics)
+    audiences = audiences_of(settings, metrics.http)
     topology.partitions.changes.subscribe(lambda _: audiences.moved())
     if watches is not None:
         topology.partitions.changes.subscribe(lambda _: watches.moved())
@@ -166,8 +167,9 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
         configured_windows=[WindowSize(one.size_s, one.advance_s) for one in windows_of(settings).listed],
         audiences=audiences,
         watch_states=watches,
-        intake=intake_of(settings, ingest or _no_ingest(), metrics),
+        intake=intake_of(settings, ingest or _no_ingest(), metrics.http),
         explain=explainer(words, policies_of(settings)),
+        observer=metrics.http,
     )
     tls = server_tls(settings)
 
@@ -190,7 +192,7 @@ def build_worker(settings: Settings, *, print_counts: bool = False) -> Wordcount
             asgi_app,
             lambda: preparation.listeners,
             limits=lambda: limits_for(settings.max_word_bytes),
-            observer=metrics,
+            observer=metrics.http,
             tls=tls,
             is_draining=lambda: health.is_draining,
             loop=faust_app.loop,

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
+from app.bodies import Version
 from app.reads.answers import FollowerStatus, PartitionStatus
+from app.worker.http_metrics import HttpMetrics
+from app.worker.partition_metrics import FollowerGauges, PartitionGauges
 from app.worker.watch_metrics import WatchMetrics
 from app.worker.window_metrics import LeftOutRecords, PartitionWindows, WindowGauges
 from tables.model.tally import Totals
@@ -25,6 +26,7 @@ from tables.observer import PartitionState
 _STATES: tuple[PartitionState, ...] = ("restoring", "counting", "stopped")
 _FLUSH_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RESTORE_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+_REBALANCE_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _LOOP_DELAY_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _PEER_ANSWER_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _ROWS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -79,6 +81,13 @@ class Metrics:
         self._restored_rows = Counter(
             "wordcount_restored_rows", "Changelog rows read in restores.", registry=self.registry
         )
+        self._rebalance_s = Histogram(
+            "wordcount_rebalance_seconds",
+            "Seconds of a rebalance, from the end of one assignment to the next one: no record is taken in meanwhile. The first "
+            "assignment of the process is none.",
+            buckets=_REBALANCE_S,
+            registry=self.registry,
+        )
         self._state = Gauge(
             "wordcount_partition_state",
             "1 for the state that an assigned partition is in: restoring, counting or stopped.",
@@ -102,43 +111,7 @@ class Metrics:
             "loop late.",
             registry=self.registry,
         )
-        self._http_connections = Gauge(
-            "wordcount_http_connections", "Open HTTP connections.", registry=self.registry
-        )
-        self._http_closed = Counter(
-            "wordcount_http_connections_closed",
-            "HTTP connections that the worker closed: silent (no request within 10 s), slow (request incomplete after 10 s), unread "
-            "(answer not read within 30 s), shed (idle, closed for a new connection), refused (too many connections), malformed (not "
-            "HTTP, or not TLS where TLS is on).",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._stream_clients = Gauge(
-            "wordcount_stream_clients", "Clients that have a stream of `/v1/stream`.", registry=self.registry
-        )
-        self._stream_events = Counter(
-            "wordcount_stream_events",
-            "Events sent to clients of `/v1/stream`: snapshot, change or unavailable.",
-            ["event"],
-            registry=self.registry,
-        )
-        self._ingest_requests = Counter(
-            "wordcount_ingest_requests",
-            "Requests of `/v1/texts` by outcome: accepted, or the name of the problem.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._ingest_texts = Counter(
-            "wordcount_ingest_texts",
-            "Texts given to the brokers by outcome: accepted, in_doubt (not confirmed).",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._ingest_bytes = Counter(
-            "wordcount_ingest_bytes",
-            "Bytes of accepted bodies of `/v1/texts`, unpacked.",
-            registry=self.registry,
-        )
+        self.http = HttpMetrics(self.registry)
         self._peer_questions = Counter(
             "wordcount_peer_questions",
             "Questions to other workers by outcome: answered, unreachable (no connection), late (no answer in time), refused (an "
@@ -156,14 +129,33 @@ class Metrics:
         self._longest_s = 0.0
         self._records.labels("counted", "")
 
+    def describe(self, version: Version, memory_bytes: int) -> None:
+        """Show the versions that run and the memory that the process may take. To be called once."""
+        build = Info(
+            "wordcount_build", "Versions that run, as labels; the value is 1.", registry=self.registry
+        )
+        build.info({"version": version.version, "python": version.python, "faust": version.faust})
+        Gauge(
+            "wordcount_memory_budget_bytes",
+            "Memory that the process divides among its parts, see WORDCOUNT_MEMORY_MB.",
+            registry=self.registry,
+        ).set(memory_bytes)
+
     def watch(
         self,
         partitions: Callable[[], Mapping[int, PartitionStatus]],
         followers: Callable[[], Mapping[int, FollowerStatus]],
+        store_bytes: Callable[[], Mapping[int, int]] = dict,
     ) -> None:
-        """Add gauges of position, lag and restore, read from `partitions` and `followers` at each scrape. To be called once."""
-        self.registry.register(_PartitionGauges(partitions))
-        self.registry.register(_FollowerGauges(followers))
+        """Add gauges of partitions and followers, read at each scrape. To be called once.
+
+        Args:
+            partitions: returns the status of each partition that this process owns.
+            followers: returns the status of each partition that this process follows.
+            store_bytes: returns the bytes of the files of each store.
+        """
+        self.registry.register(PartitionGauges(partitions, store_bytes))
+        self.registry.register(FollowerGauges(followers))
 
     def watch_windows(self, windows: Callable[[], Mapping[int, PartitionWindows]]) -> None:
         """Add gauges of windows, read from `windows` at each scrape. To be called once."""
@@ -195,6 +187,10 @@ class Metrics:
         self._restored_rows.inc(rows)
         self._restore_s.observe(duration_s)
 
+    def rebalanced(self, *, duration_s: float) -> None:
+        """Count a rebalance."""
+        self._rebalance_s.observe(duration_s)
+
     def loop_delayed(self, delay_s: float) -> None:
         """Record a measured delay of the event loop, in seconds."""
         self._loop_delay_s.observe(delay_s)
@@ -205,32 +201,6 @@ class Metrics:
     def flush_pause(self, ratio: float) -> None:
         """Show how long the worker pauses after a flush, as a multiple of the flush."""
         self._pause_ratio.set(ratio)
-
-    def http_connections(self, open_now: int) -> None:
-        """Show how many connections are open."""
-        self._http_connections.set(open_now)
-
-    def http_connection_closed(self, reason: str) -> None:
-        """Count a connection that the worker closed."""
-        self._http_closed.labels(reason).inc()
-
-    def stream_clients(self, open_now: int) -> None:
-        """Show how many clients have a stream."""
-        self._stream_clients.set(open_now)
-
-    def stream_event(self, kind: str) -> None:
-        """Count an event that was sent to one client."""
-        self._stream_events.labels(kind).inc()
-
-    def ingest_requested(self, outcome: str) -> None:
-        """Count a request with texts."""
-        self._ingest_requests.labels(outcome).inc()
-
-    def ingested(self, *, accepted: int, in_doubt: int, byte_count: int) -> None:
-        """Count texts that were given to the brokers."""
-        self._ingest_texts.labels("accepted").inc(accepted)
-        self._ingest_texts.labels("in_doubt").inc(in_doubt)
-        self._ingest_bytes.inc(byte_count)
 
     def peer_asked(self, outcome: str, duration_s: float) -> None:
         """Count a question to another worker; the duration, in seconds, counts if it was answered."""
@@ -245,68 +215,3 @@ class Metrics:
             return
         for other in _STATES:
             self._state.labels(str(partition), other).set(other == state)
-
-
-class _PartitionGauges(Collector):
-    """Gauges per partition, computed at each scrape; a value that is not known has no sample."""
-
-    def __init__(self, partitions: Callable[[], Mapping[int, PartitionStatus]]) -> None:
-        self._partitions = partitions
-
-    def describe(self) -> Iterable[Metric]:
-        """Return the gauges without samples, because the partitions may not exist yet."""
-        return self._families()
-
-    def collect(self) -> Iterable[Metric]:
-        """Return position, lag and restore of each partition of this process."""
-        families = self._families()
-        for number, status in sorted(self._partitions().items()):
-            restore = status.restore
-            left = (restore.share, restore.records_left, restore.seconds_left) if restore is not None else ()
-            for family, value in zip(families, (status.position, status.lag_records, *left), strict=False):
-                if value is not None:
-                    family.add_metric([str(number)], value)
-        return families
-
-    def _families(self) -> Sequence[GaugeMetricFamily]:
-        texts = {
-            "wordcount_position_offset": "Next offset to count, durable.",
-            "wordcount_lag_records": "Offsets between the position and the end of the partition.",
-            "wordcount_restore_ratio": "Share of the changelog that a restore under way has read, from 0 to 1.",
-            "wordcount_restore_left_records": "Changelog records that a restore under way has still to read, at most.",
-            "wordcount_restore_left_seconds": "Seconds that a restore under way still takes if its speed stays the same.",
-        }
-        return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]
-
-
-class _FollowerGauges(Collector):
-    """Gauges per partition that this process follows, computed at each scrape."""
-
-    def __init__(self, followers: Callable[[], Mapping[int, FollowerStatus]]) -> None:
-        self._followers = followers
-
-    def describe(self) -> Iterable[Metric]:
-        """Return the gauges without samples, because the followers may not exist yet."""
-        return self._families()
-
-    def collect(self) -> Iterable[Metric]:
-        """Return how far each follower is."""
-        families = self._families()
-        for number, status in sorted(self._followers().items()):
-            behind = status.behind
-            for family, value in zip(
-                families,
-                (behind.records, behind.seconds, status.restored, status.state == "stopped"),
-                strict=True,
-            ):
-                family.add_metric([str(number)], float(value))
-        return families
-
-    def _families(self) -> Sequence[GaugeMetricFamily]:
-        texts = {
-            "wordcount_follower_behind_records": "Changelog records that a follower has not read yet, at most.",
-            "wordcount_follower_behind_seconds": "Seconds since a follower had read the whole changelog; 0 = it has read it.",
-            "wordcount_follower_restored_ratio": "Share of the changelog that a follower has read, from 0 to 1.",
-            "wordcount_follower_stopped": "1 for a follower that has stopped because of an error.",
-        }
-        return [GaugeMetricFamily(name, text, labels=["partition"]) for name, text in texts.items()]

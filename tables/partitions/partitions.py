@@ -72,6 +72,8 @@ class Partitions:
         self._changing = asyncio.Lock()
         """Held while the set of partitions changes: after SIGTERM, `close` may be called while `assign` opens stores."""
         self._closed = False
+        self._suspended_s: float | None = None
+        """When the last assignment ended, on the clock of the services; None = it stands, or there was none."""
         services.memory.follow(self._intake, self._actions.buffer_size, services.vocabulary, self._stores)
         services.changes.subscribe(self._changed)
 
@@ -103,6 +105,9 @@ class Partitions:
                 self._actions.on(part, Event.ASSIGNED)
             if not self._closed:
                 await self.followers.follow(followed)
+        if self._suspended_s is not None:
+            self._observer.rebalanced(duration_s=self._services.clock() - self._suspended_s)
+            self._suspended_s = None
 
     async def suspend(self, *, clean: bool, timeout_s: float) -> None:
         """Flush the buffers if the membership still stands, then end all tasks and take in nothing more: a rebalance or a stop begins.
@@ -113,6 +118,8 @@ class Partitions:
             clean: whether this process still owns its partitions; if not, nothing is flushed.
             timeout_s: seconds that the flushes may take. Buffers that are not flushed by then are dropped and read again later.
         """
+        if self._suspended_s is None:
+            self._suspended_s = self._services.clock()
         if clean:
             with self._services.turns.hurried():
                 await self._flush_all(timeout_s)
@@ -248,6 +255,10 @@ class Partitions:
     def stored(self) -> Sequence[int]:
         """Return the partitions of which this process has a store on its disk, old or new. May be called from any thread."""
         return self._stores.present()
+
+    def store_bytes(self) -> Mapping[int, int]:
+        """Return the bytes of the files of each store that can answer."""
+        return {number: shard.store.file_bytes() for number, shard in self.shards().items()}
 
     def progress(self) -> Mapping[int, Progress]:
         """Return the progress of each partition that is not stopped."""

@@ -29,7 +29,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from tables.errors import StoreCorruptedError
+from tables.errors import NotReadyError, StoreCorruptedError
 from tables.model.names import END_OF_WORDS, STATE_KEY
 from tables.model.rows import StoreState, decode_state, encode_state
 from tables.model.slices import SLICE_ROWS
@@ -213,6 +213,12 @@ class PartitionStore:
         """Return about the number of rows, or more, from RocksDB's counters."""
         with store_errors(self._folder):
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    def file_bytes(self) -> int:
+        """Return the bytes of the files that hold the present rows; 0 = the store is closed or is being closed."""
+        with suppress(NotReadyError), self._readers, store_errors(self._folder):
+            return int(self._db.property_int_value("rocksdb.live-sst-files-size") or 0)
+        return 0
 
     def slices(self, start: bytes = b"", end: bytes = END_OF_WORDS) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield all (key, row) pairs with `start` <= key < `end` in byte order, in slices; by default only words.

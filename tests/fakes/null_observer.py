@@ -18,5 +18,8 @@ class NullObserver:
     def restored(self, partition: int, *, rows: int, duration_s: float) -> None:
         """Ignore a restore."""
 
+    def rebalanced(self, *, duration_s: float) -> None:
+        pass
+
     def partition_state(self, partition: int, state: PartitionState) -> None:
         """Ignore a change of state."""

@@ -33,7 +33,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def audiences(metrics: Metrics) -> Audiences:
-    return Audiences(metrics)
+    return Audiences(metrics.http)
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ async def client(
         str.casefold,
         audiences=audiences,
         watch_states=watch_states,
-        intake=Intake(ingest, metrics),
+        intake=Intake(ingest, metrics.http),
+        observer=metrics.http,
     )
     transport = httpx.ASGITransport(asgi_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as open_client:

@@ -25,7 +25,7 @@ class Served:
         self._limits = Limits(connections=10, head_bytes=20_000, answer_s=answer_s)
         self.queries, self.metrics = FakeQueries(), Metrics()
         self.most_clients = 2
-        self.audiences = Audiences(self.metrics, lambda: self.most_clients)
+        self.audiences = Audiences(self.metrics.http, lambda: self.most_clients)
         self.client = httpx.AsyncClient()
 
     @asynccontextmanager
@@ -39,9 +39,10 @@ class Served:
             VERSION,
             str.casefold,
             audiences=self.audiences,
+            observer=self.metrics.http,
             **options,
         )
-        server = WebServer(asgi_app, lambda: [listener], lambda: self._limits, self.metrics)
+        server = WebServer(asgi_app, lambda: [listener], lambda: self._limits, self.metrics.http)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with server:
             await until(lambda: server._server.started)

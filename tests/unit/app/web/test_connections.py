@@ -347,8 +347,8 @@ def test_a_word_of_the_largest_size_fits_into_a_head():
 
 def test_metrics_show_connections_and_why_they_were_closed():
     metrics = Metrics()
-    metrics.http_connections(3)
-    metrics.http_connection_closed("slow")
+    metrics.http.http_connections(3)
+    metrics.http.http_connection_closed("slow")
     value = metrics.registry.get_sample_value
     assert value("wordcount_http_connections") == 3
     assert value("wordcount_http_connections_closed_total", {"reason": "slow"}) == 1

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.bodies import Version
 from app.reads.answers import PartitionStatus, RestoreStatus
 from app.worker.metrics import Metrics
 from tables.errors import PartitionsLostError
@@ -146,10 +147,35 @@ def test_clients_of_streams_and_their_events_are_counted():
     metrics = Metrics()
     assert value(metrics, "wordcount_stream_clients") == 0
     for clients in (1, 2, 1):
-        metrics.stream_clients(clients)
-    metrics.stream_event("snapshot")
+        metrics.http.stream_clients(clients)
+    metrics.http.stream_event("snapshot")
     for _ in range(2):
-        metrics.stream_event("change")
+        metrics.http.stream_event("change")
     assert value(metrics, "wordcount_stream_clients") == 1
     assert value(metrics, "wordcount_stream_events_total", event="snapshot") == 1
     assert value(metrics, "wordcount_stream_events_total", event="change") == 2
+
+
+def test_rebalances_are_timed():
+    metrics = Metrics()
+    metrics.rebalanced(duration_s=3.0)
+    assert value(metrics, "wordcount_rebalance_seconds_count") == 1
+    assert value(metrics, "wordcount_rebalance_seconds_sum") == 3.0
+
+
+def test_versions_and_memory_are_shown():
+    metrics = Metrics()
+    metrics.describe(Version("1.2.3", "3.13.1", "0.15.3"), 805_306_368)
+    versions = {"version": "1.2.3", "python": "3.13.1", "faust": "0.15.3"}
+    assert value(metrics, "wordcount_build_info", **versions) == 1
+    assert value(metrics, "wordcount_memory_budget_bytes") == 805_306_368
+
+
+def test_requests_are_counted_by_route_and_status_and_timed_by_route():
+    http = (metrics := Metrics()).http
+    http.http_requested("/v1/top", "200", 0.02)
+    http.http_requested("/v1/top", "503", 2.0)
+    assert value(metrics, "wordcount_http_requests_total", route="/v1/top", status="200") == 1
+    assert value(metrics, "wordcount_http_requests_total", route="/v1/top", status="503") == 1
+    assert value(metrics, "wordcount_http_request_seconds_count", route="/v1/top") == 2
+    assert value(metrics, "wordcount_http_request_seconds_sum", route="/v1/top") == pytest.approx(2.02)

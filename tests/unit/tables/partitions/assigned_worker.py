@@ -154,7 +154,11 @@ class Source:
 class Seen(NullObserver):
     def __init__(self) -> None:
         self.states: list[PartitionState] = []
+        self.rebalances_s: list[float] = []
         self.words = 0
+
+    def rebalanced(self, *, duration_s: float) -> None:
+        self.rebalances_s.append(duration_s)
 
     def partition_state(self, partition: int, state: PartitionState) -> None:
         self.states.append(state)

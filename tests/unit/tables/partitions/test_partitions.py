@@ -1,6 +1,7 @@
 """What a worker does with partitions that are assigned, and which errors end its process."""
 
 import asyncio
+import time
 from threading import Barrier
 
 import pytest
@@ -69,3 +70,33 @@ async def test_stores_are_closed_all_at_once(worker: Worker, monkeypatch: pytest
         patch.setattr(ServedRows, "close", slow)
         await worker.counts.close()
     assert not together.broken
+
+
+async def test_a_rebalance_takes_from_the_end_of_an_assignment_to_the_next_one(worker: Worker) -> None:
+    await worker.counts.assign({0})
+    await worker.counting()
+    assert worker.seen.rebalances_s == []
+    begun_s = time.monotonic()
+    await worker.counts.suspend(clean=True, timeout_s=1)
+    await worker.counts.suspend(clean=False, timeout_s=1)  # A rebalance that begins anew before it has ended.
+    await asyncio.sleep(0.05)
+    await worker.counts.assign({0})
+    await worker.counts.suspend(clean=True, timeout_s=1)
+    await worker.counts.assign(set())
+    first_s, second_s = worker.seen.rebalances_s
+    assert 0.05 <= first_s <= time.monotonic() - begun_s
+    assert 0 <= second_s <= first_s
+
+
+async def test_files_of_stores_that_can_answer_have_a_size(worker: Worker) -> None:
+    assert worker.counts.store_bytes() == {}
+    await worker.start()
+    assert worker.counts.store_bytes() == {0: 0}
+    worker.flush()
+    await worker.until(lambda: worker.position == 1)
+    shard = worker.counts.shards()[0]
+    await asyncio.to_thread(shard.store._flush_memtable)
+    assert 0 < worker.counts.store_bytes()[0] < 100_000
+    await worker.counts.suspend(clean=True, timeout_s=1)
+    await worker.counts.close()
+    assert shard.store.file_bytes() == 0

@@ -37,7 +37,7 @@ def taking(ingest: FakeIngest, metrics: Metrics) -> Asking:
 
     @asynccontextmanager
     async def started(access: Access | None = None, **options: object) -> AsyncIterator[httpx.AsyncClient]:
-        intake = Intake(**{"ingest": ingest, "observer": metrics, **options})
+        intake = Intake(**{"ingest": ingest, "observer": metrics.http, **options})
         asgi_app = create_asgi_app(
             FakeQueries(), FakeHealth(), metrics.registry, VERSION, access=access, intake=intake
         )
