@@ -70,7 +70,7 @@ def metrics_page() -> str:
         words=1,
         records=3,
         duration_s=1,
-        totals_delta=Totals(3, 1, 1, *[{"reason": 1}] * 4, {"60": 1}),
+        totals_delta=Totals(3, 1, 1, one := {"reason": 1}, one, one, one, {"60": 1}),
     )
     metrics.flush_failed(0, TimeoutError())
     metrics.restored(0, rows=1, duration_s=1)
