@@ -33,7 +33,7 @@ FILES = {
 """Secret and key of each file that a setting names in a chart with all values."""
 
 Values = dict[str, Any]
-CUSTOM = {"HTTPRoute", "PodMonitor"}
+CUSTOM = {"HTTPRoute", "PodMonitor", "ScaledObject", "TriggerAuthentication"}
 """Kinds of which Kubernetes itself has no schema."""
 
 Helm = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -63,9 +63,9 @@ def test_every_document_is_valid(render: Render, chart_values: Values, version: 
     kinds = sorted(document["kind"] for document in chart.documents)
     further = [
         *("Deployment", "PodDisruptionBudget", "Service"),
-        *("Ingress", "NetworkPolicy", "NetworkPolicy", *CUSTOM),
+        *("Ingress", "NetworkPolicy", "NetworkPolicy", "Job", *CUSTOM),
     ]
-    workers = ["PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"]
+    workers = ["Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"]
     assert kinds == sorted(workers + further if chart_values else workers)
 
 
@@ -137,8 +137,11 @@ def test_a_view_is_replaced_only_when_a_new_one_is_ready(render: Render) -> None
 def test_a_view_has_what_a_worker_has_but_no_membership_and_no_secret_of_the_workers(render: Render) -> None:
     chart = render(FULL)
     worker, view = chart.environment_of("worker"), chart.environment_of("view")
+    static = render({"staticMembership": {"enabled": True}, "views": {"replicas": 1}})
+    assert "WORDCOUNT_GROUP_INSTANCE_ID" in static.environment_of("worker")
+    assert "WORDCOUNT_GROUP_INSTANCE_ID" not in static.environment_of("view")
     assert worker.keys() - view.keys() == {
-        *("WORDCOUNT_GROUP_INSTANCE_ID", "WORDCOUNT_MEMORY_MB", "WORDCOUNT_WATCHES"),
+        *("WORDCOUNT_MEMORY_MB", "WORDCOUNT_WATCHES"),
     }
     assert {name for name in view if view[name] != worker.get(name)} == {"WORDCOUNT_HTTP_ALLOWED_HOSTS"}
     secrets = yaml.safe_dump(chart.pods["view"]["volumes"])
@@ -305,7 +308,8 @@ def test_secrets_are_only_referred_to(render: Render) -> None:
 def test_the_pod_name_is_the_member_only_with_static_membership(
     render: Render,
 ) -> None:
-    assert render(FULL).environment["WORDCOUNT_GROUP_INSTANCE_ID"] == {
+    static = render({"staticMembership": {"enabled": True}})
+    assert static.environment["WORDCOUNT_GROUP_INSTANCE_ID"] == {
         "name": "WORDCOUNT_GROUP_INSTANCE_ID",
         "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
     }

@@ -14,7 +14,12 @@ from jsonschema import Draft202012Validator
 ROOT = Path(__file__).parents[2]
 FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yaml").read_text())
 
-CUSTOM = {"HTTPRoute": "httproute_v1", "PodMonitor": "podmonitor_v1"}
+CUSTOM = {
+    "HTTPRoute": "httproute_v1",
+    "PodMonitor": "podmonitor_v1",
+    "ScaledObject": "scaledobject_v1alpha1",
+    "TriggerAuthentication": "triggerauthentication_v1alpha1",
+}
 """Schema of each kind that Kubernetes itself has not."""
 
 Render = Callable[[dict[str, Any]], Any]
@@ -28,7 +33,9 @@ def test_custom_resources_are_valid(render: Render, kind: str) -> None:
     schema = json.loads((folder / f"{CUSTOM[kind]}.json").read_text())
     document = render(FULL).one(kind)
     assert list(Draft202012Validator(schema).iter_errors(document)) == []
-    document["spec"]["parentRefs" if kind == "HTTPRoute" else "podMetricsEndpoints"] = "wrong"
+    document["spec"][next(name for name, value in document["spec"].items() if isinstance(value, list))] = (
+        "wrong"
+    )
     assert list(Draft202012Validator(schema).iter_errors(document)) != []
 
 
@@ -111,8 +118,11 @@ def test_network_policies_let_through_what_pods_need_and_nothing_else(render: Re
         "to": given["brokers"],
     }
     http = [{"port": "http", "protocol": "TCP"}]
+    test = {"podSelector": {"matchLabels": chart.one("Pod")["metadata"]["labels"].copy()}}
+    for name in test["podSelector"]["matchLabels"].keys() - peers["podSelector"]["matchLabels"].keys():
+        del test["podSelector"]["matchLabels"][name]
     assert workers["podSelector"] == peers["podSelector"]
-    assert workers["ingress"] == [{"ports": http, "from": [*given["clients"], peers]}]
+    assert workers["ingress"] == [{"ports": http, "from": [*given["clients"], peers, test]}]
     to_peers = {"ports": [{"port": 8080, "protocol": "TCP"}], "to": [peers]}
     assert workers["egress"] == [dns, brokers, to_peers, *given["egress"]]
     # A view asks no worker, and no worker asks it.

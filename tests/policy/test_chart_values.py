@@ -278,6 +278,13 @@ def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: 
             {"networkPolicy": {"enabled": True}, "watches": {"existingSecret": "watches"}},
             ["watches.existingSecret", "networkPolicy.egress is empty"],
         ),
+        (changed("autoscaling.minReplicas", 13), ["autoscaling.maxReplicas (12)", "minReplicas (13)"]),
+        (changed("autoscaling.maxReplicas", 17), ["autoscaling.maxReplicas (17)", "partitions (16)"]),
+        ({"autoscaling": {"by": "hpa", "maxReplicas": 9}}, ["autoscaling.maxReplicas (9)", "partitions (8)"]),
+        (changed("staticMembership.enabled", True), ["autoscaling.by", "staticMembership.enabled"]),
+        (changed("settings.create_topics", True), ["topics.by", "settings.create_topics"]),
+        (changed("topics.by", "workers"), ["topics.existingSecret", "topics.by is not job"]),
+        ({"topics": {"by": "job", "existingSecret": "x"}}, ["topics.existingSecret", "sasl.existingSecret"]),
         ({"extraEnv": [{"name": "WORDCOUNT_GROUP", "value": "x"}]}, ["extraEnv", "WORDCOUNT_GROUP"]),
         ({"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}, ["extraVolumes", "tmp"]),
         (

@@ -29,6 +29,12 @@ app.kubernetes.io/name: "{{ default .Chart.Name .Values.nameOverride | trunc 58 
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{/* Labels of pods that run a command and end. No Service, policy or budget of workers or views selects them. */}}
+{{- define "wordcount.commandLabels" -}}
+app.kubernetes.io/name: "{{ default .Chart.Name .Values.nameOverride | trunc 55 | trimSuffix "-" }}-command"
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
 {{- define "wordcount.labels" -}}
 {{ include "wordcount.selectorLabels" . }}
 {{ include "wordcount.versionLabels" . }}
@@ -105,6 +111,10 @@ written as 4.194304e+06. A view takes its memory from the limit of its own conta
 - name: WORDCOUNT_{{ upper $name }}
   value: {{ kindIs "float64" $value | ternary (int64 $value) $value | toString | quote }}
 {{- end }}
+{{- if and (eq .Values.topics.by "job") (not (hasKey .Values.settings "create_topics")) }}
+- name: WORDCOUNT_CREATE_TOPICS
+  value: "false"
+{{- end }}
 {{- if and .Values.staticMembership.enabled (eq .role "worker") }}
 - name: WORDCOUNT_GROUP_INSTANCE_ID
   valueFrom:
@@ -131,7 +141,7 @@ written as 4.194304e+06. A view takes its memory from the limit of its own conta
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if and .Values.watches.existingSecret (eq .role "worker") }}
+{{- if and .Values.watches.existingSecret (ne .role "view") }}
 - name: WORDCOUNT_WATCHES
   value: {{ printf "/etc/wordcount/watches/%s" .Values.watches.key | quote }}
 {{- end }}
@@ -163,10 +173,11 @@ Sources of the volume with login and passwords, as files named after the variabl
 pod do not change while it runs, files do. A view, by `role`, gets no secret of the workers: it asks no worker, and no worker asks it.
 */}}
 {{- define "wordcount.passwords" -}}
+{{- $login := .login }}
 {{- with .Values.sasl }}
 {{- if .existingSecret }}
 - secret:
-    name: {{ .existingSecret | quote }}
+    name: {{ default .existingSecret $login | quote }}
     items:
       - key: {{ .usernameKey | quote }}
         path: WORDCOUNT_SASL_USERNAME
@@ -271,6 +282,20 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.autoscaling -}}
+{{- if ne .by "none" -}}
+{{- if lt (int64 .maxReplicas) (int64 .minReplicas) -}}
+{{- fail (printf "autoscaling.maxReplicas (%d) is below autoscaling.minReplicas (%d): raise the first or lower the second" (int64 .maxReplicas) (int64 .minReplicas)) -}}
+{{- end -}}
+{{- $partitions := int64 (default 8 $.Values.settings.partitions) -}}
+{{- if gt (int64 .maxReplicas) $partitions -}}
+{{- fail (printf "autoscaling.maxReplicas (%d) is above settings.partitions (%d), and a worker without a partition counts nothing: lower the first, or set the second to the partitions that the topic has" (int64 .maxReplicas) $partitions) -}}
+{{- end -}}
+{{- if $.Values.staticMembership.enabled -}}
+{{- fail "autoscaling.by is set, and staticMembership.enabled is true: the partitions of a worker that is scaled away would be counted by nobody for the session time-out, so switch one of them off" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $volumes := list "state" "tmp" "tls" "passwords" "http-tokens" "http-tls" "watches" -}}
 {{- $added := list -}}
 {{- range .Values.extraVolumes -}}
@@ -292,6 +317,12 @@ pod do not change while it runs, files do. A view, by `role`, gets no secret of 
 {{- end -}}
 {{- if and $sasl.existingSecret (not (hasPrefix "SASL_" $protocol)) -}}
 {{- fail (printf "sasl.existingSecret is set, but with settings.security_protocol %s nobody logs in: set SASL_SSL or SASL_PLAINTEXT" $protocol) -}}
+{{- end -}}
+{{- if and .Values.topics.existingSecret (not (and (eq .Values.topics.by "job") $sasl.existingSecret)) -}}
+{{- fail "topics.existingSecret is set, but topics.by is not job, or sasl.existingSecret is empty, so that nobody logs in with it: set them, or remove it" -}}
+{{- end -}}
+{{- if and (eq .Values.topics.by "job") .Values.settings.create_topics -}}
+{{- fail "topics.by is job, and settings.create_topics is true: let the job create the topics, or the workers" -}}
 {{- end -}}
 {{- if and $tls.existingSecret (not (hasSuffix "SSL" $protocol)) -}}
 {{- fail (printf "tls.existingSecret is set, but with settings.security_protocol %s nothing is encrypted: set SSL or SASL_SSL" $protocol) -}}

@@ -17,6 +17,10 @@ ingress:
       - podSelector:
           matchLabels:
             {{- include "wordcount.selectorLabels" $ | nindent 12 }}
+      # `helm test` asks them.
+      - podSelector:
+          matchLabels:
+            {{- include "wordcount.commandLabels" $ | nindent 12 }}
       {{- end }}
     {{- end }}
 egress:

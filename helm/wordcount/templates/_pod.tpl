@@ -1,4 +1,5 @@
-{{/* What pods of workers and of views have in common. Each template takes Values, Release, Chart and `role`: "worker" or "view". */}}
+{{/* What pods of workers and of views have in common. Each template takes Values, Release, Chart and `role`: "worker", "view",
+or "command" for a pod that runs a command and ends. */}}
 
 {{/* Labels and annotations of a pod. Without versions: a new chart that changes nothing else must not restart the pods. */}}
 {{- define "wordcount.podMetadata" -}}
@@ -59,15 +60,7 @@ priorityClassName: {{ . | quote }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  # Gives the volume to the worker's group, and only changes owners when the top folder is not right already.
-  fsGroup: 10001
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+{{- include "wordcount.podSecurity" . | nindent 0 }}
 {{- end -}}
 
 {{- define "wordcount.container" -}}
@@ -111,46 +104,112 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 3
+{{- include "wordcount.containerSecurity" . | nindent 0 }}
+resources:
+  {{- eq .role "view" | ternary .Values.views.resources .Values.resources | toYaml | nindent 2 }}
+volumeMounts:
+  {{- include "wordcount.mounts" . | nindent 2 }}
+{{- end -}}
+
+{{- define "wordcount.mounts" -}}
+{{- if ne .role "command" }}
+- name: state
+  mountPath: /var/lib/wordcount
+{{- end }}
+- name: tmp
+  mountPath: /tmp
+{{- if include "wordcount.tlsItems" . }}
+- name: tls
+  mountPath: /etc/wordcount/tls
+  readOnly: true
+{{- end }}
+{{- if include "wordcount.passwords" . }}
+- name: passwords
+  mountPath: /etc/wordcount/secrets
+  readOnly: true
+{{- end }}
+{{- if .Values.access.tokens.existingSecret }}
+- name: http-tokens
+  mountPath: /etc/wordcount/http-tokens
+  readOnly: true
+{{- end }}
+{{- if .Values.access.tls.existingSecret }}
+- name: http-tls
+  mountPath: /etc/wordcount/http-tls
+  readOnly: true
+{{- end }}
+{{- if and .Values.watches.existingSecret (ne .role "view") }}
+- name: watches
+  mountPath: /etc/wordcount/watches
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "wordcount.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  # Gives the volume to the worker's group, and only changes owners when the top folder is not right already.
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "wordcount.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities:
     drop: ["ALL"]
-resources:
-  {{- eq .role "view" | ternary .Values.views.resources .Values.resources | toYaml | nindent 2 }}
-volumeMounts:
-  - name: state
-    mountPath: /var/lib/wordcount
-  - name: tmp
-    mountPath: /tmp
-  {{- if include "wordcount.tlsItems" . }}
-  - name: tls
-    mountPath: /etc/wordcount/tls
-    readOnly: true
-  {{- end }}
-  {{- if include "wordcount.passwords" . }}
-  - name: passwords
-    mountPath: /etc/wordcount/secrets
-    readOnly: true
-  {{- end }}
-  {{- if .Values.access.tokens.existingSecret }}
-  - name: http-tokens
-    mountPath: /etc/wordcount/http-tokens
-    readOnly: true
-  {{- end }}
-  {{- if .Values.access.tls.existingSecret }}
-  - name: http-tls
-    mountPath: /etc/wordcount/http-tls
-    readOnly: true
-  {{- end }}
-  {{- if and .Values.watches.existingSecret (eq .role "worker") }}
-  - name: watches
-    mountPath: /etc/wordcount/watches
-    readOnly: true
-  {{- end }}
-  {{- with .Values.extraVolumeMounts }}
+{{- end -}}
+
+{{/* A pod that runs one command of the product, role "command", with the settings and secrets of a worker, and then ends. */}}
+{{- define "wordcount.commandPod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.nodeSelector }}
+nodeSelector:
   {{- toYaml . | nindent 2 }}
-  {{- end }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{ include "wordcount.podSecurity" . }}
+containers:
+  - name: wordcount
+    image: {{ include "wordcount.image" . | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    command: {{ toJson .command }}
+    env:
+      {{- include "wordcount.env" . | nindent 6 }}
+      {{- with .env }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+      {{- with .Values.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    {{- include "wordcount.containerSecurity" . | nindent 4 }}
+    resources:
+      requests:
+        cpu: 50m
+        memory: 128Mi
+      limits:
+        memory: 512Mi
+    volumeMounts:
+      {{- include "wordcount.mounts" . | nindent 6 }}
+volumes:
+  {{- include "wordcount.volumes" . | nindent 2 }}
 {{- end -}}
 
 {{/* All volumes but the one of the state. */}}
@@ -203,7 +262,7 @@ volumeMounts:
       {{- end }}
 {{- end }}
 {{- end }}
-{{- if and .Values.watches.existingSecret (eq .role "worker") }}
+{{- if and .Values.watches.existingSecret (ne .role "view") }}
 - name: watches
   secret:
     secretName: {{ .Values.watches.existingSecret | quote }}
