@@ -14,19 +14,14 @@ from app.bodies import MOST_WORDS_ASKED, Freshness, Version
 from app.config.settings import Settings
 from app.config.types import expectation, is_secret, variable
 from app.kafka.access import ACCESS
-from app.reads.answers import Behind, FollowerStatus, PartitionStatus, RestoreStatus
 from app.reads.pace import LEAST_STEP_S, MOST_STEP_S
 from app.web.connections import ANSWER_S, HEADERS_BYTES, MOST_CONNECTIONS, MOST_HEADERS, REQUEST_S
 from app.web.openapi import document
 from app.web.problems import OTHERS, PROBLEMS
 from app.web.request_bodies import MOST_BYTES, MOST_HELD_BYTES
-from app.worker.metrics import Metrics
-from app.worker.window_metrics import PartitionWindows
+from app.worker.sampled_metrics import sampled_metrics
 from tables.kafka.rights import Right, Rights
-from tables.model.event_clock import EventClock
 from tables.model.names import changelog_topic, dead_letter_topic, watches_topic
-from tables.model.tally import Totals
-from tables.model.windows import SizeRule, WindowRules, begun
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -62,37 +57,9 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """List all metrics with their labels. The list is read from a registry after one event of each kind."""
-    metrics = Metrics()
-    metrics.flushed(
-        0,
-        rows=1,
-        words=1,
-        records=3,
-        duration_s=1,
-        totals_delta=Totals(3, 1, 1, one := {"reason": 1}, one, one, one, {"60": 1}),
-    )
-    metrics.flush_failed(0, TimeoutError())
-    metrics.restored(0, rows=1, duration_s=1)
-    metrics.rebalanced(duration_s=1)
-    metrics.describe(Version("", "", ""), 1)
-    metrics.partition_state(0, "counting")
-    metrics.loop_delayed(0.1)
-    metrics.http.http_requested("/v1/top", "200", 0.1)
-    metrics.http.http_connection_closed("slow")
-    metrics.http.stream_event("change")
-    metrics.http.ingest_requested("accepted")
-    metrics.http.ingested(accepted=1, in_doubt=1, byte_count=1)
-    metrics.watch(
-        lambda: {0: PartitionStatus("counting", 1, 2, RestoreStatus(0.5, 1, 1.0))},
-        lambda: {1: FollowerStatus("following", 1, Behind(0, 0.0), 1.0)},
-        lambda: {0: 1},
-    )
-    minutes = WindowRules((SizeRule(60, 6, 86_400),))
-    windows = PartitionWindows(begun(minutes, 0).at(EventClock(0)), {60: 1})
-    metrics.watch_windows(lambda: {0: windows})
+    """List all metrics with their labels."""
     rows = []
-    for family in metrics.registry.collect():
+    for family in sampled_metrics().registry.collect():
         if family.name.startswith("wordcount_"):
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             shown = ", ".join(f"`{label}`" for label in sorted(labels))
