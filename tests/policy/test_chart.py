@@ -33,7 +33,7 @@ FILES = {
 """Secret and key of each file that a setting names in a chart with all values."""
 
 Values = dict[str, Any]
-CUSTOM = {"HTTPRoute", "PodMonitor", "ScaledObject", "TriggerAuthentication"}
+CUSTOM = {"HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "TriggerAuthentication"}
 """Kinds of which Kubernetes itself has no schema."""
 
 Helm = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -63,7 +63,7 @@ def test_every_document_is_valid(render: Render, chart_values: Values, version: 
     kinds = sorted(document["kind"] for document in chart.documents)
     further = [
         *("Deployment", "PodDisruptionBudget", "Service"),
-        *("Ingress", "NetworkPolicy", "NetworkPolicy", "Job", *CUSTOM),
+        *("ConfigMap", "Ingress", "NetworkPolicy", "NetworkPolicy", "Job", *CUSTOM),
     ]
     workers = ["Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount", "StatefulSet"]
     assert kinds == sorted(workers + further if chart_values else workers)
@@ -302,7 +302,8 @@ def test_secrets_are_only_referred_to(render: Render) -> None:
     assert {files.pop(given[f"WORDCOUNT_{name}_FILE"]["value"]) for name in FILES} == set(FILES.values())
     assert files == {}
     assert [volume for volume in render({}).pod["volumes"] if "secret" in volume] == []
-    assert not {"Secret", "ConfigMap"} & {document["kind"] for document in chart.documents}
+    assert "Secret" not in {document["kind"] for document in chart.documents}
+    assert chart.one("ConfigMap")["data"].keys() == {"wordcount.json"}
 
 
 def test_the_pod_name_is_the_member_only_with_static_membership(

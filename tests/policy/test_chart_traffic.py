@@ -1,4 +1,4 @@
-"""Who reaches the pods of the chart and whom they reach: Ingress, route, monitor of metrics, network policies."""
+"""Who reaches the pods of the chart, whom they reach, and who watches them: Ingress, route, monitor, alerts, dashboard, policies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ FULL: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("chart-values.yam
 CUSTOM = {
     "HTTPRoute": "httproute_v1",
     "PodMonitor": "podmonitor_v1",
+    "PrometheusRule": "prometheusrule_v1",
     "ScaledObject": "scaledobject_v1alpha1",
     "TriggerAuthentication": "triggerauthentication_v1alpha1",
 }
 """Schema of each kind that Kubernetes itself has not."""
+
+LISTS = {
+    "HTTPRoute": "parentRefs",
+    "PodMonitor": "podMetricsEndpoints",
+    "PrometheusRule": "groups",
+    "ScaledObject": "triggers",
+    "TriggerAuthentication": "secretTargetRef",
+}
+"""A list in the specification of each kind."""
+
+FILES = ROOT / "helm" / "wordcount" / "files"
 
 Render = Callable[[dict[str, Any]], Any]
 
@@ -33,9 +45,7 @@ def test_custom_resources_are_valid(render: Render, kind: str) -> None:
     schema = json.loads((folder / f"{CUSTOM[kind]}.json").read_text())
     document = render(FULL).one(kind)
     assert list(Draft202012Validator(schema).iter_errors(document)) == []
-    document["spec"][next(name for name, value in document["spec"].items() if isinstance(value, list))] = (
-        "wrong"
-    )
+    document["spec"][LISTS[kind]] = "wrong"
     assert list(Draft202012Validator(schema).iter_errors(document)) != []
 
 
@@ -102,6 +112,44 @@ def test_metrics_of_all_pods_are_read_with_token_and_verified_certificate(render
     }
     (plain,) = render({"podMonitor": {"enabled": True}}).one("PodMonitor")["spec"]["podMetricsEndpoints"]
     assert plain == {"port": "http", "path": "/metrics", "interval": "30s", "scheme": "http"}
+
+
+def test_alerts_are_the_file_with_job_memory_and_run_book_of_the_release(render: Render) -> None:
+    text = (FILES / "alerts.yaml").read_text("utf-8")
+    for values, job, memory, book in (
+        ({"prometheusRule": {"enabled": True}}, "counting/wc-wordcount", "943718400", "docs/runbook.md"),
+        (FULL, FULL["prometheusRule"]["job"], "1900000000", FULL["prometheusRule"]["runbookUrl"]),
+    ):
+        rule = render(values).one("PrometheusRule")
+        changed = text.replace('job="wordcount"', f'job="{job}"').replace("943718400", memory)
+        assert rule["spec"] == yaml.safe_load(changed.replace("docs/runbook.md", book))
+        alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
+        assert all(one["annotations"]["runbook_url"].startswith(f"{book}#") for one in alerts)
+        assert all(f'job="{job}"' in one["expr"] for one in alerts)
+    assert rule["metadata"]["labels"].items() >= FULL["prometheusRule"]["labels"].items()
+
+
+def test_the_job_of_the_alerts_is_that_of_the_monitor(render: Render) -> None:
+    chart = render({"prometheusRule": {"enabled": True}, "podMonitor": {"enabled": True}})
+    monitor = chart.one("PodMonitor")["metadata"]
+    rules = chart.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert f'job="{monitor["namespace"]}/{monitor["name"]}"' in rules[0]["expr"]
+
+
+def test_the_dashboard_is_the_file(render: Render) -> None:
+    found = render(FULL).one("ConfigMap")
+    assert found["data"] == {"wordcount.json": (FILES / "dashboard.json").read_text("utf-8")}
+    assert found["metadata"]["labels"].items() >= FULL["dashboard"]["labels"].items()
+    plain = render({"dashboard": {"enabled": True}}).one("ConfigMap")["metadata"]["labels"]
+    assert plain["grafana_dashboard"] == "1"
+
+
+def test_alerts_and_dashboard_have_the_labels_of_the_chart(render: Render) -> None:
+    chart = render(FULL)
+    for kind in ("PrometheusRule", "ConfigMap"):
+        labels = chart.one(kind)["metadata"]["labels"]
+        assert labels.items() >= FULL["commonLabels"].items()
+        assert labels["app.kubernetes.io/instance"] == "wc"
 
 
 def test_network_policies_let_through_what_pods_need_and_nothing_else(render: Render) -> None:

@@ -66,6 +66,7 @@ FREE = {
     *("/commonLabels", "/podAnnotations", "/nodeSelector", "/affinity"),
     *("/views/podAnnotations", "/views/nodeSelector", "/views/affinity"),
     *("/ingress/annotations", "/httpRoute/annotations", "/podMonitor/labels"),
+    *("/prometheusRule/labels", "/dashboard/labels"),
 }
 """Mappings whose members are those of Kubernetes, or names of the user."""
 
@@ -166,6 +167,8 @@ def test_the_product_reads_what_the_chart_writes(
         "ingress.host",
         "networkPolicy.from",
         "podMonitor.tokens",
+        "prometheusRule.url",
+        "dashboard.folder",
     ],
 )
 def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> None:
@@ -221,6 +224,10 @@ def test_an_unknown_value_is_refused_by_name(template: Template, path: str) -> N
         ("networkPolicy.brokerPorts", []),
         ("httpRoute.parentRefs", [{"namespace": "gateways"}]),
         ("podMonitor.interval", 15),
+        ("prometheusRule.job", 'a"b'),
+        ("prometheusRule.runbookUrl", ""),
+        ("prometheusRule.memoryBytes", "1Gi"),
+        ("dashboard.labels", {"grafana_dashboard": 1}),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(template: Template, path: str, value: object) -> None:
