@@ -49,7 +49,7 @@ test-simulation: .venv/.dev ## minutes | 3160 simulated schedules, 3000 of them 
 test-planted: .venv/.dev ## minutes | Bugs planted in the tables, each of which the simulation has to find.
 	nice $(BIN)/pytest -p no:cacheprovider tests/simulation/test_mutants.py
 
-test-rules: .venv/.dev ## minutes | All else that needs no broker.
+test-rules: .venv/.dev ## minutes | All else that needs no broker, but a promtool: apt-get install -y --no-install-recommends prometheus.
 	nice $(BIN)/pytest -p no:cacheprovider tests/performance tests/policy tests/property tests/unit
 
 test-changes: .venv/.dev ## minutes | Changed and hostile data; workers that are killed.
