@@ -47,6 +47,18 @@ USER 10001:10001
 EXPOSE 8080
 # The worker is PID 1 and gets the signal directly: it stops intake, flushes, commits and leaves the group.
 STOPSIGNAL SIGTERM
+# Labels come after what fills the file system, because they differ from build to build and would make the cache useless. The labels
+# of revision and creation are empty unless the build names them: a commit is not in the build context, and a clock is not repeatable.
+ARG PYTHON_IMAGE
+ARG REVISION=""
+ARG CREATED=""
+LABEL org.opencontainers.image.title="wordcount" \
+    org.opencontainers.image.description="Exact streaming word counts from Kafka, on Faust, with answers that say how fresh and complete they are." \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.created="${CREATED}" \
+    org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 # The check asks for /livez, not /readyz, because a worker that restores its state is healthy. The check uses no proxy, because a
 # proxy variable must not redirect a request to loopback. Over TLS it verifies nothing: the certificate hardly names 127.0.0.1.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

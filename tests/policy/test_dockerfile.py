@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -153,6 +154,36 @@ def test_the_product_accepts_the_environment_of_the_image(
     monkeypatch.chdir(tmp_path)
     read = load_settings()
     assert {name: str(getattr(read, name.removeprefix("WORDCOUNT_").lower())) for name in own} == own
+
+
+def test_labels_say_what_the_project_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    labels = dict(pair.split("=", 1) for pair in shlex.split(only(RUNTIME, "LABEL")))
+    assert {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()} == {
+        "title": project["name"],
+        "description": project["description"],
+        "licenses": project["license"],
+        "version": project["version"],
+        "revision": "${REVISION}",
+        "created": "${CREATED}",
+        "base.name": "${PYTHON_IMAGE}",
+    }
+    assert "urls" not in project, "name the addresses of the project in labels, too: source, documentation"
+
+
+def test_labels_that_differ_from_build_to_build_cost_no_layer() -> None:
+    names = [name for name, _ in RUNTIME]
+    assert arguments(RUNTIME, "ARG") == ["PYTHON_IMAGE", 'REVISION=""', 'CREATED=""']
+    assert not {"RUN", "COPY", "ADD", "WORKDIR"} & set(names[names.index("ARG") :])
+
+
+def test_the_documented_build_gives_version_and_arguments() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    page = (ROOT / "docs" / "delivery.md").read_text()
+    (command,) = re.findall(r"^    docker build ((?:.*\\\n)*.*)$", page, re.MULTILINE)
+    assert f"-t wordcount:{version} " in command
+    given = set(re.findall(r"--build-arg (\w+)=", command))
+    assert given == {argument.split("=")[0] for argument in arguments(RUNTIME, "ARG")} - {"PYTHON_IMAGE"}
 
 
 def test_the_build_context_is_what_is_copied() -> None:
