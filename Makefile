@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --require-hashes --only-binary :all:
 
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers test-browser \
-	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock clean
+	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock sbom clean
 .DELETE_ON_ERROR:
 
 # `make help` prints these comments: `## time on two cores | what the target does, with its variables and their defaults`.
@@ -102,6 +102,9 @@ profile: .venv/.dev ## 2 min | Flame graph of a worker that counts a backlog, an
 
 lock: .venv/.dev ## 1 min | Compile requirements/*.txt anew from pyproject.toml.
 	$(BIN)/python requirements/lock.py
+
+sbom: .venv/.dev ## seconds | Write what the image holds of Python (CycloneDX 1.6) to dist/: the same lock file, the same bytes.
+	$(BIN)/python requirements/sbom.py
 
 clean: ## moment | Remove the environment and the data of `make run`.
 	rm -rf .venv .wordcount
