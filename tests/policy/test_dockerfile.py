@@ -20,40 +20,7 @@ import pytest
 
 from app.config.loading import load_settings
 from tests.integration.certificates import Authority
-
-ROOT = Path(__file__).parents[2]
-Instruction = tuple[str, str]
-
-
-def stages(text: str) -> list[list[Instruction]]:
-    """Instructions as (name, arguments), one list per stage; what precedes the first FROM comes first."""
-    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    found: list[list[Instruction]] = [[]]
-    for line in code.replace("\\\n", " ").splitlines():
-        if not line.strip():
-            continue
-        name, arguments = line.split(maxsplit=1)
-        if name == "FROM":
-            found.append([])
-        found[-1].append((name, re.sub(r"\s+", " ", arguments.strip())))
-    return found
-
-
-PREAMBLE, BUILDER, RUNTIME = stages((ROOT / "Dockerfile").read_text())
-
-
-def arguments(stage: list[Instruction], name: str) -> list[str]:
-    return [given for instruction, given in stage if instruction == name]
-
-
-def only(stage: list[Instruction], name: str) -> str:
-    (given,) = arguments(stage, name)
-    return given
-
-
-def environment() -> dict[str, str]:
-    pairs = (pair.split("=", 1) for given in arguments(RUNTIME, "ENV") for pair in given.split())
-    return dict(pairs)
+from tests.policy.dockerfile import BUILDER, PREAMBLE, ROOT, RUNTIME, arguments, environment, only
 
 
 def pins(lock: str) -> dict[str, str]:

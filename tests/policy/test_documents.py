@@ -22,7 +22,7 @@ from bench.table import END, README, RESULT, START, table, with_table
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "agents", "tables")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-FOLDERS = {"app", "agents", "tables", "tests", "bench", "docs", "helm", "requirements", ".ci"}
+FOLDERS = {"app", "agents", "tables", "tests", "bench", "docs", "helm", "deploy", "requirements", ".ci"}
 HOSTS = {"github.com", "keepachangelog.com", "semver.org", "127.0.0.1"}
 """Hosts that documents may link to, besides the reserved names below `.example`; a package registry is not among them."""
 
