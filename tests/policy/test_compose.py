@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import socket
 import subprocess
@@ -216,6 +217,32 @@ def test_prometheus_reads_the_file_and_the_services_that_exist() -> None:
     assert job.get("metrics_path", "/metrics") == "/metrics"
     (store,) = re.findall(r"--storage\.tsdb\.path=(\S+)", "\n".join(SERVICES["prometheus"]["command"]))
     assert store in [place for _, place, read_only in mounts("prometheus") if not read_only]
+
+
+def test_prometheus_reads_the_alerts_of_the_chart_for_the_job_that_they_name() -> None:
+    places = {place: source for source, place, _ in mounts("prometheus")}
+    folder = "/etc/prometheus/"
+    config = yaml.safe_load((ROOT / places[f"{folder}prometheus.yaml"]).read_text("utf-8"))
+    assert [places[folder + name] for name in config["rule_files"]] == ["./helm/wordcount/files/alerts.yaml"]
+    rules = (ROOT / places[f"{folder}alerts.yaml"]).read_text("utf-8")
+    assert set(re.findall(r'\bjob="([^"]+)"', rules)) == {job["job_name"] for job in config["scrape_configs"]}
+
+
+def test_grafana_shows_the_dashboard_of_the_chart_from_this_prometheus() -> None:
+    places = {place: source for source, place, _ in mounts("grafana")}
+    provisioning = "/etc/grafana/provisioning"
+    (source,) = yaml.safe_load((ROOT / places[f"{provisioning}/datasources/wordcount.yaml"]).read_text())[
+        "datasources"
+    ]
+    host, port = re.fullmatch(r"http://([\w-]+):(\d+)", source["url"]).groups()
+    assert published(host) == {port: port}
+    (provider,) = yaml.safe_load((ROOT / places[f"{provisioning}/dashboards/wordcount.yaml"]).read_text())[
+        "providers"
+    ]
+    shown = [place for place in places if place.startswith(f"{provider['options']['path']}/")]
+    assert [places[place] for place in shown] == ["./helm/wordcount/files/dashboard.json"]
+    assert shown == [SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]]
+    assert json.loads((ROOT / places[shown[0]]).read_text("utf-8"))["title"]
 
 
 def test_nothing_in_it_is_secret() -> None:
