@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --require-hashes --only-binary :all:
 
 .PHONY: help run test-fast test-fast-unit test-fast-rules format check test test-simulation test-planted test-rules test-changes test-brokers test-access test-workers test-browser \
-	simulate chaos chaos-reads soak bench bench-growth bench-peers bench-peers-windowed profile lock sbom clean
+	simulate chaos chaos-reads soak kubernetes bench bench-growth bench-peers bench-peers-windowed profile lock sbom clean
 .DELETE_ON_ERROR:
 
 # `make help` prints these comments: `## time on two cores | what the target does, with its variables and their defaults`.
@@ -81,6 +81,9 @@ chaos-reads: .venv/.dev ## 12 min | Ask for anything while workers are killed, a
 
 soak: .venv/.dev ## 15 min | Count steadily, SOAK_MINUTES=15: memory and descriptors must not grow, no count may differ.
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),15) $(BIN)/python -m tests.chaos.soak
+
+kubernetes: .venv/.dev ## 10 min | The chart on the cluster of kubectl: HOST=address of this machine that pods reach, IMAGE=repository:tag that nodes have.
+	@HOST="$(HOST)" IMAGE="$(IMAGE)" $(BIN)/python -m tests.kubernetes.trial
 
 ##@ Measure and release
 bench: .venv/.dev ## 20 min | Measure speed, latency, restore, or CASES="..."; writes bench/results/latest.json and the documents.
