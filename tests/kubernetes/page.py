@@ -20,7 +20,7 @@ _SCENARIOS: Final = {
     "eviction": "eviction of one worker; a second one is refused meanwhile",
     "killed": "each worker killed, one after the other",
     "state_lost": "volume of a worker emptied, worker killed",
-    "broker_away": "broker silent for 20 s",
+    "broker_away": "broker silent for 20 s: all ready again after",
     "scaled": "scaled 3-1-3-2-3",
     "views": "two views installed",
 }
