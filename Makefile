@@ -40,7 +40,7 @@ check: .venv/.dev ## seconds | Style, types, imports.
 
 test: .venv/.dev ## 35 min | All tests: the eight parts below, four at a time, as most of them wait for processes.
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=line \
-		test-simulation test-workers test-changes test-rules test-brokers test-planted test-access test-browser
+		test-simulation test-workers test-changes test-rules test-brokers test-access test-planted test-browser
 
 # The three parts that compute all the time leave the cores to the parts that measure time.
 test-simulation: .venv/.dev ## minutes | 3160 simulated schedules, 3000 of them with windows.
