@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any, Final
 
-from tests.kubernetes.cluster import Cluster, wait_for
+from tests.kubernetes.cluster import Cluster, ClusterError, wait_for
 
 SCRIPT: Final = """
 import collections, http.client, json, os, time
@@ -24,7 +24,7 @@ while True:
         else:
             told[str(answer.status)] += 1
         connection.close()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         told[type(error).__name__] += 1
     if time.monotonic() > seen + 0.5:
         seen = time.monotonic()
@@ -54,18 +54,22 @@ class Asking:
 
     def __enter__(self) -> Asking:
         self._cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(self._manifest()))
-        wait_for(lambda: self._heard().total() > 0, "the pod that asks has an answer")
+        wait_for(self._has_answers, "the pod that asks has an answer")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.told = self._heard()
         self._cluster.kubectl("delete", "pod", self._pod, "--force", "--grace-period=0")
 
-    def _heard(self) -> Counter[str]:
+    def _has_answers(self) -> bool:
         try:
-            lines = self._cluster.kubectl("logs", self._pod, "--tail=1").splitlines()
-        except Exception:
-            return Counter()
+            return self._heard().total() > 0
+        except ClusterError:
+            return False  # The container is still being created.
+
+    def _heard(self) -> Counter[str]:
+        """Return what the pod has told last. Raise ClusterError without a pod, ValueError if the script has failed."""
+        lines = self._cluster.kubectl("logs", self._pod, "--tail=1").splitlines()
         return Counter(json.loads(lines[-1])) if lines else Counter()
 
     def _manifest(self) -> dict[str, Any]:

@@ -104,7 +104,8 @@ class Feeding:
             done = self._wordcount("verify", "--json", may_fail=True)
             found = json.loads(done.stdout) if done.stdout else []
             if sum(one["records"] for one in found) >= self.lines and done.returncode in (0, 1):
-                differing = sum(len(one["differences"]) for one in found)
+                # Totals that differ, of records or words, are a wrong count too.
+                differing = sum(len(one["differences"]) + bool(one["totals"]) for one in found)
                 return {
                     "lines": self.lines,
                     "words": sum(one["words"] for one in found),

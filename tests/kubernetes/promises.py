@@ -44,6 +44,8 @@ def _broken(one: Mapping[str, Any]) -> list[str]:
     if one["words"] < 1_000:
         found.append(f"only {one['words']} counts were compared")
     reads = one.get("reads", {})
+    if one["through"] and not reads:
+        found.append("no question was answered or failed: nothing was asked")
     if reads.get("partial"):
         found.append(f"{reads['partial']} answers were partial although nobody allowed that")
     if one["name"] == "install" and one["ready_s"] > MOST_READY_S:

@@ -72,6 +72,10 @@ def _hardly_asked(report: dict[str, Any]) -> None:
     scenario(report, "rolling_restart")["reads"] = {"whole": 10}
 
 
+def _not_asked(report: dict[str, Any]) -> None:
+    scenario(report, "killed")["reads"] = {}
+
+
 def _left_out(report: dict[str, Any]) -> None:
     report["scenarios"].remove(scenario(report, "state_lost"))
 
@@ -80,7 +84,7 @@ def _left_out(report: dict[str, Any]) -> None:
     "broken",
     [
         *(_slow, _wrong, _nothing_compared, _partial, _refused, _unavailable, _unavailable_views),
-        *(_both_evicted, _hardly_asked, _left_out),
+        *(_both_evicted, _hardly_asked, _not_asked, _left_out),
     ],
 )
 def test_a_broken_promise_is_noticed(broken: Callable[[dict[str, Any]], None]) -> None:
